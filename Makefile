@@ -1,0 +1,208 @@
+# Strongroom: one Makefile, no configure. `make help` lists the targets.
+#
+# Objects go to build/$(VARIANT)/; each folder of the house becomes one static library, and a unit
+# test links only its own folder's library and those beneath it.
+
+VARIANT ?= release
+BUILD   ?= build
+PREFIX  ?= /usr/local
+CC      ?= gcc
+V       ?= 0
+Q       := $(if $(filter 1,$(V)),,@)
+OUT     := $(BUILD)/$(VARIANT)
+VERSION := 0.1.0
+
+# ---- the house: folders, and what each may use (scripts/lint/layers.sh checks the includes) -----
+
+MODULES := base config jose http attest admin audit store api pkcs11 policy
+DIR_pkcs11 := pkcs11
+DIR_policy := policy
+folder = $(or $(DIR_$(1)),broker/$(1))
+
+DEPS_base   :=
+DEPS_policy :=
+DEPS_jose   := base
+DEPS_http   := base
+DEPS_audit  := base
+DEPS_pkcs11 := base
+DEPS_store  := pkcs11 base
+DEPS_admin  := jose base
+DEPS_attest := jose base
+DEPS_config := base
+DEPS_api    := store attest admin audit jose pkcs11 policy base
+DEPS_cmd    := api config http store attest admin audit jose pkcs11 policy base
+
+# ---- flags --------------------------------------------------------------------------------------
+
+PKGS := libmicrohttpd libcjson p11-kit-1 libcrypto libfyaml libpcre2-8
+ifeq ($(shell pkg-config --exists libsystemd && echo yes),yes)
+PKGS += libsystemd
+DEFINES += -DHAVE_SYSTEMD
+endif
+PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS))
+PKG_LIBS   := $(shell pkg-config --libs $(PKGS))
+
+cc-option = $(shell echo 'int main(void){return 0;}' | $(CC) -Werror $(1) -x c - -o /dev/null 2>/dev/null && echo $(1))
+
+WARN := -Wall -Wextra -Wshadow -Wconversion -Wformat=2 -Wvla -Wstrict-prototypes \
+        -Wmissing-prototypes -Wno-unused-parameter \
+        $(call cc-option,-Wnull-dereference) $(call cc-option,-Wlogical-op)
+ifeq ($(WERROR),1)
+WARN += -Werror
+endif
+HARDEN := -fstack-protector-strong $(call cc-option,-fstack-clash-protection) \
+          $(call cc-option,-fcf-protection) $(call cc-option,-ftrivial-auto-var-init=zero)
+DEFINES += -D_GNU_SOURCE -DSTRONGROOM_VERSION='"$(VERSION)"'
+
+CFLAGS_release := -O2 -g -D_FORTIFY_SOURCE=3 $(HARDEN)
+CFLAGS_asan    := -O1 -g -DSTRONGROOM_TEST -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+CFLAGS_tsan    := -O1 -g -DSTRONGROOM_TEST -fsanitize=thread -fno-omit-frame-pointer
+CFLAGS_fuzz    := -O1 -g -DSTRONGROOM_TEST -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
+ifeq ($(VARIANT),fuzz)
+CC := clang
+endif
+LDFLAGS_release := -pie -Wl,-z,relro,-z,now
+LDFLAGS_asan    := -fsanitize=address,undefined
+LDFLAGS_tsan    := -fsanitize=thread
+LDFLAGS_fuzz    := -fsanitize=address,undefined
+
+ALL_CFLAGS  = -std=gnu11 $(if $(filter release,$(VARIANT)),-fPIE) $(CFLAGS_$(VARIANT)) $(WARN) \
+              $(DEFINES) -I. $(PKG_CFLAGS) $(CFLAGS)
+ALL_LDFLAGS = $(LDFLAGS_$(VARIANT)) $(LDFLAGS)
+LIBS        = $(PKG_LIBS) -lpthread -ldl
+
+# ---- rules --------------------------------------------------------------------------------------
+
+.PHONY: all
+all: $(OUT)/strongroom ## build the program (VARIANT=release|asan|tsan)
+
+define module_rules
+SRC_$(1) := $$(wildcard $$(call folder,$(1))/*.c)
+OBJ_$(1) := $$(SRC_$(1):%.c=$$(OUT)/%.o)
+$$(OUT)/lib$(1).a: $$(OBJ_$(1))
+	$$(Q)rm -f "$$@" && ar rcs "$$@" $$^
+endef
+$(foreach m,$(MODULES),$(eval $(call module_rules,$(m))))
+libs = $(foreach m,$(1),$(OUT)/lib$(m).a)
+
+SRC_cmd := $(wildcard broker/cmd/*.c)
+OBJ_cmd := $(SRC_cmd:%.c=$(OUT)/%.o)
+
+$(OUT)/%.o: %.c
+	@mkdir -p "$(@D)"
+	$(if $(Q),@echo "  CC    $<")
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o "$@" "$<"
+
+$(OUT)/strongroom: $(OBJ_cmd) $(call libs,$(DEPS_cmd))
+	$(if $(Q),@echo "  LINK  $@")
+	$(Q)$(CC) $(ALL_LDFLAGS) -o "$@" $(OBJ_cmd) $(call libs,$(DEPS_cmd)) $(LIBS)
+
+# Unit tests: tests/unit/<folder>/test_<file>.c links its folder and what is beneath it.
+UNIT_SRC := $(wildcard tests/unit/*/test_*.c)
+UNIT_BIN := $(UNIT_SRC:%.c=$(OUT)/%)
+LIB_TEST_SRC := $(wildcard tests/lib/*.c)
+LIB_TEST_OBJ := $(LIB_TEST_SRC:%.c=$(OUT)/%.o)
+$(OUT)/libtest.a: $(LIB_TEST_OBJ)
+	$(Q)rm -f "$@" && ar rcs "$@" $^
+
+.SECONDEXPANSION:
+module_of = $(notdir $(patsubst %/,%,$(dir $(1))))
+$(UNIT_BIN): $(OUT)/%: $(OUT)/%.o $(OUT)/libtest.a \
+             $$(call libs,$$(call module_of,$$*) $$(DEPS_$$(call module_of,$$*)))
+	$(if $(Q),@echo "  LINK  $@")
+	$(Q)$(CC) $(ALL_LDFLAGS) -o "$@" $(filter %.o %.a,$^) $(LIBS) -lcmocka
+
+# The fault module: a PKCS#11 module that forwards to a real token and fails where it is told to.
+FAULT_SO := $(OUT)/tests/fault/p11fault.so
+$(FAULT_SO): tests/fault/p11fault.c
+	@mkdir -p "$(@D)"
+	$(if $(Q),@echo "  CC    $@")
+	$(Q)$(CC) -std=gnu11 -O1 -g -fPIC -shared $(WARN) $(DEFINES) -I. $(PKG_CFLAGS) -MMD -MP -o "$@" "$<" -ldl -lpthread
+
+# Fuzz targets: tests/fuzz/fuzz_<name>.c, each names the functions it feeds in its first line.
+FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
+FUZZ_BIN := $(FUZZ_SRC:%.c=$(OUT)/%)
+$(FUZZ_BIN): $(OUT)/%: $(OUT)/%.o $(call libs,$(DEPS_cmd))
+	$(if $(Q),@echo "  LINK  $@")
+	$(Q)$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o "$@" "$<" $(call libs,$(DEPS_cmd)) $(LIBS)
+
+BENCH_SRC := $(wildcard tests/bench/*.c)
+BENCH_BIN := $(BENCH_SRC:%.c=$(OUT)/%)
+$(BENCH_BIN): $(OUT)/%: $(OUT)/%.o $(call libs,$(DEPS_cmd))
+	$(if $(Q),@echo "  LINK  $@")
+	$(Q)$(CC) $(ALL_LDFLAGS) -o "$@" "$<" $(call libs,$(DEPS_cmd)) $(LIBS)
+
+-include $(shell find "$(OUT)" -name '*.d' 2>/dev/null | sed 's/ /\\ /g')
+
+# ---- checks -------------------------------------------------------------------------------------
+
+.PHONY: check check-unit check-tsan check-integration check-conformance lint fuzz fuzz-smoke bench
+check: ## everything that CI runs: lint, unit (asan+ubsan, tsan), integration, conformance, fuzz smoke
+	$(Q)scripts/lint/all.sh
+	$(Q)$(MAKE) --no-print-directory check-unit
+	$(Q)$(MAKE) --no-print-directory check-tsan
+	$(Q)$(MAKE) --no-print-directory check-integration
+	$(Q)$(MAKE) --no-print-directory check-conformance
+	$(Q)$(MAKE) --no-print-directory fuzz-smoke
+
+check-unit: ## unit tests with AddressSanitizer and UBSan (UNIT=jose/test_jwe runs one)
+	$(Q)$(MAKE) --no-print-directory VARIANT=asan run-unit
+
+check-tsan: ## unit tests that start threads, with ThreadSanitizer
+	$(Q)$(MAKE) --no-print-directory VARIANT=tsan TSAN_ONLY=1 run-unit
+
+.PHONY: run-unit
+UNIT_WANTED = $(if $(UNIT),$(OUT)/tests/unit/$(UNIT),$(if $(TSAN_ONLY),$(shell grep -l 'pthread_create' $(UNIT_SRC) | sed 's|\(.*\)\.c|$(OUT)/\1|'),$(UNIT_BIN)))
+run-unit: $(UNIT_WANTED) $(if $(wildcard tests/fault/p11fault.c),$(FAULT_SO))
+	$(Q)tests/lib/run-unit.sh "$(OUT)" $(UNIT_WANTED)
+
+check-integration: ## the built program on a real SoftHSM token (STORY=test_x.py runs one)
+	$(Q)$(MAKE) --no-print-directory all $(if $(wildcard tests/fault/p11fault.c),$(BUILD)/release/tests/fault/p11fault.so)
+	$(Q)$(MAKE) --no-print-directory VARIANT=asan all
+	$(Q)tests/integration/run "$(BUILD)" $(STORY)
+
+check-conformance: all ## the black-box KBS client suite, when ../shared/conformance is there
+	$(Q)tests/interop/conformance "$(BUILD)/release/strongroom"
+
+lint: ## layers, headers that compile alone, forbidden calls, shellcheck
+	$(Q)scripts/lint/all.sh
+
+fuzz-smoke: ## every fuzz target for some seconds
+	$(Q)$(MAKE) --no-print-directory VARIANT=fuzz run-fuzz SECONDS_EACH=$(or $(SECONDS_EACH),6)
+
+fuzz: ## every fuzz target for ten minutes (SECONDS_EACH=n changes that)
+	$(Q)$(MAKE) --no-print-directory VARIANT=fuzz run-fuzz SECONDS_EACH=$(or $(SECONDS_EACH),600)
+
+.PHONY: run-fuzz
+run-fuzz: $(FUZZ_BIN)
+	$(Q)tests/fuzz/run.sh "$(OUT)" $(SECONDS_EACH) $(FUZZ_BIN)
+
+bench: all $(BENCH_BIN) ## parts, floor and rate of a release, measured side by side
+	$(Q)tests/bench/run "$(OUT)"
+
+# ---- install ------------------------------------------------------------------------------------
+
+.PHONY: man install uninstall clean help
+man: $(BUILD)/man/strongroom.yaml.5 ## manual pages, made from the key table
+$(BUILD)/man/strongroom.yaml.5: $(OUT)/strongroom scripts/share/man.sh
+	@mkdir -p "$(@D)"
+	$(Q)scripts/share/man.sh "$(OUT)/strongroom" > "$@"
+
+install: all man ## install into $(DESTDIR)$(PREFIX)
+	install -d "$(DESTDIR)$(PREFIX)/sbin" "$(DESTDIR)$(PREFIX)/share/man/man5" \
+	    "$(DESTDIR)$(PREFIX)/share/strongroom" "$(DESTDIR)$(PREFIX)/lib/systemd/system"
+	install -m 755 "$(OUT)/strongroom" "$(DESTDIR)$(PREFIX)/sbin/strongroom"
+	install -m 644 "$(BUILD)/man/strongroom.yaml.5" "$(DESTDIR)$(PREFIX)/share/man/man5/"
+	install -m 644 scripts/share/strongroom.yaml "$(DESTDIR)$(PREFIX)/share/strongroom/"
+	sed 's|@PREFIX@|$(PREFIX)|g' scripts/share/strongroom.service > "$(DESTDIR)$(PREFIX)/lib/systemd/system/strongroom.service"
+
+uninstall: ## remove what install put there
+	rm -f "$(DESTDIR)$(PREFIX)/sbin/strongroom" "$(DESTDIR)$(PREFIX)/share/man/man5/strongroom.yaml.5" \
+	    "$(DESTDIR)$(PREFIX)/lib/systemd/system/strongroom.service"
+	rm -rf "$(DESTDIR)$(PREFIX)/share/strongroom"
+
+clean: ## remove build/
+	rm -rf "$(BUILD)"
+
+help: ## this list
+	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 22

@@ -1,0 +1,195 @@
+#include "broker/base/json.h"
+
+#include <stdlib.h>
+
+static void before_value(struct json_out *o)
+{
+    if (o->need_comma) buf_add_byte(o->buf, ',');
+    o->need_comma = true;
+}
+
+static void begin(struct json_out *o, uint8_t bracket)
+{
+    before_value(o);
+    buf_add_byte(o->buf, bracket);
+    o->need_comma = false;
+}
+
+static void end(struct json_out *o, uint8_t bracket)
+{
+    buf_add_byte(o->buf, bracket);
+    o->need_comma = true;
+}
+
+void json_begin_object(struct json_out *o) { begin(o, '{'); }
+void json_end_object(struct json_out *o) { end(o, '}'); }
+void json_begin_array(struct json_out *o) { begin(o, '['); }
+void json_end_array(struct json_out *o) { end(o, ']'); }
+
+/* RFC 8785 3.2.2.2: the two-character escapes where they exist, \u00xx for other controls, and
+ * everything else as it is. */
+static void put_escaped(struct buf *out, struct span s)
+{
+    static const char shorts[] = "\bb\tt\nn\ff\rr\"\"\\\\";
+    buf_add_byte(out, '"');
+    size_t from = 0;
+    for (size_t i = 0; i < s.len; i++) {
+        uint8_t c = s.data[i];
+        if (c >= 0x20 && c != '"' && c != '\\') continue;
+        buf_add(out, s.data + from, i - from);
+        from = i + 1;
+        const char *escape = NULL;
+        for (const char *p = shorts; *p; p += 2)
+            if ((uint8_t) *p == c) escape = p + 1;
+        if (escape) {
+            buf_add_byte(out, '\\');
+            buf_add_byte(out, (uint8_t) *escape);
+        } else {
+            buf_addf(out, "\\u%04x", c);
+        }
+    }
+    buf_add(out, s.data + from, s.len - from);
+    buf_add_byte(out, '"');
+}
+
+void json_key(struct json_out *o, const char *name)
+{
+    before_value(o);
+    put_escaped(o->buf, span_str(name));
+    buf_add_byte(o->buf, ':');
+    o->need_comma = false;
+}
+
+void json_put_span(struct json_out *o, struct span value)
+{
+    before_value(o);
+    put_escaped(o->buf, value);
+}
+
+void json_put_str(struct json_out *o, const char *value) { json_put_span(o, span_str(value)); }
+
+void json_put_raw(struct json_out *o, struct span json_text)
+{
+    before_value(o);
+    buf_add_span(o->buf, json_text);
+}
+
+void json_put_int(struct json_out *o, int64_t value)
+{
+    before_value(o);
+    buf_addf(o->buf, "%jd", (intmax_t) value);
+}
+
+void json_put_uint(struct json_out *o, uint64_t value)
+{
+    before_value(o);
+    buf_addf(o->buf, "%ju", (uintmax_t) value);
+}
+
+void json_put_bool(struct json_out *o, bool value)
+{
+    json_put_raw(o, value ? SPAN_LIT("true") : SPAN_LIT("false"));
+}
+
+void json_put_null(struct json_out *o) { json_put_raw(o, SPAN_LIT("null")); }
+
+void json_member_str(struct json_out *o, const char *name, const char *value)
+{
+    json_key(o, name);
+    json_put_str(o, value);
+}
+
+void json_member_span(struct json_out *o, const char *name, struct span value)
+{
+    json_key(o, name);
+    json_put_span(o, value);
+}
+
+void json_member_int(struct json_out *o, const char *name, int64_t value)
+{
+    json_key(o, name);
+    json_put_int(o, value);
+}
+
+void json_member_uint(struct json_out *o, const char *name, uint64_t value)
+{
+    json_key(o, name);
+    json_put_uint(o, value);
+}
+
+void json_member_bool(struct json_out *o, const char *name, bool value)
+{
+    json_key(o, name);
+    json_put_bool(o, value);
+}
+
+void json_member_raw(struct json_out *o, const char *name, struct span json_text)
+{
+    json_key(o, name);
+    json_put_raw(o, json_text);
+}
+
+/* ---- RFC 8785 ----------------------------------------------------------------------------- */
+
+/* UTF-16 code units decide the order of members (RFC 8785 3.2.3): code points above U+FFFF sort
+ * by their surrogates, before U+E000..U+FFFF. For UTF-8 that means lead bytes 0xf0.. go before
+ * 0xee and 0xef. */
+static int utf16_rank(uint8_t c)
+{
+    if (c >= 0xf0) return 0xee + (c - 0xf0);
+    return c >= 0xee ? c + 8 : c;
+}
+
+static int compare_utf16(const char *a, const char *b)
+{
+    while (*a && *a == *b) a++, b++;
+    return utf16_rank((uint8_t) *a) - utf16_rank((uint8_t) *b);
+}
+
+static int compare_members(const void *a, const void *b)
+{
+    return compare_utf16(json_name(*(const struct json *) a), json_name(*(const struct json *) b));
+}
+
+/* Integers only: nothing that we canonicalise holds other numbers, and ES6 number formatting is
+ * a place to be wrong in. */
+static void put_canonical_number(struct json_out *o, struct json j)
+{
+    int64_t i;
+    if (json_int(j, &i)) json_put_int(o, i);
+    else o->buf->failed = true;
+}
+
+static void put_canonical_object(struct json_out *o, struct json j)
+{
+    size_t count = json_count(j), n = 0;
+    _cleanup_free_ struct json *members = calloc(count + 1, sizeof *members);
+    if (!members) {
+        o->buf->failed = true;
+        return;
+    }
+    for (struct json c = json_first(j); json_present(c); c = json_next(c)) members[n++] = c;
+    qsort(members, n, sizeof *members, compare_members);
+    json_begin_object(o);
+    for (size_t i = 0; i < n; i++) {
+        json_key(o, json_name(members[i]));
+        json_put_canonical(o, members[i]);
+    }
+    json_end_object(o);
+}
+
+void json_put_canonical(struct json_out *o, struct json j)
+{
+    switch (json_type(j)) {
+    case JSON_OBJECT: put_canonical_object(o, j); break;
+    case JSON_ARRAY:
+        json_begin_array(o);
+        for (struct json c = json_first(j); json_present(c); c = json_next(c))
+            json_put_canonical(o, c);
+        json_end_array(o);
+        break;
+    case JSON_STRING: json_put_str(o, json_string(j)); break;
+    case JSON_NUMBER: put_canonical_number(o, j); break;
+    default: json_put_raw(o, json_text(j));
+    }
+}

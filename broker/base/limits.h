@@ -1,0 +1,66 @@
+/* Every limit on what comes from outside, with its name. The manual lists this file. */
+#pragma once
+
+/* Values and names (kbs-api.md 1.3) */
+#define VALUE_MAX (2u << 20)       /* bytes of one resource; bodies too unless configured lower */
+#define NAME_MAX_BYTES 255u        /* repository/type/tag */
+#define POLICY_MAX (256u << 10)    /* bytes of a policy's text */
+
+/* JSON and TOML text from outside */
+#define JSON_MAX_TEXT (4u << 20)   /* bytes */
+#define JSON_MAX_DEPTH 64u
+#define JSON_MAX_VALUES 200000u
+#define TOML_MAX_TEXT (1u << 20)
+#define TOML_MAX_DEPTH 32u
+#define TOML_MAX_VALUES 20000u
+
+/* JOSE */
+#define JOSE_MAX_TOKEN (96u << 10) /* bytes of a compact JWS */
+#define JOSE_MAX_X5C 8u            /* certificates in a chain */
+#define JOSE_MAX_RSA_BITS 8192u
+#define JOSE_MIN_RSA_BITS 2048u
+
+/* HTTP */
+#define HTTP_MAX_TARGET (64u << 10)  /* bytes of the request target */
+#define HTTP_MAX_HEADERS 100u        /* header lines */
+#define HTTP_CONNECTION_POOL (128u << 10) /* bytes of head a connection can hold */
+#define HTTP_MAX_CONNECTIONS 4096u
+#define HTTP_HEAD_SECONDS 10u        /* from the first byte to the end of the head */
+#define HTTP_BODY_SECONDS 30u        /* from the end of the head to the end of the body */
+#define HTTP_IDLE_SECONDS 30u        /* a kept-alive connection */
+#define HTTP_REQUEST_SECONDS 60u     /* the whole request */
+
+/* Guests */
+#define SESSION_MAX 100000u        /* sessions at once; unattested ones make room first */
+#define SESSION_SECONDS 300u       /* from auth */
+#define GUEST_CACHE_MAX 10000u     /* verified tokens remembered */
+#define TEE_EVIDENCE_MAX 8u        /* additional pieces of evidence */
+
+/* Envelope (pkcs11/envelope.h) */
+#define ENVELOPE_MAX_RECIPIENTS 8u
+#define ENVELOPE_MAX_ATTRIBUTES 16u
+#define ENVELOPE_MAX_ATTRIBUTE 1024u /* bytes of one attribute's value */
+#define ENVELOPE_MAX_WRAPPED 1024u   /* bytes of one wrapped content key (RSA-8192) */
+#define ENVELOPE_MAX (VALUE_MAX + 64u * 1024u)
+
+/* Token */
+#define PIN_MAX 255u               /* bytes */
+#define KEK_MAX 64u                /* generations on one token */
+#define KEK_CANARY_MAX 512u        /* bytes of a canary's envelope */
+#define P11_SESSIONS_DEFAULT 16u
+#define P11_SESSIONS_MAX 256u
+#define P11_JOB_QUEUE_MAX 1024u    /* jobs waiting for a worker */
+#define P11_JOB_SECONDS 10u        /* deadline of one job */
+#define CEK_CACHE_DEFAULT 4096u    /* unwrapped content-key handles */
+#define STORE_MAX_OBJECTS 100000u  /* objects on one token that the catalog takes */
+#define STORE_CACHE_DEFAULT (64u << 20) /* bytes of envelopes kept in memory */
+#define STORE_EPOCH_MS 100u        /* how often the epoch object is looked at */
+
+/* Memory */
+#define SECRET_BUDGET_DEFAULT (8u << 20)
+#define SECRET_BUDGET_COMMAND (6u << 20) /* for commands that need no configuration */
+#define BUF_MAX_DEFAULT (16u << 20)
+
+/* Configuration */
+#define CONFIG_MAX (1u << 20)
+#define CONFIG_MAX_LIST 64u        /* entries of one list */
