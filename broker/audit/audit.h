@@ -1,0 +1,35 @@
+/* The record of every decision. A release, a denial or a change passes audit_write before its
+ * response leaves: no record, no release (DESIGN 8). The file is the record: one JSON object a
+ * line, appended by one write(2) each; journal and syslog copies never gate. */
+#pragma once
+
+#include "broker/base/buf.h"
+
+struct audit;
+
+enum audit_sync { AUDIT_SYNC_NONE, AUDIT_SYNC_BATCH, AUDIT_SYNC_EACH };
+
+struct audit_event {
+    const char *action;    /* "release", "put", "delete", "set-policy", "attest", "start", ... */
+    const char *decision;  /* "allow", "deny", "error", "done" */
+    uint64_t request_id;   /* 0 when there is none */
+    const char *principal; /* "guest:<fingerprint>", "admin:<role>", "local:uid=0", "" */
+    const char *peer;      /* address or "" */
+    const char *resource;  /* name or "" */
+    uint64_t version;      /* 0: none */
+    const char *reason;    /* fixed words; never secrets, never policy text */
+    const char *policy;    /* digest of the policy in force, or "" */
+    const char *tee;       /* TEE name or "" */
+};
+
+/* path NULL: no file (dev without audit is loud in the log); the serial is in every record.
+ * The file is created 0600 and must be a regular file of ours; ERR_USAGE otherwise. */
+err_t audit_open(const char *path, enum audit_sync sync, const char *token_serial,
+                 struct audit **ret);
+void audit_close(struct audit *a);
+
+/* Thread-safe. An error means the decision must not take effect (503 to the client). */
+err_t audit_write(struct audit *a, const struct audit_event *e);
+
+uint64_t audit_failures(const struct audit *a);
+bool audit_sync_from(const char *name, enum audit_sync *ret); /* "none", "batch", "each" */
