@@ -1,0 +1,144 @@
+#include "broker/jose/jws.h"
+
+#include "broker/base/limits.h"
+#include "broker/jose/b64url.h"
+#include "broker/jose/jws_alg.h"
+
+#include <string.h>
+
+struct jws {
+    struct buf compact;
+    size_t signed_len; /* of compact: header, dot, payload (RFC 7515 5.1 step 8) */
+    struct json_doc *header;
+    const struct jws_alg *alg;
+    struct buf payload, signature;
+};
+
+void jws_free(struct jws *t)
+{
+    if (!t) return;
+    buf_free(&t->compact);
+    buf_free(&t->payload);
+    buf_free(&t->signature);
+    json_free(t->header);
+    free(t);
+}
+
+/* ---- reading (RFC 7515 5.2) ------------------------------------------------------------------- */
+
+/* Exactly three parts between exactly two dots. */
+static bool split(struct span text, struct span part[3])
+{
+    for (int i = 0; i < 3; i++) {
+        const uint8_t *dot = text.len ? memchr(text.data, '.', text.len) : NULL;
+        if ((dot != NULL) != (i < 2)) return false;
+        size_t len = dot ? (size_t) (dot - text.data) : text.len;
+        part[i] = span_of(text.data, len);
+        if (dot) text = span_of(dot + 1, text.len - len - 1);
+    }
+    return true;
+}
+
+static err_t read_header(struct span part, struct jws *t)
+{
+    _cleanup_buf_ struct buf text = BUF_INIT;
+    if (!err_ok(b64url_decode(part, &text)) || !err_ok(json_parse(buf_span(&text), &t->header)) ||
+        json_type(jws_header(t)) != JSON_OBJECT)
+        FAIL(ERR_CRYPTO, "the token's header is no strict base64url of a strict JSON object");
+    /* RFC 7515 4.1.11: what is critical must be understood, and we understand no extension. */
+    if (json_present(json_get(jws_header(t), "crit")))
+        FAIL(ERR_CRYPTO, "the token's header names critical extensions; none is supported");
+    t->alg = jws_alg_named(json_string(json_get(jws_header(t), "alg")));
+    if (!t->alg)
+        FAIL(ERR_CRYPTO, "the token's alg is missing or not supported; use ES256, ES384, ES512, "
+                         "RS*, PS* or EdDSA");
+    return ERR_OK;
+}
+
+struct err jws_parse(struct span compact, struct jws **ret)
+{
+    if (compact.len > JOSE_MAX_TOKEN)
+        FAIL(ERR_CRYPTO, "the token has %zu bytes, %u are allowed", compact.len, JOSE_MAX_TOKEN);
+    _cleanup_jws_ struct jws *t = calloc(1, sizeof *t);
+    if (!t) FAIL(ERR_INTERNAL, "out of memory");
+    buf_add_span(&t->compact, compact);
+    TRY(buf_ok(&t->compact));
+    struct span part[3] = {0};
+    if (!split(buf_span(&t->compact), part))
+        FAIL(ERR_CRYPTO, "this is no compact token: it must have three parts between two dots");
+    TRY(read_header(part[0], t));
+    if (!err_ok(b64url_decode(part[1], &t->payload)) ||
+        !err_ok(b64url_decode(part[2], &t->signature)))
+        FAIL(ERR_CRYPTO, "the token's payload or signature is no strict base64url");
+    t->signed_len = part[0].len + 1 + part[1].len;
+    *ret = TAKE_PTR(t);
+    return ERR_OK;
+}
+
+struct json jws_header(const struct jws *t) { return json_root(t->header); }
+const char *jws_alg(const struct jws *t) { return jws_alg_name(t->alg); }
+struct span jws_payload(const struct jws *t) { return buf_span(&t->payload); }
+bool jws_alg_known(const char *alg) { return jws_alg_named(alg) != NULL; }
+
+struct err jws_verify(const struct jws *t, const struct jwk *key)
+{
+    /* The key decides what is acceptable, never the token alone (RFC 8725 3.1). */
+    bool fits = jws_alg_fits(t->alg, jwk_pkey(key)) &&
+                (!jwk_alg(key) || strcmp(jwk_alg(key), jws_alg_name(t->alg)) == 0);
+    struct span text = span_of(t->compact.data, t->signed_len);
+    if (!fits || !jws_alg_verify(t->alg, jwk_pkey(key), text, buf_span(&t->signature)))
+        FAIL(ERR_CRYPTO, "the token's signature does not verify with this key");
+    return ERR_OK;
+}
+
+/* ---- writing (RFC 7515 5.1) -------------------------------------------------------------------- */
+
+static err_t check_header(const char *alg, struct span header)
+{
+    _cleanup_json_ struct json_doc *doc = NULL;
+    TRYC(json_parse(header, &doc), "header of a token to sign");
+    const char *named = json_string(json_get(json_root(doc), "alg"));
+    if (!named || strcmp(named, alg) != 0)
+        FAIL(ERR_INTERNAL, "the header of a token to sign must name alg %s", alg);
+    return ERR_OK;
+}
+
+struct err jws_sign(const char *alg, EVP_PKEY *key, struct span header, struct span payload,
+                    struct buf *ret_compact)
+{
+    const struct jws_alg *a = jws_alg_named(alg);
+    if (!a || !jws_alg_signs(a))
+        FAIL(ERR_USAGE, "tokens are signed with ES256, ES384 or EdDSA, not with %s", alg);
+    if (!jws_alg_fits(a, key)) FAIL(ERR_USAGE, "the signing key does not fit alg %s", alg);
+    TRY(check_header(alg, header));
+    _cleanup_buf_ struct buf token = BUF_INIT;
+    _cleanup_buf_ struct buf signature = BUF_INIT;
+    b64url_add(&token, header);
+    buf_add_byte(&token, '.');
+    b64url_add(&token, payload);
+    TRY(buf_ok(&token));
+    TRY(jws_alg_sign(a, key, buf_span(&token), &signature));
+    buf_add_byte(&token, '.');
+    b64url_add(&token, buf_span(&signature));
+    TRY(buf_ok(&token));
+    buf_add_span(ret_compact, buf_span(&token));
+    return buf_ok(ret_compact);
+}
+
+/* ---- JWT ------------------------------------------------------------------------------------------ */
+
+struct err jwt_check_times(struct json claims, int64_t now, int64_t leeway, int64_t *ret_exp)
+{
+    int64_t exp = 0, nbf = 0;
+    /* Whole seconds only: other verifiers of these tokens refuse text and fractions as well. */
+    if (!json_int(json_get(claims, "exp"), &exp))
+        FAIL(ERR_CRYPTO, "the token has no claim exp in whole seconds");
+    if (exp < now - leeway)
+        FAIL(ERR_CRYPTO, "the token expired (claim exp is %lld, the clock %lld)", (long long) exp,
+             (long long) now);
+    struct json not_before = json_get(claims, "nbf");
+    if (json_present(not_before) && (!json_int(not_before, &nbf) || nbf > now + leeway))
+        FAIL(ERR_CRYPTO, "the token is not valid yet (claim nbf)");
+    if (ret_exp) *ret_exp = exp;
+    return ERR_OK;
+}

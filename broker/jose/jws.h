@@ -1,0 +1,36 @@
+/* Compact JWS (RFC 7515) with the algorithms of RFC 7518 3 and RFC 8037: ES256 ES384 ES512,
+ * RS256/384/512, PS256/384/512, EdDSA (Ed25519). "none" and HS* do not exist here. */
+#pragma once
+
+#include "broker/jose/jwk.h"
+
+struct jws;
+
+/* Splits and decodes; checks nothing cryptographic. ERR_CRYPTO when it is not three strict
+ * base64url parts with a strict JSON object as header, when alg is missing or unknown, or when a
+ * `crit` header is present (RFC 7515 4.1.11: we understand none). Limit JOSE_MAX_TOKEN.
+ * Copies the text; the caller frees. */
+err_t jws_parse(struct span compact, struct jws **ret);
+void jws_free(struct jws *t);
+DEFINE_CLEANUP(struct jws, jws_free);
+#define _cleanup_jws_ _cleanup_(jws_freep)
+
+struct json jws_header(const struct jws *t);   /* the protected header */
+const char *jws_alg(const struct jws *t);
+struct span jws_payload(const struct jws *t);  /* decoded; NOT yet trusted before jws_verify */
+
+/* Verifies with this key. The header's alg must fit the key's family and curve, and must equal
+ * the key's own alg member when it has one. ERR_CRYPTO otherwise, one sentence for every cause. */
+err_t jws_verify(const struct jws *t, const struct jwk *key);
+
+/* Whether a JWK's alg member names a signature algorithm we know. */
+bool jws_alg_known(const char *alg);
+
+/* Signs: header is the complete protected header's JSON text, which must name `alg`. Appends the
+ * compact serialisation. alg: ES256, ES384, EdDSA (what we issue). ES* signatures are raw R||S. */
+err_t jws_sign(const char *alg, EVP_PKEY *key, struct span header, struct span payload,
+               struct buf *ret_compact);
+
+/* Registered time claims of a JWT (RFC 7519 4.1): exp is required and numeric; nbf is checked when
+ * present; leeway in seconds. ERR_CRYPTO (expired: the text says so, for the log). */
+err_t jwt_check_times(struct json claims, int64_t now, int64_t leeway, int64_t *ret_exp);

@@ -1,0 +1,22 @@
+/* Signature algorithms: RFC 7518 3.1 and RFC 8037 3.1, one table row each. Internal to jose/. */
+#pragma once
+
+#include "broker/jose/jwk.h"
+
+struct jws_alg;
+
+/* NULL when the name is none of ours; "none" and HS* are none of ours. */
+const struct jws_alg *jws_alg_named(const char *name);
+const char *jws_alg_name(const struct jws_alg *alg);
+
+/* Whether we sign with it ourselves (the others are only verified). */
+bool jws_alg_signs(const struct jws_alg *alg);
+
+/* Whether the key's family and curve are those of the algorithm. */
+bool jws_alg_fits(const struct jws_alg *alg, const EVP_PKEY *key);
+
+/* False for every cause alike. The key must fit. Thread-safe. */
+bool jws_alg_verify(const struct jws_alg *alg, EVP_PKEY *key, struct span text, struct span signature);
+
+/* Appends the raw signature (R || S for ES*, RFC 7518 3.4). The key must fit and be private. */
+err_t jws_alg_sign(const struct jws_alg *alg, EVP_PKEY *key, struct span text, struct buf *ret);
