@@ -1,0 +1,311 @@
+#include "pkcs11/cek_cache.h"
+
+#include <string.h>
+
+#define NO_ENTRY UINT32_MAX
+
+struct cek_entry {
+    uint8_t wrapped[CEK_WRAPPED_KW]; /* with the generation: the key of the table */
+    uint32_t generation;
+    uint32_t next;    /* of the same bucket, or of the free list */
+    uint32_t users;
+    bool listed;      /* in the table; else free, or waiting for its last user to go */
+    bool recent;      /* used since the hand came by */
+    CK_OBJECT_HANDLE handle;
+};
+
+struct cek_cache {
+    pthread_mutex_t lock; /* all below; a leaf */
+    struct cek_entry *entries;
+    uint32_t *buckets;
+    uint32_t max, mask, hand, free;
+    struct cek_cache_stats stats;
+};
+
+/* ---- the table; the caller holds c->lock ------------------------------------------------ */
+
+/* AES-KW output is as good as random, so its first bytes are the hash. */
+static uint32_t *bucket_of(struct cek_cache *c, const uint8_t wrapped[CEK_WRAPPED_KW])
+{
+    uint32_t hash = 0;
+    memcpy(&hash, wrapped, sizeof hash);
+    return &c->buckets[hash & c->mask];
+}
+
+static struct cek_entry *lookup_locked(struct cek_cache *c, uint32_t generation,
+                                       const uint8_t wrapped[CEK_WRAPPED_KW])
+{
+    for (uint32_t i = *bucket_of(c, wrapped); i != NO_ENTRY; i = c->entries[i].next) {
+        struct cek_entry *e = &c->entries[i];
+        if (e->generation == generation && memcmp(e->wrapped, wrapped, CEK_WRAPPED_KW) == 0)
+            return e;
+    }
+    return NULL;
+}
+
+static void unlist_locked(struct cek_cache *c, struct cek_entry *e)
+{
+    uint32_t self = (uint32_t) (e - c->entries);
+    uint32_t *at = bucket_of(c, e->wrapped);
+    while (*at != self) at = &c->entries[*at].next;
+    *at = e->next;
+    e->listed = false;
+    c->stats.held--;
+}
+
+static void give_back_locked(struct cek_cache *c, struct cek_entry *e)
+{
+    e->next = c->free;
+    c->free = (uint32_t) (e - c->entries);
+}
+
+/* A listed entry that nobody uses leaves the table; its handle must then be destroyed. */
+static CK_OBJECT_HANDLE evict_locked(struct cek_cache *c, struct cek_entry *e)
+{
+    unlist_locked(c, e);
+    give_back_locked(c, e);
+    c->stats.evicted++;
+    return e->handle;
+}
+
+/* The hand goes round at most twice: once to clear marks, once to find one without. */
+static CK_OBJECT_HANDLE evict_one_locked(struct cek_cache *c)
+{
+    for (uint64_t i = 0; i < 2 * (uint64_t) c->max; i++) {
+        struct cek_entry *e = &c->entries[c->hand];
+        c->hand = (c->hand + 1) % c->max;
+        if (!e->listed || e->users) continue;
+        if (!e->recent) return evict_locked(c, e);
+        e->recent = false;
+    }
+    return CK_INVALID_HANDLE;
+}
+
+static struct cek_entry *hit_locked(struct cek_cache *c, uint32_t generation, struct span wrapped)
+{
+    struct cek_entry *e = lookup_locked(c, generation, wrapped.data);
+    if (!e) return NULL;
+    e->users++;
+    e->recent = true;
+    return e;
+}
+
+static struct cek_entry *hit(struct cek_cache *c, uint32_t generation, struct span wrapped)
+{
+    SCOPED_LOCK(&c->lock);
+    struct cek_entry *e = hit_locked(c, generation, wrapped);
+    if (e) c->stats.hits++;
+    return e;
+}
+
+/* ---- the key session; the caller holds p->key_lock -------------------------------------- */
+
+static struct cek_op key_op(struct p11 *p)
+{
+    return (struct cek_op){.fn = p->fn, .h = p->key_session};
+}
+
+/* Its result tells nothing: a handle that the token no longer knows is as good as destroyed. */
+static void destroy_key_locked(struct p11 *p, CK_OBJECT_HANDLE handle)
+{
+    struct cek_op op = key_op(p);
+    if (p->key_session && handle) cek_destroy(&op, handle);
+}
+
+/* Forgets every key; those in use are destroyed by their last user. */
+static void flush_locked(struct p11 *p)
+{
+    struct cek_cache *c = p->cek_cache;
+    for (uint32_t i = 0; i < c->max; i++) {
+        CK_OBJECT_HANDLE gone = CK_INVALID_HANDLE;
+        {
+            SCOPED_LOCK(&c->lock);
+            struct cek_entry *e = &c->entries[i];
+            if (e->listed && e->users) unlist_locked(c, e);
+            else if (e->listed) gone = evict_locked(c, e);
+        }
+        destroy_key_locked(p, gone);
+    }
+}
+
+/* The session died and all its keys with it. Without a new one we go on uncached. */
+static void reopen_locked(struct p11 *p)
+{
+    flush_locked(p);
+    p->fn->C_CloseSession(p->key_session);
+    p->key_session = CK_INVALID_HANDLE;
+    err_ignore(session_open(p->fn, p->slot, &p->key_session)); /* the worker's session serves */
+}
+
+static CK_RV unwrap_locked(struct p11 *p, struct cek_op *worker, CK_OBJECT_HANDLE kek,
+                           struct span wrapped, CK_OBJECT_HANDLE *ret)
+{
+    struct cek_op op = key_op(p);
+    CK_RV rv = cek_unwrap(&op, kek, wrapped, ret);
+    worker->call = op.call;
+    enum rv_reaction reaction = rv_reaction(rv);
+    if (reaction != RV_SESSION && reaction != RV_FULL) return rv;
+    if (reaction == RV_SESSION) reopen_locked(p);
+    else flush_locked(p); /* the token's memory is full of our keys */
+    if (!p->key_session) return rv;
+    op = key_op(p);
+    return cek_unwrap(&op, kek, wrapped, ret);
+}
+
+/* ---- taking and returning --------------------------------------------------------------- */
+
+/* An entry for a key that was just unwrapped, or NULL when everything is in use. */
+static struct cek_entry *enlist(struct p11 *p, uint32_t generation, struct span wrapped,
+                                CK_OBJECT_HANDLE handle)
+{
+    struct cek_cache *c = p->cek_cache;
+    CK_OBJECT_HANDLE gone = CK_INVALID_HANDLE;
+    struct cek_entry *e = NULL;
+    {
+        SCOPED_LOCK(&c->lock);
+        if (c->free == NO_ENTRY) gone = evict_one_locked(c);
+        if (c->free != NO_ENTRY) {
+            e = &c->entries[c->free];
+            c->free = e->next;
+            *e = (struct cek_entry){.generation = generation, .users = 1, .listed = true,
+                                    .handle = handle};
+            memcpy(e->wrapped, wrapped.data, CEK_WRAPPED_KW);
+            uint32_t *bucket = bucket_of(c, e->wrapped);
+            e->next = *bucket;
+            *bucket = (uint32_t) (e - c->entries);
+            c->stats.held++;
+        }
+    }
+    destroy_key_locked(p, gone);
+    return e;
+}
+
+static CK_RV take_own(struct cek_op *op, CK_OBJECT_HANDLE kek, struct span wrapped,
+                      struct cek_ref *ret)
+{
+    *ret = (struct cek_ref){0};
+    return cek_unwrap(op, kek, wrapped, &ret->handle);
+}
+
+static CK_RV take_new(struct p11 *p, struct cek_op *op, CK_OBJECT_HANDLE kek,
+                      uint32_t generation, struct span wrapped, struct cek_ref *ret)
+{
+    struct cek_cache *c = p->cek_cache;
+    {
+        SCOPED_LOCK(&p->key_lock);
+        /* Somebody may have unwrapped it while we waited. */
+        struct cek_entry *e = hit(c, generation, wrapped);
+        CK_OBJECT_HANDLE handle = e ? e->handle : CK_INVALID_HANDLE;
+        if (!e && p->key_session) {
+            CK_RV rv = unwrap_locked(p, op, kek, wrapped, &handle);
+            if (rv != CKR_OK) return rv;
+            e = enlist(p, generation, wrapped, handle);
+            if (!e) destroy_key_locked(p, handle);
+        }
+        if (e) {
+            *ret = (struct cek_ref){.handle = handle, .entry = e};
+            return CKR_OK;
+        }
+    }
+    return take_own(op, kek, wrapped, ret);
+}
+
+CK_RV cek_cache_take(struct p11 *p, struct cek_op *op, CK_OBJECT_HANDLE kek, uint32_t generation,
+                     struct span wrapped, struct cek_ref *ret)
+{
+    struct cek_cache *c = p->cek_cache;
+    if (!c || wrapped.len != CEK_WRAPPED_KW) return take_own(op, kek, wrapped, ret);
+    struct cek_entry *e = hit(c, generation, wrapped);
+    if (e) {
+        *ret = (struct cek_ref){.handle = e->handle, .entry = e};
+        return CKR_OK;
+    }
+    {
+        SCOPED_LOCK(&c->lock);
+        c->stats.misses++;
+    }
+    return take_new(p, op, kek, generation, wrapped, ret);
+}
+
+void cek_cache_return(struct p11 *p, struct cek_op *op, struct cek_ref *ref, bool stale)
+{
+    struct cek_ref r = *ref;
+    *ref = (struct cek_ref){0};
+    if (!r.entry) {
+        const char *call = op->call; /* of the operation before, which is what errors are about */
+        if (r.handle) cek_destroy(op, r.handle);
+        op->call = call;
+        return;
+    }
+    bool last = false;
+    {
+        SCOPED_LOCK(&p->cek_cache->lock);
+        if (stale && r.entry->listed) unlist_locked(p->cek_cache, r.entry);
+        last = --r.entry->users == 0 && !r.entry->listed;
+        if (last) give_back_locked(p->cek_cache, r.entry);
+    }
+    if (!last) return;
+    SCOPED_LOCK(&p->key_lock);
+    destroy_key_locked(p, r.handle);
+}
+
+void cek_cache_stats(struct p11 *p, struct cek_cache_stats *ret)
+{
+    *ret = (struct cek_cache_stats){0};
+    if (!p->cek_cache) return;
+    SCOPED_LOCK(&p->cek_cache->lock);
+    *ret = p->cek_cache->stats;
+    ret->max = p->cek_cache->max;
+}
+
+/* ---- life ------------------------------------------------------------------------------- */
+
+static void cache_free(struct cek_cache *c)
+{
+    pthread_mutex_destroy(&c->lock);
+    free(c->entries);
+    free(c->buckets);
+    free(c);
+}
+DEFINE_CLEANUP(struct cek_cache, cache_free);
+
+static err_t cache_alloc(uint32_t max, struct cek_cache **ret)
+{
+    _cleanup_(cache_freep) struct cek_cache *c = calloc(1, sizeof *c);
+    if (!c) FAIL(ERR_INTERNAL, "out of memory");
+    pthread_mutex_init(&c->lock, NULL);
+    uint32_t buckets = 64;
+    while (buckets < max) buckets *= 2;
+    c->max = max;
+    c->mask = buckets - 1;
+    c->entries = calloc(max, sizeof *c->entries);
+    c->buckets = malloc(buckets * sizeof *c->buckets);
+    if (!c->entries || !c->buckets) FAIL(ERR_INTERNAL, "out of memory");
+    for (uint32_t i = 0; i < buckets; i++) c->buckets[i] = NO_ENTRY;
+    for (uint32_t i = 0; i < max; i++) c->entries[i].next = i + 1 < max ? i + 1 : NO_ENTRY;
+    *ret = TAKE_PTR(c);
+    return ERR_OK;
+}
+
+err_t cek_cache_new(struct p11 *p, unsigned max)
+{
+    if (!max) return ERR_OK;
+    if (max > CEK_CACHE_MAX)
+        FAIL(ERR_USAGE, "at most %u content keys can be cached, not %u", CEK_CACHE_MAX, max);
+    _cleanup_(cache_freep) struct cek_cache *c = NULL;
+    TRY(cache_alloc(max, &c));
+    SCOPED_LOCK(&p->key_lock);
+    if (!p->key_session) TRY(session_open(p->fn, p->slot, &p->key_session));
+    p->cek_cache = TAKE_PTR(c);
+    return ERR_OK;
+}
+
+void cek_cache_free(struct p11 *p)
+{
+    if (!p->cek_cache) return;
+    SCOPED_LOCK(&p->key_lock);
+    /* Closing the session destroys its objects, thousands of times faster than one by one. */
+    if (p->key_session) p->fn->C_CloseSession(p->key_session);
+    p->key_session = CK_INVALID_HANDLE;
+    cache_free(TAKE_PTR(p->cek_cache));
+}

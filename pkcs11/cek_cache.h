@@ -1,0 +1,27 @@
+/* Content keys that were unwrapped, kept as handles (never as bytes) so that opening the same
+ * envelope again is one C_Decrypt. Bounded; a key in use is never destroyed; the clock algorithm
+ * chooses what goes. cek_cache_new and cek_cache_free are in p11_internal.h.
+ *
+ * They are session objects of p->key_session, which nothing else uses, under p->key_lock. The
+ * table has a small mutex of its own, a leaf, so that a hit does not wait for somebody's unwrap. */
+#pragma once
+
+#include "pkcs11/cek.h"
+
+struct cek_entry;
+
+/* One content key for the time of one operation. */
+struct cek_ref {
+    CK_OBJECT_HANDLE handle;
+    struct cek_entry *entry; /* NULL: a session object of the worker's own session */
+};
+
+/* From the cache, else by C_UnwrapKey; when there is no cache, or all in it is in use, in the
+ * worker's session. The caller holds SCOPED_CRYPTO, and returns what it took. */
+CK_RV cek_cache_take(struct p11 *p, struct cek_op *op, CK_OBJECT_HANDLE kek, uint32_t generation,
+                     struct span wrapped, struct cek_ref *ret);
+/* stale: the token no longer knows the handle, so that the next one unwraps again. */
+void cek_cache_return(struct p11 *p, struct cek_op *op, struct cek_ref *ref, bool stale);
+
+struct cek_cache_stats { size_t held, max; uint64_t hits, misses, evicted; };
+void cek_cache_stats(struct p11 *p, struct cek_cache_stats *ret);

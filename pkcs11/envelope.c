@@ -1,0 +1,295 @@
+#include "pkcs11/envelope.h"
+
+#include "broker/base/json.h" /* utf8_valid */
+
+#include <string.h>
+
+#define FLAG_TOMBSTONE 0x01u
+#define SUITE_NEWEST 1u
+#define RECIPIENT_KEYS 2u
+
+static const char MAGIC[4] = {'S', 'R', 'E', '1'};
+
+/* Names become C strings and labels further on, so a NUL would cut one into another. */
+static bool name_valid(struct span name)
+{
+    return name.len >= 1 && name.len <= NAME_MAX_BYTES && !memchr(name.data, 0, name.len) &&
+           utf8_valid(name);
+}
+
+static bool attribute_known(uint16_t type)
+{
+    return type == ENVELOPE_CONTENT_TYPE || type == ENVELOPE_NOT_AFTER || type == ENVELOPE_ORIGIN;
+}
+
+/* ---- encoding --------------------------------------------------------------------------- */
+
+static err_t check_attributes(const struct envelope_meta *m)
+{
+    if (m->attribute_count > ENVELOPE_MAX_ATTRIBUTES)
+        FAIL(ERR_USAGE, "an envelope holds at most %u attributes", ENVELOPE_MAX_ATTRIBUTES);
+    for (size_t i = 0; i < m->attribute_count; i++) {
+        const struct envelope_attribute *a = &m->attributes[i];
+        if (a->value.len > ENVELOPE_MAX_ATTRIBUTE)
+            FAIL(ERR_USAGE, "attribute %#x is over %u bytes", a->type, ENVELOPE_MAX_ATTRIBUTE);
+        if (i && m->attributes[i - 1].type >= a->type)
+            FAIL(ERR_USAGE, "attributes must ascend by type: %#x after %#x", a->type,
+                 m->attributes[i - 1].type);
+        if ((a->type & ENVELOPE_CRITICAL) && !attribute_known(a->type))
+            FAIL(ERR_USAGE, "critical attribute %#x is unknown, so nobody could read it back",
+                 a->type);
+    }
+    return ERR_OK;
+}
+
+static err_t check_meta(const struct envelope_meta *m)
+{
+    if (m->suite < 1 || m->suite > SUITE_NEWEST)
+        FAIL(ERR_USAGE, "suite %u is unknown", m->suite);
+    if (m->kind < ENVELOPE_RESOURCE || m->kind > ENVELOPE_CANARY)
+        FAIL(ERR_USAGE, "envelope kind %d is unknown", (int) m->kind);
+    if (m->version < 1) FAIL(ERR_USAGE, "object versions begin at 1");
+    if (m->created < 0) FAIL(ERR_USAGE, "the clock is before 1970");
+    if (!name_valid(m->name))
+        FAIL(ERR_USAGE, "a name is 1 to %u bytes of UTF-8 without NUL", NAME_MAX_BYTES);
+    return check_attributes(m);
+}
+
+err_t envelope_put_bound(struct buf *out, const struct envelope_meta *m)
+{
+    TRY(check_meta(m));
+    buf_add(out, MAGIC, sizeof MAGIC);
+    buf_add_u8(out, ENVELOPE_FORMAT);
+    buf_add_u8(out, m->suite);
+    buf_add_u8(out, (uint8_t) m->kind);
+    buf_add_u8(out, m->tombstone ? FLAG_TOMBSTONE : 0);
+    buf_add_u64(out, m->version);
+    buf_add_u64(out, (uint64_t) m->created);
+    buf_add_u16(out, (uint16_t) m->name.len);
+    buf_add_span(out, m->name);
+    buf_add_u8(out, (uint8_t) m->attribute_count);
+    for (size_t i = 0; i < m->attribute_count; i++) {
+        buf_add_u16(out, m->attributes[i].type);
+        buf_add_u16(out, (uint16_t) m->attributes[i].value.len);
+        buf_add_span(out, m->attributes[i].value);
+    }
+    return buf_ok(out);
+}
+
+static err_t check_recipient(const struct envelope_recipient *r)
+{
+    if (r->mechanism == 0) FAIL(ERR_USAGE, "a recipient needs a mechanism");
+    if (r->key_count < 1 || r->key_count > RECIPIENT_KEYS)
+        FAIL(ERR_USAGE, "a recipient holds 1 or 2 wrapped keys, not %zu", r->key_count);
+    for (size_t i = 0; i < r->key_count; i++)
+        if (r->keys[i].len < 1 || r->keys[i].len > ENVELOPE_MAX_WRAPPED)
+            FAIL(ERR_USAGE, "a wrapped key is 1 to %u bytes", ENVELOPE_MAX_WRAPPED);
+    return ERR_OK;
+}
+
+static size_t recipient_size(const struct envelope_recipient *r)
+{
+    size_t size = ENVELOPE_KEK_ID + 4 + 1 + 1;
+    for (size_t i = 0; i < r->key_count; i++) size += 2 + r->keys[i].len;
+    return size;
+}
+
+static void put_recipient(struct buf *out, const struct envelope_recipient *r)
+{
+    buf_add(out, r->kek_id, ENVELOPE_KEK_ID);
+    buf_add_u32(out, r->generation);
+    buf_add_u8(out, r->mechanism);
+    buf_add_u8(out, (uint8_t) r->key_count);
+    for (size_t i = 0; i < r->key_count; i++) {
+        buf_add_u16(out, (uint16_t) r->keys[i].len);
+        buf_add_span(out, r->keys[i]);
+    }
+}
+
+err_t envelope_put_rest(struct buf *out, const struct envelope_recipient *recipients, size_t count,
+                        struct span iv, struct span tag, struct span ciphertext)
+{
+    if (count < 1 || count > ENVELOPE_MAX_RECIPIENTS)
+        FAIL(ERR_USAGE, "an envelope has 1 to %u recipients, not %zu", ENVELOPE_MAX_RECIPIENTS,
+             count);
+    if (iv.len != ENVELOPE_IV || tag.len != ENVELOPE_TAG)
+        FAIL(ERR_USAGE, "suite 1 has an IV of %d and a tag of %d bytes", ENVELOPE_IV,
+             ENVELOPE_TAG);
+    if (ciphertext.len > VALUE_MAX)
+        FAIL(ERR_USAGE, "a payload is at most %u bytes", VALUE_MAX);
+    size_t size = 1;
+    for (size_t i = 0; i < count; i++) {
+        TRY(check_recipient(&recipients[i]));
+        size += recipient_size(&recipients[i]);
+    }
+    buf_add_u32(out, (uint32_t) size);
+    buf_add_u8(out, (uint8_t) count);
+    for (size_t i = 0; i < count; i++) put_recipient(out, &recipients[i]);
+    buf_add_u8(out, (uint8_t) iv.len);
+    buf_add_u8(out, (uint8_t) tag.len);
+    buf_add_span(out, iv);
+    buf_add_span(out, tag);
+    buf_add_u32(out, (uint32_t) ciphertext.len);
+    buf_add_span(out, ciphertext);
+    return buf_ok(out);
+}
+
+/* ---- decoding: sequential, so what is cut off is torn and what is wrong before it is not ---- */
+
+/* Bytes that end within the magic are torn: SoftHSM on a full disk leaves an empty file behind a
+ * CKR_OK (tokens.md 2.2). */
+static enum envelope_flaw read_magic(struct reader *r)
+{
+    size_t there = r->rest.len < sizeof MAGIC ? r->rest.len : sizeof MAGIC;
+    if (there && memcmp(r->rest.data, MAGIC, there) != 0) return ENVELOPE_FOREIGN_BYTES;
+    read_bytes(r, sizeof MAGIC);
+    uint8_t format = read_u8(r);
+    if (r->failed) return ENVELOPE_TORN;
+    if (format > ENVELOPE_FORMAT) return ENVELOPE_NEWER;
+    return format < 1 ? ENVELOPE_MALFORMED : ENVELOPE_SOUND;
+}
+
+static enum envelope_flaw read_fixed(struct reader *r, struct envelope_meta *m)
+{
+    m->suite = read_u8(r);
+    uint8_t kind = read_u8(r), flags = read_u8(r);
+    m->version = read_u64(r);
+    uint64_t created = read_u64(r);
+    uint16_t name_len = read_u16(r);
+    if (!r->failed && name_len > NAME_MAX_BYTES) return ENVELOPE_MALFORMED;
+    m->name = read_bytes(r, name_len);
+    if (r->failed) return ENVELOPE_TORN;
+    m->kind = kind;
+    m->tombstone = flags & FLAG_TOMBSTONE;
+    m->created = (int64_t) created;
+    bool sound = m->suite && kind && !(flags & ~FLAG_TOMBSTONE) && m->version &&
+                 created <= INT64_MAX && name_valid(m->name);
+    return sound ? ENVELOPE_SOUND : ENVELOPE_MALFORMED;
+}
+
+static enum envelope_flaw read_attributes(struct reader *r, struct envelope_meta *m)
+{
+    m->attribute_count = read_u8(r);
+    if (r->failed) return ENVELOPE_TORN;
+    if (m->attribute_count > ENVELOPE_MAX_ATTRIBUTES) return ENVELOPE_MALFORMED;
+    for (size_t i = 0; i < m->attribute_count; i++) {
+        struct envelope_attribute *a = &m->attributes[i];
+        a->type = read_u16(r);
+        uint16_t len = read_u16(r);
+        if (r->failed) return ENVELOPE_TORN;
+        if (len > ENVELOPE_MAX_ATTRIBUTE) return ENVELOPE_MALFORMED;
+        if (i && a[-1].type >= a->type) return ENVELOPE_MALFORMED;
+        a->value = read_bytes(r, len);
+        if (r->failed) return ENVELOPE_TORN;
+    }
+    return ENVELOPE_SOUND;
+}
+
+/* What a later Strongroom wrote; asked only of a header that is complete and well-formed. */
+static bool from_the_future(const struct envelope_meta *m)
+{
+    if (m->suite > SUITE_NEWEST || m->kind > ENVELOPE_CANARY) return true;
+    for (size_t i = 0; i < m->attribute_count; i++)
+        if ((m->attributes[i].type & ENVELOPE_CRITICAL) && !attribute_known(m->attributes[i].type))
+            return true;
+    return false;
+}
+
+static bool read_recipient(struct reader *r, struct envelope_recipient *ret)
+{
+    struct span id = read_bytes(r, ENVELOPE_KEK_ID);
+    if (r->failed) return false;
+    memcpy(ret->kek_id, id.data, ENVELOPE_KEK_ID);
+    ret->generation = read_u32(r);
+    ret->mechanism = read_u8(r);
+    ret->key_count = read_u8(r);
+    if (r->failed || ret->mechanism == 0 || ret->key_count < 1 || ret->key_count > RECIPIENT_KEYS)
+        return false;
+    for (size_t i = 0; i < ret->key_count; i++) {
+        uint16_t len = read_u16(r);
+        if (len < 1 || len > ENVELOPE_MAX_WRAPPED) return false;
+        ret->keys[i] = read_bytes(r, len);
+    }
+    return !r->failed;
+}
+
+static enum envelope_flaw read_recipients(struct reader *r, struct envelope *e)
+{
+    uint32_t size = read_u32(r);
+    struct reader inner = {.rest = read_bytes(r, size)};
+    if (r->failed) return ENVELOPE_TORN;
+    /* From here on everything must lie within its own length: short is wrong, not torn. */
+    e->recipient_count = read_u8(&inner);
+    if (inner.failed || e->recipient_count < 1 || e->recipient_count > ENVELOPE_MAX_RECIPIENTS)
+        return ENVELOPE_MALFORMED;
+    for (size_t i = 0; i < e->recipient_count; i++)
+        if (!read_recipient(&inner, &e->recipients[i])) return ENVELOPE_MALFORMED;
+    return inner.rest.len ? ENVELOPE_MALFORMED : ENVELOPE_SOUND;
+}
+
+static enum envelope_flaw read_payload(struct reader *r, struct envelope *e)
+{
+    uint8_t iv_len = read_u8(r), tag_len = read_u8(r);
+    if (r->failed) return ENVELOPE_TORN;
+    if (iv_len != ENVELOPE_IV || tag_len != ENVELOPE_TAG) return ENVELOPE_MALFORMED;
+    e->iv = read_bytes(r, iv_len);
+    e->tag = read_bytes(r, tag_len);
+    uint32_t len = read_u32(r);
+    if (r->failed) return ENVELOPE_TORN;
+    if (len > VALUE_MAX || (len && e->meta.tombstone)) return ENVELOPE_MALFORMED;
+    e->ciphertext = read_bytes(r, len);
+    if (r->failed) return ENVELOPE_TORN;
+    return r->rest.len ? ENVELOPE_MALFORMED : ENVELOPE_SOUND;
+}
+
+#define TRY_FLAW(expr)                                                           \
+    do {                                                                         \
+        enum envelope_flaw flaw_ = (expr);                                       \
+        if (flaw_ != ENVELOPE_SOUND) return flaw_;                               \
+    } while (0)
+
+enum envelope_flaw envelope_decode(struct span bytes, struct envelope *ret, bool *ret_has_meta)
+{
+    *ret = (struct envelope){0};
+    *ret_has_meta = false;
+    struct reader r = {.rest = bytes};
+    TRY_FLAW(read_magic(&r));
+    TRY_FLAW(read_fixed(&r, &ret->meta));
+    TRY_FLAW(read_attributes(&r, &ret->meta));
+    *ret_has_meta = true;
+    ret->bound = span_of(bytes.data, bytes.len - r.rest.len);
+    if (from_the_future(&ret->meta)) return ENVELOPE_NEWER;
+    TRY_FLAW(read_recipients(&r, ret));
+    return read_payload(&r, ret);
+}
+
+/* ---- words ------------------------------------------------------------------------------ */
+
+const char *envelope_flaw_text(enum envelope_flaw flaw)
+{
+    static const char *const TEXT[] = {
+        [ENVELOPE_SOUND] = "sound",
+        [ENVELOPE_FOREIGN_BYTES] = "not an envelope of Strongroom",
+        [ENVELOPE_NEWER] = "written by a newer Strongroom",
+        [ENVELOPE_TORN] = "shorter than its lengths (a write that did not end)",
+        [ENVELOPE_MALFORMED] = "damaged: a length or value that the layout forbids",
+    };
+    return (size_t) flaw < sizeof TEXT / sizeof *TEXT ? TEXT[flaw] : "unknown flaw";
+}
+
+const char *envelope_mechanism_text(uint8_t mechanism)
+{
+    static const char *const TEXT[] = {
+        [ENVELOPE_KW] = "AES-KW", [ENVELOPE_KWP] = "AES-KWP", [ENVELOPE_CBC_PAD] = "AES-CBC-PAD",
+        [ENVELOPE_OAEP_SHA256] = "RSA-OAEP-SHA-256", [ENVELOPE_OAEP_SHA1] = "RSA-OAEP-SHA-1",
+    };
+    const char *text = mechanism < sizeof TEXT / sizeof *TEXT ? TEXT[mechanism] : NULL;
+    return text ? text : "unknown mechanism";
+}
+
+const struct envelope_attribute *envelope_attribute(const struct envelope_meta *m, uint16_t type)
+{
+    for (size_t i = 0; i < m->attribute_count; i++)
+        if (m->attributes[i].type == type) return &m->attributes[i];
+    return NULL;
+}

@@ -1,0 +1,165 @@
+#include <string.h>
+
+#include "broker/base/rand.h"
+#include "pkcs11/find.h"
+#include "pkcs11/object.h"
+
+/* The epoch is in the label, since a label can be changed in place and read through the handle;
+ * the value is never read. tpm2-pkcs11 refuses an empty one. */
+#define EPOCH_LABEL "strongroom:epoch:"
+#define EPOCH_RANDOM 16u
+
+_Static_assert(sizeof EPOCH_LABEL + 2 * EPOCH_RANDOM <= P11_EPOCH_TEXT, "an epoch fits");
+
+static CK_OBJECT_HANDLE known_handle(struct p11 *p)
+{
+    return __atomic_load_n(&p->epoch_object, __ATOMIC_ACQUIRE);
+}
+
+static void know_handle(struct p11 *p, CK_OBJECT_HANDLE h)
+{
+    __atomic_store_n(&p->epoch_object, h, __ATOMIC_RELEASE);
+}
+
+static bool is_epoch(const char *label)
+{
+    return strncmp(label, EPOCH_LABEL, strlen(EPOCH_LABEL)) == 0 && strlen(label) < P11_EPOCH_TEXT;
+}
+
+/* One C_GetAttributeValue through the handle that is known; false when it has to be found again. */
+static bool read_known(struct p11_session *s, char ret[P11_EPOCH_TEXT])
+{
+    char label[P11_LABEL_MAX];
+    CK_OBJECT_HANDLE h = known_handle(s->p);
+    if (!h || object_label(s, h, label) != CKR_OK || !is_epoch(label)) return false;
+    memcpy(ret, label, strlen(label) + 1);
+    return true;
+}
+
+/* ---- finding ---------------------------------------------------------------------------- */
+
+/* Two writers that began at once leave two epoch objects. Everybody reads the one with the greatest
+ * label, until the next touch removes the others. */
+struct epochs {
+    struct p11_object best;
+    char label[P11_EPOCH_TEXT];
+    struct handles others;
+};
+
+static err_t visit_epoch(void *arg, struct p11_object o, const char *label, struct span value)
+{
+    struct epochs *x = arg;
+    if (!is_epoch(label)) return ERR_OK;
+    CK_OBJECT_HANDLE loser = o.handle;
+    if (strcmp(label, x->label) > 0) {
+        loser = x->best.handle;
+        x->best = o;
+        memcpy(x->label, label, strlen(label) + 1);
+    }
+    if (!loser) return ERR_OK;
+    CK_OBJECT_HANDLE *at = reallocarray(x->others.at, x->others.n + 1, sizeof *at);
+    if (!at) FAIL(ERR_INTERNAL, "out of memory");
+    x->others.at = at;
+    at[x->others.n++] = loser;
+    return ERR_OK;
+}
+
+static void epochs_done(struct epochs *x)
+{
+    handles_free(&x->others);
+}
+
+err_t p11_epoch_read(struct p11 *p, char ret[P11_EPOCH_TEXT])
+{
+    {
+        _cleanup_session_ struct p11_session s = {0};
+        TRY(session_take(p, &s));
+        SCOPED_CRYPTO(p);
+        if (read_known(&s, ret)) return ERR_OK;
+    }
+    _cleanup_(epochs_done) struct epochs x = {0};
+    TRY(p11_object_scan(p, false, visit_epoch, &x));
+    if (!x.best.handle) FAIL(ERR_NOTFOUND, "token %s has no epoch object yet", p->label);
+    know_handle(p, x.best.handle);
+    memcpy(ret, x.label, strlen(x.label) + 1);
+    return ERR_OK;
+}
+
+/* ---- touching --------------------------------------------------------------------------- */
+
+static err_t new_epoch(char ret[P11_EPOCH_TEXT])
+{
+    uint8_t random[EPOCH_RANDOM];
+    _cleanup_buf_ struct buf text = BUF_INIT;
+    TRY(rand_bytes(random, sizeof random));
+    buf_add_str(&text, EPOCH_LABEL);
+    buf_add_hex(&text, span_of(random, sizeof random));
+    TRY(buf_ok(&text));
+    memcpy(ret, buf_str(&text), text.len + 1);
+    return ERR_OK;
+}
+
+/* False: the token refuses, or did something else. */
+static bool relabel_locked(struct p11_session *s, CK_OBJECT_HANDLE h, const char *epoch)
+{
+    struct span label = span_str(epoch);
+    char is[P11_LABEL_MAX];
+    CK_ATTRIBUTE a[] = {ATTR_SPAN(CKA_LABEL, label)};
+    CK_RV rv = session_rv(s, s->p->fn->C_SetAttributeValue(s->h, h, a, ATTR_COUNT(a)));
+    return rv == CKR_OK && object_label(s, h, is) == CKR_OK && strcmp(is, epoch) == 0;
+}
+
+/* The object that is known, relabelled; one round trip when all is well. */
+static err_t touch_known(struct p11 *p, const char *epoch, bool *ret_done)
+{
+    _cleanup_session_ struct p11_session s = {0};
+    char now[P11_EPOCH_TEXT];
+    TRY(session_take(p, &s));
+    SCOPED_OBJECTS(p);
+    *ret_done = read_known(&s, now) && relabel_locked(&s, known_handle(p), epoch);
+    return ERR_OK;
+}
+
+/* A new one and no other: the first epoch of a token, or one that does not relabel. */
+static err_t replace_all(struct p11 *p, const char *epoch, const struct epochs *old)
+{
+    _cleanup_session_ struct p11_session s = {0};
+    CK_OBJECT_HANDLE made = CK_INVALID_HANDLE;
+    TRY(session_take(p, &s));
+    SCOPED_OBJECTS(p);
+    CK_RV rv = object_create_locked(&s, epoch, SPAN_LIT("epoch"), true, &made);
+    if (rv != CKR_OK) FAIL_RV(rv, "C_CreateObject", "token %s takes no epoch object", p->label);
+    know_handle(p, made);
+    if (old->best.handle) session_rv(&s, p->fn->C_DestroyObject(s.h, old->best.handle));
+    return ERR_OK;
+}
+
+static err_t drop_others(struct p11 *p, const struct epochs *x)
+{
+    _cleanup_session_ struct p11_session s = {0};
+    if (!x->others.n) return ERR_OK;
+    TRY(session_take(p, &s));
+    SCOPED_OBJECTS(p);
+    /* Readers that hold one of these find the right one again; one that stays does no harm. */
+    for (size_t i = 0; i < x->others.n; i++)
+        session_rv(&s, p->fn->C_DestroyObject(s.h, x->others.at[i]));
+    return ERR_OK;
+}
+
+err_t p11_epoch_touch(struct p11 *p, char ret[P11_EPOCH_TEXT])
+{
+    char epoch[P11_EPOCH_TEXT];
+    bool done = false;
+    TRY(new_epoch(epoch));
+    TRY(touch_known(p, epoch, &done));
+    if (!done) {
+        _cleanup_(epochs_done) struct epochs x = {0};
+        TRY(p11_object_scan(p, false, visit_epoch, &x));
+        know_handle(p, x.best.handle);
+        if (x.best.handle) TRY(touch_known(p, epoch, &done));
+        if (!done) TRY(replace_all(p, epoch, &x));
+        TRY(drop_others(p, &x));
+    }
+    memcpy(ret, epoch, strlen(epoch) + 1);
+    return ERR_OK;
+}

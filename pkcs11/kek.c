@@ -1,0 +1,298 @@
+#include "pkcs11/kek.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "broker/base/log.h"
+#include "broker/base/rand.h"
+#include "pkcs11/find.h"
+#include "pkcs11/suite.h"
+
+#define KEK_BYTES 32u
+
+/* What a KEK must be (DESIGN 3). LOCAL, ALWAYS_SENSITIVE and NEVER_EXTRACTABLE are told but not
+ * demanded: a KEK that a ceremony restored from its backup has them false. */
+enum demand { MUST_BE_FALSE, MUST_BE_TRUE, FOR_INFORMATION };
+#define FIELD(name) offsetof(struct p11_kek_info, name)
+#define NO_FIELD SIZE_MAX
+static const struct kek_rule {
+    CK_ATTRIBUTE_TYPE type;
+    const char *name;
+    enum demand demand;
+    size_t field;
+} RULES[] = {
+    {CKA_TOKEN, "CKA_TOKEN", MUST_BE_TRUE, NO_FIELD},
+    {CKA_PRIVATE, "CKA_PRIVATE", MUST_BE_TRUE, NO_FIELD},
+    {CKA_SENSITIVE, "CKA_SENSITIVE", MUST_BE_TRUE, FIELD(sensitive)},
+    {CKA_EXTRACTABLE, "CKA_EXTRACTABLE", MUST_BE_FALSE, FIELD(extractable)},
+    {CKA_MODIFIABLE, "CKA_MODIFIABLE", MUST_BE_FALSE, FIELD(modifiable)},
+    {CKA_WRAP, "CKA_WRAP", MUST_BE_TRUE, FIELD(can_wrap)},
+    {CKA_UNWRAP, "CKA_UNWRAP", MUST_BE_TRUE, FIELD(can_unwrap)},
+    {CKA_ENCRYPT, "CKA_ENCRYPT", MUST_BE_FALSE, FIELD(can_encrypt)},
+    {CKA_DECRYPT, "CKA_DECRYPT", MUST_BE_FALSE, FIELD(can_decrypt)},
+    {CKA_SIGN, "CKA_SIGN", MUST_BE_FALSE, FIELD(can_sign)},
+    {CKA_VERIFY, "CKA_VERIFY", MUST_BE_FALSE, FIELD(can_verify)},
+    {CKA_DERIVE, "CKA_DERIVE", MUST_BE_FALSE, FIELD(can_derive)},
+    {CKA_LOCAL, "CKA_LOCAL", FOR_INFORMATION, FIELD(local)},
+    {CKA_ALWAYS_SENSITIVE, "CKA_ALWAYS_SENSITIVE", FOR_INFORMATION, FIELD(always_sensitive)},
+    {CKA_NEVER_EXTRACTABLE, "CKA_NEVER_EXTRACTABLE", FOR_INFORMATION, FIELD(never_extractable)},
+};
+#define RULE_COUNT (sizeof RULES / sizeof *RULES)
+
+/* KEKs of a token while they are gathered; 64 of them are too much for a stack. */
+struct kek_table {
+    struct p11_kek keks[KEK_MAX];
+    size_t n;
+};
+
+uint32_t kek_generation(const char *label)
+{
+    if (strncmp(label, KEK_LABEL, strlen(KEK_LABEL)) != 0) return 0;
+    const char *digits = label + strlen(KEK_LABEL);
+    uint64_t value = 0;
+    if (*digits == '0') return 0;
+    for (const char *c = digits; *c; c++) {
+        if (*c < '0' || *c > '9') return 0;
+        value = value * 10 + (uint64_t) (*c - '0');
+        if (value > UINT32_MAX) return 0;
+    }
+    return (uint32_t) value;
+}
+
+/* ---- attributes ------------------------------------------------------------------------- */
+
+/* Reads an attribute of exactly this size. One that the token lacks, hides or keeps in another size
+ * is as good as a wrong one: *ret_there is false. */
+static err_t read_exactly(struct p11_session *s, const struct p11_kek *kek,
+                          CK_ATTRIBUTE_TYPE type, void *out, size_t size, bool *ret_there)
+{
+    size_t len = 0;
+    CK_RV rv = attribute_read(s, kek->handle, type, out, size, &len);
+    *ret_there = rv == CKR_OK && len == size;
+    if (rv == CKR_OK || rv == CKR_BUFFER_TOO_SMALL || rv_reaction(rv) == RV_ITEM) return ERR_OK;
+    FAIL_RV(rv, "C_GetAttributeValue", "attributes of key %s", kek->info.label);
+}
+
+static err_t apply_rule(struct p11_session *s, const struct kek_rule *rule, struct p11_kek *kek,
+                        bool *ret_kept)
+{
+    CK_BBOOL value = CK_FALSE;
+    bool there = false;
+    TRY(read_exactly(s, kek, rule->type, &value, sizeof value, &there));
+    bool is = there && value != CK_FALSE;
+    if (rule->field != NO_FIELD) *(bool *) ((char *) &kek->info + rule->field) = is;
+    *ret_kept = rule->demand == FOR_INFORMATION || (there && is == (rule->demand == MUST_BE_TRUE));
+    return ERR_OK;
+}
+
+static err_t check_size(struct p11_session *s, struct p11_kek *kek, const char **ret_wrong)
+{
+    CK_ULONG bytes = 0;
+    bool there = false;
+    TRY(read_exactly(s, kek, CKA_ID, kek->id, sizeof kek->id, &there));
+    if (!there) *ret_wrong = "CKA_ID";
+    memcpy(kek->info.id, kek->id, sizeof kek->id);
+    TRY(read_exactly(s, kek, CKA_VALUE_LEN, &bytes, sizeof bytes, &there));
+    if (!there || bytes != KEK_BYTES) *ret_wrong = "CKA_VALUE_LEN";
+    return ERR_OK;
+}
+
+/* Fills kek->info from the token; *ret_wrong names the first attribute that is not as demanded. */
+static err_t check_attributes(struct p11_session *s, struct p11_kek *kek, const char **ret_wrong)
+{
+    *ret_wrong = NULL;
+    for (size_t i = 0; i < RULE_COUNT; i++) {
+        bool kept = false;
+        TRY(apply_rule(s, &RULES[i], kek, &kept));
+        if (!kept && !*ret_wrong) *ret_wrong = RULES[i].name;
+    }
+    if (!*ret_wrong) TRY(check_size(s, kek, ret_wrong));
+    kek->info.sound = !*ret_wrong;
+    return ERR_OK;
+}
+
+/* ---- finding ---------------------------------------------------------------------------- */
+
+static int by_generation(const void *a, const void *b)
+{
+    uint32_t x = ((const struct p11_kek *) a)->generation;
+    uint32_t y = ((const struct p11_kek *) b)->generation;
+    return x < y ? -1 : x > y;
+}
+
+static err_t add_kek(struct p11_session *s, CK_OBJECT_HANDLE handle, struct kek_table *t)
+{
+    struct p11_kek kek = {.handle = handle, .epoch = s->p->epoch};
+    const char *wrong = NULL;
+    size_t len = 0;
+    CK_RV rv = attribute_read(s, handle, CKA_LABEL, kek.info.label, sizeof kek.info.label - 1,
+                              &len);
+    if (rv != CKR_OK) return ERR_OK; /* a label too long is none of ours; nor one that went away */
+    kek.generation = kek.info.generation = kek_generation(kek.info.label);
+    if (!kek.generation || strlen(kek.info.label) != len) return ERR_OK;
+    if (t->n == KEK_MAX)
+        FAIL(ERR_TOOLARGE, "token %s holds more than %u key-encryption keys", s->p->label,
+             KEK_MAX);
+    TRY(check_attributes(s, &kek, &wrong));
+    if (wrong)
+        log_error("kek.unsound", LOG_S("label", kek.info.label), LOG_S("attribute", wrong),
+                  LOG_S("meaning", "this key is not used"));
+    t->keks[t->n++] = kek;
+    return ERR_OK;
+}
+
+static err_t find_keks(struct p11 *p, struct kek_table *t)
+{
+    const CK_OBJECT_CLASS class = CKO_SECRET_KEY;
+    const CK_KEY_TYPE aes = CKK_AES;
+    const CK_BBOOL yes = CK_TRUE;
+    CK_ATTRIBUTE template[] = {
+        ATTR(CKA_CLASS, class), ATTR(CKA_KEY_TYPE, aes), ATTR(CKA_TOKEN, yes),
+    };
+    _cleanup_session_ struct p11_session s = {0};
+    _cleanup_handles_ struct handles found = {0};
+    TRY(session_take(p, &s));
+    TRY(find_objects(&s, template, ATTR_COUNT(template), STORE_MAX_OBJECTS, "keys", &found));
+    for (size_t i = 0; i < found.n; i++) TRY(add_kek(&s, found.at[i], t));
+    qsort(t->keks, t->n, sizeof *t->keks, by_generation);
+    for (size_t i = 1; i < t->n; i++)
+        if (t->keks[i].generation == t->keks[i - 1].generation)
+            FAIL(ERR_CONFLICT, "token %s holds two keys labelled %s; find out which one is ours "
+                 "(its CKA_ID is in the envelopes) and relabel or delete the other", p->label,
+                 t->keks[i].info.label);
+    return ERR_OK;
+}
+
+/* ---- loading ---------------------------------------------------------------------------- */
+
+static void publish(struct p11 *p, struct kek_table *t)
+{
+    SCOPED_LOCK(&p->kek_lock);
+    memcpy(p->keks, t->keks, t->n * sizeof *t->keks);
+    p->kek_count = t->n;
+    p->active = NULL;
+    for (size_t i = t->n; i-- > 0;) {
+        p->keks[i].info.active = !p->active && t->keks[i].info.sound && t->keks[i].info.canary_ok;
+        if (p->keks[i].info.active) p->active = &p->keks[i];
+    }
+}
+
+static err_t load_locked(struct p11 *p)
+{
+    _cleanup_free_ struct kek_table *t = calloc(1, sizeof *t);
+    if (!t) FAIL(ERR_INTERNAL, "out of memory");
+    TRY(find_keks(p, t));
+    bool tested = false;
+    for (size_t i = t->n; i-- > 0;) {
+        struct p11_kek *kek = &t->keks[i];
+        if (!kek->info.sound) continue;
+        /* The newest sound key stands for the token; canaries need the suite. */
+        if (!tested) TRY(suite_negotiate_with(p, kek->handle));
+        tested = true;
+        TRYC(canary_load(p, kek), "canary of %s", kek->info.label);
+    }
+    publish(p, t);
+    return ERR_OK;
+}
+
+err_t keys_load(struct p11 *p)
+{
+    SCOPED_LOCK(&p->keys_lock);
+    return load_locked(p);
+}
+
+bool p11_has_kek(const struct p11 *p)
+{
+    SCOPED_LOCK((pthread_mutex_t *) &p->kek_lock);
+    return p->kek_count > 0;
+}
+
+err_t p11_kek_list(struct p11 *p, struct p11_kek_info *ret, size_t max, size_t *ret_n)
+{
+    SCOPED_LOCK(&p->kek_lock);
+    if (p->kek_count > max)
+        FAIL(ERR_TOOLARGE, "%zu key-encryption keys, room for %zu", p->kek_count, max);
+    for (size_t i = 0; i < p->kek_count; i++) ret[i] = p->keks[i].info;
+    *ret_n = p->kek_count;
+    return ERR_OK;
+}
+
+/* ---- making ----------------------------------------------------------------------------- */
+
+static CK_RV generate(struct p11_session *s, struct p11_kek *kek)
+{
+    const CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
+    const CK_OBJECT_CLASS class = CKO_SECRET_KEY;
+    const CK_KEY_TYPE aes = CKK_AES;
+    const CK_ULONG bytes = KEK_BYTES;
+    struct span label = span_str(kek->info.label);
+    CK_ATTRIBUTE template[] = {
+        ATTR(CKA_CLASS, class), ATTR(CKA_KEY_TYPE, aes), ATTR(CKA_VALUE_LEN, bytes),
+        ATTR_SPAN(CKA_LABEL, label), ATTR(CKA_ID, kek->id),
+        ATTR(CKA_TOKEN, yes), ATTR(CKA_PRIVATE, yes), ATTR(CKA_SENSITIVE, yes),
+        ATTR(CKA_EXTRACTABLE, no), ATTR(CKA_MODIFIABLE, no),
+        ATTR(CKA_WRAP, yes), ATTR(CKA_UNWRAP, yes), ATTR(CKA_ENCRYPT, no), ATTR(CKA_DECRYPT, no),
+        ATTR(CKA_SIGN, no), ATTR(CKA_VERIFY, no), ATTR(CKA_DERIVE, no),
+    };
+    CK_MECHANISM mechanism = {.mechanism = CKM_AES_KEY_GEN};
+    SCOPED_OBJECTS(s->p); /* it creates a token object */
+    return session_rv(s, s->p->fn->C_GenerateKey(s->h, &mechanism, template,
+                                                 ATTR_COUNT(template), &kek->handle));
+}
+
+/* A key that the token made otherwise than asked is removed at once: nothing was sealed under it,
+ * and left alone it would stand in the way of every later generation. */
+static err_t make_kek(struct p11 *p, uint32_t generation)
+{
+    struct p11_kek kek = {.generation = generation};
+    const char *wrong = NULL;
+    _cleanup_session_ struct p11_session s = {0};
+    snprintf(kek.info.label, sizeof kek.info.label, KEK_LABEL "%" PRIu32, generation);
+    TRY(rand_bytes(kek.id, sizeof kek.id));
+    uint8_t id[ENVELOPE_KEK_ID];
+    memcpy(id, kek.id, sizeof id);
+    TRY(session_take(p, &s));
+    CK_RV rv = generate(&s, &kek);
+    if (rv != CKR_OK) FAIL_RV(rv, "C_GenerateKey", "the token does not make %s", kek.info.label);
+    TRY(check_attributes(&s, &kek, &wrong));
+    if (!wrong && memcmp(id, kek.id, sizeof id) != 0) wrong = "CKA_ID";
+    if (!wrong) return ERR_OK;
+    SCOPED_OBJECTS(p);
+    session_rv(&s, p->fn->C_DestroyObject(s.h, kek.handle));
+    FAIL(ERR_USAGE, "this token does not keep %s as a key-encryption key needs it; %s was removed "
+         "again", wrong, kek.info.label);
+}
+
+static err_t next_generation(struct p11 *p, bool next, uint32_t *ret)
+{
+    /* What is on the token now, not what was there when it was opened. */
+    _cleanup_free_ struct kek_table *t = calloc(1, sizeof *t);
+    if (!t) FAIL(ERR_INTERNAL, "out of memory");
+    TRY(find_keks(p, t));
+    uint32_t newest = t->n ? t->keks[t->n - 1].generation : 0;
+    if (newest && !next)
+        FAIL(ERR_CONFLICT, "token %s has %s already; to rotate, make the next generation: "
+             "strongroom kek create --next", p->label, t->keks[t->n - 1].info.label);
+    if (newest == UINT32_MAX || t->n == KEK_MAX)
+        FAIL(ERR_TOOLARGE, "token %s has no room for another generation (at most %u); remove old "
+             "keys that no envelope names", p->label, KEK_MAX);
+    *ret = newest + 1;
+    return ERR_OK;
+}
+
+err_t p11_kek_create(struct p11 *p, bool next, struct p11_kek_info *ret)
+{
+    uint32_t generation = 0;
+    SCOPED_LOCK(&p->keys_lock);
+    TRY(next_generation(p, next, &generation));
+    TRY(make_kek(p, generation));
+    TRY(load_locked(p)); /* tests it, writes its canary, makes it the active one */
+    SCOPED_LOCK(&p->kek_lock);
+    for (size_t i = 0; i < p->kek_count; i++) {
+        if (p->keks[i].generation != generation) continue;
+        *ret = p->keks[i].info;
+        return ERR_OK;
+    }
+    FAIL(ERR_TOKEN_DOWN, "token %s no longer shows the key that it just made", p->label);
+}

@@ -1,0 +1,19 @@
+/* KEKs: labels, generations, canaries. keys_load is in p11_internal.h. */
+#pragma once
+
+#include "pkcs11/p11_internal.h"
+
+#define KEK_LABEL "strongroom-kek-"
+#define CANARY_LABEL "strongroom:canary:"
+
+/* The generation in a KEK's label: decimal, from 1, no leading zero; 0: no such label. */
+uint32_t kek_generation(const char *label);
+
+/* canary.c. The canary is an envelope of 32 public bytes under the KEK; it tells a bad item from a
+ * bad key, and a key that was swapped from the one that was made.
+ *
+ * Finds and opens the canary of this KEK (kek->canary, kek->info.canary_ok). One that is missing
+ * is written, but only after the KEK passed the self-test, and a torn one counts as missing: a
+ * KEK that was just made, or whose making was cut off, has none. One that is there and does not
+ * open is kept, warned of, and the KEK seals nothing more. Errors: the token does not answer. */
+err_t canary_load(struct p11 *p, struct p11_kek *kek);

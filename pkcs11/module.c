@@ -1,0 +1,146 @@
+#include "pkcs11/p11_internal.h"
+
+#include <errno.h>
+#include <p11-kit/p11-kit.h>
+#include <string.h>
+#include <sys/stat.h>
+
+struct p11_module {
+    CK_FUNCTION_LIST *fn;
+    char *path;
+    pid_t pid;  /* who called C_Initialize */
+    bool owner; /* false: somebody else in this process had initialised it */
+    unsigned refs;
+    struct p11_module *next;
+};
+
+/* Modules of this process. C_Initialize is per process, not per opening, so two openings (a backup
+ * from one token to another of the same module) share one entry. */
+static pthread_mutex_t modules_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct p11_module *modules;
+
+static void module_free(struct p11_module *m)
+{
+    if (m->fn) p11_kit_module_release(m->fn);
+    free(m->path);
+    free(m);
+}
+DEFINE_CLEANUP(struct p11_module, module_free);
+
+/* dlopen's own text for a missing file reads as if the library were broken. */
+static err_t check_file(const char *path)
+{
+    struct stat st = {0};
+    if (path[0] != '/')
+        FAIL(ERR_USAGE, "module %s: give the full path of the PKCS#11 library", path);
+    if (stat(path, &st))
+        FAIL_ERRNO(ERR_USAGE, "module %s: no such PKCS#11 library; check the path, or install it",
+                   path);
+    if (!S_ISREG(st.st_mode))
+        FAIL(ERR_USAGE, "module %s is no file; give the path of the PKCS#11 library", path);
+    return ERR_OK;
+}
+
+/* OS locking, no mutex callbacks: without this flag SoftHSM switches its mutexes off, and
+ * libkmsp11 refuses (tokens.md 2.3, 1.10). */
+static CK_RV initialize(CK_FUNCTION_LIST *fn)
+{
+    CK_C_INITIALIZE_ARGS args = {.flags = CKF_OS_LOCKING_OK};
+    return fn->C_Initialize(&args);
+}
+
+static err_t module_new_locked(const char *path, struct p11_module **ret)
+{
+    TRY(check_file(path));
+    _cleanup_(module_freep) struct p11_module *m = calloc(1, sizeof *m);
+    if (!m || !(m->path = strdup(path))) FAIL(ERR_INTERNAL, "out of memory");
+    /* One module, by path: p11_kit_modules_load would load every vendor library on the host. */
+    m->fn = p11_kit_module_load(path, P11_KIT_MODULE_UNMANAGED);
+    if (!m->fn)
+        FAIL(ERR_USAGE, "module %s is no PKCS#11 library that can be loaded: %s", path,
+             p11_kit_message() ? p11_kit_message() : "unknown reason");
+    CK_RV rv = initialize(m->fn);
+    if (rv != CKR_OK && rv != CKR_CRYPTOKI_ALREADY_INITIALIZED)
+        FAIL_P11(ERR_TOKEN_DOWN, rv, "C_Initialize",
+                 "module %s does not start; check its own configuration and rights", path);
+    m->owner = rv == CKR_OK;
+    m->pid = getpid();
+    m->refs = 1;
+    m->next = modules;
+    modules = m;
+    *ret = TAKE_PTR(m);
+    return ERR_OK;
+}
+
+err_t module_load(const char *path, struct p11_module **ret)
+{
+    SCOPED_LOCK(&modules_lock);
+    for (struct p11_module *m = modules; m; m = m->next) {
+        if (strcmp(m->path, path)) continue;
+        module_guard(m);
+        m->refs++;
+        *ret = m;
+        return ERR_OK;
+    }
+    return module_new_locked(path, ret);
+}
+
+void module_unref(struct p11_module *m)
+{
+    if (!m) return;
+    SCOPED_LOCK(&modules_lock);
+    if (--m->refs) return;
+    for (struct p11_module **at = &modules; *at; at = &(*at)->next) {
+        if (*at != m) continue;
+        *at = m->next;
+        break;
+    }
+    /* Whoever initialised the module before us still uses it; a forked child owns nothing. */
+    if (m->owner && m->pid == getpid()) m->fn->C_Finalize(NULL);
+    module_free(m);
+}
+
+err_t module_restart(struct p11_module *m)
+{
+    module_guard(m);
+    SCOPED_LOCK(&modules_lock);
+    if (m->refs > 1 || !m->owner)
+        FAIL(ERR_CONFLICT, "module %s is used elsewhere in this process, so it cannot be "
+             "initialised again; restart the program", m->path);
+    CK_RV rv = m->fn->C_Finalize(NULL);
+    if (rv != CKR_OK && rv != CKR_CRYPTOKI_NOT_INITIALIZED)
+        FAIL_P11(ERR_TOKEN_DOWN, rv, "C_Finalize", "module %s does not stop", m->path);
+    rv = initialize(m->fn);
+    if (rv != CKR_OK)
+        FAIL_P11(ERR_TOKEN_DOWN, rv, "C_Initialize", "module %s does not start again", m->path);
+    return ERR_OK;
+}
+
+void module_guard(const struct p11_module *m)
+{
+    ENSURE(m->pid == getpid());
+}
+
+bool module_shared(const struct p11_module *m)
+{
+    SCOPED_LOCK(&modules_lock);
+    return m->refs > 1;
+}
+
+CK_FUNCTION_LIST *module_fn(struct p11_module *m)
+{
+    return m->fn;
+}
+
+const char *module_path(const struct p11_module *m)
+{
+    return m->path;
+}
+
+err_t module_check_log_calls(void)
+{
+    _cleanup_free_ char *value = p11_kit_config_option(NULL, "log-calls");
+    if (!value || strcmp(value, "yes")) return ERR_OK;
+    FAIL(ERR_USAGE, "p11-kit is told to log calls, which would print the PIN; remove "
+         "\"log-calls: yes\" from pkcs11.conf");
+}

@@ -1,0 +1,293 @@
+#include "pkcs11/object.h"
+
+#include <string.h>
+
+#include "broker/base/log.h"
+#include "pkcs11/find.h"
+
+#define READ_GUESS 2048u /* room offered at first: one call for most values instead of two */
+
+static const char APPLICATION[] = "strongroom";
+static const CK_OBJECT_CLASS data_class = CKO_DATA;
+static const CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
+
+/* What must match in every find, and be set in every object. */
+#define OURS                                                                     \
+    ATTR(CKA_CLASS, data_class), ATTR(CKA_TOKEN, yes),                           \
+    {CKA_APPLICATION, (void *) APPLICATION, sizeof APPLICATION - 1}
+#define OURS_COUNT 3u
+
+/* ---- creating --------------------------------------------------------------------------- */
+
+/* From the best to what the meanest token takes: YubiHSM knows no MODIFIABLE and no private data.
+ * Public is no loss of secrecy, as values are sealed; it shows names to who has no PIN. */
+static const struct data_template {
+    const CK_BBOOL *private;
+    bool says_modifiable;
+    const char *text;
+} DATA_TEMPLATES[] = {
+    {&yes, true, "private, not modifiable"},
+    {&yes, false, "private"},
+    {&no, false, "public"},
+};
+#define DATA_TEMPLATE_COUNT (sizeof DATA_TEMPLATES / sizeof *DATA_TEMPLATES)
+
+bool rv_refuses_template(CK_RV rv)
+{
+    return rv == CKR_ATTRIBUTE_TYPE_INVALID || rv == CKR_ATTRIBUTE_VALUE_INVALID ||
+           rv == CKR_ATTRIBUTE_READ_ONLY || rv == CKR_TEMPLATE_INCONSISTENT ||
+           rv == CKR_TEMPLATE_INCOMPLETE;
+}
+
+static CK_RV create_as(struct p11_session *s, const struct data_template *t, struct span label,
+                       struct span value, bool modifiable, CK_OBJECT_HANDLE *ret)
+{
+    CK_ATTRIBUTE template[] = {
+        OURS, ATTR_SPAN(CKA_LABEL, label), ATTR_SPAN(CKA_VALUE, value),
+        {CKA_PRIVATE, (void *) t->private, sizeof *t->private},
+        {CKA_MODIFIABLE, (void *) (modifiable ? &yes : &no), sizeof yes},
+    };
+    CK_ULONG n = ATTR_COUNT(template) - !t->says_modifiable;
+    return session_rv(s, s->p->fn->C_CreateObject(s->h, template, n, ret));
+}
+
+CK_RV object_create_locked(struct p11_session *s, const char *label, struct span value,
+                           bool modifiable, CK_OBJECT_HANDLE *ret)
+{
+    struct p11 *p = s->p;
+    CK_RV rv = CKR_TEMPLATE_INCONSISTENT;
+    for (unsigned i = p->data_template; i < DATA_TEMPLATE_COUNT; i++) {
+        rv = create_as(s, &DATA_TEMPLATES[i], span_str(label), value, modifiable, ret);
+        if (rv_refuses_template(rv)) continue;
+        if (rv == CKR_OK && i != p->data_template) {
+            p->data_template = i; /* this token's taste, as long as it is open */
+            log_warn("token.data-objects", LOG_S("kept_as", DATA_TEMPLATES[i].text),
+                     LOG_S("reason", "the token refuses better attributes"));
+        }
+        return rv;
+    }
+    return rv;
+}
+
+/* ---- reading back ----------------------------------------------------------------------- */
+
+enum read_back { READ_BACK_SAME, READ_BACK_MISSING, READ_BACK_OTHER };
+
+static err_t compare_value(struct p11_session *s, CK_OBJECT_HANDLE object, struct span value,
+                           enum read_back *ret)
+{
+    _cleanup_free_ uint8_t *bytes = malloc(value.len + 1);
+    size_t len = 0;
+    if (!bytes) FAIL(ERR_INTERNAL, "out of memory");
+    CK_RV rv = attribute_read(s, object, CKA_VALUE, bytes, value.len + 1, &len);
+    bool other = rv == CKR_BUFFER_TOO_SMALL || (rv == CKR_OK && len && len != value.len) ||
+                 (rv == CKR_OK && len == value.len && len && memcmp(bytes, value.data, len) != 0);
+    bool missing = rv == CKR_OBJECT_HANDLE_INVALID || rv == CKR_ATTRIBUTE_TYPE_INVALID ||
+                   (rv == CKR_OK && !len && value.len);
+    *ret = other ? READ_BACK_OTHER : missing ? READ_BACK_MISSING : READ_BACK_SAME;
+    if (rv == CKR_OK || other || missing) return ERR_OK;
+    FAIL_RV(rv, "C_GetAttributeValue", "the token does not show what was stored");
+}
+
+/* Finds what was just created as if for the first time, and reads it. */
+static err_t look_again_locked(struct p11_session *s, const char *label, struct span value,
+                               CK_OBJECT_HANDLE made, enum read_back *ret)
+{
+    struct span text = span_str(label);
+    CK_ATTRIBUTE template[] = {OURS, ATTR_SPAN(CKA_LABEL, text)};
+    _cleanup_handles_ struct handles found = {0};
+    *ret = READ_BACK_MISSING;
+    TRY(find_objects_locked(s, template, ATTR_COUNT(template), STORE_MAX_OBJECTS, "objects",
+                            &found));
+    for (size_t i = 0; i < found.n; i++)
+        if (found.at[i] == made) return compare_value(s, made, value, ret);
+    return ERR_OK;
+}
+
+/* On a session of its own, opened for this and outside the pool: waiting for a second pooled one
+ * while holding the first could wait for itself. A token without room for it reads back on the
+ * first. */
+static err_t read_back_locked(struct p11_session *maker, const char *label, struct span value,
+                              CK_OBJECT_HANDLE made, enum read_back *ret)
+{
+    struct p11 *p = maker->p;
+    struct p11_session other = {.p = p};
+    if (!err_ok(session_open(p->fn, p->slot, &other.h)))
+        return look_again_locked(maker, label, value, made, ret);
+    struct err e = look_again_locked(&other, label, value, made, ret);
+    p->fn->C_CloseSession(other.h);
+    return e;
+}
+
+/* ---- public: create, read, destroy ------------------------------------------------------ */
+
+static err_t create_and_read_back(struct p11 *p, const char *label, struct span value,
+                                  CK_OBJECT_HANDLE *ret, CK_RV *ret_rv)
+{
+    _cleanup_session_ struct p11_session s = {0};
+    enum read_back back = READ_BACK_MISSING;
+    TRY(session_take(p, &s));
+    SCOPED_OBJECTS(p);
+    *ret_rv = object_create_locked(&s, label, value, false, ret);
+    if (*ret_rv != CKR_OK) return ERR_OK;
+    struct err e = read_back_locked(&s, label, value, *ret, &back);
+    if (err_ok(e) && back == READ_BACK_SAME) return ERR_OK;
+    /* Half-made or not to be seen: it must not be found later as if it had been acknowledged. */
+    session_rv(&s, p->fn->C_DestroyObject(s.h, *ret));
+    TRYC(e, "reading %s back", label);
+    if (back == READ_BACK_MISSING)
+        FAIL(ERR_FULL, "token %s took %s and does not have it: it is full (for SoftHSM: its disk "
+             "is); make room and write again", p->label, label);
+    FAIL(ERR_TOKEN_DOWN, "token %s gives %s back changed; it was removed", p->label, label);
+}
+
+err_t p11_object_create(struct p11 *p, const char *label, struct span value,
+                        struct p11_object *ret)
+{
+    CK_OBJECT_HANDLE h = CK_INVALID_HANDLE;
+    CK_RV rv = CKR_OK;
+    if (strlen(label) >= P11_LABEL_MAX)
+        FAIL(ERR_TOOLARGE, "a label is at most %u bytes", P11_LABEL_MAX - 1);
+    if (value.len > ENVELOPE_MAX)
+        FAIL(ERR_TOOLARGE, "an object is at most %u bytes, not %zu", ENVELOPE_MAX, value.len);
+    TRY(create_and_read_back(p, label, value, &h, &rv));
+    if (rv == CKR_OK) {
+        *ret = (struct p11_object){.handle = h, .epoch = p->epoch};
+        return ERR_OK;
+    }
+    enum err_class class = rv_class(rv);
+    /* A full disk is CKR_GENERAL_ERROR for SoftHSM (tokens.md 2.2); a token that still opens its
+     * canary is not down. */
+    if (rv_reaction(rv) == RV_CANARY && err_ok(p11_check(p))) class = ERR_FULL;
+    FAIL_P11(class, rv, "C_CreateObject", class == ERR_FULL
+             ? "token %s has no room for %s (%zu bytes); purge deleted resources, lower "
+               "keep_versions or enlarge the token"
+             : "token %s does not store %s (%zu bytes)", p->label, label, value.len);
+}
+
+static err_t check_epoch(const struct p11 *p, struct p11_object o)
+{
+    if (o.epoch != p->epoch || o.handle == CK_INVALID_HANDLE)
+        FAIL(ERR_NOTFOUND, "the object's handle is of an earlier opening of the token");
+    return ERR_OK;
+}
+
+/* Appends the value; what it takes beyond the guess costs a second call. */
+static CK_RV value_read(struct p11_session *s, CK_OBJECT_HANDLE object, struct buf *ret)
+{
+    size_t before = ret->len, room = READ_GUESS, len = 0;
+    CK_RV rv = CKR_BUFFER_TOO_SMALL;
+    for (int i = 0; i < 2 && rv == CKR_BUFFER_TOO_SMALL; i++) {
+        if (i) {
+            CK_ATTRIBUTE size = {CKA_VALUE, NULL, 0};
+            rv = session_rv(s, s->p->fn->C_GetAttributeValue(s->h, object, &size, 1));
+            if (rv != CKR_OK) return rv;
+            if (size.ulValueLen > ENVELOPE_MAX) return CKR_DATA_LEN_RANGE;
+            room = size.ulValueLen;
+        }
+        uint8_t *at = buf_extend(ret, room);
+        if (!at) return CKR_HOST_MEMORY;
+        rv = attribute_read(s, object, CKA_VALUE, at, room, &len);
+        ret->len = before + (rv == CKR_OK ? len : 0);
+    }
+    return rv;
+}
+
+err_t p11_object_read(struct p11 *p, struct p11_object o, struct buf *ret)
+{
+    _cleanup_session_ struct p11_session s = {0};
+    TRY(session_take(p, &s));
+    TRY(check_epoch(p, o));
+    SCOPED_CRYPTO(p); /* reading attributes goes beside the object calls, like cryptography */
+    CK_RV rv = value_read(&s, o.handle, ret);
+    TRY(buf_ok(ret));
+    if (rv == CKR_OK) return ERR_OK;
+    if (rv == CKR_DATA_LEN_RANGE)
+        FAIL(ERR_TOOLARGE, "an object of token %s is over %u bytes", p->label, ENVELOPE_MAX);
+    FAIL_RV(rv, "C_GetAttributeValue", "token %s does not show an object", p->label);
+}
+
+err_t p11_object_destroy(struct p11 *p, struct p11_object o)
+{
+    _cleanup_session_ struct p11_session s = {0};
+    TRY(session_take(p, &s));
+    TRY(check_epoch(p, o));
+    SCOPED_OBJECTS(p);
+    CK_RV rv = session_rv(&s, p->fn->C_DestroyObject(s.h, o.handle));
+    if (rv != CKR_OK) FAIL_RV(rv, "C_DestroyObject", "token %s keeps an object", p->label);
+    return ERR_OK;
+}
+
+/* ---- public: scan and find -------------------------------------------------------------- */
+
+CK_RV object_label(struct p11_session *s, CK_OBJECT_HANDLE object, char out[P11_LABEL_MAX])
+{
+    size_t len = 0;
+    CK_RV rv = attribute_read(s, object, CKA_LABEL, out, P11_LABEL_MAX - 1, &len);
+    if (rv == CKR_BUFFER_TOO_SMALL) return CKR_ATTRIBUTE_VALUE_INVALID;
+    if (rv != CKR_OK) return rv;
+    out[len] = '\0';
+    return strlen(out) == len ? CKR_OK : CKR_ATTRIBUTE_VALUE_INVALID;
+}
+
+/* One object of a scan. CKR_OBJECT_HANDLE_INVALID: gone meanwhile. */
+static err_t scan_one(struct p11 *p, struct p11_object o, char label[P11_LABEL_MAX],
+                      struct buf *value, bool *ret_there)
+{
+    _cleanup_session_ struct p11_session s = {0};
+    TRY(session_take(p, &s));
+    TRY(check_epoch(p, o));
+    SCOPED_CRYPTO(p);
+    CK_RV rv = object_label(&s, o.handle, label);
+    if (rv == CKR_OK && value) rv = value_read(&s, o.handle, value);
+    *ret_there = rv == CKR_OK;
+    if (rv == CKR_OK || rv == CKR_OBJECT_HANDLE_INVALID) return ERR_OK;
+    bool item = rv_reaction(rv) == RV_ITEM;
+    if (!item) FAIL_RV(rv, "C_GetAttributeValue", "token %s does not show an object", p->label);
+    log_warn("token.object-skipped", LOG_U("handle", o.handle),
+             LOG_S("reason", "its label or value is none that we wrote"));
+    return ERR_OK;
+}
+
+static err_t find_ours(struct p11 *p, const char *label, struct handles *ret, uint64_t *ret_epoch)
+{
+    struct span text = span_str(label);
+    CK_ATTRIBUTE template[] = {OURS, ATTR_SPAN(CKA_LABEL, text)};
+    _cleanup_session_ struct p11_session s = {0};
+    TRY(session_take(p, &s));
+    *ret_epoch = p->epoch;
+    return find_objects(&s, template, label ? OURS_COUNT + 1 : OURS_COUNT, STORE_MAX_OBJECTS,
+                        "objects", ret);
+}
+
+err_t p11_object_scan(struct p11 *p, bool with_values,
+                      err_t (*visit)(void *arg, struct p11_object o, const char *label,
+                                     struct span value), void *arg)
+{
+    _cleanup_handles_ struct handles found = {0};
+    _cleanup_buf_ struct buf value = BUF_INIT;
+    char label[P11_LABEL_MAX];
+    uint64_t epoch = 0;
+    TRY(find_ours(p, NULL, &found, &epoch));
+    for (size_t i = 0; i < found.n; i++) {
+        struct p11_object o = {.handle = found.at[i], .epoch = epoch};
+        bool there = false;
+        buf_reset(&value);
+        TRY(scan_one(p, o, label, with_values ? &value : NULL, &there));
+        /* Neither a session nor a lock is held: visit may do what it likes with the token. */
+        if (there) TRY(visit(arg, o, label, buf_span(&value)));
+    }
+    return ERR_OK;
+}
+
+err_t p11_object_find(struct p11 *p, const char *label, struct p11_object *ret, size_t max,
+                      size_t *ret_n)
+{
+    _cleanup_handles_ struct handles found = {0};
+    uint64_t epoch = 0;
+    TRY(find_ours(p, label, &found, &epoch));
+    *ret_n = found.n < max ? found.n : max;
+    for (size_t i = 0; i < *ret_n; i++)
+        ret[i] = (struct p11_object){.handle = found.at[i], .epoch = epoch};
+    return ERR_OK;
+}

@@ -1,0 +1,231 @@
+#include "pkcs11/p11_internal.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "broker/base/log.h"
+
+/* Of all openings in this process; 0 is no epoch. */
+static atomic_uint_fast64_t last_epoch;
+
+static uint64_t next_epoch(void)
+{
+    return atomic_fetch_add(&last_epoch, 1) + 1;
+}
+
+static err_t copy_text(const char *from, char **ret)
+{
+    char *copy = strdup(from);
+    if (!copy) FAIL(ERR_INTERNAL, "out of memory");
+    free(*ret);
+    *ret = copy;
+    return ERR_OK;
+}
+
+static err_t load_module(const char *named, const struct p11_uri *uri, struct p11_module **ret)
+{
+    const char *path = named ? named : uri->module_path;
+    if (!path)
+        FAIL(ERR_USAGE, "no PKCS#11 module; name the library by its path, or by module-path in the "
+             "token URI");
+    return module_load(path, ret);
+}
+
+/* ---- connecting: what opening and recovery share ---------------------------------------- */
+
+/* Sessions of our own outside the pool. The idle one comes first and goes last: the login dies
+ * with the last session (tokens.md 2.3). */
+static err_t log_in(struct p11 *p)
+{
+    TRY(session_open(p->fn, p->slot, &p->idle_session));
+    TRY(login_gate(p->fn, p->slot, p->idle_session, p->pin, p->state_dir));
+    return session_open(p->fn, p->slot, &p->key_session);
+}
+
+static void close_own(struct p11 *p, CK_SESSION_HANDLE *h)
+{
+    if (*h != CK_INVALID_HANDLE) p->fn->C_CloseSession(*h);
+    *h = CK_INVALID_HANDLE;
+}
+
+static err_t load_upper_half(struct p11 *p)
+{
+    TRYC(suite_negotiate(p), "token %s", p->label);
+    TRYC(keys_load(p), "token %s", p->label);
+    return cek_cache_new(p, p->cek_cache_max);
+}
+
+/* ---- opening ---------------------------------------------------------------------------- */
+
+static err_t p11_new(const struct p11_config *config, struct p11 **ret)
+{
+    if (!config->token_uri) FAIL(ERR_USAGE, "no token URI (pkcs11:token=NAME)");
+    if (!config->state_dir) FAIL(ERR_USAGE, "no state_dir, which keeps a wrong PIN from being "
+                                 "sent twice");
+    _cleanup_p11_ struct p11 *p = calloc(1, sizeof *p);
+    if (!p) FAIL(ERR_INTERNAL, "out of memory");
+    pool_init(&p->pool, 1);
+    pthread_mutex_init(&p->object_lock, NULL);
+    pthread_mutex_init(&p->key_lock, NULL);
+    pthread_mutex_init(&p->kek_lock, NULL);
+    pthread_mutex_init(&p->keys_lock, NULL);
+    p->epoch = next_epoch();
+    p->max_sessions = config->max_sessions;
+    p->cek_cache_max = config->cek_cache;
+    p->serialize_all = config->serialize_all;
+    TRY(copy_text(config->state_dir, &p->state_dir));
+    TRY(uri_parse(config->token_uri, &p->uri));
+    *ret = TAKE_PTR(p);
+    return ERR_OK;
+}
+
+static err_t read_pin(struct p11 *p, const char *pin_source)
+{
+    CK_TOKEN_INFO raw = {0};
+    char what[64];
+    TRY(slot_token_info(p->fn, p->slot, &raw));
+    /* A token with its own key pad wants none from us. */
+    if (!(raw.flags & CKF_LOGIN_REQUIRED)) return ERR_OK;
+    if (raw.flags & CKF_PROTECTED_AUTHENTICATION_PATH) return ERR_OK;
+    snprintf(what, sizeof what, "PIN for token %s", p->label);
+    return p11_pin_read(pin_source ? pin_source : p->uri.pin_source, what, &p->pin);
+}
+
+err_t p11_open(const struct p11_config *config, struct p11 **ret)
+{
+    _cleanup_p11_ struct p11 *p = NULL;
+    struct p11_token_info info = {0};
+    TRY(p11_new(config, &p));
+    TRY(load_module(config->module, &p->uri, &p->module));
+    p->fn = module_fn(p->module);
+    TRY(slot_find(p->fn, &p->uri, &p->slot, &info));
+    TRY(copy_text(info.label, &p->label));
+    TRY(copy_text(info.serial, &p->serial));
+    TRY(read_pin(p, config->pin_source));
+    p->pool.cap = pool_cap(p->max_sessions, info.max_sessions);
+    TRY(log_in(p));
+    TRY(load_upper_half(p));
+    *ret = TAKE_PTR(p);
+    return ERR_OK;
+}
+
+void p11_close(struct p11 *p)
+{
+    if (!p) return;
+    if (p->fn) {
+        cek_cache_free(p);
+        pool_close_idle(p);
+        close_own(p, &p->key_session);
+        /* Login is the process's: another opening may still need it. */
+        bool last = !module_shared(p->module);
+        if (last && p->idle_session != CK_INVALID_HANDLE) p->fn->C_Logout(p->idle_session);
+        close_own(p, &p->idle_session);
+    }
+    module_unref(p->module);
+    uri_done(&p->uri);
+    pool_done(&p->pool);
+    pthread_mutex_destroy(&p->object_lock);
+    pthread_mutex_destroy(&p->key_lock);
+    pthread_mutex_destroy(&p->kek_lock);
+    pthread_mutex_destroy(&p->keys_lock);
+    secret_free(p->pin);
+    free(p->label);
+    free(p->serial);
+    free(p->state_dir);
+    free(p);
+}
+
+/* ---- coming back ------------------------------------------------------------------------ */
+
+/* The KEKs stay listed, so that envelopes do not look foreign meanwhile; their handles are of the
+ * old epoch, so that nobody uses them. keys_load replaces them. */
+static void forget_handles(struct p11 *p)
+{
+    cek_cache_free(p);
+    __atomic_store_n(&p->epoch_object, CK_INVALID_HANDLE, __ATOMIC_RELEASE);
+    SCOPED_LOCK(&p->kek_lock);
+    p->epoch = next_epoch();
+}
+
+/* The module may have lost the token, or the token its slot; and another one may be in it. */
+static err_t reconnect_locked(struct p11 *p)
+{
+    struct p11_token_info info = {0};
+    close_own(p, &p->key_session);
+    close_own(p, &p->idle_session);
+    struct err restarted = module_restart(p->module);
+    /* Used elsewhere too: then new sessions and a new login must do. */
+    if (!err_ok(restarted) && restarted.code != ERR_CONFLICT) return restarted;
+    TRY(slot_find(p->fn, &p->uri, &p->slot, &info));
+    if (strcmp(info.serial, p->serial))
+        FAIL(ERR_HUMAN, "token %s came back with another serial number (%s, not %s); if that is "
+             "meant, restart the program", p->label, info.serial, p->serial);
+    return log_in(p);
+}
+
+/* Making a key works on sessions of its own, and p11_info on none: their locks keep both away. */
+static err_t stop_and_reconnect(struct p11 *p, bool *ret_stopped)
+{
+    SCOPED_LOCK(&p->keys_lock);
+    TRY(pool_stop(p));
+    *ret_stopped = true;
+    SCOPED_OBJECTS(p);
+    forget_handles(p);
+    return reconnect_locked(p);
+}
+
+err_t p11_recover(struct p11 *p)
+{
+    module_guard(p->module);
+    bool stopped = false;
+    struct err e = stop_and_reconnect(p, &stopped);
+    if (!stopped) return e;
+    if (err_ok(e)) e = load_upper_half(p);
+    /* "No such token" is the ordinary way of being away: it may come back. */
+    if (e.code == ERR_NOTFOUND) e.code = ERR_TOKEN_DOWN;
+    pool_resume(p, e.code);
+    return e;
+}
+
+/* ---- asking ----------------------------------------------------------------------------- */
+
+err_t p11_list_tokens(const char *module, struct p11_token_info *ret, size_t max, size_t *ret_n)
+{
+    _cleanup_module_ struct p11_module *m = NULL;
+    _cleanup_free_ CK_SLOT_ID *slots = NULL;
+    CK_ULONG n = 0;
+    TRY(module_load(module, &m));
+    TRY(slot_list(module_fn(m), &slots, &n));
+    if (n > max) FAIL(ERR_TOOLARGE, "%lu tokens, room for %zu", n, max);
+    for (CK_ULONG i = 0; i < n; i++) TRY(slot_info(module_fn(m), slots[i], &ret[i]));
+    *ret_n = n;
+    return ERR_OK;
+}
+
+err_t p11_info(struct p11 *p, struct p11_token_info *ret)
+{
+    module_guard(p->module);
+    SCOPED_OBJECTS(p); /* recovery must not take the module away meanwhile */
+    return slot_info(p->fn, p->slot, ret);
+}
+
+err_t p11_info_by_uri(const char *module, const char *token_uri, struct p11_token_info *ret)
+{
+    struct p11_uri uri _cleanup_uri_ = {0};
+    _cleanup_module_ struct p11_module *m = NULL;
+    CK_SLOT_ID slot = 0;
+    TRY(uri_parse(token_uri, &uri));
+    TRY(load_module(module, &uri, &m));
+    return slot_find(module_fn(m), &uri, &slot, ret);
+}
+
+const char *p11_serial(const struct p11 *p)
+{
+    return p->serial;
+}
+
+const char *p11_label(const struct p11 *p)
+{
+    return p->label;
+}

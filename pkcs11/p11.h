@@ -1,0 +1,142 @@
+/* The token: what the rest of the broker may know of PKCS#11.
+ *
+ * Bytes and names go in, bytes and names come out; no CK_* type appears here. The calls are shaped
+ * as messages so that they can be served in this process or, one day, by a helper process that
+ * alone holds module and PIN. Errors carry the CKR_* name in their chain.
+ *
+ * Threads: one owner of the module per process; after p11_open every function may be called from
+ * any thread. Object calls exclude each other inside; opening and sealing do not wait for them. */
+#pragma once
+
+#include "broker/base/secret.h"
+#include "pkcs11/envelope.h"
+
+struct p11;
+
+/* ---- opening ---------------------------------------------------------------------------- */
+
+struct p11_config {
+    const char *module;      /* path of the PKCS#11 module; NULL: the URI's module-path */
+    const char *token_uri;   /* RFC 7512: token= and/or serial= (manufacturer=, model= too) */
+    const char *pin_source;  /* see p11_pin_read; NULL: the URI's pin-source, else prompt */
+    const char *state_dir;   /* where the marker of a PIN that failed lies; must exist */
+    unsigned max_sessions;   /* cap of the pool; 0: P11_SESSIONS_DEFAULT */
+    unsigned cek_cache;      /* unwrapped content keys kept as handles; 0: none */
+    bool serialize_all;      /* quirk: cryptography excludes object calls too */
+};
+
+/* Loads the module, finds exactly one token and logs in through the gate; finds the KEKs, checks
+ * their attributes and canaries, and negotiates the suite by a live self-test. The strings of the
+ * config are copied. Errors: ERR_USAGE (URI, module, PIN file), ERR_NOTFOUND (no such token: lists
+ * those there are), ERR_CONFLICT (several match: names their serials), ERR_HUMAN (PIN wrong or
+ * locked: says what to do), ERR_TOKEN_DOWN. A token without a KEK opens too (p11_has_kek). */
+err_t p11_open(const struct p11_config *config, struct p11 **ret);
+/* Brings a token back that went away: waits until no session is in use, starts the module again,
+ * finds the same token (same serial) in whatever slot, logs in through the gate, loads the keys.
+ * Handles of before are then of an old epoch. For one supervising thread, which calls it with a
+ * growing pause when p11_check says ERR_TOKEN_DOWN; while it fails, all else fails at once with
+ * its class. ERR_BUSY when sessions do not come back, or another recovery runs. */
+err_t p11_recover(struct p11 *p);
+void p11_close(struct p11 *p); /* logs out, C_Finalize; NULL-safe */
+DEFINE_CLEANUP(struct p11, p11_close);
+#define _cleanup_p11_ _cleanup_(p11_closep)
+
+/* The PIN, from "file:/path" or "/path" (mode checked, one trailing newline dropped),
+ * "credential:NAME" ($CREDENTIALS_DIRECTORY/NAME) or "prompt" (the terminal, no echo; `what` is
+ * shown). Limit PIN_MAX. */
+err_t p11_pin_read(const char *pin_source, const char *what, struct secret **ret);
+
+struct p11_token_info {
+    char label[33], serial[17], manufacturer[33], model[17];
+    char module_description[33], module_manufacturer[33];
+    char firmware[12], hardware[12]; /* "2.6" */
+    bool initialized, user_pin_initialized, login_required, write_protected;
+    bool pin_count_low, pin_final_try, pin_locked;
+    uint64_t max_sessions; /* 0: no limit known */
+    uint64_t slot;         /* for display only */
+};
+
+/* Every token of a module, without logging in. ret has room for max; ERR_TOOLARGE beyond. */
+err_t p11_list_tokens(const char *module, struct p11_token_info *ret, size_t max, size_t *ret_n);
+/* The token's state now (C_GetTokenInfo); of an opened one, or by URI without logging in. */
+err_t p11_info(struct p11 *p, struct p11_token_info *ret);
+err_t p11_info_by_uri(const char *module, const char *token_uri, struct p11_token_info *ret);
+const char *p11_serial(const struct p11 *p);
+const char *p11_label(const struct p11 *p);
+
+/* Initialises an uninitialised token (`token init`): C_InitToken in a free slot with this label,
+ * then the user PIN. Refuses (ERR_CONFLICT) a label that exists. For SoftHSM keeps a copy of
+ * token.object in state_dir (tokens.md 2.2: a kill within C_Login can truncate it) and returns its
+ * path in *ret_backup (malloc; NULL for other modules). */
+err_t p11_token_init(const char *module, const char *label, struct secret *so_pin,
+                     struct secret *user_pin, const char *state_dir,
+                     struct p11_token_info *ret, char **ret_backup);
+
+/* ---- keys ------------------------------------------------------------------------------- */
+
+struct p11_kek_info {
+    uint8_t id[ENVELOPE_KEK_ID];
+    uint32_t generation;
+    char label[64];
+    bool sensitive, extractable, always_sensitive, never_extractable, local, modifiable;
+    bool can_wrap, can_unwrap, can_encrypt, can_decrypt, can_sign, can_verify, can_derive;
+    bool sound;       /* attributes are as we demand */
+    bool canary_ok;   /* unwraps its canary */
+    bool active;      /* new envelopes name this one: the highest sound generation */
+};
+
+/* Makes the KEK of the next generation (AES-256, attributes of DESIGN 3, random id, canary) and
+ * reads its attributes back. ERR_CONFLICT when one exists and `next` is false. */
+err_t p11_kek_create(struct p11 *p, bool next, struct p11_kek_info *ret);
+err_t p11_kek_list(struct p11 *p, struct p11_kek_info *ret, size_t max, size_t *ret_n);
+bool p11_has_kek(const struct p11 *p);
+
+/* What the self-test found, as words for status: "AES-KW recipients, AES-GCM payloads". */
+const char *p11_suite_text(const struct p11 *p);
+
+/* Health as the canary tells it: opens it once with the active KEK. */
+err_t p11_check(struct p11 *p);
+
+/* ---- sealing and opening ---------------------------------------------------------------- */
+
+/* Makes a complete envelope for the active KEK: content key made, used and wrapped on the token.
+ * meta->suite is filled in by the token. ERR_TOKEN_DOWN, ERR_HUMAN "no KEK", ERR_TOOLARGE. */
+err_t p11_seal(struct p11 *p, const struct envelope_meta *meta, struct span plaintext,
+               struct buf *ret);
+
+/* Opens an envelope inside the token. ERR_DAMAGED when it does not verify (tag, wrapped key) while
+ * the canary does; ERR_TOKEN_DOWN when the canary fails too; ERR_NOTFOUND when it is foreign. */
+err_t p11_unseal(struct p11 *p, const struct envelope *e, struct secret **ret);
+
+/* Whether one of the recipients is a KEK of this token; its generation (0: foreign). */
+uint32_t p11_recipient_generation(struct p11 *p, const struct envelope *e);
+
+/* ---- objects: labelled bytes (CKO_DATA, CKA_APPLICATION "strongroom") -------------------- */
+
+/* Names one object of this token as long as the token is open; epoch tells handles of an earlier
+ * opening apart. */
+struct p11_object { uint64_t handle; uint64_t epoch; };
+
+#define P11_LABEL_MAX 320u /* bytes of a label: "strongroom:<kind>:" and a name */
+
+/* Creates, then reads back through a fresh find and compares (DESIGN 3, Writing).
+ * ERR_FULL when the token has no room, ERR_TOKEN_DOWN when what is read differs. */
+err_t p11_object_create(struct p11 *p, const char *label, struct span value,
+                        struct p11_object *ret);
+/* Appends the value. ERR_NOTFOUND when the object is gone (or its handle is of another epoch). */
+err_t p11_object_read(struct p11 *p, struct p11_object o, struct buf *ret);
+err_t p11_object_destroy(struct p11 *p, struct p11_object o);
+/* Calls visit for every object of ours, label first; `value` is empty unless with_values. A visit
+ * that returns an error ends the scan with it. */
+err_t p11_object_scan(struct p11 *p, bool with_values,
+                      err_t (*visit)(void *arg, struct p11_object o, const char *label,
+                                     struct span value), void *arg);
+/* Objects with exactly this label. */
+err_t p11_object_find(struct p11 *p, const char *label, struct p11_object *ret, size_t max,
+                      size_t *ret_n);
+
+/* The epoch object `strongroom:epoch:<random>`: relabelled by every writer when it is done, read
+ * (through its handle, cheap) by everybody who keeps an index. EPOCH_TEXT bytes with NUL. */
+#define P11_EPOCH_TEXT 64
+err_t p11_epoch_read(struct p11 *p, char ret[P11_EPOCH_TEXT]);
+err_t p11_epoch_touch(struct p11 *p, char ret[P11_EPOCH_TEXT]);

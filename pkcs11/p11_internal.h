@@ -1,0 +1,195 @@
+/* What the files of pkcs11/ share. Nobody outside this folder includes it: CK_* stays in here.
+ *
+ * Locks, and their order: a pool session first, then object_lock, then key_lock. Who holds a lock
+ * never waits for a session, since its holder may wait for that lock. pool.lock is a leaf. */
+#pragma once
+
+#include "broker/base/clock.h"
+#include "broker/base/limits.h"
+#include "pkcs11/p11.h"
+#include "pkcs11/rv.h"
+
+#include <p11-kit/pkcs11.h>
+
+/* ---- module.c: the loaded library ------------------------------------------------------- */
+
+struct p11_module;
+
+/* Loads by path and initialises, or takes another reference to the one that is loaded.
+ * ERR_USAGE when there is no such file; ERR_TOKEN_DOWN when C_Initialize fails. Thread-safe. */
+err_t module_load(const char *path, struct p11_module **ret);
+void module_unref(struct p11_module *m); /* the last one: C_Finalize, unload */
+DEFINE_CLEANUP(struct p11_module, module_unref);
+#define _cleanup_module_ _cleanup_(module_unrefp)
+CK_FUNCTION_LIST *module_fn(struct p11_module *m);
+const char *module_path(const struct p11_module *m);
+/* C_Finalize and C_Initialize in place; no session may be in use. ERR_CONFLICT when others in
+ * this process use the module too. */
+err_t module_restart(struct p11_module *m);
+bool module_shared(const struct p11_module *m); /* more than one opening in this process */
+/* Aborts in a forked child: SoftHSM, NSS and tpm2 hand it the parent's login (tokens.md 1.11). */
+void module_guard(const struct p11_module *m);
+/* p11-kit would print the PIN (style: log-calls): ERR_USAGE when its option is on. */
+err_t module_check_log_calls(void);
+
+/* ---- slot.c: choosing the token --------------------------------------------------------- */
+
+/* A parsed RFC 7512 URI. uri is a P11KitUri. */
+struct p11_uri {
+    void *uri;
+    const char *module_path; /* or NULL; owned by uri */
+    const char *pin_source;  /* or NULL; owned by uri */
+};
+err_t uri_parse(const char *text, struct p11_uri *ret);
+void uri_done(struct p11_uri *u);
+#define _cleanup_uri_ _cleanup_(uri_done)
+
+/* The one token that matches. ERR_NOTFOUND lists those there are, ERR_CONFLICT those that match. */
+err_t slot_find(CK_FUNCTION_LIST *fn, const struct p11_uri *uri, CK_SLOT_ID *ret_slot,
+                struct p11_token_info *ret_info);
+/* The slots that hold a token; *ret is malloc'ed. */
+err_t slot_list(CK_FUNCTION_LIST *fn, CK_SLOT_ID **ret, CK_ULONG *ret_n);
+err_t slot_info(CK_FUNCTION_LIST *fn, CK_SLOT_ID slot, struct p11_token_info *ret);
+/* The token's flags and numbers as they are now, raw. */
+err_t slot_token_info(CK_FUNCTION_LIST *fn, CK_SLOT_ID slot, CK_TOKEN_INFO *ret);
+
+/* ---- session.c: the pool ---------------------------------------------------------------- */
+
+struct p11_pool {
+    pthread_mutex_t lock;
+    pthread_cond_t free;             /* a session came back, or the cap allows one more */
+    CK_SESSION_HANDLE idle[P11_SESSIONS_MAX];
+    unsigned idle_n, open_n, cap;    /* open_n counts idle ones, those in use and those opening */
+    unsigned wait_ms;                /* how long a getter waits: P11_JOB_SECONDS */
+    bool stopped;                    /* recovery: only its own thread gets one */
+    pthread_t stopper;
+    enum err_class down;             /* recovery failed so: getters fail at once, until it works */
+};
+
+struct p11;
+
+void pool_init(struct p11_pool *pool, unsigned cap);
+void pool_done(struct p11_pool *pool);
+/* min(wanted or the default, P11_SESSIONS_MAX, what the token allows less the two of our own). */
+unsigned pool_cap(unsigned wanted, CK_ULONG token_max);
+
+/* A read-write session for one thread; waits up to P11_JOB_SECONDS (ERR_BUSY). */
+err_t session_get(struct p11 *p, CK_SESSION_HANDLE *ret);
+/* last_rv decides: kept after CKR_OK and plain data errors, closed after all else. */
+void session_put(struct p11 *p, CK_SESSION_HANDLE h, CK_RV last_rv);
+/* A session outside the pool (idle login, session keys, token init). */
+err_t session_open(CK_FUNCTION_LIST *fn, CK_SLOT_ID slot, CK_SESSION_HANDLE *ret);
+
+/* The same with scope:
+ *     _cleanup_session_ struct p11_session s = {0};
+ *     TRY(session_take(p, &s));
+ *     CK_RV rv = session_rv(&s, p->fn->C_Encrypt(s.h, ...)); */
+struct p11_session {
+    struct p11 *p; /* NULL: nothing held */
+    CK_SESSION_HANDLE h;
+    bool broken; /* closed instead of returned */
+};
+err_t session_take(struct p11 *p, struct p11_session *ret);
+/* For who got a handle before the session: ERR_TOKEN_DOWN when the token was opened again in
+ * between. SoftHSM numbers handles anew then, and the same number may be another key. */
+err_t session_take_at(struct p11 *p, uint64_t epoch, struct p11_session *ret);
+void session_drop(struct p11_session *s);
+#define _cleanup_session_ _cleanup_(session_drop)
+/* Notes whether this code breaks the session; gives it back. */
+static inline CK_RV session_rv(struct p11_session *s, CK_RV rv)
+{
+    if (!rv_keeps_session(rv)) s->broken = true;
+    return rv;
+}
+/* Until pool_resume only this thread gets sessions; waits until none is in use (ERR_BUSY), closes
+ * all. down: ERR_NONE, or what getters hear from now on. */
+err_t pool_stop(struct p11 *p);
+void pool_resume(struct p11 *p, enum err_class down);
+void pool_close_idle(struct p11 *p);
+
+/* ---- login.c: the gate ------------------------------------------------------------------ */
+
+/* Logs `h` (and so this process) in as user, once, unless the token's flags or a PIN that failed
+ * before forbid it. `pin` may be NULL for a token with its own key pad. state_dir NULL: no marker
+ * is kept. ERR_HUMAN says what to do. */
+err_t login_gate(CK_FUNCTION_LIST *fn, CK_SLOT_ID slot, CK_SESSION_HANDLE h, struct secret *pin,
+                 const char *state_dir);
+
+/* ---- the opened token ------------------------------------------------------------------- */
+
+struct cek_cache; /* cek_cache.c */
+
+/* One key-encryption key on the token; filled by keys_load (kek.c). */
+struct p11_kek {
+    CK_OBJECT_HANDLE handle;
+    uint64_t epoch;                 /* of the handle; see session_take_at */
+    uint8_t id[ENVELOPE_KEK_ID];
+    uint32_t generation;
+    struct p11_kek_info info;
+    uint8_t canary[KEK_CANARY_MAX]; /* its envelope (no secret), so that a check is two calls */
+    size_t canary_len;              /* 0: none */
+};
+
+struct p11 {
+    /* fixed after p11_open, changed only by p11_recover while the pool is stopped */
+    struct p11_module *module;
+    CK_FUNCTION_LIST *fn;
+    CK_SLOT_ID slot;
+    struct p11_uri uri;
+    char *label, *serial;    /* without padding */
+    char *state_dir;
+    struct secret *pin;      /* kept for logging in again after the token went away; may be NULL */
+    unsigned max_sessions, cek_cache_max;
+    bool serialize_all;      /* quirk: cryptography takes object_lock too */
+    uint64_t epoch;          /* of all handles; a new one after each (re)opening. Written under
+                              * kek_lock while the pool is stopped: read under either. */
+
+    struct p11_pool pool;
+    CK_SESSION_HANDLE idle_session; /* keeps the login (dies with the last session); never used */
+
+    /* find, create, destroy, set attribute of token objects; login. SoftHSM fails and openCryptoki
+     * crashes when these meet (tokens.md 2.2, 1.4). */
+    pthread_mutex_t object_lock;
+
+    /* KEKs (kek.c), under kek_lock: a leaf, never held across a call into the module. keys_lock
+     * makes looking, making and publishing them one step; it comes before all others. */
+    pthread_mutex_t kek_lock, keys_lock;
+    struct p11_kek keks[KEK_MAX]; /* by generation, ascending */
+    size_t kek_count;
+    const struct p11_kek *active; /* highest sound generation, or NULL */
+
+    /* suite (suite.c), under kek_lock */
+    uint8_t suite;      /* of new payloads; 0: none found */
+    uint8_t mechanism;  /* enum envelope_mechanism of new recipients */
+
+    /* unwrapped content keys (cek_cache.c): session objects of key_session, under key_lock */
+    CK_SESSION_HANDLE key_session;
+    pthread_mutex_t key_lock;
+    struct cek_cache *cek_cache;
+
+    unsigned data_template; /* object.c: what this token takes; under object_lock */
+
+    /* the epoch object (epoch.c); written under object_lock, read atomically without */
+    CK_OBJECT_HANDLE epoch_object;
+};
+
+#define SCOPED_OBJECTS(p) SCOPED_LOCK(&(p)->object_lock)
+/* Around cryptography and session keys: free, or exclusive where the module's quirk wants it. */
+static inline pthread_mutex_t *crypto_lock(struct p11 *p)
+{
+    if (!p->serialize_all) return NULL;
+    pthread_mutex_lock(&p->object_lock);
+    return &p->object_lock;
+}
+#define SCOPED_CRYPTO(p) \
+    _cleanup_(cleanup_unlock) pthread_mutex_t *SCOPED_LOCK_NAME(__LINE__) = crypto_lock(p)
+
+/* ---- the upper half, as p11_open and p11_close call it ---------------------------------- */
+
+/* In this order, by p11_open and again by p11_recover; both may be called again at any time. They
+ * take pool sessions and object_lock themselves. */
+err_t suite_negotiate(struct p11 *p); /* live self-test */
+err_t keys_load(struct p11 *p);       /* finds KEKs, checks attributes and canaries */
+/* max 0: none. free destroys the session keys where the token still answers; NULL-safe. */
+err_t cek_cache_new(struct p11 *p, unsigned max);
+void cek_cache_free(struct p11 *p);

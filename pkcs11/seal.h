@@ -1,0 +1,30 @@
+/* Sealing and opening under one KEK, for seal.c and canary.c. */
+#pragma once
+
+#include "pkcs11/cek.h"
+
+/* The part of a KEK that sealing and opening need; a copy, so that no lock is held meanwhile. */
+struct seal_key {
+    CK_OBJECT_HANDLE handle;
+    uint64_t epoch;
+    uint8_t id[ENVELOPE_KEK_ID];
+    uint32_t generation;
+};
+struct seal_key seal_key_of(const struct p11_kek *kek);
+
+/* Appends a complete envelope of suite 1 for this KEK. */
+err_t seal_under(struct p11 *p, const struct seal_key *key, const struct envelope_meta *meta,
+                 struct span plaintext, struct buf *ret);
+
+/* What the module said of an opening: CKR_OK and the plaintext, or the code and its call. */
+struct open_result { CK_RV rv; const char *call; };
+
+/* The wrapped content key that this KEK can unwrap, or an empty span: the envelope does not name
+ * it, or by a mechanism that we do not know. */
+struct span recipient_key(const struct envelope *e, const struct seal_key *key);
+
+/* Opens without judging: the module's answer is in *ret_result, *ret is the plaintext only when
+ * that is CKR_OK. Errors are ours (no session, no locked memory). Repeats once on a new session
+ * where that may help. cached: through the content-key cache. */
+err_t open_under(struct p11 *p, const struct seal_key *key, const struct envelope *e,
+                 bool cached, struct secret **ret, struct open_result *ret_result);
