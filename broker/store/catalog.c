@@ -1,0 +1,169 @@
+#include "broker/store/catalog.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define BUCKETS_FIRST 64u
+
+/* FNV-1a. Without a secret seed: only whoever may write resources adds names, so nobody else can
+ * make the chains long. */
+static uint64_t hash_of(enum envelope_kind kind, const char *name)
+{
+    uint64_t h = UINT64_C(0xcbf29ce484222325) ^ (uint64_t) kind;
+    for (const char *c = name; *c; c++) h = (h ^ (uint8_t) *c) * UINT64_C(0x100000001b3);
+    return h ^ h >> 32;
+}
+
+struct err catalog_new(size_t cache_budget, struct catalog **ret)
+{
+    _cleanup_catalog_ struct catalog *c = calloc(1, sizeof *c);
+    if (!c) FAIL(ERR_INTERNAL, "out of memory");
+    c->buckets = calloc(BUCKETS_FIRST, sizeof *c->buckets);
+    if (!c->buckets) FAIL(ERR_INTERNAL, "out of memory");
+    c->bucket_count = BUCKETS_FIRST;
+    c->cache.budget = cache_budget;
+    *ret = TAKE_PTR(c);
+    return ERR_OK;
+}
+
+static void entry_free(struct catalog *c, struct entry *e)
+{
+    while (e->versions) {
+        struct version *v = e->versions;
+        e->versions = v->older;
+        cache_drop(&c->cache, v);
+        version_free(v);
+    }
+    free(e);
+}
+
+void catalog_free(struct catalog *c)
+{
+    if (!c) return;
+    for (size_t i = 0; i < c->bucket_count; i++) {
+        while (c->buckets[i]) {
+            struct entry *e = c->buckets[i];
+            c->buckets[i] = e->chain;
+            entry_free(c, e);
+        }
+    }
+    free(c->buckets);
+    free(c);
+}
+
+/* Where the link to this entry is, or would be. */
+static struct entry **slot_of(const struct catalog *c, uint64_t hash, enum envelope_kind kind,
+                              const char *name)
+{
+    struct entry **at = &c->buckets[hash & (c->bucket_count - 1)];
+    while (*at && ((*at)->hash != hash || (*at)->kind != kind || strcmp((*at)->name, name) != 0))
+        at = &(*at)->chain;
+    return at;
+}
+
+struct entry *catalog_find(const struct catalog *c, enum envelope_kind kind, const char *name)
+{
+    return *slot_of(c, hash_of(kind, name), kind, name);
+}
+
+static void grow(struct catalog *c)
+{
+    size_t count = c->bucket_count * 2;
+    struct entry **buckets = calloc(count, sizeof *buckets);
+    if (!buckets) return; /* longer chains are slower, not wrong */
+    for (size_t i = 0; i < c->bucket_count; i++) {
+        while (c->buckets[i]) {
+            struct entry *e = c->buckets[i];
+            c->buckets[i] = e->chain;
+            e->chain = buckets[e->hash & (count - 1)];
+            buckets[e->hash & (count - 1)] = e;
+        }
+    }
+    free(c->buckets);
+    c->buckets = buckets;
+    c->bucket_count = count;
+}
+
+struct err entry_new(enum envelope_kind kind, const char *name, struct entry **ret)
+{
+    size_t len = strlen(name);
+    struct entry *e = calloc(1, sizeof *e + len + 1);
+    if (!e) FAIL(ERR_INTERNAL, "out of memory");
+    e->kind = kind;
+    e->hash = hash_of(kind, name);
+    memcpy(e->name, name, len + 1);
+    *ret = e;
+    return ERR_OK;
+}
+
+void catalog_insert(struct catalog *c, struct entry **spare, struct version *v, struct blob *bytes,
+                    bool make_room)
+{
+    struct entry **slot = slot_of(c, (*spare)->hash, (*spare)->kind, (*spare)->name);
+    struct entry *e = *slot;
+    if (!e) {
+        e = *slot = TAKE_PTR(*spare);
+        c->names++;
+        if (c->names > c->bucket_count) grow(c);
+    }
+    versions_insert(&e->versions, v);
+    c->objects++;
+    /* Only the newest one is ever served, so only that one is worth memory. */
+    for (struct version *old = e->versions->older; old; old = old->older)
+        cache_drop(&c->cache, old);
+    if (bytes && e->versions == v) cache_keep(&c->cache, v, bytes, make_room);
+}
+
+void catalog_remove(struct catalog *c, enum envelope_kind kind, const char *name,
+                    struct p11_object object)
+{
+    struct entry **slot = slot_of(c, hash_of(kind, name), kind, name);
+    struct entry *e = *slot;
+    if (!e) return;
+    struct version **at = &e->versions;
+    while (*at && ((*at)->object.handle != object.handle || (*at)->object.epoch != object.epoch))
+        at = &(*at)->older;
+    if (!*at) return;
+    struct version *v = *at;
+    *at = v->older;
+    cache_drop(&c->cache, v);
+    version_free(v);
+    c->objects--;
+    if (e->versions) return;
+    *slot = e->chain;
+    c->names--;
+    entry_free(c, e);
+}
+
+void catalog_each(const struct catalog *c, void (*visit)(void *arg, const struct entry *e),
+                  void *arg)
+{
+    for (size_t i = 0; i < c->bucket_count; i++)
+        for (const struct entry *e = c->buckets[i]; e; e = e->chain) visit(arg, e);
+}
+
+void entry_describe(const struct entry *e, struct store_entry *ret)
+{
+    const struct version *v = e->versions;
+    *ret = (struct store_entry){
+        .kind = e->kind,
+        .state = versions_state(v),
+        .version = versions_highest(v),
+        .created = v->created,
+        .not_after = v->not_after,
+        .size = v->size,
+        .kek_generation = v->generation,
+        .versions = (unsigned) versions_count(v),
+    };
+    snprintf(ret->name, sizeof ret->name, "%s", e->name);
+    if (v->content_type)
+        snprintf(ret->content_type, sizeof ret->content_type, "%s", v->content_type);
+}
+
+void oddities_add(struct oddities *o, size_t *count, const char *label, const char *what)
+{
+    (*count)++;
+    if (o->notes == ODD_NOTES) return;
+    snprintf(o->note[o->notes].label, sizeof o->note[0].label, "%s", label);
+    o->note[o->notes++].what = what;
+}

@@ -1,0 +1,89 @@
+#include "broker/store/store_internal.h"
+
+#include <string.h>
+
+/* Names are collected under the lock and entries are described one by one later, so that a long
+ * list neither holds the lock while it is visited nor costs a copy of every entry. */
+struct names {
+    enum envelope_kind kind;
+    const char *prefix;
+    struct buf text; /* names with their NULs */
+    size_t count;
+};
+
+static void collect(void *arg, const struct entry *e)
+{
+    struct names *n = arg;
+    if (e->kind != n->kind || strncmp(e->name, n->prefix, strlen(n->prefix)) != 0) return;
+    buf_add(&n->text, e->name, strlen(e->name) + 1);
+    n->count++;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *) a, *(const char *const *) b);
+}
+
+static err_t sort_names(const struct names *n, const char ***ret)
+{
+    const char **sorted = calloc(n->count + 1, sizeof *sorted);
+    if (!sorted) FAIL(ERR_INTERNAL, "out of memory");
+    const char *at = (const char *) n->text.data;
+    for (size_t i = 0; i < n->count; i++) {
+        sorted[i] = at;
+        at += strlen(at) + 1;
+    }
+    qsort(sorted, n->count, sizeof *sorted, by_name);
+    *ret = sorted;
+    return ERR_OK;
+}
+
+/* False when the entry went away meanwhile. */
+static bool describe(struct store *s, enum envelope_kind kind, const char *name,
+                     struct store_entry *ret)
+{
+    SCOPED_LOCK(&s->lock);
+    const struct entry *e = catalog_find(s->catalog, kind, name);
+    if (e) entry_describe(e, ret);
+    return e != NULL;
+}
+
+struct err store_list(struct store *s, enum envelope_kind kind, const char *prefix,
+                      bool with_deleted, err_t (*visit)(void *arg, const struct store_entry *e),
+                      void *arg)
+{
+    TRY(refresh_tick(s));
+    struct names names = {.kind = kind, .prefix = prefix ? prefix : "",
+                          .text.max = (size_t) STORE_MAX_OBJECTS * (NAME_MAX_BYTES + 1)};
+    {
+        SCOPED_LOCK(&s->lock);
+        catalog_each(s->catalog, collect, &names);
+    }
+    _cleanup_buf_ struct buf text = names.text; /* freed on every way out */
+    TRY(buf_ok(&text));
+    _cleanup_free_ const char **sorted = NULL;
+    TRY(sort_names(&names, &sorted));
+    for (size_t i = 0; i < names.count; i++) {
+        struct store_entry e;
+        if (!describe(s, kind, sorted[i], &e)) continue;
+        if (e.state == STORE_DELETED && !with_deleted) continue;
+        TRY(visit(arg, &e));
+    }
+    return ERR_OK;
+}
+
+static void tally(void *arg, const struct entry *e)
+{
+    struct store_stats *stats = arg;
+    size_t *const counts[] = {[STORE_LIVE] = &stats->live, [STORE_DELETED] = &stats->deleted,
+                              [STORE_DAMAGED] = &stats->damaged};
+    (*counts[versions_state(e->versions)])++;
+}
+
+void store_stats(struct store *s, struct store_stats *ret)
+{
+    SCOPED_LOCK(&s->lock);
+    *ret = (struct store_stats){.foreign = s->catalog->odd.foreign, .torn = s->catalog->odd.torn,
+                                .cached_bytes = s->catalog->cache.bytes, .rescans = s->rescans};
+    catalog_each(s->catalog, tally, ret);
+}

@@ -1,0 +1,150 @@
+/* Keeping the catalog true to what other writers do (DESIGN 3, Catalog). */
+#include "broker/store/store_internal.h"
+
+#include "broker/base/clock.h"
+#include "broker/base/log.h"
+
+#include <string.h>
+
+#define LOOK_NS (STORE_EPOCH_MS * (CLOCK_SECOND_NS / 1000))
+#define SCAN_NS (STORE_RESCAN_SECONDS * CLOCK_SECOND_NS)
+
+static err_t read_epoch(struct store *s, char ret[P11_EPOCH_TEXT])
+{
+    struct err e = p11_epoch_read(s->config.token, ret);
+    if (e.code != ERR_NOTFOUND) return e;
+    ret[0] = '\0'; /* nobody has written yet */
+    return ERR_OK;
+}
+
+/* Whether the catalog is what a scan would give, as far as the epoch object tells. */
+static bool is_current(struct store *s)
+{
+    char epoch[P11_EPOCH_TEXT] = "";
+    if (!err_ok(read_epoch(s, epoch))) return false;
+    SCOPED_LOCK(&s->lock);
+    if (s->doubt || strcmp(epoch, s->epoch) != 0 || clock_mono_ns() >= s->next_scan) return false;
+    s->stale = false;
+    return true;
+}
+
+static bool holds_objects(struct store *s)
+{
+    SCOPED_LOCK(&s->lock);
+    return s->catalog && s->catalog->objects > 0;
+}
+
+static err_t scan_token_locked(struct store *s, struct catalog **ret)
+{
+    _cleanup_catalog_ struct catalog *fresh = NULL;
+    TRY(load_catalog_locked(s, &fresh));
+    /* When its directory vanishes SoftHSM finds nothing and says CKR_OK (tokens.md 2.2); without a
+     * canary that opens, "nothing" is not believed. */
+    if (fresh->objects == 0 && holds_objects(s))
+        TRYC(p11_check(s->config.token), "token '%s' shows none of its objects any more",
+             p11_label(s->config.token));
+    *ret = TAKE_PTR(fresh);
+    return ERR_OK;
+}
+
+struct err rescan_locked(struct store *s)
+{
+    /* Before the scan, so that who writes meanwhile is noticed next time. An epoch object that
+     * cannot be read counts as none: the next look finds a difference and scans again. */
+    char epoch[P11_EPOCH_TEXT] = "";
+    if (!err_ok(read_epoch(s, epoch))) epoch[0] = '\0';
+    struct catalog *fresh = NULL;
+    struct err e = scan_token_locked(s, &fresh);
+    pthread_mutex_lock(&s->lock);
+    s->stale = !err_ok(e);
+    _cleanup_catalog_ struct catalog *old = NULL; /* freed after the lock is dropped */
+    if (err_ok(e)) {
+        old = s->catalog;
+        s->catalog = fresh;
+        s->changes++;
+        s->rescans++;
+        s->doubt = false;
+        s->next_scan = clock_mono_ns() + SCAN_NS;
+        memcpy(s->epoch, epoch, sizeof s->epoch);
+    }
+    pthread_mutex_unlock(&s->lock);
+    return e;
+}
+
+struct err refresh_locked(struct store *s)
+{
+    return is_current(s) ? ERR_OK : rescan_locked(s);
+}
+
+struct err refresh_now(struct store *s)
+{
+    if (is_current(s)) return ERR_OK;
+    SCOPED_LOCK(&s->work);
+    return refresh_locked(s); /* asks again: the one we waited for may have done it */
+}
+
+/* True for the one thread whose turn it is to look. */
+static err_t take_turn(struct store *s, bool *ret_due)
+{
+    SCOPED_LOCK(&s->lock);
+    uint64_t now = clock_mono_ns();
+    *ret_due = now >= s->next_look;
+    if (*ret_due) s->next_look = now + LOOK_NS;
+    else if (s->stale)
+        FAIL(ERR_TOKEN_DOWN, "what token '%s' holds has changed and cannot be read at the moment",
+             p11_label(s->config.token));
+    return ERR_OK;
+}
+
+struct err refresh_tick(struct store *s)
+{
+    bool due = false;
+    TRY(take_turn(s, &due));
+    if (!due || is_current(s)) return ERR_OK;
+    /* Taken: somebody rescans at this moment, or writes and has looked before. */
+    if (pthread_mutex_trylock(&s->work) != 0) return ERR_OK;
+    struct err e = refresh_locked(s);
+    pthread_mutex_unlock(&s->work);
+    return e;
+}
+
+static bool changed_since(struct store *s, uint64_t changes)
+{
+    SCOPED_LOCK(&s->lock);
+    return s->changes != changes;
+}
+
+struct err refresh_lost(struct store *s, uint64_t changes)
+{
+    if (changed_since(s, changes)) return ERR_OK;
+    SCOPED_LOCK(&s->work);
+    return changed_since(s, changes) ? ERR_OK : rescan_locked(s);
+}
+
+void announce_locked(struct store *s)
+{
+    /* Who wrote between our look and our touch would be forgotten: then what we remember stays
+     * different, and the next look scans. */
+    bool alone = is_current(s);
+    char epoch[P11_EPOCH_TEXT] = "";
+    struct err e = p11_epoch_touch(s->config.token, epoch);
+    if (!err_ok(e)) {
+        log_warn_err(e, "store.epoch", LOG_S("effect", "other brokers see this write late"));
+        return;
+    }
+    if (!alone) return;
+    SCOPED_LOCK(&s->lock);
+    memcpy(s->epoch, epoch, sizeof s->epoch);
+}
+
+struct err store_refresh(struct store *s)
+{
+    return refresh_now(s);
+}
+
+uint64_t store_rescans(struct store *s)
+{
+    err_ignore(refresh_tick(s)); /* whoever reads next is told that the catalog is out of date */
+    SCOPED_LOCK(&s->lock);
+    return s->rescans;
+}

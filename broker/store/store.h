@@ -1,0 +1,89 @@
+/* Where wrapped resources lie, by name and version, whatever holds the bytes (today: the token).
+ *
+ * The store keeps the catalog (name -> versions -> object) in memory and applies the rules of
+ * DESIGN 3 "Versions", "Writing" and "Catalog". Threads: every function may be called from any
+ * thread. */
+#pragma once
+
+#include "broker/base/secret.h"
+#include "pkcs11/job.h"
+#include "pkcs11/p11.h"
+
+struct store;
+
+struct store_config {
+    struct p11 *token;          /* borrowed; must outlive the store */
+    unsigned keep_versions;     /* complete versions kept beside the newest; 1 means only that one */
+    size_t cache_bytes;         /* envelopes (ciphertext) kept in memory */
+    bool writable;              /* we hold the writer lock */
+    const char *writer;         /* who writes when we do not; for the 503. May be NULL */
+    size_t value_max;           /* bytes; 0: VALUE_MAX */
+};
+
+/* Builds the catalog by one scan. ERR_TOOLARGE beyond STORE_MAX_OBJECTS. */
+err_t store_open(const struct store_config *config, struct store **ret);
+void store_close(struct store *s);
+DEFINE_CLEANUP(struct store, store_close);
+
+enum store_state {
+    STORE_LIVE,      /* the newest version is a value */
+    STORE_DELETED,   /* the newest version is a tombstone */
+    STORE_DAMAGED,   /* the newest version cannot be read; older ones are never served */
+};
+
+struct store_entry {
+    char name[NAME_MAX_BYTES + 1];
+    enum envelope_kind kind;
+    enum store_state state;
+    uint64_t version;       /* newest */
+    int64_t created;        /* of the newest, Unix seconds */
+    int64_t not_after;      /* 0: none */
+    size_t size;            /* bytes of the value, when live */
+    uint32_t kek_generation;
+    unsigned versions;      /* kept on the token, tombstone included */
+    char content_type[128]; /* "" when none */
+};
+
+/* repository/type/tag by the grammar of kbs-api.md 1.3; NAME_MAX_BYTES. ERR_USAGE says which
+ * part is wrong. */
+err_t store_check_name(const char *name);
+
+/* The newest version's value. ERR_NOTFOUND: none, deleted, or past not-after. ERR_DAMAGED: the
+ * newest does not verify (never an older one). ret_entry may be NULL. */
+err_t store_get(struct store *s, enum envelope_kind kind, const char *name, struct secret **ret,
+                struct store_entry *ret_entry);
+
+struct store_put {
+    enum envelope_kind kind;
+    const char *name;
+    struct span value;
+    const char *content_type; /* or NULL */
+    int64_t not_after;        /* 0: none */
+    bool has_if_match;        /* write only if the newest live version is if_match (0: none is) */
+    uint64_t if_match;
+};
+/* Acknowledged only when the new version was read back. ERR_PRECONDITION, ERR_FULL,
+ * ERR_READONLY, ERR_TOOLARGE. On any error what was stored before is still served. */
+err_t store_put(struct store *s, const struct store_put *put, uint64_t *ret_version);
+
+/* Writes a tombstone. ERR_NOTFOUND when there is no live (or damaged) version. */
+err_t store_delete(struct store *s, enum envelope_kind kind, const char *name, bool has_if_match,
+                   uint64_t if_match, uint64_t *ret_version);
+
+/* Entries of a kind whose name begins with prefix (NULL: all), in name order. */
+err_t store_list(struct store *s, enum envelope_kind kind, const char *prefix, bool with_deleted,
+                 err_t (*visit)(void *arg, const struct store_entry *e), void *arg);
+
+struct store_stats {
+    size_t live, deleted, damaged, foreign, torn; /* foreign and torn: objects, the rest: names */
+    size_t cached_bytes;
+    uint64_t rescans;
+};
+void store_stats(struct store *s, struct store_stats *ret);
+
+/* Looks at the epoch object now and rescans when another writer was there. For tests, status. */
+err_t store_refresh(struct store *s);
+
+/* How often the catalog was rebuilt because another writer was there: whoever keeps something
+ * read from the store (the policy) reads again when this changes. Cheap; looks at the epoch. */
+uint64_t store_rescans(struct store *s);

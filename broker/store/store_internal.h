@@ -1,0 +1,48 @@
+/* What the files of broker/store share. Nobody outside this folder includes it.
+ *
+ * Locks, and their order: `work` first, then the token's own, then `lock`.
+ *   work  held over token work that changes the catalog: a write, a rescan. Readers take it only
+ *         to rescan.
+ *   lock  guards the catalog and all fields below it; never held over token work. */
+#pragma once
+
+#include "broker/store/catalog.h"
+#include "broker/store/label.h"
+
+struct store {
+    struct store_config config; /* fixed; `writer` is our copy */
+    pthread_mutex_t work;
+
+    pthread_mutex_t lock;
+    struct catalog *catalog;
+    uint64_t changes;   /* of the catalog; tells who lost a race from whose handle is stale */
+    uint64_t rescans;
+    char epoch[P11_EPOCH_TEXT]; /* what it said when the catalog was built; "": none */
+    uint64_t next_look; /* clock_mono_ns: when a reader looks at the epoch object again */
+    uint64_t next_scan; /* clock_mono_ns: when we rescan though the epoch object is the same */
+    bool doubt;         /* a write failed midway: rescan at the next look */
+    bool stale;         /* the last rescan failed, so the catalog may be out of date */
+};
+
+/* ---- load.c ------------------------------------------------------------------------------ */
+
+/* A new catalog by one scan. Takes over cached bytes and notes of damage from the present one.
+ * The caller holds `work`, not `lock`. */
+err_t load_catalog_locked(struct store *s, struct catalog **ret);
+
+/* ---- refresh.c --------------------------------------------------------------------------- */
+
+/* First thing in every read: at most every STORE_EPOCH_MS one thread looks at the epoch object and
+ * rescans when it changed. Never waits for a writer. ERR_TOKEN_DOWN while the catalog is known to
+ * be out of date. */
+err_t refresh_tick(struct store *s);
+/* Before a 404: looks now. Waits for a rescan under way instead of beginning another. */
+err_t refresh_now(struct store *s);
+/* The same for a writer, who holds `work`. */
+err_t refresh_locked(struct store *s);
+/* An object was not where the catalog of that count of `changes` has it. */
+err_t refresh_lost(struct store *s, uint64_t changes);
+/* Reads the epoch object ("" when there is none) and the token; the catalog is replaced. */
+err_t rescan_locked(struct store *s);
+/* Tells the other brokers that something was written. The caller holds `work`. */
+void announce_locked(struct store *s);

@@ -1,0 +1,190 @@
+#include "broker/store/store_internal.h"
+
+#include "broker/base/clock.h"
+#include "broker/base/log.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* A version to be written: a value, or a tombstone. */
+struct draft {
+    enum envelope_kind kind;
+    const char *name;
+    struct span value;
+    const char *content_type;
+    int64_t not_after;
+    bool tombstone, has_if_match;
+    uint64_t if_match;
+};
+
+static err_t check_writer(const struct store *s)
+{
+    if (s->config.writable) return ERR_OK;
+    if (s->config.writer)
+        FAIL(ERR_READONLY, "this broker does not write; %s does", s->config.writer);
+    FAIL(ERR_READONLY, "this broker does not write; it is configured as a reader");
+}
+
+static err_t check_draft(const struct store *s, const struct draft *d)
+{
+    TRY(check_writer(s));
+    TRY(name_check(d->kind, d->name));
+    size_t max = s->config.value_max;
+    if (d->value.len > max)
+        FAIL(ERR_TOOLARGE, "the value of %s %s is %zu bytes; the limit is %zu",
+             kind_noun(d->kind), d->name, d->value.len, max);
+    if (d->content_type && !content_type_ok(span_str(d->content_type)))
+        FAIL(ERR_USAGE, "the content type of %s %s is empty, too long or not printable ASCII",
+             kind_noun(d->kind), d->name);
+    if (d->not_after < 0)
+        FAIL(ERR_USAGE, "the end of %s %s (not-after) lies before 1970", kind_noun(d->kind),
+             d->name);
+    return ERR_OK;
+}
+
+/* If-Match names what a reader could have seen: the newest version, a damaged one too (so that
+ * "only if there is none" does not overwrite it), 0 when there is none or a tombstone. */
+static err_t check_precondition(const struct draft *d, bool exists, uint64_t highest)
+{
+    uint64_t current = exists ? highest : 0;
+    if (!d->has_if_match || d->if_match == current) return ERR_OK;
+    FAIL(ERR_PRECONDITION, "%s %s is at version %llu, not %llu", kind_noun(d->kind), d->name,
+         (unsigned long long) current, (unsigned long long) d->if_match);
+}
+
+/* One above the highest ever, damaged ones and tombstones included. */
+static err_t next_version(struct store *s, const struct draft *d, uint64_t *ret)
+{
+    SCOPED_LOCK(&s->lock);
+    const struct entry *e = catalog_find(s->catalog, d->kind, d->name);
+    uint64_t highest = e ? versions_highest(e->versions) : 0;
+    bool exists = e && versions_state(e->versions) != STORE_DELETED;
+    if (d->tombstone && !exists)
+        FAIL(ERR_NOTFOUND, "there is no %s %s", kind_noun(d->kind), d->name);
+    TRY(check_precondition(d, exists, highest));
+    if (s->catalog->objects >= STORE_MAX_OBJECTS)
+        FAIL(ERR_FULL, "the catalog is full: %u objects", STORE_MAX_OBJECTS);
+    if (highest >= VERSION_UNKNOWN - 1)
+        FAIL(ERR_DAMAGED, "%s %s has no version number left; remove its object with the token's "
+             "own tools", kind_noun(d->kind), d->name);
+    *ret = highest + 1;
+    return ERR_OK;
+}
+
+static err_t seal(struct store *s, const struct draft *d, uint64_t version, struct buf *ret)
+{
+    struct envelope_meta meta = {.kind = d->kind, .tombstone = d->tombstone, .version = version,
+                                 .created = clock_now(), .name = span_str(d->name)};
+    uint8_t not_after[NOT_AFTER_BYTES];
+    if (d->content_type)
+        meta.attributes[meta.attribute_count++] = (struct envelope_attribute){
+            ENVELOPE_CONTENT_TYPE, span_str(d->content_type)};
+    /* types ascend, and the critical bit is the highest */
+    if (d->not_after) {
+        for (unsigned i = 0; i < NOT_AFTER_BYTES; i++)
+            not_after[i] = (uint8_t) ((uint64_t) d->not_after >> (8 * (NOT_AFTER_BYTES - 1 - i)));
+        meta.attributes[meta.attribute_count++] = (struct envelope_attribute){
+            ENVELOPE_NOT_AFTER, span_of(not_after, sizeof not_after)};
+    }
+    TRYC(p11_seal(s->config.token, &meta, d->value, ret), "sealing %s %s version %llu",
+         kind_noun(d->kind), d->name, (unsigned long long) version);
+    return buf_ok(ret);
+}
+
+/* Writes the object and enters it. All that can fail in memory comes before the token is asked, so
+ * that what it acknowledges is in the catalog. */
+static err_t create_locked(struct store *s, const struct draft *d, struct span bytes)
+{
+    struct envelope e = {0};
+    bool has_meta = false;
+    enum envelope_flaw flaw = envelope_decode(bytes, &e, &has_meta);
+    if (flaw != ENVELOPE_SOUND)
+        FAIL(ERR_INTERNAL, "the envelope that was just sealed is %s", envelope_flaw_text(flaw));
+    _cleanup_version_ struct version *v = NULL;
+    TRY(version_new(&e, p11_recipient_generation(s->config.token, &e), (struct p11_object){0}, &v));
+    _cleanup_free_ struct entry *spare = NULL;
+    TRY(entry_new(d->kind, d->name, &spare));
+    _cleanup_blob_ struct blob *blob = blob_new(bytes);
+    if (!blob) FAIL(ERR_INTERNAL, "out of memory");
+
+    char label[P11_LABEL_MAX + 1];
+    struct err failed = p11_object_create(s->config.token, label_make(d->kind, d->name, label),
+                                          bytes, &v->object);
+    SCOPED_LOCK(&s->lock);
+    if (!err_ok(failed)) {
+        /* What failed may lie there all the same; the next version must be above it. */
+        s->doubt = true;
+        return failed;
+    }
+    catalog_insert(s->catalog, &spare, TAKE_PTR(v), blob, true);
+    s->changes++;
+    return ERR_OK;
+}
+
+static err_t list_surplus(struct store *s, const struct draft *d, struct p11_object **ret,
+                          size_t *ret_n)
+{
+    SCOPED_LOCK(&s->lock);
+    const struct entry *e = catalog_find(s->catalog, d->kind, d->name);
+    ENSURE(e);
+    struct p11_object *surplus = calloc(versions_count(e->versions), sizeof *surplus);
+    if (!surplus) FAIL(ERR_INTERNAL, "out of memory");
+    *ret_n = versions_surplus(e->versions, s->config.keep_versions, surplus);
+    *ret = surplus;
+    return ERR_OK;
+}
+
+/* The new version is safe by now, so what fails here is logged only; the next write of this name
+ * tries again. */
+static void prune_locked(struct store *s, const struct draft *d)
+{
+    _cleanup_free_ struct p11_object *surplus = NULL;
+    size_t n = 0;
+    struct err e = list_surplus(s, d, &surplus, &n);
+    for (size_t i = 0; i < n; i++) {
+        struct err gone = p11_object_destroy(s->config.token, surplus[i]);
+        if (!err_ok(gone) && gone.code != ERR_NOTFOUND) {
+            e = gone;
+            break; /* a newer one must not go before it */
+        }
+        SCOPED_LOCK(&s->lock);
+        catalog_remove(s->catalog, d->kind, d->name, surplus[i]);
+        s->changes++;
+    }
+    if (!err_ok(e))
+        log_warn_err(e, "store.prune", LOG_S("kind", kind_noun(d->kind)), LOG_S("name", d->name),
+                     LOG_S("effect", "an old version stays until the next write"));
+}
+
+static err_t write_version(struct store *s, const struct draft *d, uint64_t *ret_version)
+{
+    TRY(check_draft(s, d));
+    SCOPED_LOCK(&s->work);
+    TRY(refresh_locked(s));
+    uint64_t version = 0;
+    TRY(next_version(s, d, &version));
+    _cleanup_buf_ struct buf bytes = {.max = ENVELOPE_MAX};
+    TRY(seal(s, d, version, &bytes));
+    TRYC(create_locked(s, d, buf_span(&bytes)), "writing %s %s version %llu", kind_noun(d->kind),
+         d->name, (unsigned long long) version);
+    prune_locked(s, d);
+    announce_locked(s);
+    if (ret_version) *ret_version = version;
+    return ERR_OK;
+}
+
+struct err store_put(struct store *s, const struct store_put *put, uint64_t *ret_version)
+{
+    struct draft d = {.kind = put->kind, .name = put->name, .value = put->value,
+                      .content_type = put->content_type, .not_after = put->not_after,
+                      .has_if_match = put->has_if_match, .if_match = put->if_match};
+    return write_version(s, &d, ret_version);
+}
+
+struct err store_delete(struct store *s, enum envelope_kind kind, const char *name,
+                        bool has_if_match, uint64_t if_match, uint64_t *ret_version)
+{
+    struct draft d = {.kind = kind, .name = name, .tombstone = true, .has_if_match = has_if_match,
+                      .if_match = if_match};
+    return write_version(s, &d, ret_version);
+}

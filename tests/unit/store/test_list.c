@@ -1,0 +1,105 @@
+#include "tests/unit/store/fixture.h"
+
+static struct {
+    size_t count, stop_at;
+    char last[NAME_MAX_BYTES + 1];
+    struct store_entry entries[8];
+} seen;
+
+static err_t note(void *arg, const struct store_entry *e)
+{
+    if (strcmp(e->name, seen.last) <= 0) FAIL(ERR_INTERNAL, "%s after %s", e->name, seen.last);
+    snprintf(seen.last, sizeof seen.last, "%s", e->name);
+    if (seen.count < 8) seen.entries[seen.count] = *e;
+    seen.count++;
+    if (seen.count == seen.stop_at) FAIL(ERR_LIMIT, "enough");
+    return ERR_OK;
+}
+
+static size_t list(enum envelope_kind kind, const char *prefix, bool with_deleted)
+{
+    memset(&seen, 0, sizeof seen);
+    assert_ok(store_list(fx.store, kind, prefix, with_deleted, note, NULL));
+    return seen.count;
+}
+
+static void test_store_list__five_hundred_in_name_order(void **state)
+{
+    char name[32];
+    for (unsigned i = 0; i < 500; i++) {
+        snprintf(name, sizeof name, "repo%u/key/%u", i % 3, i * 7919 % 1000);
+        fx_put(name, "value");
+    }
+    assert_int_equal(list(ENVELOPE_RESOURCE, NULL, false), 500);
+    assert_int_equal(list(ENVELOPE_RESOURCE, "repo1/", false), 167);
+    assert_int_equal(list(ENVELOPE_RESOURCE, "repo", false), 500);
+    assert_int_equal(list(ENVELOPE_RESOURCE, "repo2/key/77", true) > 0, 1);
+    assert_int_equal(list(ENVELOPE_RESOURCE, "repo3", true), 0);
+    fx_restart(fx_config());
+    assert_int_equal(list(ENVELOPE_RESOURCE, "", false), 500);
+    assert_int_equal(fx_stats().live, 500);
+}
+
+static void test_store_list__kinds_and_states(void **state)
+{
+    struct store_put policy = {.kind = ENVELOPE_POLICY, .name = "p", .value = SPAN_LIT("x")};
+    assert_ok(store_put(fx.store, &policy, NULL));
+    fx_put("b/b/live", "12345");
+    fx_put("a/b/deleted", "x");
+    fx_delete("a/b/deleted");
+    fx_place("c/b/damaged", SPAN_LIT("SRE1\x02"));
+    fx_restart(fx_config());
+    assert_int_equal(list(ENVELOPE_POLICY, NULL, true), 1);
+    assert_int_equal(list(ENVELOPE_REFERENCE_VALUE, NULL, true), 0);
+    assert_int_equal(list(ENVELOPE_RESOURCE, NULL, false), 2);
+    assert_int_equal(list(ENVELOPE_RESOURCE, NULL, true), 3);
+    assert_int_equal(seen.entries[0].state, STORE_DELETED);
+    assert_int_equal(seen.entries[0].version, 2);
+    assert_int_equal(seen.entries[1].state, STORE_LIVE);
+    assert_int_equal(seen.entries[1].size, 5);
+    assert_int_equal(seen.entries[2].state, STORE_DAMAGED);
+    assert_int_equal(seen.entries[2].version, 0); /* nobody can tell */
+    struct store_stats stats = fx_stats();
+    assert_int_equal(stats.live, 2); /* the policy too */
+    assert_int_equal(stats.deleted, 1);
+    assert_int_equal(stats.damaged, 1);
+}
+
+static err_t delete_it(void *arg, const struct store_entry *e)
+{
+    seen.count++;
+    return store_delete(fx.store, e->kind, e->name, false, 0, NULL);
+}
+
+/* No lock is held while it is visited. */
+static void test_store_list__visit_may_use_the_store(void **state)
+{
+    fx_put("a/b/1", "x");
+    fx_put("a/b/2", "x");
+    memset(&seen, 0, sizeof seen);
+    assert_ok(store_list(fx.store, ENVELOPE_RESOURCE, NULL, false, delete_it, NULL));
+    assert_int_equal(seen.count, 2);
+    assert_int_equal(list(ENVELOPE_RESOURCE, NULL, false), 0);
+}
+
+static void test_store_list__error_of_visit_ends_it(void **state)
+{
+    fx_put("a/b/1", "x");
+    fx_put("a/b/2", "x");
+    memset(&seen, 0, sizeof seen);
+    seen.stop_at = 1;
+    assert_fails(store_list(fx.store, ENVELOPE_RESOURCE, NULL, false, note, NULL), ERR_LIMIT);
+    assert_int_equal(seen.count, 1);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup(name, setup_store)
+    const struct CMUnitTest tests[] = {
+        TEST(test_store_list__five_hundred_in_name_order),
+        TEST(test_store_list__kinds_and_states),
+        TEST(test_store_list__visit_may_use_the_store),
+        TEST(test_store_list__error_of_visit_ends_it),
+    };
+    return cmocka_run_group_tests(tests, setup_token, teardown_token);
+}

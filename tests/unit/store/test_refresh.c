@@ -1,0 +1,232 @@
+/* A second store on the same token stands for another broker. */
+#include "tests/unit/store/fixture.h"
+
+#include <pthread.h>
+
+static struct store *other;
+
+static int setup(void **state)
+{
+    store_close(TAKE_PTR(other));
+    int rc = setup_store(state);
+    struct store_config config = fx_config();
+    assert_ok(store_open(&config, &other));
+    return rc;
+}
+
+static int teardown(void **state)
+{
+    store_close(TAKE_PTR(other));
+    return teardown_token(state);
+}
+
+#define PATIENCE_NS (20 * CLOCK_SECOND_NS)
+
+/* Until the present store gives this value; each get looks at the epoch object when it is time. */
+static void wait_for_value(const char *name, const char *value)
+{
+    uint64_t deadline = clock_mono_ns() + PATIENCE_NS;
+    do {
+        assert_ok(fx_try_get(fx.store, name));
+        if (span_eq_str(secret_span(fx.value), value)) return;
+    } while (clock_mono_ns() < deadline);
+    fail_msg("%s never became %s", name, value);
+}
+
+static void test_refresh__new_name_is_seen_at_once(void **state)
+{
+    assert_fails(fx_try_get(fx.store, "a/b/c"), ERR_NOTFOUND);
+    assert_ok(fx_try_put(other, "a/b/c", "theirs", NULL));
+    assert_value("a/b/c", "theirs");
+}
+
+static void test_refresh__new_version_is_seen_after_the_interval(void **state)
+{
+    fx_put("a/b/c", "one");
+    assert_ok(fx_try_put(other, "a/b/c", "two", NULL));
+    wait_for_value("a/b/c", "two");
+}
+
+static void test_refresh__deletion_is_seen_after_the_interval(void **state)
+{
+    fx_put("a/b/c", "one");
+    assert_ok(store_delete(other, ENVELOPE_RESOURCE, "a/b/c", false, 0, NULL));
+    uint64_t deadline = clock_mono_ns() + PATIENCE_NS;
+    struct err e = ERR_OK;
+    while (err_ok(e) && clock_mono_ns() < deadline) e = fx_try_get(fx.store, "a/b/c");
+    assert_int_equal(e.code, ERR_NOTFOUND);
+}
+
+static void test_refresh__undelete_is_seen_at_once(void **state)
+{
+    fx_put("a/b/c", "one");
+    fx_delete("a/b/c");
+    assert_ok(fx_try_put(other, "a/b/c", "again", NULL));
+    assert_value("a/b/c", "again");
+    assert_int_equal(fx.entry.version, 3);
+}
+
+static void test_refresh__writers_number_above_each_other(void **state)
+{
+    struct store *const stores[] = {fx.store, other};
+    for (uint64_t v = 1; v <= 6; v++) {
+        uint64_t version = 0;
+        assert_ok(fx_try_put(stores[v % 2], "a/b/c", "x", &version));
+        assert_int_equal(version, v);
+    }
+    assert_int_equal(fx_objects("a/b/c"), 1);
+}
+
+static void test_refresh__own_writes_cause_no_rescan(void **state)
+{
+    fx_put("a/b/c", "one");
+    uint64_t before = fx_stats().rescans;
+    for (int i = 0; i < 5; i++) fx_put("a/b/c", "x");
+    assert_fails(fx_try_get(fx.store, "x/y/z"), ERR_NOTFOUND);
+    assert_ok(store_refresh(fx.store));
+    assert_int_equal(fx_stats().rescans, before);
+}
+
+static void test_refresh__rescan_keeps_the_cached_bytes(void **state)
+{
+    fx_put("a/b/c", "one");
+    fx_put("x/y/z", "two");
+    struct catalog *before = fx.store->catalog;
+    size_t bytes = fx_stats().cached_bytes;
+    const struct blob *kept = catalog_find(before, ENVELOPE_RESOURCE, "x/y/z")->versions->bytes;
+    assert_ok(fx_try_put(other, "p/q/r", "three", NULL));
+    assert_ok(store_refresh(fx.store));
+    assert_true(fx_stats().cached_bytes > bytes);
+    assert_ptr_equal(catalog_find(fx.store->catalog, ENVELOPE_RESOURCE, "x/y/z")->versions->bytes,
+                     kept);
+    assert_value("x/y/z", "two");
+}
+
+static void test_refresh__slow_scan_finds_what_touched_no_epoch(void **state)
+{
+    struct buf bytes = BUF_INIT;
+    fx_put("a/b/c", "one");
+    fx_seal(fx.token, "a/b/c", 2, "two", &bytes);
+    fx_place("a/b/c", buf_span(&bytes));
+    buf_free(&bytes);
+    assert_ok(store_refresh(fx.store));
+    assert_value("a/b/c", "one");
+    fx.store->next_scan = 0; /* as if STORE_RESCAN_SECONDS were over */
+    assert_ok(store_refresh(fx.store));
+    assert_value("a/b/c", "two");
+    assert_true(fx.store->next_scan > clock_mono_ns());
+}
+
+static void test_refresh__epoch_object_gone(void **state)
+{
+    fx_put("a/b/c", "one");
+    struct p11_object epoch[1];
+    char label[P11_EPOCH_TEXT];
+    size_t n = 0;
+    assert_ok(p11_epoch_read(fx.token, label));
+    assert_ok(p11_object_find(fx.token, label, epoch, 1, &n));
+    assert_int_equal(n, 1);
+    assert_ok(p11_object_destroy(fx.token, epoch[0]));
+    uint64_t before = fx_stats().rescans;
+    assert_ok(store_refresh(fx.store));
+    assert_int_equal(fx_stats().rescans, before + 1);
+    assert_ok(store_refresh(fx.store)); /* none is remembered as none */
+    assert_int_equal(fx_stats().rescans, before + 1);
+    assert_value("a/b/c", "one");
+    fx_put("a/b/c", "two"); /* makes a new one */
+    assert_ok(p11_epoch_read(fx.token, label));
+    wait_for_value("a/b/c", "two");
+}
+
+/* A token that cannot be read although something changed: better 503 than what was revoked. */
+static void test_refresh__stale_catalog_serves_nothing(void **state)
+{
+    fx_put("a/b/c", "one");
+    fx.store->stale = true;
+    fx.store->next_look = UINT64_MAX;
+    assert_fails(fx_try_get(fx.store, "a/b/c"), ERR_TOKEN_DOWN);
+    fx.store->next_look = 0; /* the next look finds that nothing changed after all */
+    assert_value("a/b/c", "one");
+    assert_false(fx.store->stale);
+}
+
+static void test_refresh__failed_write_makes_the_next_one_look(void **state)
+{
+    fx_put("a/b/c", "one");
+    fx.store->doubt = true; /* what p11_object_create's failure leaves */
+    uint64_t before = fx_stats().rescans;
+    assert_int_equal(fx_put("a/b/c", "two"), 2);
+    assert_int_equal(fx_stats().rescans, before + 1);
+    assert_false(fx.store->doubt);
+}
+
+/* ---- threads ----------------------------------------------------------------------------- */
+
+static void *look_in_vain(void *arg)
+{
+    struct secret *value = NULL;
+    struct err e = store_get(fx.store, ENVELOPE_RESOURCE, "no/such/name", &value, NULL);
+    return e.code == ERR_NOTFOUND ? NULL : (void *) "found";
+}
+
+static void test_refresh__misses_share_one_scan(void **state)
+{
+    pthread_t threads[8];
+    assert_ok(fx_try_put(other, "a/b/c", "theirs", NULL));
+    uint64_t before = fx_stats().rescans;
+    for (size_t i = 0; i < 8; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, look_in_vain, NULL), 0);
+    for (size_t i = 0; i < 8; i++) {
+        void *result = NULL;
+        pthread_join(threads[i], &result);
+        assert_null(result);
+    }
+    assert_int_equal(fx_stats().rescans, before + 1);
+}
+
+static void *write_some(void *store)
+{
+    char name[32];
+    for (unsigned i = 0; i < 10; i++) {
+        snprintf(name, sizeof name, "%s/b/%u", store == other ? "other" : "own", i);
+        if (!err_ok(fx_try_put(store, name, name, NULL))) return (void *) "failed";
+    }
+    return NULL;
+}
+
+/* Two brokers may not write one token at the same time, but threads of one broker may. */
+static void test_refresh__writers_of_one_store(void **state)
+{
+    pthread_t threads[3];
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, write_some, fx.store), 0);
+    for (size_t i = 0; i < 3; i++) {
+        void *result = NULL;
+        pthread_join(threads[i], &result);
+        assert_null(result);
+    }
+    assert_value("own/b/9", "own/b/9");
+    assert_int_equal(fx.entry.version, 3);
+    assert_int_equal(fx_stats().live, 10);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup(name, setup)
+    const struct CMUnitTest tests[] = {
+        TEST(test_refresh__new_name_is_seen_at_once),
+        TEST(test_refresh__new_version_is_seen_after_the_interval),
+        TEST(test_refresh__deletion_is_seen_after_the_interval),
+        TEST(test_refresh__undelete_is_seen_at_once),
+        TEST(test_refresh__writers_number_above_each_other),
+        TEST(test_refresh__own_writes_cause_no_rescan),
+        TEST(test_refresh__rescan_keeps_the_cached_bytes),
+        TEST(test_refresh__slow_scan_finds_what_touched_no_epoch),
+        TEST(test_refresh__epoch_object_gone),
+        TEST(test_refresh__stale_catalog_serves_nothing),
+        TEST(test_refresh__failed_write_makes_the_next_one_look),
+        TEST(test_refresh__misses_share_one_scan),
+        TEST(test_refresh__writers_of_one_store),
+    };
+    return cmocka_run_group_tests(tests, setup_token, teardown);
+}

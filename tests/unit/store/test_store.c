@@ -1,0 +1,237 @@
+/* Opening, and what the store does when the token fails in the middle of its work. */
+#include "tests/unit/store/fixture.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+static int setup_group(void **state)
+{
+    if (setup_token(state) != 0) return -1;
+    if (!softhsm_fault_module()) return 0;
+    p11_close(TAKE_PTR(fx.token));
+    assert_int_equal(softhsm_fault(&fx.hsm, ""), 0);
+    fx.hsm.module = softhsm_fault_module();
+    fx_open_token(fx.hsm.uri, &fx.token);
+    return 0;
+}
+
+static int setup(void **state)
+{
+    if (softhsm_fault_module()) softhsm_fault(&fx.hsm, "");
+    return setup_store(state);
+}
+
+/* The rules as long as the test lasts; softhsm_fault would forward to itself by now. */
+static void faults(const char *rules)
+{
+    if (!softhsm_fault_module()) {
+        print_message("no fault module: STRONGROOM_FAULT_MODULE is not set\n");
+        skip();
+    }
+    const char *module = fx.hsm.module;
+    fx.hsm.module = getenv("P11FAULT_MODULE");
+    int rc = softhsm_fault(&fx.hsm, rules);
+    fx.hsm.module = module;
+    assert_int_equal(rc, 0);
+}
+
+/* ---- opening ----------------------------------------------------------------------------- */
+
+static void test_store_open__reader_writes_nothing(void **state)
+{
+    char epoch[P11_EPOCH_TEXT];
+    struct p11_object found[1];
+    size_t n = 0;
+    assert_ok(p11_epoch_read(fx.token, epoch));
+    assert_ok(p11_object_find(fx.token, epoch, found, 1, &n));
+    assert_ok(p11_object_destroy(fx.token, found[0]));
+    struct store_config config = fx_config();
+    config.writable = false;
+    fx_open_store(config);
+    assert_fails(p11_epoch_read(fx.token, epoch), ERR_NOTFOUND);
+    assert_fails(fx_try_get(fx.store, "a/b/c"), ERR_NOTFOUND);
+    assert_int_equal(fx_stats().rescans, 0); /* "no epoch object" is not a change each time */
+    fx_open_store(fx_config());
+    assert_ok(p11_epoch_read(fx.token, epoch));
+}
+
+static void test_store_open__defaults(void **state)
+{
+    struct store_config config = {.token = fx.token, .writable = true}; /* no cache, keep 0 */
+    fx_open_store(config);
+    fx_put("a/b/c", "one");
+    fx_put("a/b/c", "two");
+    assert_value("a/b/c", "two");
+    assert_int_equal(fx_objects("a/b/c"), 1);
+    assert_int_equal(fx_stats().cached_bytes, 0);
+}
+
+static void test_store_close__null(void **state)
+{
+    store_close(NULL);
+}
+
+/* ---- faults ------------------------------------------------------------------------------ */
+
+#define DEVICE_ERROR "rv=0x30"
+#define DEVICE_MEMORY "rv=0x31"
+#define AFTER_THE_CEK " after=1" /* sealing destroys its content key first */
+
+static void test_store_put__create_fails(void **state)
+{
+    fx_put("a/b/c", "old");
+    faults("C_CreateObject " DEVICE_ERROR);
+    assert_false(err_ok(fx_try_put(fx.store, "a/b/c", "new", NULL)));
+    assert_value("a/b/c", "old");
+    faults("");
+    assert_value("a/b/c", "old");
+    assert_int_equal(fx_put("a/b/c", "new"), 2);
+}
+
+static void test_store_put__token_is_full(void **state)
+{
+    fx_put("a/b/c", "old");
+    faults("C_CreateObject " DEVICE_MEMORY);
+    assert_fails_with(fx_try_put(fx.store, "a/b/c", "new", NULL), ERR_FULL, "a/b/c version 2");
+    assert_fails(store_delete(fx.store, ENVELOPE_RESOURCE, "a/b/c", false, 0, NULL), ERR_FULL);
+    assert_value("a/b/c", "old");
+}
+
+static void test_store_put__read_back_fails(void **state)
+{
+    fx_put("a/b/c", "old");
+    faults("C_FindObjectsInit " DEVICE_ERROR " count=1");
+    assert_false(err_ok(fx_try_put(fx.store, "a/b/c", "new", NULL)));
+    faults("");
+    assert_value("a/b/c", "old");
+    assert_int_equal(fx_objects("a/b/c"), 1);
+}
+
+/* What was not acknowledged stays on the token: the next version must be above it, or a restart
+ * could prefer it to what was acknowledged. */
+static void test_store_put__unacknowledged_version_stays_behind(void **state)
+{
+    fx_put("a/b/c", "old");
+    faults("C_FindObjectsInit " DEVICE_ERROR " count=1\n"
+           "C_DestroyObject " DEVICE_ERROR AFTER_THE_CEK);
+    assert_false(err_ok(fx_try_put(fx.store, "a/b/c", "lost", NULL)));
+    faults("");
+    assert_int_equal(fx_objects("a/b/c"), 2);
+    assert_int_equal(fx_put("a/b/c", "new"), 3);
+    fx_restart(fx_config());
+    assert_value("a/b/c", "new");
+    assert_int_equal(fx_objects("a/b/c"), 1);
+}
+
+static void test_store_put__old_version_cannot_be_destroyed(void **state)
+{
+    fx_put("a/b/c", "old");
+    faults("C_DestroyObject " DEVICE_ERROR AFTER_THE_CEK);
+    assert_int_equal(fx_put("a/b/c", "new"), 2);
+    assert_value("a/b/c", "new");
+    faults("");
+    assert_int_equal(fx_objects("a/b/c"), 2);
+    fx_restart(fx_config());
+    assert_value("a/b/c", "new");
+    fx_put("a/b/c", "newer");
+    assert_int_equal(fx_objects("a/b/c"), 1);
+}
+
+static void test_store_get__rescan_fails(void **state)
+{
+    struct store_config config = fx_config();
+    struct store *other = NULL;
+    faults(""); /* skips before there is something to free */
+    fx_put("a/b/c", "old");
+    assert_ok(store_open(&config, &other));
+    assert_ok(fx_try_put(other, "a/b/c", "new", NULL));
+    faults("C_FindObjectsInit " DEVICE_ERROR);
+    struct err failed = store_refresh(fx.store);
+    struct err read = fx_try_get(fx.store, "a/b/c");
+    faults("");
+    store_close(other);
+    assert_false(err_ok(failed));
+    assert_false(err_ok(read)); /* "old" is known to be out of date */
+    assert_ok(store_refresh(fx.store));
+    assert_value("a/b/c", "new");
+}
+
+/* ---- readers beside a writer whose token call does not return ----------------------------- */
+
+static atomic_bool writing, written;
+
+static void *put_slowly(void *arg)
+{
+    writing = true;
+    struct err e = fx_try_put(fx.store, "a/b/c", "new", NULL);
+    written = true;
+    return err_ok(e) ? NULL : (void *) "failed";
+}
+
+static void test_store_get__does_not_wait_for_a_writer(void **state)
+{
+    pthread_t writer;
+    void *result = NULL;
+    fx_put("a/b/c", "old");
+    writing = written = false;
+    faults("C_CreateObject hang");
+    softhsm_fault_clear_log(&fx.hsm);
+    assert_int_equal(pthread_create(&writer, NULL, put_slowly, NULL), 0);
+    uint64_t end = clock_mono_ns() + 20 * CLOCK_SECOND_NS;
+    while (!softhsm_fault_count(&fx.hsm, "C_CreateObject") && clock_mono_ns() < end) {}
+    /* Longer than the interval, so that looking at the epoch object happens too. */
+    end = clock_mono_ns() + 3 * STORE_EPOCH_MS * (CLOCK_SECOND_NS / 1000);
+    unsigned reads = 0;
+    bool all_old = true;
+    while (clock_mono_ns() < end) {
+        all_old = all_old && err_ok(fx_try_get(fx.store, "a/b/c")) &&
+                  span_eq_str(secret_span(fx.value), "old");
+        reads++;
+    }
+    bool miss = fx_try_get(fx.store, "x/y/z").code == ERR_NOTFOUND;
+    bool returned = written;
+    faults("");
+    pthread_join(writer, &result);
+    assert_true(writing);
+    assert_false(returned);
+    assert_true(all_old && miss);
+    assert_true(reads > 10);
+    assert_null(result);
+    assert_value("a/b/c", "new");
+}
+
+/* tokens.md 2.2: find gives 0 objects and CKR_OK when SoftHSM's directory is gone. Last test: the
+ * module does not recover from it. */
+static void test_refresh__token_directory_vanishes(void **state)
+{
+    char away[320];
+    fx_put("a/b/c", "value");
+    snprintf(away, sizeof away, "%s.away", fx.hsm.tokens);
+    assert_int_equal(rename(fx.hsm.tokens, away), 0);
+    struct err miss = fx_try_get(fx.store, "x/y/z");
+    struct err hit = fx_try_get(fx.store, "a/b/c");
+    assert_int_equal(rename(away, fx.hsm.tokens), 0);
+    if (miss.code != ERR_TOKEN_DOWN) fail_msg("a miss gave %s", err_class_name(miss.code));
+    if (hit.code != ERR_TOKEN_DOWN) fail_msg("a hit gave %s", err_class_name(hit.code));
+    fx_restart(fx_config());
+    assert_value("a/b/c", "value");
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup(name, setup)
+    const struct CMUnitTest tests[] = {
+        TEST(test_store_open__reader_writes_nothing),
+        TEST(test_store_open__defaults),
+        TEST(test_store_close__null),
+        TEST(test_store_put__create_fails),
+        TEST(test_store_put__token_is_full),
+        TEST(test_store_put__read_back_fails),
+        TEST(test_store_put__unacknowledged_version_stays_behind),
+        TEST(test_store_put__old_version_cannot_be_destroyed),
+        TEST(test_store_get__rescan_fails),
+        TEST(test_store_get__does_not_wait_for_a_writer),
+        TEST(test_refresh__token_directory_vanishes),
+    };
+    return cmocka_run_group_tests(tests, setup_group, teardown_token);
+}
