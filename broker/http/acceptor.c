@@ -1,0 +1,139 @@
+/* The acceptor: one thread that takes connections from the listening sockets, spreads them evenly
+ * over the event loops (left to itself, libmicrohttpd gives a new connection to whichever thread
+ * wakes first, so one core may idle), and looks after deadlines. */
+#include "broker/http/internal.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#define TICK_MS 250      /* how often deadlines are looked at */
+#define HANGUP_TICKS 4   /* every so many looks, for hang-ups too: a system call a connection */
+#define ACCEPT_BATCH 64  /* connections from one socket before the others get their turn */
+#define LATE_BATCH 64    /* late bodies answered in one look */
+
+/* ---- deadlines ------------------------------------------------------------------------------ */
+
+void acceptor_sweep(struct http_server *s, struct conn_sweep sweep)
+{
+    struct conn_late late[LATE_BATCH];
+    sweep.now = clock_mono_ns();
+    sweep.late = late;
+    sweep.late_max = LATE_BATCH;
+    conn_sweep(&s->conns, &sweep);
+    s->timed_out += sweep.timed_out;
+    for (size_t i = 0; i < sweep.late_count; i++) {
+        request_late_take(s, late[i].txn, late[i].fd);
+        shutdown(late[i].fd, SHUT_RDWR);
+        close(late[i].fd);
+    }
+}
+
+/* ---- accepting ------------------------------------------------------------------------------ */
+
+/* Takes the socket: MHD closes it, now or later. */
+static void hand_to_worker_take(struct http_server *s, int fd, const struct sockaddr *address,
+                                const char *peer)
+{
+    static const char busy[] = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n"
+                               "Content-Length: 0\r\nConnection: close\r\n\r\n";
+    struct conn *c = NULL;
+    struct err e = conn_add(&s->conns, address, peer, &c);
+    if (!err_ok(e)) {
+        s->refused_busy++;
+        log_debug_err(e, "http.busy", LOG_S("peer", peer));
+        ssize_t ignored = send(fd, busy, sizeof busy - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+        (void) ignored; /* the connection ends either way */
+        close(fd);
+        return;
+    }
+    s->accepted++;
+    struct conn_carrier carrier = {.family = AF_UNSPEC, .conn = c};
+    if (MHD_add_connection(s->workers[c->worker], fd, (const struct sockaddr *) &carrier,
+                           sizeof carrier) != MHD_YES)
+        conn_remove(&s->conns, c);
+}
+
+static void accept_tcp(struct http_server *s, int fd, const struct sockaddr_storage *from)
+{
+    static const int on = 1;
+    char peer[64] = "";
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    listen_text((const struct sockaddr *) from, peer, sizeof peer);
+    hand_to_worker_take(s, fd, (const struct sockaddr *) from, peer);
+}
+
+/* The file's mode keeps others out already; this holds also where somebody loosened it. */
+static void accept_admin(struct http_server *s, int fd, const struct sockaddr_storage *from)
+{
+    struct ucred who = {.uid = (uid_t) -1};
+    socklen_t len = sizeof who;
+    bool known = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) == 0;
+    if (!known || (who.uid != 0 && who.uid != geteuid())) {
+        log_warn("http.admin-refused", LOG_U("uid", who.uid));
+        close(fd);
+        return;
+    }
+    char peer[64] = "";
+    snprintf(peer, sizeof peer, "unix:uid=%u", who.uid);
+    hand_to_worker_take(s, fd, NULL, peer);
+}
+
+/* False when this process has no room for another socket. */
+static bool accept_some(struct http_server *s, int listener,
+                        void (*take)(struct http_server *s, int fd,
+                                     const struct sockaddr_storage *from))
+{
+    for (int i = 0; i < ACCEPT_BATCH; i++) {
+        struct sockaddr_storage from = {0};
+        socklen_t len = sizeof from;
+        int fd = accept4(listener, (struct sockaddr *) &from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd >= 0) take(s, fd, &from);
+        else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+            log_warn("http.accept", LOG_S("error", strerror(errno)),
+                     LOG_S("hint", "raise LimitNOFILE or lower http max connections"));
+            return false;
+        } else if (errno != ECONNABORTED && errno != EINTR)
+            return true;
+    }
+    return true;
+}
+
+/* The wake-up first, then the admin socket, then the others. poll passes over fd -1. */
+static size_t fill(const struct http_server *s, struct pollfd *fds)
+{
+    fds[0] = (struct pollfd){.fd = s->wake_fd, .events = POLLIN};
+    fds[1] = (struct pollfd){.fd = s->admin_fd, .events = POLLIN};
+    for (size_t i = 0; i < s->listener_count; i++)
+        fds[2 + i] = (struct pollfd){.fd = s->listeners[i].fd, .events = POLLIN};
+    return 2 + s->listener_count;
+}
+
+void *acceptor_run(void *server)
+{
+    struct http_server *s = server;
+    struct pollfd *fds = calloc(2 + s->listener_count, sizeof *fds);
+    ENSURE(fds);
+    size_t count = fill(s, fds);
+    uint64_t next_sweep = 0;
+    unsigned ticks = 0;
+    bool room = true;
+    while (!s->stopping) {
+        bool quiet = room && conn_table_count(&s->conns) == 0;
+        /* out of sockets: poll would return at once, for ever; wait for some to close */
+        int n = poll(fds, room ? count : 1, quiet ? -1 : TICK_MS);
+        bool had_room = room;
+        room = true;
+        for (size_t i = 1; n > 0 && had_room && i < count; i++)
+            if (fds[i].revents) room &= accept_some(s, fds[i].fd, i == 1 ? accept_admin : accept_tcp);
+        if (clock_mono_ns() < next_sweep) continue;
+        acceptor_sweep(s, (struct conn_sweep){.hangups = ++ticks % HANGUP_TICKS == 0});
+        next_sweep = clock_mono_ns() + TICK_MS * UINT64_C(1000000);
+    }
+    free(fds);
+    return NULL;
+}

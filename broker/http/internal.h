@@ -1,0 +1,59 @@
+/* Inside broker/http: the server, and one request on its connection. */
+#pragma once
+
+#include "broker/base/clock.h"
+#include "broker/base/log.h"
+#include "broker/http/conn.h"
+#include "broker/http/listen.h"
+
+#include <microhttpd.h>
+#include <stdatomic.h>
+
+struct http_listener {
+    int fd;
+    char address[LISTEN_ADDRESS];
+};
+
+struct http_server {
+    const struct exchange_handler *handler;
+    struct conn_table conns;
+    struct MHD_Daemon **workers; /* conns.workers of them, one event loop each */
+    struct http_listener *listeners;
+    size_t listener_count;
+    int admin_fd;                /* -1: none */
+    char *admin_path;
+    int wake_fd;                 /* ends the acceptor's poll */
+    pthread_t acceptor;
+    bool accepting;              /* the acceptor runs */
+    atomic_bool stopping;
+    atomic_uint_fast64_t next_id, accepted, refused_busy, refused_malformed, timed_out;
+};
+
+/* acceptor.c: the thread that accepts and looks after deadlines. */
+void *acceptor_run(void *server);
+/* One look through the connections; answers late bodies. `sweep` says what for. */
+void acceptor_sweep(struct http_server *s, struct conn_sweep sweep);
+
+/* What MHD carries for us in place of the peer's address, from the acceptor to the event loop. */
+struct conn_carrier {
+    sa_family_t family; /* AF_UNSPEC: MHD looks no further */
+    struct conn *conn;
+};
+
+/* request.c: libmicrohttpd's callbacks; `cls` is the server. */
+void request_notify_connection(void *cls, struct MHD_Connection *connection, void **context,
+                               enum MHD_ConnectionNotificationCode code);
+void *request_line(void *cls, const char *target, struct MHD_Connection *connection);
+enum MHD_Result request_access(void *cls, struct MHD_Connection *connection, const char *url,
+                               const char *method, const char *version, const char *data,
+                               size_t *data_len, void **context);
+void request_completed(void *cls, struct MHD_Connection *connection, void **context,
+                       enum MHD_RequestTerminationCode code);
+/* Answers a body that came too late, on `fd`, and frees the txn. */
+void request_late_take(struct http_server *s, struct txn *txn, int fd);
+
+/* answer.c: hands the response to MHD, which frees (and, where secret, wipes) the body after
+ * sending. False: out of memory, or MHD takes no response now. */
+bool answer_queue(struct MHD_Connection *connection, struct response *r);
+/* The same past MHD, for a connection that reads a body: not waiting for a slow peer. */
+void answer_raw(int fd, const struct response *r);

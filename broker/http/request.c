@@ -1,0 +1,392 @@
+/* One request, from libmicrohttpd's callbacks to the handler and back. All of it runs on the event
+ * loop of the connection, except resume() and request_late_take(). */
+#include "broker/http/guard.h"
+#include "broker/http/internal.h"
+#include "broker/http/quirk.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+/* Which callback comes next. */
+enum step { STEP_HEAD, STEP_BODY, STEP_PENDING };
+
+/* Who is first, the event loop that suspends or the thread that resumes? */
+enum phase { PHASE_SERVING, PHASE_SUSPENDED, PHASE_RESUMED };
+
+/* One for a connection, used again for each request on it. */
+struct txn {
+    struct exchange x;
+    struct http_server *server;
+    struct conn *conn;
+    struct MHD_Connection *connection; /* NULL once the connection was cut */
+    struct buf target;                 /* the raw target, as received */
+    struct secret_buf body;
+    uint64_t began, pending_since;     /* clock_mono_ns */
+    enum step step;
+    _Atomic enum phase phase;
+    bool has_body;
+    bool keep;                         /* the body is wanted, not only read past */
+    size_t limit, got;                 /* bytes of body */
+    int refusal;                       /* status to refuse with at the end of the body, or 0 */
+    int status;                        /* answered with, for the log */
+};
+
+#define TARGET_KEEP 4096u /* bytes of target buffer that stay with a connection */
+
+/* ---- life ----------------------------------------------------------------------------------- */
+
+static struct txn *txn_new(struct http_server *s, struct conn *c, struct MHD_Connection *connection)
+{
+    struct txn *t = calloc(1, sizeof *t);
+    if (!t) return NULL;
+    t->server = s;
+    t->conn = c;
+    t->connection = connection;
+    t->target.max = HTTP_CONNECTION_POOL;
+    return t;
+}
+
+/* Ends the request, and makes the txn ready for the next. */
+static void txn_reset(struct txn *t)
+{
+    if (t->x.user_free) t->x.user_free(t->x.user);
+    secret_free(t->x.req.body);
+    secret_buf_free(&t->body);
+    response_reset(&t->x.resp);
+    t->x = (struct exchange){0};
+    if (t->target.cap > TARGET_KEEP) buf_free(&t->target);
+    buf_reset(&t->target);
+    t->step = STEP_HEAD;
+    t->has_body = t->keep = false;
+    t->limit = t->got = 0;
+    t->refusal = t->status = 0;
+}
+
+static void txn_free(struct txn *t)
+{
+    txn_reset(t);
+    buf_free(&t->target);
+    free(t);
+}
+
+static struct conn *conn_of(struct MHD_Connection *connection)
+{
+    return MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+}
+
+static void opened(struct http_server *s, struct MHD_Connection *connection, void **context)
+{
+    struct conn_carrier carrier;
+    memcpy(&carrier,
+           MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr,
+           sizeof carrier);
+    int fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+    *context = carrier.conn;
+    conn_opened(carrier.conn, fd, txn_new(s, carrier.conn, connection));
+}
+
+void request_notify_connection(void *cls, struct MHD_Connection *connection, void **context,
+                               enum MHD_ConnectionNotificationCode code)
+{
+    struct http_server *s = cls;
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        opened(s, connection, context);
+        return;
+    }
+    struct txn *t = conn_closing(*context);
+    if (t) txn_free(t);
+    conn_remove(&s->conns, *context);
+}
+
+static void log_request(const struct txn *t, uint64_t now)
+{
+    if (t->status && log_enabled(LOG_LEVEL_DEBUG))
+        log_debug("http.request", LOG_U("id", t->x.req.id), LOG_S("peer", t->conn->peer),
+                  LOG_S("method", t->x.req.method_name), LOG_D("status", t->status),
+                  LOG_U("us", (now - t->began) / 1000));
+}
+
+void request_completed(void *cls, struct MHD_Connection *connection, void **context,
+                       enum MHD_RequestTerminationCode code)
+{
+    struct http_server *s = cls;
+    uint64_t now = clock_mono_ns();
+    bool in_head = false;
+    struct txn *t = conn_end(conn_of(connection), now, &in_head);
+    /* libmicrohttpd refused the head by itself */
+    if (in_head && (code == MHD_REQUEST_TERMINATED_COMPLETED_OK ||
+                    code == MHD_REQUEST_TERMINATED_WITH_ERROR))
+        s->refused_malformed++;
+    if (code == MHD_REQUEST_TERMINATED_TIMEOUT_REACHED) s->timed_out++;
+    if (!t) return;
+    log_request(t, now);
+    txn_reset(t);
+}
+
+/* ---- answering ------------------------------------------------------------------------------ */
+
+static enum MHD_Result answer(struct txn *t)
+{
+    struct response *r = &t->x.resp;
+    secret_free(TAKE_PTR(t->x.req.body));
+    if (t->server->stopping) r->close = true;
+    t->status = r->status;
+    if (!answer_queue(t->connection, r)) return MHD_NO;
+    conn_leave(t->conn, CONN_SENDING);
+    return MHD_YES;
+}
+
+static enum MHD_Result answer_and_close(struct txn *t)
+{
+    t->x.resp.close = true;
+    return answer(t);
+}
+
+/* Lets the handler fill a refusal; what it should not forget is added. */
+static void ask_refusal(struct txn *t, int status)
+{
+    const struct exchange_handler *h = t->server->handler;
+    response_reset(&t->x.resp);
+    h->refuse(h->ctx, &t->x, status);
+    if (t->x.resp.status == 0) t->x.resp.status = status;
+    bool retry = false;
+    for (size_t i = 0; i < t->x.resp.header_count; i++)
+        retry |= strcasecmp(t->x.resp.headers[i].name, "Retry-After") == 0;
+    if (status == 503 && !retry && t->x.resp.header_count < RESPONSE_HEADERS)
+        response_header(&t->x.resp, "Retry-After", "1");
+}
+
+static enum MHD_Result refuse(struct txn *t, int status)
+{
+    ask_refusal(t, status);
+    return answer_and_close(t);
+}
+
+static enum MHD_Result refuse_malformed(struct txn *t, struct guard_refusal why)
+{
+    t->server->refused_malformed++;
+    t->x.resp.status = why.status;
+    t->x.resp.content_type = "text/plain; charset=utf-8";
+    buf_addf(&t->x.resp.body, "%s\n", why.text);
+    return answer_and_close(t);
+}
+
+void request_late_take(struct http_server *s, struct txn *t, int fd)
+{
+    t->connection = NULL; /* the event loop may be closing it right now */
+    ask_refusal(t, 408);
+    answer_raw(fd, &t->x.resp);
+    txn_free(t);
+}
+
+/* ---- head ----------------------------------------------------------------------------------- */
+
+void *request_line(void *cls, const char *target, struct MHD_Connection *connection)
+{
+    uint64_t now = clock_mono_ns();
+    struct txn *t = conn_begin(conn_of(connection), now);
+    if (!t) return NULL;
+    t->began = now;
+    /* a copy, since MHD cuts its own into arguments */
+    buf_add_str(&t->target, target);
+    return t;
+}
+
+struct header_visit {
+    const char *name;
+    size_t name_len;
+    bool (*visit)(void *arg, const char *value);
+    void *arg;
+};
+
+static enum MHD_Result visit_header(void *cls, enum MHD_ValueKind kind, const char *key,
+                                    size_t key_len, const char *value, size_t value_len)
+{
+    const struct header_visit *v = cls;
+    if (key_len != v->name_len || strncasecmp(key, v->name, key_len) != 0) return MHD_YES;
+    return v->visit(v->arg, value ? value : "") ? MHD_YES : MHD_NO;
+}
+
+static void each_header(const struct request *r, const char *name,
+                        bool (*visit)(void *arg, const char *value), void *arg)
+{
+    const struct txn *t = r->transport;
+    struct header_visit v = {name, strlen(name), visit, arg};
+    if (t->connection)
+        MHD_get_connection_values_n(t->connection, MHD_HEADER_KIND, visit_header, &v);
+}
+
+static enum MHD_Result guard_line(void *cls, enum MHD_ValueKind kind, const char *key,
+                                  size_t key_len, const char *value, size_t value_len)
+{
+    struct guard *g = cls;
+    if (g->may_fold && quirk_folded(key, key_len, value))
+        g->refusal = (struct guard_refusal){400, "a header on more than one line"};
+    guard_header(g, span_of(key, key_len), span_of(value, value_len));
+    return g->refusal.status ? MHD_NO : MHD_YES;
+}
+
+static enum http_method method_of(const char *name)
+{
+    static const struct {
+        const char *name;
+        enum http_method method;
+    } known[] = {{"GET", HTTP_GET}, {"HEAD", HTTP_HEAD}, {"POST", HTTP_POST},
+                 {"PUT", HTTP_PUT}, {"DELETE", HTTP_DELETE}};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcmp(name, known[i].name) == 0) return known[i].method;
+    return HTTP_OTHER;
+}
+
+static struct guard_refusal inspect(struct txn *t, const char *url, const char *version,
+                                    struct guard *g)
+{
+    struct guard_target target = {0};
+    bool old = false;
+    struct guard_refusal why = guard_version(version, &old);
+    if (!why.status) why = guard_target(buf_span(&t->target), &target);
+    if (why.status) return why;
+    g->may_fold = quirk_applies();
+    if (g->may_fold && quirk_nul_in_target(url, version, t->target.len))
+        return (struct guard_refusal){400, "a NUL in the request target"};
+    MHD_get_connection_values_n(t->connection, MHD_HEADER_KIND, guard_line, g);
+    t->x.req.path = target.path;
+    t->x.req.query = target.query;
+    t->x.req.has_query = target.has_query;
+    return guard_verdict(g, old);
+}
+
+static void resume(struct exchange *x)
+{
+    struct txn *t = (struct txn *) ((char *) x - offsetof(struct txn, x));
+    struct MHD_Connection *connection = t->connection;
+    /* After the exchange the txn is the event loop's again, unless the connection is suspended:
+     * a suspended one waits for this resume and no other. */
+    if (atomic_exchange(&t->phase, PHASE_RESUMED) == PHASE_SUSPENDED)
+        MHD_resume_connection(connection);
+}
+
+static void fill_request(struct txn *t, const char *method)
+{
+    struct request *r = &t->x.req;
+    r->id = ++t->server->next_id;
+    r->method = method_of(method);
+    r->method_name = method;
+    memcpy(r->peer, t->conn->peer, sizeof r->peer);
+    r->local_admin = t->conn->local_admin;
+    r->each_header = each_header;
+    r->transport = t;
+    t->x.resume = resume;
+}
+
+/* The handler answered on the head alone. Answering before the body ends the connection, and a
+ * client that still sends may lose the answer to a reset; so a short body is read past first. */
+static enum MHD_Result answer_after_head(struct txn *t, const struct guard *g)
+{
+    if (g->codings || g->length > HTTP_DISCARD_MAX || (t->has_body && g->expect))
+        return answer_and_close(t);
+    t->limit = HTTP_DISCARD_MAX;
+    t->step = STEP_BODY;
+    conn_leave(t->conn, CONN_BODY);
+    return MHD_YES;
+}
+
+static enum MHD_Result await_body(struct txn *t, const struct guard *g)
+{
+    t->keep = t->x.body_limit > 0;
+    t->limit = t->keep ? t->x.body_limit : HTTP_DISCARD_MAX;
+    t->body.max = t->limit;
+    if (g->length > t->limit) return refuse(t, 413);
+    if (t->keep && g->length && !err_ok(secret_buf_reserve(&t->body, (size_t) g->length)))
+        return refuse(t, 503);
+    t->step = STEP_BODY;
+    conn_leave(t->conn, CONN_BODY);
+    return MHD_YES;
+}
+
+static enum MHD_Result on_head(struct txn *t, const char *url, const char *method,
+                               const char *version)
+{
+    struct guard g = {0};
+    fill_request(t, method);
+    struct guard_refusal why = inspect(t, url, version, &g);
+    if (why.status) return refuse_malformed(t, why);
+    t->has_body = g.codings || g.length;
+    const struct exchange_handler *h = t->server->handler;
+    h->head(h->ctx, &t->x);
+    return t->x.resp.status ? answer_after_head(t, &g) : await_body(t, &g);
+}
+
+/* ---- body ----------------------------------------------------------------------------------- */
+
+/* No answer can be queued while a body comes in, so one that is refused is read past, within
+ * limits; beyond them the answer goes out by hand and the connection ends. */
+static enum MHD_Result read_past(struct txn *t)
+{
+    if (t->got - t->limit <= HTTP_DRAIN_MAX) return MHD_YES;
+    int fd = MHD_get_connection_info(t->connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+    ask_refusal(t, t->refusal);
+    t->status = t->x.resp.status;
+    answer_raw(fd, &t->x.resp);
+    return MHD_NO;
+}
+
+static enum MHD_Result on_piece(struct txn *t, const char *data, size_t len)
+{
+    t->got += len;
+    if (!t->refusal && t->got > t->limit) t->refusal = 413;
+    if (!t->refusal && t->keep && !err_ok(secret_buf_add(&t->body, data, len))) t->refusal = 503;
+    if (t->refusal) secret_buf_free(&t->body);
+    if (t->got > t->limit && read_past(t) == MHD_NO) return MHD_NO;
+    conn_leave(t->conn, CONN_BODY);
+    return MHD_YES;
+}
+
+/* From here to the CAS the other side may resume at any moment; whoever comes second acts. */
+static enum MHD_Result suspend(struct txn *t)
+{
+    if (atomic_load(&t->phase) == PHASE_RESUMED) return answer(t);
+    t->pending_since = clock_mono_ns();
+    t->step = STEP_PENDING;
+    MHD_suspend_connection(t->connection);
+    enum phase expected = PHASE_SERVING;
+    if (!atomic_compare_exchange_strong(&t->phase, &expected, PHASE_SUSPENDED))
+        MHD_resume_connection(t->connection);
+    return MHD_YES;
+}
+
+static enum MHD_Result on_body_end(struct txn *t)
+{
+    if (t->x.resp.status) return answer(t);
+    if (t->refusal) return refuse(t, t->refusal);
+    if (t->keep && t->has_body) {
+        t->x.req.body = secret_buf_steal(&t->body);
+        if (!t->x.req.body) return refuse(t, 503);
+    }
+    const struct exchange_handler *h = t->server->handler;
+    atomic_store(&t->phase, PHASE_SERVING);
+    return h->serve(h->ctx, &t->x) ? answer(t) : suspend(t);
+}
+
+static enum MHD_Result on_resumed(struct txn *t)
+{
+    conn_forgive(t->conn, clock_mono_ns() - t->pending_since);
+    return answer(t);
+}
+
+enum MHD_Result request_access(void *cls, struct MHD_Connection *connection, const char *url,
+                               const char *method, const char *version, const char *data,
+                               size_t *data_len, void **context)
+{
+    struct txn *t = conn_enter(conn_of(connection));
+    if (!t) return MHD_NO;
+    size_t len = *data_len;
+    *data_len = 0;
+    switch (t->step) {
+    case STEP_HEAD: return on_head(t, url, method, version);
+    case STEP_BODY: return len ? on_piece(t, data, len) : on_body_end(t);
+    case STEP_PENDING: return on_resumed(t);
+    }
+    return MHD_NO;
+}

@@ -1,0 +1,211 @@
+#include "broker/http/internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+
+#define OTHER_FILES 256u /* open files beside connections: token, store, audit */
+
+/* ---- event loops ---------------------------------------------------------------------------- */
+
+static void log_mhd(void *cls, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
+static void log_mhd(void *cls, const char *fmt, va_list ap)
+{
+    if (!log_enabled(LOG_LEVEL_DEBUG)) return;
+    char text[240];
+    vsnprintf(text, sizeof text, fmt, ap);
+    log_debug("http.mhd", LOG_S("text", text));
+}
+
+/* Routing is on the raw path: "%2F" is not '/', "%2e%2e" is no parent (kbs-api.md 1.3). */
+static size_t leave_escaped(void *cls, struct MHD_Connection *connection, char *text)
+{
+    return strlen(text);
+}
+
+static unsigned idle_seconds(const struct http_config *config)
+{
+    return config->idle_seconds ? config->idle_seconds : HTTP_IDLE_SECONDS;
+}
+
+/* The pool holds the head. 128 KiB, because attestation tokens are large, and because a pool of
+ * that size is a mapping of its own, gone when the connection closes: at 32 KiB it came from the
+ * heap, and closed connections left plaintext in memory. The limit on connections is ours, so
+ * MHD's own only must not be less. */
+static err_t start_worker(struct http_server *s, const struct http_config *config,
+                          struct MHD_Daemon **ret)
+{
+    unsigned flags = MHD_USE_NO_LISTEN_SOCKET | MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC |
+                     MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
+    *ret = MHD_start_daemon(flags, 0, NULL, NULL, request_access, s,
+                            MHD_OPTION_EXTERNAL_LOGGER, log_mhd, NULL,
+                            MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t) HTTP_CONNECTION_POOL,
+                            MHD_OPTION_CONNECTION_LIMIT,
+                            s->conns.limits.max + s->conns.limits.max_admin,
+                            MHD_OPTION_CONNECTION_TIMEOUT, idle_seconds(config),
+                            MHD_OPTION_URI_LOG_CALLBACK, request_line, s,
+                            MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL,
+                            MHD_OPTION_NOTIFY_COMPLETED, request_completed, s,
+                            MHD_OPTION_NOTIFY_CONNECTION, request_notify_connection, s,
+                            MHD_OPTION_END);
+    if (!*ret) FAIL(ERR_INTERNAL, "cannot start an HTTP event loop");
+    return ERR_OK;
+}
+
+/* ---- start ---------------------------------------------------------------------------------- */
+
+static uint64_t seconds_or(unsigned configured, unsigned fallback)
+{
+    return (configured ? configured : fallback) * CLOCK_SECOND_NS;
+}
+
+/* The soft limit is often 1,024, for programs that use select(); we may take up to the hard one. */
+static void raise_open_files(unsigned connections)
+{
+    rlim_t want = connections + OTHER_FILES;
+    struct rlimit files = {0};
+    if (getrlimit(RLIMIT_NOFILE, &files) || files.rlim_cur >= want) return;
+    files.rlim_cur = files.rlim_max < want ? files.rlim_max : want;
+    if (setrlimit(RLIMIT_NOFILE, &files) || files.rlim_cur < want)
+        log_warn("http.limits", LOG_U("max-connections", connections),
+                 LOG_U("open-files", files.rlim_cur), LOG_S("hint", "raise LimitNOFILE"));
+}
+
+static err_t init_table(struct http_server *s, const struct http_config *c)
+{
+    struct conn_limits limits = {
+        .max = c->max_connections ? c->max_connections : HTTP_MAX_CONNECTIONS,
+        .max_per_ip = c->max_connections_per_ip,
+        .max_admin = HTTP_ADMIN_CONNECTIONS,
+        .head_ns = seconds_or(c->head_seconds, HTTP_HEAD_SECONDS),
+        .body_ns = seconds_or(c->body_seconds, HTTP_BODY_SECONDS),
+        .idle_ns = seconds_or(idle_seconds(c), 0),
+        .request_ns = seconds_or(c->request_seconds, HTTP_REQUEST_SECONDS),
+    };
+    raise_open_files(limits.max);
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    return conn_table_init(&s->conns, &limits,
+                           c->threads ? c->threads : cores > 0 ? (unsigned) cores : 1);
+}
+
+static err_t bind_all(struct http_server *s, const struct http_config *c)
+{
+    s->listeners = calloc(c->socket_count + 1, sizeof *s->listeners);
+    if (!s->listeners) FAIL(ERR_INTERNAL, "out of memory");
+    for (; s->listener_count < c->socket_count; s->listener_count++) {
+        struct http_listener *l = &s->listeners[s->listener_count];
+        TRY(listen_tcp(c->sockets[s->listener_count], &l->fd, l->address));
+    }
+    if (!c->admin_socket || !*c->admin_socket) return ERR_OK;
+    s->admin_path = strdup(c->admin_socket);
+    if (!s->admin_path) FAIL(ERR_INTERNAL, "out of memory");
+    return listen_unix(s->admin_path, &s->admin_fd);
+}
+
+static err_t start_threads(struct http_server *s, const struct http_config *c)
+{
+    s->workers = calloc(s->conns.workers, sizeof(struct MHD_Daemon *));
+    if (!s->workers) FAIL(ERR_INTERNAL, "out of memory");
+    for (unsigned i = 0; i < s->conns.workers; i++) TRY(start_worker(s, c, &s->workers[i]));
+    int rc = pthread_create(&s->acceptor, NULL, acceptor_run, s);
+    if (rc) FAIL(ERR_INTERNAL, "cannot start the acceptor: %s", strerror(rc));
+    s->accepting = true;
+    return ERR_OK;
+}
+
+static err_t start(struct http_server *s, const struct http_config *c)
+{
+    s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (s->wake_fd < 0) FAIL_ERRNO(ERR_INTERNAL, "cannot make an eventfd");
+    TRY(bind_all(s, c));
+    return start_threads(s, c);
+}
+
+struct err http_server_start(const struct http_config *config,
+                             const struct exchange_handler *handler, struct http_server **ret)
+{
+    struct http_server *s = calloc(1, sizeof *s);
+    if (!s) FAIL(ERR_INTERNAL, "out of memory");
+    s->handler = handler;
+    s->admin_fd = s->wake_fd = -1;
+    struct err e = init_table(s, config);
+    if (!err_ok(e)) {
+        free(s);
+        return e;
+    }
+    e = start(s, config);
+    if (!err_ok(e)) {
+        struct err_chain why = {0};
+        err_save(e, &why); /* stopping may fail too, and would take its place */
+        http_server_stop(s, 0);
+        return err_load(&why);
+    }
+    *ret = s;
+    return ERR_OK;
+}
+
+const char *http_server_address(const struct http_server *s, size_t index)
+{
+    return index < s->listener_count ? s->listeners[index].address : NULL;
+}
+
+void http_server_stats(const struct http_server *s, struct http_stats *ret)
+{
+    *ret = (struct http_stats){
+        .accepted = s->accepted,
+        .refused_busy = s->refused_busy,
+        .refused_malformed = s->refused_malformed,
+        .timed_out = s->timed_out,
+        /* a counter under a lock: the server is const to its caller, not to itself */
+        .open = conn_table_count((struct conn_table *) (uintptr_t) &s->conns),
+    };
+}
+
+/* ---- stop ----------------------------------------------------------------------------------- */
+
+static void stop_accepting(struct http_server *s)
+{
+    s->stopping = true;
+    if (s->accepting) {
+        eventfd_write(s->wake_fd, 1);
+        pthread_join(s->acceptor, NULL);
+        s->accepting = false;
+    }
+    while (s->listener_count) close(s->listeners[--s->listener_count].fd);
+    if (s->admin_fd >= 0) listen_unix_close(s->admin_path, s->admin_fd);
+    s->admin_fd = -1;
+}
+
+/* True when no connection is left. With `all`, only those that are BUSY are waited for. */
+static bool drain(struct http_server *s, uint64_t ms, bool all)
+{
+    uint64_t until = clock_mono_ns() + ms * UINT64_C(1000000);
+    for (;;) {
+        acceptor_sweep(s, (struct conn_sweep){.idle = true, .all = all});
+        if (conn_table_wait(&s->conns, 20) == 0) return true;
+        if (clock_mono_ns() >= until) return false;
+    }
+}
+
+void http_server_stop(struct http_server *s, unsigned grace_ms)
+{
+    if (!s) return;
+    stop_accepting(s);
+    /* A suspended connection makes MHD_stop_daemon abort, and its exchange is in the hands of
+     * whoever will resume it, within the deadline of a job. */
+    if (!drain(s, grace_ms, false) && !drain(s, HTTP_STOP_SECONDS * UINT64_C(1000), true)) {
+        log_error("http.stop", LOG_U("connections", conn_table_count(&s->conns)),
+                  LOG_S("why", "requests that were never resumed; their memory is left as it is"));
+        return;
+    }
+    for (unsigned i = 0; s->workers && i < s->conns.workers; i++)
+        if (s->workers[i]) MHD_stop_daemon(s->workers[i]);
+    if (s->wake_fd >= 0) close(s->wake_fd);
+    conn_table_done(&s->conns);
+    free(s->workers);
+    free(s->listeners);
+    free(s->admin_path);
+    free(s);
+}

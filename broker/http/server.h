@@ -1,0 +1,38 @@
+/* The HTTP server: sockets to requests, responses to sockets; knows nothing of KBS.
+ *
+ * libmicrohttpd does the parsing: one epoll daemon a thread without a listening socket, and an
+ * acceptor of ours that spreads connections evenly (MHD_add_connection). What MHD lets through and
+ * we refuse is in http/guard.c; deadlines for head, body and whole request are ours. */
+#pragma once
+
+#include "broker/base/exchange.h"
+#include "broker/base/limits.h"
+
+struct http_server;
+
+struct http_config {
+    const char *const *sockets;  /* "127.0.0.1:8080", "[::1]:8080" */
+    size_t socket_count;
+    const char *admin_socket;    /* Unix socket, mode 0600; NULL or "": none */
+    unsigned threads;            /* 0: one a core */
+    unsigned max_connections, max_connections_per_ip; /* 0: default, 0: none */
+    unsigned head_seconds, body_seconds, idle_seconds, request_seconds; /* 0: limits.h */
+};
+
+/* Binds and starts serving. ERR_CONFLICT "address in use: ..." names the socket and the way out;
+ * ERR_USAGE for an address that is none. The handler must outlive the server. */
+err_t http_server_start(const struct http_config *config, const struct exchange_handler *handler,
+                        struct http_server **ret);
+
+/* The address really bound (port 0 chosen by the kernel), "127.0.0.1:41234"; index into sockets. */
+const char *http_server_address(const struct http_server *s, size_t index);
+
+struct http_stats {
+    uint64_t accepted, refused_busy, refused_malformed, timed_out;
+    unsigned open;
+};
+void http_server_stats(const struct http_server *s, struct http_stats *ret);
+
+/* Graceful: accepts no more, lets requests that are under way end (up to grace_ms), resumes what
+ * is suspended, then closes. */
+void http_server_stop(struct http_server *s, unsigned grace_ms);

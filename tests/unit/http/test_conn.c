@@ -1,0 +1,262 @@
+/* The table and its deadlines, on socket pairs, with a time of the test's own. */
+#include "peer.h"
+
+#include "broker/http/conn.h"
+
+#define S CLOCK_SECOND_NS
+
+static struct conn_table table;
+static int pair[2];
+static struct txn *const txn = (struct txn *) &table; /* never looked into by conn.c */
+
+static const struct conn_limits limits = {.max = 4, .max_per_ip = 2, .max_admin = 1,
+                                          .head_ns = 10 * S, .body_ns = 30 * S,
+                                          .idle_ns = 20 * S, .request_ns = 60 * S};
+
+static int set_up(void **state)
+{
+    assert_true(err_ok(conn_table_init(&table, &limits, 2)));
+    return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair);
+}
+
+static int tear_down(void **state)
+{
+    conn_table_done(&table);
+    close(pair[0]);
+    close(pair[1]);
+    return 0;
+}
+
+static struct err add(unsigned last_byte, struct conn **ret)
+{
+    struct sockaddr_in from = {.sin_family = AF_INET,
+                               .sin_addr.s_addr = htonl(0x0a000000 + last_byte)};
+    return conn_add(&table, (struct sockaddr *) &from, "peer", ret);
+}
+
+static struct conn *add_open(uint64_t *ret_now)
+{
+    struct conn *c = NULL;
+    assert_true(err_ok(add(1, &c)));
+    conn_opened(c, pair[0], txn);
+    *ret_now = clock_mono_ns();
+    return c;
+}
+
+static struct conn_late late[1];
+static struct conn_sweep sweep_at(uint64_t now)
+{
+    struct conn_sweep s = {.now = now, .late = late, .late_max = 1};
+    conn_sweep(&table, &s);
+    return s;
+}
+
+static bool ended(void)
+{
+    struct pollfd p = {.fd = pair[1], .events = POLLRDHUP};
+    return poll(&p, 1, 0) == 1;
+}
+
+static void test_conn_add__limits(void **state)
+{
+    struct conn *c[5] = {0}, *none = NULL;
+    assert_true(err_ok(add(1, &c[0])));
+    assert_true(err_ok(add(1, &c[1])));
+    assert_int_equal(add(1, &none).code, ERR_LIMIT);
+    assert_true(err_ok(add(2, &c[2])));
+    assert_true(err_ok(add(3, &c[3])));
+    assert_int_equal(add(4, &none).code, ERR_LIMIT);
+    /* the admin socket has a count of its own */
+    assert_true(err_ok(conn_add(&table, NULL, "unix:uid=0", &c[4])));
+    assert_true(c[4]->local_admin);
+    assert_int_equal(conn_add(&table, NULL, "unix:uid=0", &none).code, ERR_LIMIT);
+    assert_int_equal(conn_table_count(&table), 5);
+    conn_remove(&table, c[0]);
+    assert_true(err_ok(add(1, &c[0])));
+    for (size_t i = 0; i < 5; i++) conn_remove(&table, c[i]);
+    assert_int_equal(conn_table_count(&table), 0);
+    assert_int_equal(conn_table_wait(&table, 10000), 0);
+}
+
+static void test_conn_add__ipv6_counts_by_address(void **state)
+{
+    struct sockaddr_in6 from = {.sin6_family = AF_INET6, .sin6_addr = {{{[15] = 1}}}};
+    struct conn *c = NULL;
+    for (int i = 0; i < 2; i++)
+        assert_true(err_ok(conn_add(&table, (struct sockaddr *) &from, "p", &c)));
+    assert_int_equal(conn_add(&table, (struct sockaddr *) &from, "p", &c).code, ERR_LIMIT);
+    from.sin6_addr.s6_addr[0] = 1;
+    assert_true(err_ok(conn_add(&table, (struct sockaddr *) &from, "p", &c)));
+}
+
+static void test_conn_add__spreads_evenly(void **state)
+{
+    struct conn *c[4] = {0};
+    unsigned per[2] = {0};
+    for (unsigned i = 0; i < 4; i++) {
+        assert_true(err_ok(add(i, &c[i])));
+        per[c[i]->worker]++;
+    }
+    assert_int_equal(per[0], 2);
+    assert_int_equal(per[1], 2);
+    unsigned free_one = c[2]->worker;
+    conn_remove(&table, c[2]);
+    assert_true(err_ok(add(9, &c[2])));
+    assert_int_equal(c[2]->worker, free_one);
+}
+
+/* Each state is left alone just before its deadline and cut just after. */
+static void test_conn_sweep__deadlines(void **state)
+{
+    static const struct {
+        enum conn_state state;
+        uint64_t seconds;
+        bool handed_over;
+    } rows[] = {{CONN_IDLE, 30, false}, {CONN_HEAD, 10, false}, {CONN_BODY, 30, true},
+                {CONN_SENDING, 60, false}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        uint64_t now = 0;
+        struct conn *c = add_open(&now);
+        if (rows[i].state != CONN_IDLE) assert_ptr_equal(conn_begin(c, now), txn);
+        if (rows[i].state == CONN_BODY || rows[i].state == CONN_SENDING) {
+            assert_ptr_equal(conn_enter(c), txn);
+            conn_leave(c, rows[i].state);
+        }
+        assert_int_equal(sweep_at(now + (rows[i].seconds - 1) * S).timed_out, 0);
+        assert_false(ended());
+        struct conn_sweep s = sweep_at(now + (rows[i].seconds + 1) * S);
+        assert_int_equal(s.timed_out, 1);
+        assert_int_equal(s.late_count, rows[i].handed_over);
+        assert_int_equal(ended(), !rows[i].handed_over);
+        assert_null(conn_enter(c)); /* the event loop learns that it was cut */
+        assert_null(conn_begin(c, now));
+        if (rows[i].handed_over) {
+            assert_ptr_equal(late[0].txn, txn);
+            close(late[0].fd);
+        }
+        bool in_head = false;
+        assert_ptr_equal(conn_end(c, now, &in_head), rows[i].handed_over ? NULL : txn);
+        assert_int_equal(sweep_at(now + 1000 * S).timed_out, 0); /* once */
+        assert_ptr_equal(conn_closing(c), rows[i].handed_over ? NULL : txn);
+        conn_remove(&table, c);
+        tear_down(NULL);
+        set_up(NULL);
+    }
+}
+
+/* A byte now and then does not move the deadline of a body. */
+static void test_conn_sweep__pieces_do_not_help(void **state)
+{
+    uint64_t now = 0;
+    struct conn *c = add_open(&now);
+    conn_begin(c, now);
+    for (int i = 0; i < 5; i++) {
+        assert_ptr_equal(conn_enter(c), txn);
+        conn_leave(c, CONN_BODY);
+    }
+    assert_int_equal(c->body_since - now < S, 1);
+    assert_int_equal(sweep_at(now + 32 * S).late_count, 1);
+    close(late[0].fd);
+}
+
+static void test_conn_sweep__busy_is_never_cut_and_forgiven(void **state)
+{
+    uint64_t now = 0;
+    struct conn *c = add_open(&now);
+    conn_begin(c, now);
+    conn_enter(c);
+    assert_int_equal(sweep_at(now + 100000 * S).timed_out, 0);
+    struct conn_sweep all = {.now = now, .all = true, .idle = true};
+    conn_sweep(&table, &all);
+    assert_false(ended());
+    conn_forgive(c, 100 * S);
+    conn_leave(c, CONN_SENDING);
+    assert_int_equal(sweep_at(now + 159 * S).timed_out, 0);
+    assert_int_equal(sweep_at(now + 161 * S).timed_out, 1);
+    assert_true(ended());
+}
+
+static void test_conn_sweep__late_bodies_beyond_the_batch(void **state)
+{
+    uint64_t now = 0;
+    struct conn *c = add_open(&now);
+    conn_begin(c, now);
+    conn_enter(c);
+    conn_leave(c, CONN_BODY);
+    struct conn_sweep s = {.now = now + 100 * S};
+    conn_sweep(&table, &s);
+    assert_int_equal(s.late_count, 0);
+    assert_true(ended()); /* without an answer, but it ends */
+    assert_ptr_equal(conn_closing(c), txn);
+}
+
+static void test_conn_sweep__idle_only(void **state)
+{
+    uint64_t now = 0;
+    struct conn *c = add_open(&now);
+    conn_begin(c, now);
+    struct conn_sweep s = {.now = now, .idle = true};
+    conn_sweep(&table, &s);
+    assert_false(ended());
+    bool in_head = false;
+    conn_end(c, now, &in_head);
+    assert_true(in_head);
+    conn_sweep(&table, &s);
+    assert_true(ended());
+}
+
+static void test_conn_sweep__never_touches_a_closed_socket(void **state)
+{
+    struct conn *c = NULL;
+    assert_true(err_ok(add(1, &c))); /* its event loop does not have it yet */
+    struct conn_sweep all = {.now = UINT64_MAX / 2, .all = true, .idle = true, .hangups = true};
+    conn_sweep(&table, &all);
+    conn_opened(c, pair[0], txn);
+    assert_ptr_equal(conn_closing(c), txn);
+    conn_sweep(&table, &all);
+    assert_int_equal(all.timed_out, 0);
+    assert_false(ended());
+}
+
+static void test_conn_sweep__hang_up_is_seen_twice(void **state)
+{
+    uint64_t now = 0;
+    struct conn *c = add_open(&now);
+    struct conn_sweep s = {.now = now, .hangups = true};
+    put_text(pair[1], "x");
+    shutdown(pair[1], SHUT_WR);
+    for (int i = 0; i < 3; i++) conn_sweep(&table, &s); /* unread bytes go first */
+    assert_false(c->hung_up);
+    char byte;
+    assert_int_equal(get_some(pair[0], &byte, 1), 1);
+    conn_sweep(&table, &s);
+    assert_true(c->hung_up);
+    conn_begin(c, now); /* they were a request */
+    conn_enter(c);
+    conn_leave(c, CONN_SENDING);
+    for (int i = 0; i < 3; i++) conn_sweep(&table, &s);
+    assert_int_equal(c->state, CONN_SENDING);
+    bool in_head = false;
+    conn_end(c, now, &in_head);
+    for (int i = 0; i < 2; i++) conn_sweep(&table, &s);
+    assert_int_equal(c->state, CONN_CUT);
+}
+
+#define TEST(t) cmocka_unit_test_setup_teardown(t, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_conn_add__limits),
+        TEST(test_conn_add__ipv6_counts_by_address),
+        TEST(test_conn_add__spreads_evenly),
+        TEST(test_conn_sweep__deadlines),
+        TEST(test_conn_sweep__pieces_do_not_help),
+        TEST(test_conn_sweep__busy_is_never_cut_and_forgiven),
+        TEST(test_conn_sweep__late_bodies_beyond_the_batch),
+        TEST(test_conn_sweep__idle_only),
+        TEST(test_conn_sweep__never_touches_a_closed_socket),
+        TEST(test_conn_sweep__hang_up_is_seen_twice),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
