@@ -34,6 +34,7 @@ static const struct {
 
 static _Thread_local struct err_chain chain;
 
+__attribute__((format(printf, 3, 0)))
 static void put_text(char *out, size_t size, const char *fmt, va_list ap)
 {
     int n = vsnprintf(out, size, fmt, ap);
@@ -54,6 +55,7 @@ static struct err_frame *push(const char *file, int line, const char *func)
     return f;
 }
 
+__attribute__((format(printf, 6, 0)))
 static struct err start(enum err_class code, const char *native, const char *file, int line,
                         const char *func, const char *fmt, va_list ap)
 {

@@ -9,6 +9,7 @@
  * client may read is decided at the edge: class and a fixed sentence, never the chain. */
 #pragma once
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

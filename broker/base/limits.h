@@ -17,24 +17,35 @@
 /* JOSE */
 #define JOSE_MAX_TOKEN (96u << 10) /* bytes of a compact JWS */
 #define JOSE_MAX_X5C 8u            /* certificates in a chain */
+#define JOSE_MAX_KEYS 128u          /* keys of one JWK set */
 #define JOSE_MAX_RSA_BITS 8192u
 #define JOSE_MIN_RSA_BITS 2048u
 
 /* HTTP */
 #define HTTP_MAX_TARGET (64u << 10)  /* bytes of the request target */
 #define HTTP_MAX_HEADERS 100u        /* header lines */
+#define HTTP_MAX_THREADS 256u
 #define HTTP_CONNECTION_POOL (128u << 10) /* bytes of head a connection can hold */
 #define HTTP_MAX_CONNECTIONS 4096u
 #define HTTP_HEAD_SECONDS 10u        /* from the first byte to the end of the head */
 #define HTTP_BODY_SECONDS 30u        /* from the end of the head to the end of the body */
 #define HTTP_IDLE_SECONDS 30u        /* a kept-alive connection */
 #define HTTP_REQUEST_SECONDS 60u     /* the whole request */
+#define HTTP_DISCARD_MAX (64u << 10) /* bytes of a body that nobody wants, read to keep the connection */
+#define HTTP_DRAIN_MAX (1u << 20)    /* bytes beyond body_limit read before a chunked body is cut */
+#define HTTP_ADMIN_CONNECTIONS 16u   /* on the admin socket, beside HTTP_MAX_CONNECTIONS */
+#define HTTP_STOP_SECONDS 15u        /* for pending jobs at stop, beyond the grace; > P11_JOB_SECONDS */
 
 /* Guests */
 #define SESSION_MAX 100000u        /* sessions at once; unattested ones make room first */
 #define SESSION_SECONDS 300u       /* from auth */
 #define GUEST_CACHE_MAX 10000u     /* verified tokens remembered */
 #define TEE_EVIDENCE_MAX 8u        /* additional pieces of evidence */
+#define TOKEN_ADDITIONAL_MAX (16u << 10) /* bytes of additional evidence that a token of ours repeats */
+
+/* Operators */
+#define ADMIN_ROLE_MAX 64u         /* bytes of a role's name, NUL included */
+#define ACL_MATCH_LIMIT 20000u     /* steps of one regular expression over one path */
 
 /* Envelope (pkcs11/envelope.h) */
 #define ENVELOPE_MAX_RECIPIENTS 8u
@@ -52,9 +63,17 @@
 #define P11_JOB_QUEUE_MAX 1024u    /* jobs waiting for a worker */
 #define P11_JOB_SECONDS 10u        /* deadline of one job */
 #define CEK_CACHE_DEFAULT 4096u    /* unwrapped content-key handles */
+#define P11_WORKERS_MAX 64u        /* threads that do token jobs */
+#define CEK_CACHE_MAX 65536u       /* what may be configured */
 #define STORE_MAX_OBJECTS 100000u  /* objects on one token that the catalog takes */
 #define STORE_CACHE_DEFAULT (64u << 20) /* bytes of envelopes kept in memory */
+#define STORE_KEEP_VERSIONS_MAX 100u /* complete versions of one resource */
 #define STORE_EPOCH_MS 100u        /* how often the epoch object is looked at */
+#define STORE_RESCAN_SECONDS 600u  /* a scan even so: for writers that are no Strongroom */
+
+/* Audit */
+#define AUDIT_MEMBER_MAX 1024u     /* bytes of one text in a record; longer ones are cut */
+#define AUDIT_LINE_MAX (64u << 10) /* one record; its nine texts, each byte escaped, fit */
 
 /* Memory */
 #define SECRET_BUDGET_DEFAULT (8u << 20)
@@ -64,3 +83,9 @@
 /* Configuration */
 #define CONFIG_MAX (1u << 20)
 #define CONFIG_MAX_LIST 64u        /* entries of one list */
+#define CONFIG_MAX_SECONDS 86400u  /* of any time-out or life */
+#define CONFIG_MAX_CACHE (64ull << 30) /* bytes of any cache */
+#define CONFIG_MAX_LOCKED (1ull << 30) /* bytes of locked memory */
+#define CONFIG_MIN_LOCKED (1ull << 20)
+#define YAML_MAX_DEPTH 16u
+#define YAML_MAX_ENTRIES 256u      /* of one mapping or sequence */

@@ -1,0 +1,126 @@
+#include "broker/config/config.h"
+
+#include "broker/base/file.h"
+#include "broker/base/limits.h"
+#include "broker/config/config_value.h"
+
+#include <string.h>
+
+/* What is at work while one file is read. */
+struct reading {
+    struct config *config;
+    struct arena *arena;
+    const char *name;
+    const struct yaml_node **seen; /* by index of the table: what the file gave, or NULL */
+};
+
+/* Where the file says it; a default has no place. */
+static const struct yaml_node *given(const struct reading *r, const char *path)
+{
+    for (size_t i = 0; i < config_keys.count; i++)
+        if (strcmp(config_keys.keys[i].path, path) == 0) return r->seen[i];
+    err_abort(path, __FILE__, __LINE__); /* a slip of ours */
+}
+
+/* The defaults are the very file that --print-defaults prints: the manual cannot lie. */
+static err_t read_defaults(struct reading *r)
+{
+    _cleanup_buf_ struct buf text = BUF_INIT;
+    struct yaml_node *root = NULL;
+    TRY(config_defaults(&text));
+    TRY(yaml_parse(buf_span(&text), "defaults", r->arena, &root));
+    ENSURE(root != NULL);
+    return config_read_map(&config_keys, root, r->config, r->arena, NULL);
+}
+
+static err_t read_file(struct reading *r, struct span text)
+{
+    struct yaml_node *root = NULL;
+    TRY(yaml_parse(text, r->name, r->arena, &root));
+    if (!root) return ERR_OK;
+    return config_read_map(&config_keys, root, r->config, r->arena, r->seen);
+}
+
+/* ---- what one key says about another ------------------------------------------------------- */
+
+/* An explicit key wins over the URI, the URI over a default. */
+static void let_uri_speak(struct reading *r)
+{
+    struct config *c = r->config;
+    if (!given(r, "token.module") && strstr(c->token_uri, "module-path=")) c->token_module = NULL;
+    if (!given(r, "token.pin_source") && strstr(c->token_uri, "pin-source="))
+        c->token_pin_source = NULL;
+}
+
+static err_t check_admin(const struct reading *r)
+{
+    const struct config *c = r->config;
+    if (c->admin_mode != ADMIN_AUTHENTICATED || c->admin_provider_count > 0) return ERR_OK;
+    const struct yaml_node *mode = given(r, "admin.authorization_mode");
+    ENSURE(mode != NULL);
+    YAML_FAIL(mode, "AuthenticatedAuthorization needs an entry in "
+                    "admin.authentication.bearer_jwt.identity_providers");
+}
+
+static err_t check_signer(const struct reading *r)
+{
+    const struct config *c = r->config;
+    if (!c->attestation_signer_chain || c->attestation_signer_key) return ERR_OK;
+    const struct yaml_node *chain =
+        given(r, "attestation_service.attestation_token_broker.signer.cert_path");
+    ENSURE(chain != NULL);
+    YAML_FAIL(chain, "cert_path is the chain of key_path, which is missing");
+}
+
+static err_t check_sockets(const struct reading *r)
+{
+    const struct config *c = r->config;
+    if (c->http_socket_count > 0 || *c->http_admin_socket) return ERR_OK;
+    const struct yaml_node *sockets = given(r, "http_server.sockets");
+    ENSURE(sockets != NULL);
+    YAML_FAIL(sockets, "nothing to listen on: neither sockets nor admin_socket");
+}
+
+static err_t finish(struct reading *r)
+{
+    struct config *c = r->config;
+    if (c->attestation_session_seconds == 0)
+        c->attestation_session_seconds = c->attestation_timeout_seconds;
+    let_uri_speak(r);
+    TRY(check_sockets(r));
+    TRY(check_signer(r));
+    return check_admin(r);
+}
+
+/* ---- public ------------------------------------------------------------------------------- */
+
+err_t config_parse(struct span text, const char *name, struct config **ret)
+{
+    if (text.len > CONFIG_MAX)
+        FAIL(ERR_TOOLARGE, "%s has %zu bytes, the limit is %u", name, text.len, CONFIG_MAX);
+    _cleanup_(config_freep) struct config *config = calloc(1, sizeof(*config));
+    _cleanup_free_ const struct yaml_node **seen = calloc(config_keys.count, sizeof(*seen));
+    if (config) config->arena_ = calloc(1, sizeof(struct arena));
+    if (!config || !config->arena_ || !seen) FAIL(ERR_INTERNAL, "out of memory to read %s", name);
+    struct reading reading = {config, config->arena_, name, seen};
+    TRY(read_defaults(&reading));
+    TRY(read_file(&reading, text));
+    TRY(finish(&reading));
+    *ret = TAKE_PTR(config);
+    return ERR_OK;
+}
+
+err_t config_load(const char *path, struct config **ret)
+{
+    _cleanup_buf_ struct buf text = BUF_INIT;
+    TRY(file_read(path, CONFIG_MAX, &text));
+    return config_parse(buf_span(&text), path, ret);
+}
+
+void config_free(struct config *c)
+{
+    if (!c) return;
+    if (c->arena_) arena_free(c->arena_);
+    free(c->arena_);
+    free(c);
+}

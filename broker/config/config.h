@@ -1,0 +1,73 @@
+/* Configuration: one YAML file read against one table of keys.
+ *
+ * The table (config_keys.c) is the only place that knows a key: name, type, range, default and
+ * documentation. Unknown keys are errors that give line, column and the nearest known key. The
+ * reference in the manual is generated from the table. */
+#pragma once
+
+#include "broker/base/cleanup.h"
+#include "broker/base/log.h"
+#include "broker/base/operators.h"
+
+#include <stdio.h>
+
+/* All values, in the order of the sections. Strings are owned by the config; lists too. */
+struct config {
+    /* http */
+    const char **http_sockets;          /* "127.0.0.1:8080" */
+    size_t http_socket_count;
+    const char *http_admin_socket;      /* Unix socket path; "" for none */
+    unsigned http_threads;              /* 0: one a core */
+    unsigned http_max_connections;
+    unsigned http_max_connections_per_ip; /* 0: no limit of its own */
+    size_t http_max_body;               /* bytes */
+    unsigned http_head_seconds, http_body_seconds, http_idle_seconds, http_request_seconds;
+    bool http_statuses_401;             /* the reference's 401 for everything */
+    /* token */
+    const char *token_module, *token_uri, *token_pin_source;
+    unsigned token_sessions;
+    unsigned token_workers;             /* 0: jobs run inline */
+    unsigned token_cek_cache;
+    const char *token_role;             /* "writer" or "reader" */
+    const char *token_writer;           /* who writes when we are reader; "" */
+    /* storage */
+    unsigned storage_keep_versions;
+    size_t storage_cache_bytes;
+    /* attestation_service */
+    const char *attestation_verifier;   /* "none" or "sample" */
+    int64_t attestation_timeout_seconds; /* what `timeout` says; the next one is what holds */
+    int64_t attestation_session_seconds;
+    size_t attestation_session_max;
+    int64_t attestation_token_seconds;
+    const char *attestation_issuer, *attestation_signer_key, *attestation_signer_chain;
+    bool attestation_allow_rsa1_5;
+    /* attestation_token */
+    const char **token_trusted_certs;   size_t token_trusted_cert_count;
+    const char **token_trusted_jwk_sets; size_t token_trusted_jwk_set_count;
+    const char **token_extra_teekey_paths; size_t token_extra_teekey_path_count;
+    bool token_insecure_header_jwk;
+    /* admin */
+    enum admin_mode admin_mode;
+    struct admin_provider *admin_providers; size_t admin_provider_count;
+    struct admin_acl *admin_acls;           size_t admin_acl_count;
+    /* audit */
+    const char *audit_file;             /* "" for none */
+    const char *audit_sync;
+    /* process */
+    const char *state_dir, *run_dir;
+    size_t memory_locked_bytes;
+    bool memory_best_effort;
+    enum log_level log_level;
+    void *arena_;                       /* of config.c: owns every string */
+};
+
+/* Defaults and the file. ERR_NOTFOUND, ERR_TOOLARGE, ERR_USAGE "FILE:LINE:COL: ..." for every
+ * mistake in it (the first one). The caller frees. */
+err_t config_load(const char *path, struct config **ret);
+err_t config_parse(struct span text, const char *name, struct config **ret);
+void config_free(struct config *c);
+DEFINE_CLEANUP(struct config, config_free);
+
+/* The reference of all keys: name, type, range, default, text. For `serve --print-defaults` (a
+ * complete YAML file of the defaults, commented) and the manual. */
+void config_print_defaults(FILE *out);

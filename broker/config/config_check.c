@@ -1,0 +1,74 @@
+#include "broker/config/config_check.h"
+
+#include "broker/base/buf.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+
+#define SOCKET_TEXT 64
+
+static bool is_port(const char *text)
+{
+    unsigned value = 0;
+    size_t len = strlen(text);
+    if (len == 0 || len > 5) return false;
+    for (const char *c = text; *c; c++) {
+        if (*c < '0' || *c > '9') return false;
+        value = value * 10 + (unsigned) (*c - '0');
+    }
+    return value <= 65535;
+}
+
+static bool is_address(const char *text, size_t len)
+{
+    char host[SOCKET_TEXT] = {0};
+    uint8_t binary[sizeof(struct in6_addr)] = {0};
+    bool v6 = len > 2 && text[0] == '[' && text[len - 1] == ']';
+    if (v6) text++, len -= 2;
+    if (len >= sizeof(host)) return false;
+    memcpy(host, text, len);
+    return inet_pton(v6 ? AF_INET6 : AF_INET, host, binary) == 1;
+}
+
+const char *config_check_socket(const char *text)
+{
+    const char *colon = strrchr(text, ':');
+    if (colon && is_port(colon + 1) && is_address(text, (size_t) (colon - text))) return NULL;
+    return "takes an address and a port, such as 127.0.0.1:8080 or [::1]:8080; names are not "
+           "looked up";
+}
+
+const char *config_check_token_uri(const char *text)
+{
+    if (strcasestr(text, "pin-value"))
+        return "holds a pin-value; a PIN never stands in this file: remove it, change that PIN "
+               "and name its place in token.pin_source";
+    if (strncmp(text, "pkcs11:", 7) != 0)
+        return "takes an RFC 7512 URI, such as pkcs11:token=strongroom";
+    if (strstr(text, "slot-id="))
+        return "names a slot; slot numbers change, so name the token by token= or serial=";
+    if (!strstr(text, "token=") && !strstr(text, "serial="))
+        return "must name the token by token= (its label) or serial=";
+    return NULL;
+}
+
+const char *config_check_pin_source(const char *text)
+{
+    bool file = strncmp(text, "file:/", 6) == 0 || text[0] == '/';
+    bool credential = strncmp(text, "credential:", 11) == 0 && text[11] && !strchr(text + 11, '/');
+    if (file || credential || strcmp(text, "prompt") == 0) return NULL;
+    return "takes file:/path, credential:NAME or prompt; the PIN itself never stands in this file";
+}
+
+const char *config_check_pointer(const char *text)
+{
+    return text[0] == '/' ? NULL : "takes JSON pointers (RFC 6901), such as /customized_claims/key";
+}
+
+const char *config_check_path(const char *text)
+{
+    if (strncmp(text, "http://", 7) == 0 || strncmp(text, "https://", 8) == 0)
+        return "names a place on the network; keys are read from files only: fetch it, check it, "
+               "and give its path";
+    return text[0] == '/' ? NULL : "takes an absolute path";
+}

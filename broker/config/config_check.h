@@ -1,0 +1,10 @@
+/* What a text must look like before its owner sees it. Each gives NULL when the text will do, or
+ * a static sentence that goes on after "`key` ". None of them quotes the text: somebody may have
+ * written a PIN there. */
+#pragma once
+
+const char *config_check_socket(const char *text);     /* "127.0.0.1:8080", "[::1]:0" */
+const char *config_check_token_uri(const char *text);  /* RFC 7512 */
+const char *config_check_pin_source(const char *text); /* file:PATH, credential:NAME, prompt */
+const char *config_check_pointer(const char *text);    /* RFC 6901 */
+const char *config_check_path(const char *text);       /* absolute */

@@ -1,0 +1,241 @@
+#include "broker/config/config_keys.h"
+
+#include "broker/base/limits.h"
+#include "broker/config/config_check.h"
+
+#include <string.h>
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+#define FIELD_OF(type, name) .offset = offsetof(type, name), .size = sizeof(((type *) 0)->name)
+#define FIELD(name) FIELD_OF(struct config, name)
+#define LIST(name, number) FIELD(name), .count_offset = offsetof(struct config, number)
+#define SECONDS .max = CONFIG_MAX_SECONDS, .unit_name = "seconds"
+#define MINUTES .max = CONFIG_MAX_SECONDS / 60, .unit = 60, .unit_name = "minutes"
+
+static const struct config_choice statuses[] = {{"truthful", false}, {"reference", true}, {0}};
+static const struct config_choice roles[] = {{"writer", 0}, {"reader", 0}, {0}};
+static const struct config_choice verifiers[] = {{"none", 0}, {"sample", 0}, {0}};
+static const struct config_choice syncs[] = {{"none", 0}, {"batch", 0}, {"each", 0}, {0}};
+static const struct config_choice locks[] = {{"required", false}, {"best-effort", true}, {0}};
+static const struct config_choice admin_modes[] = {
+    {"DenyAll", ADMIN_DENY_ALL},
+    {"InsecureAllowAll", ADMIN_INSECURE_ALLOW_ALL},
+    {"AuthenticatedAuthorization", ADMIN_AUTHENTICATED},
+    {0}};
+static const struct config_choice levels[] = {{"error", LOG_LEVEL_ERROR},
+                                              {"warn", LOG_LEVEL_WARN},
+                                              {"info", LOG_LEVEL_INFO},
+                                              {"debug", LOG_LEVEL_DEBUG},
+                                              {0}};
+
+static const struct config_key provider_keys[] = {
+    {"issuer", CONFIG_TEXT, CONFIG_MAY_BE_NULL, FIELD_OF(struct admin_provider, issuer),
+     .doc = "What the token's iss must be; without it any."},
+    {"audience", CONFIG_TEXT, CONFIG_MAY_BE_NULL, FIELD_OF(struct admin_provider, audience),
+     .doc = "What the token's aud must contain; without it anything."},
+    {"public_key_uri", CONFIG_PATH, CONFIG_REQUIRED,
+     FIELD_OF(struct admin_provider, public_key_file), .check = config_check_path,
+     .doc = "PEM public key (Ed25519, EC or RSA): a path or a file:// URI."},
+    {"default_role", CONFIG_TEXT, CONFIG_MAY_BE_NULL,
+     FIELD_OF(struct admin_provider, default_role),
+     .doc = "Role of tokens that carry none, as old clients make them; without it they are "
+            "refused."},
+};
+static const struct config_table providers = {provider_keys, COUNT(provider_keys),
+                                              sizeof(struct admin_provider)};
+
+static const struct config_key acl_keys[] = {
+    {"role", CONFIG_TEXT, CONFIG_REQUIRED, FIELD_OF(struct admin_acl, role),
+     .doc = "The role that this entry is for."},
+    {"allowed_endpoints", CONFIG_TEXT, CONFIG_REQUIRED,
+     FIELD_OF(struct admin_acl, allowed_endpoints),
+     .doc = "Regular expression over the path, such as ^/kbs/v0/resource/.*$"},
+    {"methods", CONFIG_TEXT, CONFIG_MAY_BE_NULL, FIELD_OF(struct admin_acl, methods),
+     .doc = "Methods with commas between, such as GET,POST; without it all."},
+};
+static const struct config_table acls = {acl_keys, COUNT(acl_keys), sizeof(struct admin_acl)};
+
+static const struct config_key keys[] = {
+    {"http_server.sockets", CONFIG_TEXTS, LIST(http_sockets, http_socket_count),
+     .check = config_check_socket, .fallback = "[\"127.0.0.1:8080\"]",
+     .doc = "Addresses to listen on. Plain HTTP: what leaves the host goes through a TLS "
+            "terminator."},
+    {"http_server.admin_socket", CONFIG_PATH, CONFIG_MAY_BE_EMPTY, FIELD(http_admin_socket),
+     .check = config_check_path, .fallback = "/run/strongroom/admin.sock",
+     .doc = "Unix socket (mode 0600) by which local commands reach the broker; \"\" for none. Who "
+            "can open it is an administrator."},
+    {"http_server.threads", CONFIG_NUMBER, FIELD(http_threads), .max = HTTP_MAX_THREADS,
+     .fallback = "0", .doc = "Threads that serve connections; 0 for one a core."},
+    {"http_server.max_connections", CONFIG_NUMBER, FIELD(http_max_connections), .min = 1,
+     .max = HTTP_MAX_CONNECTIONS, .fallback = "4096",
+     .doc = "Connections at once; the next one waits to be accepted."},
+    {"http_server.max_connections_per_ip", CONFIG_NUMBER, FIELD(http_max_connections_per_ip),
+     .max = HTTP_MAX_CONNECTIONS, .fallback = "0",
+     .doc = "Connections at once from one address; 0 for no limit of its own."},
+    {"http_server.payload_request_size", CONFIG_NUMBER, FIELD(http_max_body), .min = 1,
+     .max = VALUE_MAX >> 20, .unit = 1u << 20, .unit_name = "MiB", .fallback = "2",
+     .doc = "The largest request body."},
+    {"http_server.head_timeout", CONFIG_NUMBER, FIELD(http_head_seconds), .min = 1, SECONDS,
+     .fallback = "10", .doc = "From a request's first byte to the end of its head."},
+    {"http_server.body_timeout", CONFIG_NUMBER, FIELD(http_body_seconds), .min = 1, SECONDS,
+     .fallback = "30", .doc = "From the end of the head to the end of the body."},
+    {"http_server.idle_timeout", CONFIG_NUMBER, FIELD(http_idle_seconds), .min = 1, SECONDS,
+     .fallback = "30", .doc = "How long a connection may stay open between requests."},
+    {"http_server.request_timeout", CONFIG_NUMBER, FIELD(http_request_seconds), .min = 1, SECONDS,
+     .fallback = "60", .doc = "From a request's first byte to the end of its response."},
+    {"http_server.statuses", CONFIG_CHOICE, FIELD(http_statuses_401), .choices = statuses,
+     .fallback = "truthful",
+     .doc = "truthful: 403 denied, 404 missing, 413, 429, 503, 507. reference: 401 for "
+            "everything, as the reference server answers."},
+
+    {"token.module", CONFIG_PATH, FIELD(token_module), .check = config_check_path,
+     .fallback = "/usr/lib/softhsm/libsofthsm2.so",
+     .doc = "The vendor's PKCS#11 library. Left out, a module-path in token.uri decides first."},
+    {"token.uri", CONFIG_TEXT, FIELD(token_uri), .check = config_check_token_uri,
+     .fallback = "\"pkcs11:token=strongroom\"",
+     .doc = "RFC 7512 URI that names exactly one token by token= (label) or serial=."},
+    {"token.pin_source", CONFIG_TEXT, FIELD(token_pin_source), .check = config_check_pin_source,
+     .fallback = "\"file:/etc/strongroom/pin\"",
+     .doc = "Where the user PIN is: file:/path (readable by its owner only), credential:NAME "
+            "(LoadCredential of the service manager) or prompt. Left out, a pin-source in "
+            "token.uri decides first."},
+    {"token.sessions", CONFIG_NUMBER, FIELD(token_sessions), .min = 1, .max = P11_SESSIONS_MAX,
+     .fallback = "16", .doc = "Sessions at once; the token's own limit caps it."},
+    {"token.workers", CONFIG_NUMBER, FIELD(token_workers), .max = P11_WORKERS_MAX,
+     .fallback = "0",
+     .doc = "Threads that do token jobs; 0 does them inline, right for tokens that answer in "
+            "microseconds. A network HSM wants as many as it has sessions."},
+    {"token.content_key_cache", CONFIG_NUMBER, FIELD(token_cek_cache), .max = CEK_CACHE_MAX,
+     .fallback = "4096",
+     .doc = "Unwrapped content keys kept as handles on the token; 0 for none. SoftHSM takes 8 KiB "
+            "for each."},
+    {"token.role", CONFIG_WORD, FIELD(token_role), .choices = roles, .fallback = "writer",
+     .doc = "One broker writes to a token, the others are readers and answer writes with 503."},
+    {"token.writer", CONFIG_TEXT, CONFIG_MAY_BE_EMPTY, FIELD(token_writer), .fallback = "\"\"",
+     .doc = "The writer's host name, for a reader's 503."},
+
+    {"storage.keep_versions", CONFIG_NUMBER, FIELD(storage_keep_versions), .min = 1,
+     .max = STORE_KEEP_VERSIONS_MAX, .fallback = "1",
+     .doc = "Complete versions of a resource that stay on the token, the newest included."},
+    {"storage.cache", CONFIG_SIZE, FIELD(storage_cache_bytes), .max = CONFIG_MAX_CACHE,
+     .fallback = "64MiB", .doc = "Memory for envelopes; they are ciphertext."},
+
+    {"attestation_service.verifier", CONFIG_WORD, FIELD(attestation_verifier),
+     .choices = verifiers, .fallback = "none",
+     .doc = "Who verifies evidence. none: guests come with tokens of an attestation service that "
+            "attestation_token trusts. sample: anybody's word is taken; for development only."},
+    {"attestation_service.timeout", CONFIG_NUMBER, FIELD(attestation_timeout_seconds), .min = 1,
+     MINUTES, .fallback = "5", .doc = "Life of a guest's session."},
+    {"attestation_service.session_seconds", CONFIG_NUMBER, FIELD(attestation_session_seconds),
+     SECONDS, .fallback = "0", .doc = "The same in seconds; 0 leaves it to timeout."},
+    {"attestation_service.max_sessions", CONFIG_NUMBER, FIELD(attestation_session_max), .min = 1,
+     .max = SESSION_MAX, .fallback = "100000",
+     .doc = "Sessions at once; the oldest that are not attested make room."},
+    {"attestation_service.allow_rsa1_5", CONFIG_TRUTH, FIELD(attestation_allow_rsa1_5),
+     .fallback = "false",
+     .doc = "Encrypt to guests that ask for RSA1_5, which is open to padding attacks."},
+    {"attestation_service.attestation_token_broker.duration_min", CONFIG_NUMBER,
+     FIELD(attestation_token_seconds), .min = 1, MINUTES, .fallback = "5",
+     .doc = "Life of the attestation tokens that we sign."},
+    {"attestation_service.attestation_token_broker.issuer_name", CONFIG_TEXT,
+     FIELD(attestation_issuer), .fallback = "CoCo-Attestation-Service", .doc = "Their iss."},
+    {"attestation_service.attestation_token_broker.signer.key_path", CONFIG_PATH,
+     CONFIG_MAY_BE_NULL, FIELD(attestation_signer_key), .check = config_check_path,
+     .fallback = "null", .doc = "PEM key (EC P-256) that signs them; null makes one at start."},
+    {"attestation_service.attestation_token_broker.signer.cert_path", CONFIG_PATH,
+     CONFIG_MAY_BE_NULL, FIELD(attestation_signer_chain), .check = config_check_path,
+     .fallback = "null", .doc = "PEM chain of that key, leaf first; null signs one at start."},
+
+    {"attestation_token.trusted_certs_paths", CONFIG_PATHS,
+     LIST(token_trusted_certs, token_trusted_cert_count), .check = config_check_path,
+     .fallback = "[]",
+     .doc = "PEM certificates that attestation tokens must chain to; none trusts our own signer "
+            "alone."},
+    {"attestation_token.trusted_jwk_sets", CONFIG_PATHS,
+     LIST(token_trusted_jwk_sets, token_trusted_jwk_set_count), .check = config_check_path,
+     .fallback = "[]", .doc = "Files with JWK sets whose keys may sign attestation tokens."},
+    {"attestation_token.extra_teekey_paths", CONFIG_TEXTS,
+     LIST(token_extra_teekey_paths, token_extra_teekey_path_count),
+     .check = config_check_pointer, .fallback = "[]",
+     .doc = "JSON pointers to the guest's key in tokens of other makers; looked at first."},
+    {"attestation_token.insecure_header_jwk", CONFIG_TRUTH, FIELD(token_insecure_header_jwk),
+     .fallback = "false",
+     .doc = "Trust whatever key a token brings along. Anybody can then make tokens; for "
+            "development only."},
+
+    {"admin.authorization_mode", CONFIG_CHOICE, FIELD(admin_mode), .choices = admin_modes,
+     .fallback = "DenyAll",
+     .doc = "Who may operate over the network. DenyAll: nobody (the admin socket still serves). "
+            "AuthenticatedAuthorization: bearers of a JWT whose role has an entry in the ACL. "
+            "InsecureAllowAll: everybody; for development only."},
+    {"admin.authentication.bearer_jwt.identity_providers", CONFIG_RECORDS,
+     LIST(admin_providers, admin_provider_count), .record = &providers, .fallback = "[]",
+     .doc = "Who signs administrators' tokens; tried in order."},
+    {"admin.authorization.regex_acl.acls", CONFIG_RECORDS, LIST(admin_acls, admin_acl_count),
+     .record = &acls, .fallback = "[]", .doc = "Which role may call which endpoints."},
+
+    {"audit.file", CONFIG_PATH, CONFIG_MAY_BE_EMPTY, FIELD(audit_file),
+     .check = config_check_path, .fallback = "/var/log/strongroom/audit.jsonl",
+     .doc = "The record of every decision, one JSON object a line; \"\" for none. A decision that "
+            "cannot be recorded does not happen."},
+    {"audit.sync", CONFIG_WORD, FIELD(audit_sync), .choices = syncs, .fallback = "none",
+     .doc = "When a record counts as written. none: the kernel has it. batch: it is on disk, many "
+            "together. each: it is on disk, one by one."},
+
+    {"process.state_dir", CONFIG_PATH, FIELD(state_dir), .check = config_check_path,
+     .fallback = "/var/lib/strongroom", .doc = "What must outlive a restart."},
+    {"process.run_dir", CONFIG_PATH, FIELD(run_dir), .check = config_check_path,
+     .fallback = "/run/strongroom", .doc = "Locks and sockets."},
+    {"process.memory_locked", CONFIG_SIZE, FIELD(memory_locked_bytes), .min = CONFIG_MIN_LOCKED,
+     .max = CONFIG_MAX_LOCKED, .fallback = "8MiB",
+     .doc = "Memory for plaintext and PINs, never swapped; requests beyond it get 503. Larger "
+            "values need a larger RLIMIT_MEMLOCK (LimitMEMLOCK= of the unit)."},
+    {"process.memory_lock", CONFIG_CHOICE, FIELD(memory_best_effort), .choices = locks,
+     .fallback = "required",
+     .doc = "required: no start when the memory cannot be locked. best-effort: a warning."},
+    {"process.log_level", CONFIG_CHOICE, FIELD(log_level), .choices = levels, .fallback = "info",
+     .doc = "The least that is logged."},
+};
+
+const struct config_table config_keys = {keys, COUNT(keys), sizeof(struct config)};
+
+/* ---- keys that are none of ours ------------------------------------------------------------ */
+
+#define PIN_SENTENCE "a PIN never stands in this file; remove it, change that PIN, and say where " \
+                     "it is: token.pin_source: file:/path or credential:NAME"
+#define TLS_SENTENCE "this server speaks plain HTTP; put a TLS terminator before it"
+
+static const struct {
+    const char *path; /* with a dot: the whole path; without: a key of that name anywhere */
+    const char *sentence;
+} absent[] = {
+    {"pin", PIN_SENTENCE},
+    {"pin-value", PIN_SENTENCE},
+    {"pin_value", PIN_SENTENCE},
+    {"user_pin", PIN_SENTENCE},
+    {"so_pin", PIN_SENTENCE},
+    {"password", PIN_SENTENCE},
+    {"http_server.insecure_http", TLS_SENTENCE},
+    {"http_server.private_key", TLS_SENTENCE},
+    {"http_server.certificate", TLS_SENTENCE},
+    {"http_server.worker_count", "say http_server.threads"},
+    {"token.slot", "slot numbers change; name the token by its label or serial in token.uri"},
+    {"token.slot_id", "slot numbers change; name the token by its label or serial in token.uri"},
+    {"attestation_service.type", "say attestation_service.verifier"},
+    {"attestation_token.insecure_key", "say attestation_token.insecure_header_jwk"},
+    {"admin.type", "say admin.authorization_mode"},
+    {"admin.insecure_api", "say admin.authorization_mode: InsecureAllowAll"},
+    {"admin.auth_public_key", "give it as public_key_uri of an identity provider"},
+    {"jwk_set_uri", "operators' keys are PEM files here; say public_key_uri"},
+    {"storage_backend", "resources lie on the token; the section `token` says on which"},
+    {"plugins", "resources lie on the token; the section `token` says on which"},
+};
+
+const char *config_absent_key(const char *path, const char *name)
+{
+    for (size_t i = 0; i < COUNT(absent); i++) {
+        const char *wanted = strchr(absent[i].path, '.') ? path : name;
+        if (strcmp(absent[i].path, wanted) == 0) return absent[i].sentence;
+    }
+    return NULL;
+}
