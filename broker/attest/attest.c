@@ -1,0 +1,267 @@
+#include "broker/attest/attest.h"
+
+#include "broker/attest/appraise.h"
+#include "broker/attest/cache.h"
+#include "broker/attest/issuer.h"
+#include "broker/attest/session.h"
+#include "broker/attest/verifier.h"
+#include "broker/base/clock.h"
+#include "broker/base/log.h"
+#include "broker/base/rand.h"
+#include "broker/base/secret.h"
+
+#include <openssl/hmac.h>
+#include <stdio.h>
+#include <string.h>
+
+#define NONCE_BYTES 32
+#define TOKEN_SECONDS 300 /* default life of our tokens */
+
+/* Immutable after attest_new, but for the two tables, which lock themselves. */
+struct attest {
+    bool sample_verifier;
+    int64_t token_seconds;
+    char *issuer_name;
+    char **extra_paths;
+    struct guest_rules rules; /* borrows extra_paths */
+    struct secret *nonce_key; /* of this process */
+    struct sessions *sessions;
+    struct cache *cache;
+    struct issuer *issuer;
+    struct verifier *verifier;
+};
+
+/* ---- making ------------------------------------------------------------------------------- */
+
+void attest_free(struct attest *a)
+{
+    if (!a) return;
+    sessions_free(a->sessions);
+    cache_free(a->cache);
+    verifier_free(a->verifier);
+    issuer_free(a->issuer);
+    secret_free(a->nonce_key);
+    for (size_t i = 0; i < a->rules.extra_path_count; i++) free(a->extra_paths[i]);
+    free(a->extra_paths);
+    free(a->issuer_name);
+    free(a);
+}
+DEFINE_CLEANUP(struct attest, attest_free);
+
+static err_t copy_text(const char *text, char **ret)
+{
+    *ret = strdup(text);
+    if (!*ret) FAIL(ERR_INTERNAL, "out of memory");
+    return ERR_OK;
+}
+
+static err_t copy_config(struct attest *a, const struct attest_config *c)
+{
+    a->sample_verifier = c->sample_verifier;
+    a->token_seconds = c->token_seconds ? c->token_seconds : TOKEN_SECONDS;
+    a->rules.allow_rsa1_5 = c->allow_rsa1_5;
+    TRY(copy_text(c->issuer ? c->issuer : "Strongroom", &a->issuer_name));
+    a->extra_paths = calloc(c->extra_teekey_path_count + 1, sizeof *a->extra_paths);
+    if (!a->extra_paths) FAIL(ERR_INTERNAL, "out of memory");
+    a->rules.extra_paths = (const char *const *) a->extra_paths;
+    for (size_t i = 0; i < c->extra_teekey_path_count; i++) {
+        const char *path = c->extra_teekey_paths[i];
+        if (path[0] != '/')
+            FAIL(ERR_USAGE, "extra_teekey_paths \"%.80s\": a JSON pointer begins with /", path);
+        TRY(copy_text(path, &a->extra_paths[i]));
+        a->rules.extra_path_count++;
+    }
+    return ERR_OK;
+}
+
+/* Tokens of ours come back to us: an untrusted signer of our own is found now, not by guests. */
+static err_t check_own_signer(const struct attest *a)
+{
+    _cleanup_buf_ struct buf claims = BUF_INIT, token = BUF_INIT;
+    _cleanup_(verified_token_done) struct verified_token verified = {0};
+    int64_t now = clock_now();
+    buf_addf(&claims, "{\"exp\":%jd}", (intmax_t) now + 60);
+    TRY(issuer_sign(a->issuer, buf_span(&claims), &token));
+    struct err e = verifier_check(a->verifier, buf_span(&token), now, &verified);
+    if (err_ok(e) || e.code == ERR_INTERNAL) return e;
+    e.code = ERR_USAGE;
+    return err_add(e, __FILE__, __LINE__, __func__, "the token signer is not trusted by "
+                   "trusted_certs; add the root of its chain there");
+}
+
+struct err attest_new(const struct attest_config *config, struct attest **ret)
+{
+    _cleanup_(attest_freep) struct attest *a = calloc(1, sizeof *a);
+    if (!a) FAIL(ERR_INTERNAL, "out of memory");
+    TRY(copy_config(a, config));
+    TRY(secret_new(NONCE_BYTES, &a->nonce_key));
+    TRY(rand_bytes(secret_data(a->nonce_key), NONCE_BYTES));
+    TRY(sessions_new(config->session_max ? config->session_max : SESSION_MAX,
+                     config->session_seconds ? config->session_seconds : SESSION_SECONDS,
+                     &a->sessions));
+    TRY(cache_new(GUEST_CACHE_MAX, &a->cache));
+    TRY(issuer_new(config->signer_key_file, config->signer_chain_file, &a->issuer));
+    TRY(verifier_new(config, issuer_chain(a->issuer), &a->verifier));
+    if (a->sample_verifier) {
+        log_warn("attest.sample_verifier",
+                 LOG_S("what", "sample evidence is accepted, which ANYBODY can make; "
+                       "never in production"));
+        TRY(check_own_signer(a));
+    }
+    *ret = TAKE_PTR(a);
+    return ERR_OK;
+}
+
+/* ---- handshake ---------------------------------------------------------------------------- */
+
+/* Derived, so that nothing is stored and the steps of a handshake could meet different brokers
+ * that share the key (DESIGN.md 8). */
+static err_t nonce_of(const struct attest *a, const uint8_t id[SESSION_ID_BYTES], char ret[45])
+{
+    struct span key = secret_span(a->nonce_key);
+    uint8_t mac[NONCE_BYTES];
+    unsigned len = 0;
+    if (!HMAC(EVP_sha256(), key.data, (int) key.len, id, SESSION_ID_BYTES, mac, &len))
+        FAIL(ERR_INTERNAL, "the nonce cannot be computed");
+    EVP_EncodeBlock((unsigned char *) ret, mac, NONCE_BYTES); /* 44 characters and a NUL */
+    return ERR_OK;
+}
+
+static err_t challenge_of(const struct attest *a, const struct session_view *v,
+                          struct attest_challenge *ret)
+{
+    struct attest_challenge c = {.expires = v->expires, .tee = v->tee};
+    for (size_t i = 0; i < SESSION_ID_BYTES; i++)
+        snprintf(c.session + 2 * i, 3, "%02x", v->id[i]);
+    TRY(nonce_of(a, v->id, c.nonce));
+    *ret = c;
+    return ERR_OK;
+}
+
+struct err attest_auth(struct attest *a, struct span body, struct attest_challenge *ret)
+{
+    const char *tee = NULL;
+    _cleanup_(session_view_done) struct session_view v = {0};
+    TRY(request_parse(body, &tee));
+    TRY(sessions_create(a->sessions, tee, clock_now(), &v));
+    return challenge_of(a, &v, ret);
+}
+
+/* A guest is told that it is refused, not why. Only what is our own fault stays as it is. */
+static err_t as_auth(struct err e)
+{
+    if (!err_ok(e) && e.code != ERR_INTERNAL && e.code != ERR_BUSY) e.code = ERR_AUTH;
+    return e;
+}
+
+/* The token for evidence that verified, read back as everybody's token is: so the guest of a
+ * session is exactly what its token says. */
+static err_t issue(struct attest *a, const struct session_view *v, const char *nonce,
+                   const struct attestation *body, struct guest **ret)
+{
+    _cleanup_buf_ struct buf claims = BUF_INIT, token = BUF_INIT;
+    _cleanup_guest_ struct guest *g = NULL;
+    const struct jwe_key *key = NULL;
+    struct appraisal appraisal = {
+        .sample_verifier = a->sample_verifier, .tee = v->tee, .nonce = nonce,
+        .issuer = a->issuer_name, .now = clock_now(), .seconds = a->token_seconds};
+    TRY(appraise(&appraisal, body, &claims));
+    TRY(issuer_sign(a->issuer, buf_span(&claims), &token));
+    TRY(attest_by_token(a, buf_span(&token), &g));
+    TRYC(guest_key(g, &key), "the guest's key"); /* an unusable one is refused now, not at GET */
+    *ret = TAKE_PTR(g);
+    return ERR_OK;
+}
+
+static err_t verify_evidence(struct attest *a, const struct session_view *v,
+                             const struct attestation *body, struct guest **ret)
+{
+    char nonce[45];
+    TRY(nonce_of(a, v->id, nonce));
+    if (!secret_equal(span_str(nonce), span_str(body->nonce)))
+        FAIL(ERR_AUTH, "the nonce is not this session's");
+    _cleanup_guest_ struct guest *g = NULL;
+    TRY(issue(a, v, nonce, body, &g));
+    TRY(sessions_attest(a->sessions, v->id, clock_now(), g));
+    *ret = TAKE_PTR(g);
+    return ERR_OK;
+}
+
+/* Whether the session's guest can be answered with the token it has: same key, not at its end. */
+static bool has_token_for(const struct session_view *v, const struct attestation *body)
+{
+    if (!v->guest || guest_expired(v->guest, clock_now())) return false;
+    _cleanup_buf_ struct buf key = BUF_INIT;
+    struct json_out o = JSON_OUT(&key);
+    struct err e = jwe_tee_key_canonical(body->tee_pubkey, &o);
+    return err_ok(e) && !key.failed && guest_holds_key(v->guest, buf_span(&key));
+}
+
+struct err attest_evidence(struct attest *a, const char *session, struct span body,
+                           struct buf *ret_token, struct attest_challenge *ret)
+{
+    _cleanup_(session_view_done) struct session_view v = {0};
+    _cleanup_(attestation_done) struct attestation t = {0};
+    _cleanup_guest_ struct guest *g = NULL;
+    struct attest_challenge challenge = {0};
+    uint8_t id[SESSION_ID_BYTES];
+    if (!session_id_from(session, id)) FAIL(ERR_AUTH, "the cookie names no session");
+    TRY(as_auth(sessions_find(a->sessions, id, clock_now(), &v)));
+    TRY(attestation_parse(body, &t));
+    TRY(challenge_of(a, &v, &challenge));
+    if (has_token_for(&v, &t)) g = TAKE_PTR(v.guest);
+    else TRY(as_auth(verify_evidence(a, &v, &t, &g)));
+    buf_add_span(ret_token, guest_token_text(g));
+    TRY(buf_ok(ret_token));
+    *ret = challenge;
+    return ERR_OK;
+}
+
+/* ---- who asks ----------------------------------------------------------------------------- */
+
+struct err attest_by_session(struct attest *a, const char *session, struct guest **ret)
+{
+    _cleanup_(session_view_done) struct session_view v = {0};
+    uint8_t id[SESSION_ID_BYTES];
+    if (!session_id_from(session, id)) FAIL(ERR_NOTFOUND, "the cookie names no session");
+    int64_t now = clock_now();
+    TRY(sessions_find(a->sessions, id, now, &v));
+    if (!v.guest) FAIL(ERR_NOTFOUND, "the session has not attested");
+    if (guest_expired(v.guest, now)) FAIL(ERR_NOTFOUND, "the session's token ended");
+    *ret = TAKE_PTR(v.guest);
+    return ERR_OK;
+}
+
+static err_t verify_token(struct attest *a, struct span token, const struct digest *sha256,
+                          struct guest **ret)
+{
+    _cleanup_(verified_token_done) struct verified_token v = {0};
+    _cleanup_guest_ struct guest *g = NULL;
+    TRY(verifier_check(a->verifier, token, clock_now(), &v));
+    struct guest_token t = {.text = token, .sha256 = sha256, .payload = buf_span(&v.payload),
+                            .claims = json_root(v.claims), .exp = v.exp};
+    TRY(guest_new(&t, &a->rules, &g));
+    TRY(cache_put(a->cache, sha256, g));
+    *ret = TAKE_PTR(g);
+    return ERR_OK;
+}
+
+struct err attest_by_token(struct attest *a, struct span token, struct guest **ret)
+{
+    if (token.len > JOSE_MAX_TOKEN)
+        FAIL(ERR_AUTH, "the token is longer than %u bytes", JOSE_MAX_TOKEN);
+    struct digest sha256 = {0};
+    TRY(digest_compute(DIGEST_SHA256, token, &sha256));
+    struct guest *g = cache_get(a->cache, &sha256, clock_now());
+    if (!g) return as_auth(verify_token(a, token, &sha256, ret));
+    *ret = g;
+    return ERR_OK;
+}
+
+void attest_stats(struct attest *a, struct attest_stats *ret)
+{
+    struct session_counts c = {0};
+    sessions_count(a->sessions, clock_now(), &c);
+    *ret = (struct attest_stats){.sessions = c.sessions, .attested = c.attested,
+                                 .evicted = c.evicted, .remembered = cache_count(a->cache)};
+}

@@ -1,0 +1,75 @@
+/* Guests: the handshake (kbs-api.md 2), attestation tokens (4), and who a caller is.
+ *
+ * Stands behind challenge, attest, find: nothing outside knows how sessions or tokens are kept.
+ * Thread-safe. */
+#pragma once
+
+#include "broker/base/buf.h"
+#include "broker/base/limits.h"
+#include "broker/jose/jwe.h"
+
+struct attest;
+struct guest; /* a verified attestation token; reference-counted, immutable */
+
+struct attest_config {
+    bool sample_verifier;             /* built-in verifier of sample evidence: development only */
+    bool allow_rsa1_5;
+    int64_t session_seconds;          /* from auth; 0: SESSION_SECONDS */
+    size_t session_max;               /* 0: SESSION_MAX */
+    int64_t token_seconds;            /* life of tokens that we issue; 0: 300 */
+    const char *issuer;               /* iss of tokens that we issue */
+    const char *signer_key_file;      /* PEM, EC P-256; NULL: made at start */
+    const char *signer_chain_file;    /* PEM, leaf first; NULL: self-signed at start */
+    const char *const *trusted_certs; /* PEM files */
+    size_t trusted_cert_count;
+    const char *const *trusted_jwk_sets; /* files */
+    size_t trusted_jwk_set_count;
+    const char *const *extra_teekey_paths; /* JSON pointers, looked at first (kbs-api.md 4.5) */
+    size_t extra_teekey_path_count;
+    bool insecure_header_jwk;         /* trust any key in a token's header: loud */
+};
+
+/* The signer's own certificate is trusted when no trusted_certs are configured. */
+err_t attest_new(const struct attest_config *config, struct attest **ret);
+void attest_free(struct attest *a);
+
+struct attest_challenge {
+    char session[33];  /* 32 hex digits */
+    int64_t expires;   /* Unix seconds */
+    char nonce[45];    /* base64, 44 characters */
+    const char *tee;   /* canonical name, static */
+};
+
+/* POST auth: parses the Request, makes a session. ERR_AUTH with the cause text of kbs-api.md 2.2
+ * as reason ("deserialize Request", "KBS Client Protocol Version Mismatch: expect =0.4.0 while the
+ * request is X", ...). */
+err_t attest_auth(struct attest *a, struct span body, struct attest_challenge *ret);
+
+/* POST attest: session is the cookie's value as received (any text or NULL). On success the token
+ * is appended to *ret_token and *ret says which session it was. Any failure is ERR_AUTH; the
+ * reason is for the log only. ERR_USAGE when the body does not parse. */
+err_t attest_evidence(struct attest *a, const char *session, struct span body,
+                      struct buf *ret_token, struct attest_challenge *ret);
+
+/* Who asks: by cookie (NULL or garbage is ERR_NOTFOUND; found but not attested too), or by bearer
+ * token (ERR_AUTH when it does not verify). *ret is a reference of the caller's. */
+err_t attest_by_session(struct attest *a, const char *session, struct guest **ret);
+err_t attest_by_token(struct attest *a, struct span token, struct guest **ret);
+
+void guest_ref(struct guest *g);
+void guest_unref(struct guest *g); /* NULL-safe */
+struct span guest_claims(const struct guest *g);         /* JSON text of all claims */
+const char *guest_fingerprint(const struct guest *g);    /* 16 hex digits of the token's SHA-256 */
+const char *guest_tee(const struct guest *g);            /* "sample", ... or "" */
+/* The key to encrypt to; ERR_AUTH (no tee-pubkey where kbs-api.md 4.5 looks), ERR_CRYPTO
+ * (unsupported key). Borrowed from the guest. */
+err_t guest_key(const struct guest *g, const struct jwe_key **ret);
+
+struct attest_stats {
+    size_t sessions, attested, remembered;
+    uint64_t evicted;
+};
+void attest_stats(struct attest *a, struct attest_stats *ret);
+
+/* Every TEE name of kbs-api.md 2.1 and 15.4 -> its modern spelling, or NULL. */
+const char *tee_canonical(const char *name);

@@ -1,0 +1,131 @@
+#include "broker/attest/guest.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#define LENGTH(a) (sizeof(a) / sizeof *(a))
+#define FINGERPRINT_BYTES 8
+
+/* Token and claims are plain memory, not struct secret: the token opens nothing by itself, since
+ * whatever it releases is encrypted to the key inside it. */
+struct guest {
+    _Atomic int refs;
+    char fingerprint[2 * FINGERPRINT_BYTES + 1];
+    const char *tee; /* static */
+    int64_t exp;
+    struct buf token, claims;
+    struct buf key_text;  /* canonical; empty when there is no key */
+    struct jwe_key *key;  /* NULL: key_error says why */
+    struct err key_error;
+    char key_reason[ERR_TEXT];
+};
+
+/* kbs-api.md 4.5, in this order; the first that exists decides. */
+static const char *const key_paths[] = {
+    "/tdx/attester_runtime_data/tee-pubkey",
+    "/tdx/attester_user_data/tee-pubkey",
+    "/customized_claims/runtime_data/tee-pubkey",
+    "/submods/cpu0/ear.veraison.annotated-evidence/runtime_data_claims/tee-pubkey",
+    "/tee-pubkey",
+};
+
+static struct json first_of(struct json claims, const char *const *paths, size_t count)
+{
+    struct json found = {0};
+    for (size_t i = 0; i < count && !json_present(found); i++)
+        found = json_pointer(claims, paths[i]);
+    return found;
+}
+
+static struct json find_key(struct json claims, const struct guest_rules *rules)
+{
+    struct json key = first_of(claims, rules->extra_paths, rules->extra_path_count);
+    return json_present(key) ? key : first_of(claims, key_paths, LENGTH(key_paths));
+}
+
+static err_t read_key(struct guest *g, struct json claims, const struct guest_rules *rules)
+{
+    struct json key = find_key(claims, rules);
+    if (!json_present(key)) FAIL(ERR_AUTH, "the token has no tee-pubkey where we look for one");
+    if (!json_string(json_get(key, "kty")))
+        FAIL(ERR_AUTH, "the token's tee-pubkey is no key object with a kty");
+    /* The curve check, which is most of an ECDH's cost, is made here once (DESIGN.md 9). */
+    TRY(jwe_key_from_json(key, rules->allow_rsa1_5, &g->key));
+    struct json_out o = JSON_OUT(&g->key_text);
+    TRY(jwe_tee_key_canonical(key, &o));
+    return buf_ok(&g->key_text);
+}
+
+/* The member that holds the evidence's own claims is named after the TEE (kbs-api.md 4.2). */
+static const char *find_tee(struct json claims)
+{
+    struct json evidence = json_pointer(claims,
+                                        "/submods/cpu0/ear.veraison.annotated-evidence");
+    if (json_type(evidence) != JSON_OBJECT) return "";
+    for (struct json m = json_first(evidence); json_present(m); m = json_next(m)) {
+        const char *tee = tee_canonical(json_name(m));
+        if (tee) return tee;
+    }
+    return "";
+}
+
+struct err guest_new(const struct guest_token *token, const struct guest_rules *rules,
+                     struct guest **ret)
+{
+    _cleanup_guest_ struct guest *g = calloc(1, sizeof *g);
+    if (!g) FAIL(ERR_INTERNAL, "out of memory");
+    g->refs = 1;
+    g->exp = token->exp;
+    g->tee = find_tee(token->claims);
+    for (size_t i = 0; i < FINGERPRINT_BYTES; i++)
+        snprintf(g->fingerprint + 2 * i, 3, "%02x", token->sha256->bytes[i]);
+    buf_add_span(&g->token, token->text);
+    buf_add_span(&g->claims, token->payload);
+    TRY(buf_ok(&g->token));
+    TRY(buf_ok(&g->claims));
+    g->key_error = read_key(g, token->claims, rules);
+    if (g->key_error.code == ERR_INTERNAL) return g->key_error;
+    if (!err_ok(g->key_error))
+        snprintf(g->key_reason, sizeof g->key_reason, "%s", err_reason(g->key_error));
+    *ret = TAKE_PTR(g);
+    return ERR_OK;
+}
+
+void guest_ref(struct guest *g)
+{
+    atomic_fetch_add_explicit(&g->refs, 1, memory_order_relaxed);
+}
+
+void guest_unref(struct guest *g)
+{
+    /* Release and acquire: what every holder did with g happened before it is freed. */
+    if (!g || atomic_fetch_sub_explicit(&g->refs, 1, memory_order_acq_rel) != 1) return;
+    jwe_key_free(g->key);
+    buf_free(&g->key_text);
+    buf_free(&g->claims);
+    buf_free(&g->token);
+    free(g);
+}
+
+struct span guest_claims(const struct guest *g) { return buf_span(&g->claims); }
+struct span guest_token_text(const struct guest *g) { return buf_span(&g->token); }
+const char *guest_fingerprint(const struct guest *g) { return g->fingerprint; }
+const char *guest_tee(const struct guest *g) { return g->tee; }
+
+bool guest_holds_key(const struct guest *g, struct span canonical)
+{
+    return g->key && span_eq(buf_span(&g->key_text), canonical);
+}
+
+bool guest_expired(const struct guest *g, int64_t now)
+{
+    return g->exp + TOKEN_LEEWAY_SECONDS < now;
+}
+
+struct err guest_key(const struct guest *g, const struct jwe_key **ret)
+{
+    if (!err_ok(g->key_error)) FAIL(g->key_error.code, "%s", g->key_reason);
+    *ret = g->key;
+    return ERR_OK;
+}

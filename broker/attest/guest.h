@@ -1,0 +1,41 @@
+/* A verified attestation token: what it says, and the key it lets us encrypt to.
+ * The public functions are in attest.h. */
+#pragma once
+
+#include "broker/attest/attest.h"
+#include "broker/attest/digest.h"
+#include "broker/base/cleanup.h"
+#include "broker/jose/jwe.h"
+
+DEFINE_CLEANUP(struct guest, guest_unref);
+#define _cleanup_guest_ _cleanup_(guest_unrefp)
+
+struct guest_rules {
+    const char *const *extra_paths; /* JSON pointers looked at first */
+    size_t extra_path_count;
+    bool allow_rsa1_5;
+};
+
+/* From a token that has been verified: its text, the SHA-256 of that, its payload, the payload
+ * parsed, its exp. Copies what it keeps. A token without a usable key makes a guest all the same;
+ * guest_key says what is wrong with it. One reference, the caller's. */
+struct guest_token {
+    struct span text;
+    const struct digest *sha256;
+    struct span payload;
+    struct json claims;
+    int64_t exp;
+};
+err_t guest_new(const struct guest_token *token, const struct guest_rules *rules,
+                struct guest **ret);
+
+struct span guest_token_text(const struct guest *g);
+
+/* Whether this is the guest's key, both in the canonical form of jwe_tee_key_canonical. */
+bool guest_holds_key(const struct guest *g, struct span canonical);
+
+/* Whether the token is past its end, leeway included. */
+bool guest_expired(const struct guest *g, int64_t now);
+
+/* Seconds that clocks may differ: exp and nbf (kbs-api.md 4.4). */
+#define TOKEN_LEEWAY_SECONDS 60

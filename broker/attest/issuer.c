@@ -1,0 +1,110 @@
+#include "broker/attest/issuer.h"
+
+#include "broker/base/clock.h"
+#include "broker/base/file.h"
+#include "broker/base/limits.h"
+#include "broker/base/log.h"
+#include "broker/jose/jws.h"
+#include "broker/jose/x5c.h"
+
+#include <string.h>
+
+#define SIGNER_FILE_MAX (64u << 10)          /* bytes */
+#define OWN_CERT_SECONDS (10 * 365 * 86400LL)
+#define OWN_CERT_BACKDATE 3600               /* for verifiers whose clock is behind ours */
+
+struct issuer {
+    EVP_PKEY *key;
+    struct buf chain;  /* PEM */
+    struct buf header; /* of every token, the same each time */
+};
+
+void issuer_free(struct issuer *i)
+{
+    if (!i) return;
+    EVP_PKEY_free(i->key);
+    buf_free(&i->chain);
+    buf_free(&i->header);
+    free(i);
+}
+
+struct span issuer_chain(const struct issuer *i) { return buf_span(&i->chain); }
+
+static err_t read_key(const char *file, EVP_PKEY **ret)
+{
+    _cleanup_secret_ struct secret *pem = NULL;
+    if (!file) {
+        log_warn("attest.ephemeral_signer",
+                 LOG_S("what", "attestation tokens end with this process; configure a signer"));
+        return key_generate_ec("P-256", ret);
+    }
+    TRYC(file_read_secret(file, SIGNER_FILE_MAX, &pem), "token signer key %s", file);
+    TRYC(key_from_pem(secret_span(pem), ret), "token signer key %s", file);
+    return ERR_OK;
+}
+
+static err_t read_chain(const char *file, struct issuer *i)
+{
+    if (!file)
+        return x5c_self_sign(i->key, "Strongroom attestation", clock_now() - OWN_CERT_BACKDATE,
+                             OWN_CERT_SECONDS, &i->chain);
+    TRYC(file_read(file, SIGNER_FILE_MAX, &i->chain), "token signer chain %s", file);
+    return ERR_OK;
+}
+
+static err_t check_key(const struct issuer *i, const char *file, struct jwk **ret)
+{
+    _cleanup_jwk_ struct jwk *jwk = NULL;
+    TRYC(jwk_from_pkey(i->key, NULL, &jwk), "token signer key %s", file);
+    const char *crv = jwk_crv(jwk);
+    if (!crv || strcmp(crv, "P-256") != 0)
+        FAIL(ERR_USAGE, "token signer key %s: must be an EC key on P-256", file);
+    *ret = TAKE_PTR(jwk);
+    return ERR_OK;
+}
+
+/* {"typ":"JWT","alg":"ES256","jwk":{"alg","x5c" and the key's own members}} */
+static err_t make_header(struct issuer *i, const struct jwk *jwk, const char *chain_file)
+{
+    struct json_out o = JSON_OUT(&i->header);
+    json_begin_object(&o);
+    json_member_str(&o, "typ", "JWT");
+    json_member_str(&o, "alg", "ES256");
+    json_key(&o, "jwk");
+    json_begin_object(&o);
+    json_member_str(&o, "alg", "ES256");
+    json_key(&o, "x5c");
+    json_begin_array(&o);
+    TRYC(x5c_put_chain(buf_span(&i->chain), i->key, &o), "token signer chain %s",
+         chain_file ? chain_file : "made at start");
+    json_end_array(&o);
+    jwk_put_members(jwk, &o);
+    json_end_object(&o);
+    json_end_object(&o);
+    return buf_ok(&i->header);
+}
+
+struct err issuer_new(const char *key_file, const char *chain_file, struct issuer **ret)
+{
+    if (chain_file && !key_file)
+        FAIL(ERR_USAGE, "token signer chain %s: configured without the signer's key", chain_file);
+    _cleanup_(issuer_freep) struct issuer *i = calloc(1, sizeof *i);
+    if (!i) FAIL(ERR_INTERNAL, "out of memory");
+    _cleanup_jwk_ struct jwk *jwk = NULL;
+    TRY(read_key(key_file, &i->key));
+    TRY(check_key(i, key_file ? key_file : "made at start", &jwk));
+    TRY(read_chain(chain_file, i));
+    TRY(make_header(i, jwk, chain_file));
+    *ret = TAKE_PTR(i);
+    return ERR_OK;
+}
+
+struct err issuer_sign(const struct issuer *i, struct span claims, struct buf *ret)
+{
+    size_t before = ret->len;
+    TRY(jws_sign("ES256", i->key, buf_span(&i->header), claims, ret));
+    if (ret->len - before > JOSE_MAX_TOKEN)
+        FAIL(ERR_TOOLARGE, "the token would be %zu bytes long, more than the %u that are accepted; "
+             "the guest's init-data are too large", ret->len - before, JOSE_MAX_TOKEN);
+    return ERR_OK;
+}

@@ -1,0 +1,194 @@
+#include "broker/attest/session.h"
+
+#include "broker/attest/table.h"
+#include "broker/base/rand.h"
+
+#include <string.h>
+
+/* Expired sessions that one call clears away: more than a call can add, so the dead never pile
+ * up, and few enough that nobody waits for the lock. */
+#define CLEAR_PER_CREATE 8
+#define CLEAR_PER_COUNT 4096
+
+struct session {
+    struct table_entry entry; /* first: a table_entry is its session */
+    int64_t expires;
+    const char *tee;
+    struct guest *guest;              /* our reference; NULL: unattested */
+    struct session *before, *after;   /* unattested ones, by age */
+    struct session *next_dead;        /* out of the table, to be freed after the lock */
+};
+
+struct sessions {
+    size_t max;
+    int64_t seconds;
+    pthread_mutex_t lock; /* covers all below and every session in the table */
+    struct table *table;
+    struct session *first, *last; /* unattested, oldest first */
+    size_t attested;
+    uint64_t evicted;
+};
+
+void session_view_done(struct session_view *v)
+{
+    guest_unref(v->guest);
+    v->guest = NULL;
+}
+
+struct err sessions_new(size_t max, int64_t seconds, struct sessions **ret)
+{
+    _cleanup_(table_freep) struct table *table = NULL;
+    TRY(table_new(max, SESSION_ID_BYTES, &table));
+    struct sessions *s = calloc(1, sizeof *s);
+    if (!s) FAIL(ERR_INTERNAL, "out of memory");
+    pthread_mutex_init(&s->lock, NULL);
+    s->max = max;
+    s->seconds = seconds;
+    s->table = TAKE_PTR(table);
+    *ret = s;
+    return ERR_OK;
+}
+
+static void queue_locked(struct sessions *s, struct session *x)
+{
+    x->before = s->last;
+    *(s->last ? &s->last->after : &s->first) = x;
+    s->last = x;
+}
+
+static void unqueue_locked(struct sessions *s, struct session *x)
+{
+    *(x->before ? &x->before->after : &s->first) = x->after;
+    *(x->after ? &x->after->before : &s->last) = x->before;
+    x->before = x->after = NULL;
+}
+
+/* Takes x out of the table and puts it before the dead ones, which it returns. */
+static struct session *bury_locked(struct sessions *s, struct session *x, struct session *dead)
+{
+    if (x->guest) s->attested--;
+    else unqueue_locked(s, x);
+    table_remove(s->table, &x->entry);
+    x->next_dead = dead;
+    return x;
+}
+
+/* All sessions live equally long, so the oldest are the first to end. */
+static struct session *bury_expired_locked(struct sessions *s, int64_t now, size_t limit)
+{
+    struct session *dead = NULL;
+    while (limit--) {
+        struct session *x = (struct session *) table_oldest(s->table);
+        if (!x || x->expires > now) break;
+        dead = bury_locked(s, x, dead);
+    }
+    return dead;
+}
+
+static void free_dead(struct session *dead)
+{
+    while (dead) {
+        struct session *next = dead->next_dead;
+        guest_unref(dead->guest);
+        free(dead);
+        dead = next;
+    }
+}
+
+void sessions_free(struct sessions *s)
+{
+    if (!s) return;
+    free_dead(bury_expired_locked(s, INT64_MAX, SIZE_MAX)); /* nobody else holds s any more */
+    table_free(s->table);
+    pthread_mutex_destroy(&s->lock);
+    free(s);
+}
+
+/* False: full of attested sessions. */
+static bool insert(struct sessions *s, struct session *x, int64_t now, struct session **ret_dead)
+{
+    SCOPED_LOCK(&s->lock);
+    struct session *dead = bury_expired_locked(s, now, CLEAR_PER_CREATE);
+    if (table_count(s->table) >= s->max && s->first) {
+        dead = bury_locked(s, s->first, dead);
+        s->evicted++;
+    }
+    *ret_dead = dead;
+    if (table_count(s->table) >= s->max) return false;
+    table_add(s->table, &x->entry);
+    queue_locked(s, x);
+    return true;
+}
+
+struct err sessions_create(struct sessions *s, const char *tee, int64_t now,
+                           struct session_view *ret)
+{
+    _cleanup_free_ struct session *x = calloc(1, sizeof *x);
+    if (!x) FAIL(ERR_INTERNAL, "out of memory");
+    TRY(rand_bytes(x->entry.key, SESSION_ID_BYTES));
+    x->tee = tee;
+    x->expires = now + s->seconds;
+    struct session_view view = {.expires = x->expires, .tee = tee};
+    memcpy(view.id, x->entry.key, SESSION_ID_BYTES);
+
+    struct session *dead = NULL;
+    bool inserted = insert(s, x, now, &dead);
+    free_dead(dead);
+    if (!inserted)
+        FAIL(ERR_BUSY, "all %zu sessions are attested; raise the limit of sessions or shorten "
+             "their life", s->max);
+    x = NULL; /* the table's now, and perhaps another thread has evicted it already */
+    *ret = view;
+    return ERR_OK;
+}
+
+static struct session *find_locked(struct sessions *s, const uint8_t *id, int64_t now)
+{
+    struct session *x = (struct session *) table_find(s->table, id);
+    return x && x->expires > now ? x : NULL;
+}
+
+struct err sessions_find(struct sessions *s, const uint8_t id[SESSION_ID_BYTES], int64_t now,
+                         struct session_view *ret)
+{
+    SCOPED_LOCK(&s->lock);
+    struct session *x = find_locked(s, id, now);
+    if (!x) FAIL(ERR_NOTFOUND, "no such session, or it ended");
+    *ret = (struct session_view){.expires = x->expires, .tee = x->tee, .guest = x->guest};
+    memcpy(ret->id, id, SESSION_ID_BYTES);
+    if (x->guest) guest_ref(x->guest);
+    return ERR_OK;
+}
+
+struct err sessions_attest(struct sessions *s, const uint8_t id[SESSION_ID_BYTES], int64_t now,
+                           struct guest *g)
+{
+    _cleanup_(guest_unrefp) struct guest *replaced = NULL; /* declared before the lock: freed after */
+    SCOPED_LOCK(&s->lock);
+    struct session *x = find_locked(s, id, now);
+    if (!x) FAIL(ERR_NOTFOUND, "the session ended while its evidence was verified");
+    if (!x->guest) {
+        unqueue_locked(s, x);
+        s->attested++;
+    }
+    replaced = x->guest;
+    guest_ref(g);
+    x->guest = g;
+    return ERR_OK;
+}
+
+void sessions_count(struct sessions *s, int64_t now, struct session_counts *ret)
+{
+    pthread_mutex_lock(&s->lock);
+    struct session *dead = bury_expired_locked(s, now, CLEAR_PER_COUNT);
+    *ret = (struct session_counts){table_count(s->table), s->attested, s->evicted};
+    pthread_mutex_unlock(&s->lock);
+    free_dead(dead);
+}
+
+bool session_id_from(const char *text, uint8_t ret[SESSION_ID_BYTES])
+{
+    const size_t digits = 2 * SESSION_ID_BYTES;
+    return text && strspn(text, "0123456789abcdef") == digits && text[digits] == '\0' &&
+           hex_decode(text, ret, SESSION_ID_BYTES);
+}

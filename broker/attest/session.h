@@ -1,0 +1,47 @@
+/* The table of guest sessions: small, capped, expendable (DESIGN.md 8).
+ *
+ * A session lives from auth to its expiry; attest gives it a guest. When the table is full, the
+ * oldest unattested session makes room, never an attested one. Thread-safe; the sections under the
+ * lock hold neither cryptography nor allocation. */
+#pragma once
+
+#include "broker/attest/guest.h"
+
+#define SESSION_ID_BYTES 16
+
+struct sessions;
+
+/* What a session was when it was looked up. */
+struct session_view {
+    uint8_t id[SESSION_ID_BYTES];
+    int64_t expires;     /* Unix seconds */
+    const char *tee;     /* static */
+    struct guest *guest; /* NULL until attested; a reference of the holder's */
+};
+void session_view_done(struct session_view *v);
+
+/* max: sessions at once; seconds: life from auth. */
+err_t sessions_new(size_t max, int64_t seconds, struct sessions **ret);
+void sessions_free(struct sessions *s);
+DEFINE_CLEANUP(struct sessions, sessions_free);
+
+/* A new session with a random id. ERR_BUSY when every session is attested and there are max. */
+err_t sessions_create(struct sessions *s, const char *tee, int64_t now, struct session_view *ret);
+
+/* ERR_NOTFOUND when there is none or it ended. */
+err_t sessions_find(struct sessions *s, const uint8_t id[SESSION_ID_BYTES], int64_t now,
+                    struct session_view *ret);
+
+/* Gives the session this guest (takes a reference of its own) instead of any that it had.
+ * ERR_NOTFOUND when the session ended or was evicted meanwhile. */
+err_t sessions_attest(struct sessions *s, const uint8_t id[SESSION_ID_BYTES], int64_t now,
+                      struct guest *g);
+
+struct session_counts {
+    size_t sessions, attested;
+    uint64_t evicted; /* unattested ones that made room */
+};
+void sessions_count(struct sessions *s, int64_t now, struct session_counts *ret);
+
+/* The cookie's text: exactly 32 lower-case hex digits (kbs-api.md 13.36). text may be NULL. */
+bool session_id_from(const char *text, uint8_t ret[SESSION_ID_BYTES]);

@@ -1,0 +1,45 @@
+#include "broker/attest/tee.h"
+
+#include "broker/attest/attest.h"
+
+#include <string.h>
+
+#define LENGTH(a) (sizeof(a) / sizeof *(a))
+
+/* kbs-api.md 2.1 and 15.4. Names are case-sensitive. Aliases: what guests of before 0.16 wrote for
+ * the two vTPMs, and the second name of the DPU. */
+static const struct {
+    const char *name, *alias;
+    enum digest_alg alg;
+} tees[] = {
+    {"az-snp-vtpm", "azsnpvtpm", DIGEST_SHA384},
+    {"az-tdx-vtpm", "aztdxvtpm", DIGEST_SHA384},
+    {"cca", NULL, DIGEST_SHA384},
+    {"csv", NULL, DIGEST_SHA384},
+    {"hygondcu", NULL, DIGEST_SHA384},
+    {"nvidia", NULL, DIGEST_SHA384},
+    {"nvidia-dpu", "nvidiadpu", DIGEST_SHA384},
+    {"sample", NULL, DIGEST_SHA384},
+    {"sampledevice", NULL, DIGEST_SHA384},
+    {"se", NULL, DIGEST_SHA512}, /* IBM SE alone: its attestation request fixes the hash */
+    {"sgx", NULL, DIGEST_SHA384},
+    {"snp", NULL, DIGEST_SHA384},
+    {"tdx", NULL, DIGEST_SHA384},
+    {"tpm", NULL, DIGEST_SHA384},
+};
+
+const char *tee_canonical(const char *name)
+{
+    for (size_t i = 0; i < LENGTH(tees); i++)
+        if (strcmp(name, tees[i].name) == 0 ||
+            (tees[i].alias && strcmp(name, tees[i].alias) == 0))
+            return tees[i].name;
+    return NULL;
+}
+
+enum digest_alg tee_digest_alg(const char *canonical)
+{
+    for (size_t i = 0; i < LENGTH(tees); i++)
+        if (strcmp(canonical, tees[i].name) == 0) return tees[i].alg;
+    return DIGEST_SHA384;
+}
