@@ -6,7 +6,7 @@
 VARIANT ?= release
 BUILD   ?= build
 PREFIX  ?= /usr/local
-CC      ?= gcc
+CC      := $(if $(filter fuzz,$(VARIANT)),clang,$(if $(filter default,$(origin CC)),gcc,$(CC)))
 V       ?= 0
 Q       := $(if $(filter 1,$(V)),,@)
 OUT     := $(BUILD)/$(VARIANT)
@@ -34,7 +34,7 @@ DEPS_cmd    := api config http store attest admin audit jose pkcs11 policy base
 
 # ---- flags --------------------------------------------------------------------------------------
 
-PKGS := libmicrohttpd libcjson p11-kit-1 libcrypto libfyaml libpcre2-8
+PKGS := libmicrohttpd libcjson p11-kit-1 libcrypto libfyaml libpcre2-8 libcurl
 ifeq ($(shell pkg-config --exists libsystemd && echo yes),yes)
 PKGS += libsystemd
 DEFINES += -DHAVE_SYSTEMD
@@ -58,9 +58,6 @@ CFLAGS_release := -O2 -g -D_FORTIFY_SOURCE=3 $(HARDEN)
 CFLAGS_asan    := -O1 -g -DSTRONGROOM_TEST -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 CFLAGS_tsan    := -O1 -g -DSTRONGROOM_TEST -fsanitize=thread -fno-omit-frame-pointer
 CFLAGS_fuzz    := -O1 -g -DSTRONGROOM_TEST -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
-ifeq ($(VARIANT),fuzz)
-CC := clang
-endif
 LDFLAGS_release := -pie -Wl,-z,relro,-z,now
 LDFLAGS_asan    := -fsanitize=address,undefined
 LDFLAGS_tsan    := -fsanitize=thread
@@ -138,7 +135,7 @@ $(BENCH_BIN): $(OUT)/%: $(OUT)/%.o $(call libs,$(DEPS_cmd))
 
 .PHONY: check check-unit check-tsan check-integration check-conformance lint fuzz fuzz-smoke bench
 check: ## everything that CI runs: lint, unit (asan+ubsan, tsan), integration, conformance, fuzz smoke
-	$(Q)scripts/lint/all.sh
+	$(Q)$(MAKE) --no-print-directory lint
 	$(Q)$(MAKE) --no-print-directory check-unit
 	$(Q)$(MAKE) --no-print-directory check-tsan
 	$(Q)$(MAKE) --no-print-directory check-integration
@@ -164,7 +161,8 @@ check-integration: ## the built program on a real SoftHSM token (STORY=test_x.py
 check-conformance: all ## the black-box KBS client suite, when ../shared/conformance is there
 	$(Q)tests/interop/conformance "$(BUILD)/release/strongroom"
 
-lint: ## layers, headers that compile alone, forbidden calls, shellcheck
+lint: ## layers, headers that compile alone, forbidden calls, sizes, shellcheck
+	$(Q)scripts/lint/all.sh --self-test
 	$(Q)scripts/lint/all.sh
 
 fuzz-smoke: ## every fuzz target for some seconds

@@ -1,0 +1,248 @@
+#include "broker/api/endpoint.h"
+
+#include "broker/base/clock.h"
+#include "broker/base/log.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- life ------------------------------------------------------------------------------- */
+
+struct err api_new(const struct api_config *config, struct api **ret)
+{
+    _cleanup_(api_freep) struct api *a = calloc(1, sizeof *a);
+    if (!a) FAIL(ERR_INTERNAL, "out of memory");
+    a->config = *config;
+    if (a->config.value_max == 0) a->config.value_max = VALUE_MAX;
+    pthread_mutex_init(&a->ready_lock, NULL);
+    TRY(release_new(config->store, &a->release));
+    *ret = TAKE_PTR(a);
+    return ERR_OK;
+}
+
+void api_free(struct api *a)
+{
+    if (!a) return;
+    release_free(a->release);
+    pthread_mutex_destroy(&a->ready_lock);
+    free(a);
+}
+
+static void call_free(void *arg)
+{
+    struct call *c = arg;
+    route_free(&c->route);
+    guest_unref(c->guest);
+    secret_free(c->value);
+    release_policy_unref(c->policy);
+    buf_free(&c->text);
+    free(c);
+}
+
+/* ---- what endpoints share ---------------------------------------------------------------- */
+
+void call_error(struct call *c, enum kbs_error error, const char *detail)
+{
+    reply_error(&c->x->resp, c->api->config.reference_statuses, error, detail);
+}
+
+bool call_audit(struct call *c, const char *action, const char *decision, const char *reason)
+{
+    struct audit_event event = {
+        .action = action, .decision = decision, .reason = reason,
+        .request_id = c->x->req.id, .peer = c->x->req.peer, .principal = c->principal,
+        .resource = c->name, .version = c->version,
+        .policy = release_digest(c->policy), .tee = c->guest ? guest_tee(c->guest) : "",
+    };
+    struct err e = audit_write(c->api->config.audit, &event);
+    if (err_ok(e)) return true;
+    log_err(e, "audit.failed", LOG_S("action", action),
+            LOG_S("effect", "the request is answered 503: no record, no release"));
+    call_error(c, KBS_UNAVAILABLE, NULL);
+    return false;
+}
+
+void call_fail(struct call *c, const char *action, struct err e)
+{
+    char reason[ERR_TEXT];
+    snprintf(reason, sizeof reason, "%s", err_class_name(e.code));
+    if (e.code == ERR_NOTFOUND || e.code == ERR_PRECONDITION || e.code == ERR_USAGE)
+        log_debug_err(e, "request.refused", LOG_S("action", action), LOG_S("resource", c->name));
+    else
+        log_err(e, "request.failed", LOG_S("action", action), LOG_S("resource", c->name));
+    if (call_audit(c, action, e.code == ERR_NOTFOUND ? "missing" : "error", reason))
+        call_error(c, reply_error_of(e), NULL);
+}
+
+bool call_preconditions(struct call *c)
+{
+    const char *match = request_header(&c->x->req, "If-Match");
+    const char *none = request_header(&c->x->req, "If-None-Match");
+    if (none && strcmp(none, "*") == 0) {
+        c->has_if_match = true;
+        return true;
+    }
+    if (!match) return true;
+    size_t len = strlen(match);
+    char *end = NULL;
+    bool quoted = len > 2 && match[0] == '"' && match[len - 1] == '"';
+    c->if_match = strtoull(match + quoted, &end, 10);
+    c->has_if_match = true;
+    if (end != match + quoted && *end == (quoted ? '"' : '\0')) return true;
+    call_error(c, KBS_BAD_PATH, "If-Match wants the version as ETag gives it, such as \"3\"");
+    return false;
+}
+
+/* ---- choosing the endpoint ----------------------------------------------------------------- */
+
+static const struct endpoint *find_endpoint(const char *prefix, const char *name,
+                                            enum http_method method, bool *ret_known)
+{
+    *ret_known = false;
+    for (size_t i = 0; i < endpoint_count; i++) {
+        const struct endpoint *e = &endpoints[i];
+        if (strcmp(e->prefix, prefix) != 0 || strcmp(e->name, name) != 0) continue;
+        *ret_known = true;
+        if (e->method == method) return e;
+    }
+    return NULL;
+}
+
+static const char *const prefixes[] = {"/kbs/v0/", "/strongroom/v1/", "/"};
+
+/* Parses the path; false when it was answered (404 for what has no such prefix or name). */
+static bool route_call(struct call *c)
+{
+    const struct request *r = &c->x->req;
+    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
+        if (!span_starts(r->path, prefixes[i])) continue;
+        struct err e = route_parse(r->path, prefixes[i], r->query, &c->route);
+        bool known = false, kbs = i == 0;
+        const char *name = err_ok(e) ? c->route.segments[0] : "";
+        bool whole = prefixes[i][1] != '\0' || c->route.segment_count == 1; /* not /healthz/x */
+        if (err_ok(e) && whole) c->endpoint = find_endpoint(prefixes[i], name, r->method, &known);
+        if (c->endpoint) return true;
+        if (!err_ok(e) && !kbs) call_error(c, KBS_UNKNOWN_PATH, NULL);
+        else if (!err_ok(e)) {
+            /* An escaped NUL or an endless path: no name, but 401 first for whoever has no token
+             * (kbs-api.md 2.7). */
+            c->endpoint = find_endpoint(prefixes[i], "resource", r->method, &known);
+            if (c->endpoint && c->endpoint->method == HTTP_GET) return true;
+            call_error(c, KBS_BAD_PATH, NULL);
+        } else if (known && (r->method == HTTP_HEAD || r->method == HTTP_OTHER || !kbs)) {
+            call_error(c, KBS_METHOD, NULL);
+            response_header(&c->x->resp, "Allow", "GET, POST, PUT, DELETE");
+        } else if (kbs) {
+            char detail[200], shown[150];
+            log_escape(shown, sizeof shown, span_str(name));
+            snprintf(detail, sizeof detail, "Plugin %s not found", shown);
+            call_error(c, KBS_PLUGIN_NOT_FOUND, detail);
+        } else {
+            call_error(c, KBS_UNKNOWN_PATH, NULL);
+        }
+        return false;
+    }
+    call_error(c, KBS_UNKNOWN_PATH, NULL);
+    return false;
+}
+
+/* Where in the path the resource's name begins: below `resource`, or `pkcs11/resource` (the same
+ * store). One empty segment in front is dropped, since trustee-attester sends one
+ * (kbs-api.md 1.2). */
+static void locate_name(struct call *c)
+{
+    const struct route *r = &c->route;
+    c->plugin = c->endpoint->name;
+    c->path_first = 1;
+    if (strcmp(c->plugin, "pkcs11") == 0 && r->segment_count > 1 &&
+        strcmp(r->segments[1], "resource") == 0)
+        c->path_first = 2;
+    if (r->segment_count == c->path_first + 4 && r->segments[c->path_first][0] == '\0')
+        c->path_first++;
+    /* A name that is too long stays empty here and is refused as a path later. */
+    if (!route_join(r, c->path_first, c->name, sizeof c->name)) c->name[0] = '\0';
+}
+
+static void head(void *ctx, struct exchange *x)
+{
+    struct api *a = ctx;
+    struct call *c = calloc(1, sizeof *c);
+    if (!c) {
+        reply_error(&x->resp, a->config.reference_statuses, KBS_UNAVAILABLE, NULL);
+        return;
+    }
+    c->api = a;
+    c->x = x;
+    x->user = c;
+    x->user_free = call_free;
+    if (!route_call(c)) return;
+    locate_name(c);
+    switch (c->endpoint->access) {
+    case ACCESS_ADMIN_PLUGIN:
+    case ACCESS_ADMIN_BUILTIN:
+        if (!caller_admin(c)) return;
+        break;
+    case ACCESS_LOCAL:
+        if (!x->req.local_admin) {
+            call_error(c, KBS_UNKNOWN_PATH, NULL);
+            return;
+        }
+        snprintf(c->principal, sizeof c->principal, "local:%s", x->req.peer);
+        break;
+    default: break;
+    }
+    x->body_limit = c->endpoint->body_limit == BODY_VALUE ? a->config.value_max
+                                                          : c->endpoint->body_limit;
+}
+
+/* ---- running it -------------------------------------------------------------------------- */
+
+static void run_work(struct job *job)
+{
+    struct call *c = (struct call *) job;
+    c->work_error = c->endpoint->work(c);
+    if (!err_ok(c->work_error)) err_save(c->work_error, &c->chain);
+}
+
+static void finish(struct call *c)
+{
+    struct err e = c->work_error;
+    if (c->job.expired) e = ERR_MAKE(ERR_TIMEOUT, "no worker was free for the token in time");
+    else if (!err_ok(e)) e = err_load(&c->chain);
+    c->endpoint->finish(c, e);
+}
+
+static void work_done(struct job *job)
+{
+    struct call *c = (struct call *) job;
+    finish(c);
+    c->x->resume(c->x);
+}
+
+static bool serve(void *ctx, struct exchange *x)
+{
+    struct call *c = x->user;
+    if (c->endpoint->decide(c)) return true;
+    c->job.run = run_work;
+    c->job.done = work_done;
+    c->job.deadline = clock_mono_ns() + P11_JOB_SECONDS * CLOCK_SECOND_NS;
+    switch (job_submit(c->api->config.jobs, &c->job)) {
+    case JOB_DONE: finish(c); return true;
+    case JOB_PENDING: return false;
+    default: call_error(c, KBS_UNAVAILABLE, NULL); return true;
+    }
+}
+
+static void refuse(void *ctx, struct exchange *x, int status)
+{
+    struct api *a = ctx;
+    enum kbs_error error = status == 413   ? KBS_TOO_LARGE
+                           : status == 408 ? KBS_TIMEOUT
+                                           : KBS_UNAVAILABLE;
+    reply_error(&x->resp, a->config.reference_statuses, error, NULL);
+}
+
+struct exchange_handler api_handler(struct api *a)
+{
+    return (struct exchange_handler){a, head, serve, refuse};
+}

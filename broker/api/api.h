@@ -1,0 +1,33 @@
+/* The KBS endpoints and Strongroom's own: requests in, responses out; no sockets, no threads.
+ *
+ * An endpoint is up to three functions (endpoint.h): `decide` answers or asks for token work,
+ * `work` is that work, `finish` makes the response where the work ended. */
+#pragma once
+
+#include "broker/admin/admin.h"
+#include "broker/attest/attest.h"
+#include "broker/audit/audit.h"
+#include "broker/base/exchange.h"
+#include "broker/store/store.h"
+
+struct api;
+
+struct api_config {
+    /* all borrowed; they must outlive the api */
+    struct p11 *token;
+    struct store *store;
+    struct attest *attest;
+    struct admin *admin;
+    struct audit *audit;
+    struct job_pool *jobs;
+    size_t value_max;          /* bytes of a resource; 0: VALUE_MAX */
+    bool reference_statuses;   /* 401 for everything, as the reference server */
+};
+
+/* Loads the release policy from the store (none: deny all; damaged: deny all, loudly). */
+err_t api_new(const struct api_config *config, struct api **ret);
+void api_free(struct api *a);
+DEFINE_CLEANUP(struct api, api_free);
+
+/* For a server, or for tests that make their own exchanges. Thread-safe. */
+struct exchange_handler api_handler(struct api *a);

@@ -1,0 +1,115 @@
+/* Inside the api: one request on its way (struct call), and the table row that serves it. */
+#pragma once
+
+#include "broker/api/api.h"
+#include "broker/api/release.h"
+#include "broker/api/reply.h"
+#include "broker/api/route.h"
+
+struct api {
+    struct api_config config;
+    struct release *release;
+    pthread_mutex_t ready_lock; /* guards the three below: /readyz asks the token now and then */
+    uint64_t ready_checked;     /* clock_mono_ns, 0: never */
+    bool ready;
+    char ready_reason[160];
+};
+
+enum access {
+    ACCESS_OPEN,          /* anybody */
+    ACCESS_GUEST,         /* decided by the endpoint: session or attestation token */
+    ACCESS_ADMIN_PLUGIN,  /* an operator, checked before the body is read; error texts of 6.1 */
+    ACCESS_ADMIN_BUILTIN,
+    ACCESS_LOCAL,         /* by the admin socket only */
+};
+
+struct call;
+
+struct endpoint {
+    const char *prefix;       /* "/kbs/v0/" */
+    const char *name;         /* first segment below it */
+    enum http_method method;
+    enum access access;
+    size_t body_limit;        /* bytes; BODY_VALUE: as configured for resources */
+    bool (*decide)(struct call *c);               /* true: c->x->resp is complete */
+    err_t (*work)(struct call *c);                /* token work; may run on another thread */
+    void (*finish)(struct call *c, struct err e); /* after work: fills the response */
+};
+#define BODY_VALUE SIZE_MAX
+#define BODY_JSON (512u << 10)
+#define BODY_IGNORED (64u << 10) /* of methods whose body means nothing */
+
+struct call {
+    struct job job;           /* first: a job is cast back to its call */
+    struct api *api;
+    struct exchange *x;
+    const struct endpoint *endpoint;
+    struct route route;
+    const char *plugin;       /* "resource" or "pkcs11" */
+    size_t path_first;        /* index of the first segment of the resource's name */
+    char name[NAME_MAX_BYTES + 1];
+    char principal[200];      /* for audit */
+    struct guest *guest;      /* our reference */
+    struct secret *value;     /* read by work */
+    struct store_entry entry;
+    uint64_t version;
+    struct release_policy *policy; /* our reference: the one that decided, or the new one */
+    struct buf text;          /* policy text to store, or JSON that work made */
+    bool has_if_match;
+    uint64_t if_match;
+    struct err work_error;
+    struct err_chain chain;   /* of work, when it ran on another thread */
+};
+
+/* Fills the response with an error body. detail NULL: the variant's text. */
+void call_error(struct call *c, enum kbs_error error, const char *detail);
+
+/* Writes the audit record of this call; on failure the response becomes 503 and false returns. */
+bool call_audit(struct call *c, const char *action, const char *decision, const char *reason);
+
+/* An error of work or of ours: logged once, audited under `action`, answered by its class. */
+void call_fail(struct call *c, const char *action, struct err e);
+
+/* If-Match and If-None-Match: * into the call; false (answered 400) when they are malformed. */
+bool call_preconditions(struct call *c);
+
+/* caller.c: who asks. Both answer the request themselves when they return false. */
+bool caller_guest(struct call *c);
+bool caller_admin(struct call *c);
+
+extern const struct endpoint endpoints[];
+extern const size_t endpoint_count;
+
+/* handshake.c */
+bool handshake_auth(struct call *c);
+bool handshake_attest(struct call *c);
+/* resource.c */
+bool resource_get_decide(struct call *c);
+err_t resource_get_work(struct call *c);
+void resource_get_finish(struct call *c, struct err e);
+bool resource_put_decide(struct call *c);
+err_t resource_put_work(struct call *c);
+void resource_put_finish(struct call *c, struct err e);
+bool resource_delete_decide(struct call *c);
+err_t resource_delete_work(struct call *c);
+void resource_delete_finish(struct call *c, struct err e);
+bool resource_method_decide(struct call *c);
+/* resource_policy.c */
+bool policy_set_decide(struct call *c);
+err_t policy_set_work(struct call *c);
+void policy_set_finish(struct call *c, struct err e);
+bool policy_list_decide(struct call *c);
+/* health.c */
+bool health_live(struct call *c);
+bool health_ready_decide(struct call *c);
+err_t health_ready_work(struct call *c);
+void health_ready_finish(struct call *c, struct err e);
+/* operator.c */
+bool operator_list(struct call *c);
+bool operator_read_decide(struct call *c);
+void operator_read_finish(struct call *c, struct err e);
+bool operator_job_decide(struct call *c);
+err_t operator_status_work(struct call *c);
+err_t operator_keks_work(struct call *c);
+err_t operator_kek_create_work(struct call *c);
+void operator_json_finish(struct call *c, struct err e);

@@ -1,0 +1,51 @@
+#include "broker/api/endpoint.h"
+
+#define KBS "/kbs/v0/"
+#define OWN "/strongroom/v1/"
+
+/* Every endpoint, by prefix, first segment and method. Whatever is not here is 404 or 405. */
+const struct endpoint endpoints[] = {
+    /* the handshake (kbs-api.md 2.2, 2.4) */
+    {KBS, "auth", HTTP_POST, ACCESS_OPEN, BODY_JSON, handshake_auth, NULL, NULL},
+    {KBS, "attest", HTTP_POST, ACCESS_OPEN, BODY_VALUE, handshake_attest, NULL, NULL},
+
+    /* resources (2.6, 6.3, 8); both paths are one store (DESIGN 5) */
+    {KBS, "resource", HTTP_GET, ACCESS_GUEST, BODY_IGNORED, resource_get_decide, resource_get_work,
+     resource_get_finish},
+    {KBS, "resource", HTTP_POST, ACCESS_ADMIN_PLUGIN, BODY_VALUE, resource_put_decide,
+     resource_put_work, resource_put_finish},
+    {KBS, "resource", HTTP_DELETE, ACCESS_ADMIN_PLUGIN, BODY_IGNORED, resource_delete_decide,
+     resource_delete_work, resource_delete_finish},
+    {KBS, "resource", HTTP_PUT, ACCESS_GUEST, BODY_IGNORED, resource_method_decide, NULL, NULL},
+    {KBS, "pkcs11", HTTP_GET, ACCESS_GUEST, BODY_IGNORED, resource_get_decide, resource_get_work,
+     resource_get_finish},
+    {KBS, "pkcs11", HTTP_POST, ACCESS_ADMIN_PLUGIN, BODY_VALUE, resource_put_decide,
+     resource_put_work, resource_put_finish},
+    {KBS, "pkcs11", HTTP_DELETE, ACCESS_ADMIN_PLUGIN, BODY_IGNORED, resource_delete_decide,
+     resource_delete_work, resource_delete_finish},
+    {KBS, "pkcs11", HTTP_PUT, ACCESS_GUEST, BODY_IGNORED, resource_method_decide, NULL, NULL},
+
+    /* the release policy (6.3, 7) */
+    {KBS, "resource-policy", HTTP_POST, ACCESS_ADMIN_BUILTIN, BODY_JSON, policy_set_decide,
+     policy_set_work, policy_set_finish},
+    {KBS, "resource-policy", HTTP_GET, ACCESS_ADMIN_BUILTIN, BODY_IGNORED, policy_list_decide, NULL,
+     NULL},
+
+    /* Strongroom's own */
+    {OWN, "resources", HTTP_GET, ACCESS_ADMIN_PLUGIN, BODY_IGNORED, operator_list, NULL, NULL},
+    {OWN, "resource", HTTP_GET, ACCESS_LOCAL, BODY_IGNORED, operator_read_decide,
+     resource_get_work, operator_read_finish},
+    {OWN, "status", HTTP_GET, ACCESS_ADMIN_PLUGIN, BODY_IGNORED, operator_job_decide,
+     operator_status_work, operator_json_finish},
+    {OWN, "keks", HTTP_GET, ACCESS_ADMIN_PLUGIN, BODY_IGNORED, operator_job_decide,
+     operator_keks_work, operator_json_finish},
+    {OWN, "keks", HTTP_POST, ACCESS_LOCAL, BODY_IGNORED, operator_job_decide,
+     operator_kek_create_work, operator_json_finish},
+
+    /* health */
+    {"/", "healthz", HTTP_GET, ACCESS_OPEN, BODY_IGNORED, health_live, NULL, NULL},
+    {"/", "readyz", HTTP_GET, ACCESS_OPEN, BODY_IGNORED, health_ready_decide, health_ready_work,
+     health_ready_finish},
+};
+
+const size_t endpoint_count = sizeof endpoints / sizeof *endpoints;

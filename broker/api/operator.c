@@ -1,0 +1,185 @@
+/* What operators ask of a running broker: lists, status, keys (/strongroom/v1). */
+#include "broker/api/endpoint.h"
+
+#include "broker/base/clock.h"
+#include "broker/base/json.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char *query_value(const struct call *c, const char *name)
+{
+    for (size_t i = 0; i < c->route.query_count; i++)
+        if (strcmp(c->route.query[i].name, name) == 0) return c->route.query[i].value;
+    return NULL;
+}
+
+/* ---- the list of resources ----------------------------------------------------------------- */
+
+static err_t put_entry(void *arg, const struct store_entry *e)
+{
+    static const char *const states[] = {"live", "deleted", "damaged"};
+    struct json_out *o = arg;
+    char date[CLOCK_TEXT];
+    json_begin_object(o);
+    json_member_str(o, "name", e->name);
+    json_member_str(o, "state", states[e->state]);
+    json_member_uint(o, "version", e->version);
+    json_member_str(o, "created", clock_rfc3339(e->created, date));
+    json_member_uint(o, "size", e->size);
+    json_member_uint(o, "kek_generation", e->kek_generation);
+    json_member_uint(o, "versions", e->versions);
+    if (e->not_after) json_member_str(o, "not_after", clock_rfc3339(e->not_after, date));
+    if (e->content_type[0]) json_member_str(o, "content_type", e->content_type);
+    json_end_object(o);
+    return ERR_OK;
+}
+
+bool operator_list(struct call *c)
+{
+    _cleanup_buf_ struct buf body = {.max = 64u << 20};
+    struct json_out o = JSON_OUT(&body);
+    const char *deleted = query_value(c, "deleted");
+    json_begin_object(&o);
+    json_key(&o, "resources");
+    json_begin_array(&o);
+    struct err e = store_list(c->api->config.store, ENVELOPE_RESOURCE, query_value(c, "prefix"),
+                              deleted && strcmp(deleted, "true") == 0, put_entry, &o);
+    json_end_array(&o);
+    json_end_object(&o);
+    if (err_ok(e)) e = buf_ok(&body);
+    if (!err_ok(e)) call_error(c, reply_error_of(e), NULL);
+    else reply_json(&c->x->resp, &body);
+    return true;
+}
+
+/* ---- reading a value: by the admin socket only, and audited --------------------------------- */
+
+bool operator_read_decide(struct call *c)
+{
+    struct err e = store_check_name(c->name);
+    if (err_ok(e)) return false;
+    call_error(c, KBS_BAD_PATH, err_reason(e));
+    return true;
+}
+
+void operator_read_finish(struct call *c, struct err e)
+{
+    c->version = c->entry.version;
+    if (!err_ok(e)) {
+        call_fail(c, "read", e);
+        return;
+    }
+    if (!call_audit(c, "read", "allow", "admin socket")) return;
+    reply_empty(&c->x->resp);
+    c->x->resp.content_type = "application/octet-stream";
+    c->x->resp.secret_body = TAKE_PTR(c->value);
+    response_header(&c->x->resp, "ETag", "\"%ju\"", (uintmax_t) c->version);
+}
+
+/* ---- status and keys: JSON made by token work ----------------------------------------------- */
+
+bool operator_job_decide(struct call *c)
+{
+    return false;
+}
+
+void operator_json_finish(struct call *c, struct err e)
+{
+    if (err_ok(e)) e = buf_ok(&c->text);
+    if (!err_ok(e)) call_fail(c, c->endpoint->name, e);
+    else reply_json(&c->x->resp, &c->text);
+}
+
+static void put_token(struct json_out *o, const struct p11_token_info *t)
+{
+    json_begin_object(o);
+    json_member_str(o, "label", t->label);
+    json_member_str(o, "serial", t->serial);
+    json_member_str(o, "manufacturer", t->manufacturer);
+    json_member_str(o, "model", t->model);
+    json_member_str(o, "firmware", t->firmware);
+    json_member_bool(o, "pin_count_low", t->pin_count_low);
+    json_member_bool(o, "pin_final_try", t->pin_final_try);
+    json_member_bool(o, "pin_locked", t->pin_locked);
+    json_end_object(o);
+}
+
+struct err operator_status_work(struct call *c)
+{
+    const struct api_config *config = &c->api->config;
+    struct p11_token_info token = {0};
+    struct store_stats store = {0};
+    struct attest_stats guests = {0};
+    TRY(p11_info(config->token, &token));
+    store_stats(config->store, &store);
+    attest_stats(config->attest, &guests);
+    c->policy = release_current(c->api->release);
+    struct err health = p11_has_kek(config->token) ? p11_check(config->token) : ERR_OK;
+    struct json_out o = JSON_OUT(&c->text);
+    json_begin_object(&o);
+    json_member_str(&o, "version", STRONGROOM_VERSION);
+    json_key(&o, "token");
+    put_token(&o, &token);
+    json_member_bool(&o, "healthy", err_ok(health));
+    json_member_bool(&o, "kek", p11_has_kek(config->token));
+    json_member_str(&o, "suite", p11_suite_text(config->token));
+    json_member_str(&o, "policy", release_name(c->policy));
+    json_member_str(&o, "policy_digest", release_digest(c->policy));
+    json_member_uint(&o, "resources", store.live);
+    json_member_uint(&o, "deleted", store.deleted);
+    json_member_uint(&o, "damaged", store.damaged);
+    json_member_uint(&o, "foreign_objects", store.foreign);
+    json_member_uint(&o, "torn_objects", store.torn);
+    json_member_uint(&o, "sessions", guests.sessions);
+    json_member_uint(&o, "attested_sessions", guests.attested);
+    json_member_uint(&o, "audit_failures", audit_failures(config->audit));
+    json_member_uint(&o, "locked_bytes_used", secret_used());
+    json_member_uint(&o, "locked_bytes", secret_budget());
+    json_end_object(&o);
+    return ERR_OK;
+}
+
+static void put_kek(struct json_out *o, const struct p11_kek_info *k)
+{
+    char id[2 * ENVELOPE_KEK_ID + 1];
+    for (size_t i = 0; i < ENVELOPE_KEK_ID; i++) snprintf(id + 2 * i, 3, "%02x", k->id[i]);
+    json_begin_object(o);
+    json_member_str(o, "label", k->label);
+    json_member_uint(o, "generation", k->generation);
+    json_member_str(o, "id", id);
+    json_member_bool(o, "active", k->active);
+    json_member_bool(o, "sound", k->sound);
+    json_member_bool(o, "canary_ok", k->canary_ok);
+    json_member_bool(o, "sensitive", k->sensitive);
+    json_member_bool(o, "extractable", k->extractable);
+    json_member_bool(o, "never_extractable", k->never_extractable);
+    json_end_object(o);
+}
+
+struct err operator_keks_work(struct call *c)
+{
+    struct p11_kek_info keks[KEK_MAX];
+    size_t count = 0;
+    TRY(p11_kek_list(c->api->config.token, keks, KEK_MAX, &count));
+    struct json_out o = JSON_OUT(&c->text);
+    json_begin_object(&o);
+    json_key(&o, "keks");
+    json_begin_array(&o);
+    for (size_t i = 0; i < count; i++) put_kek(&o, &keks[i]);
+    json_end_array(&o);
+    json_end_object(&o);
+    return ERR_OK;
+}
+
+struct err operator_kek_create_work(struct call *c)
+{
+    struct p11_kek_info kek = {0};
+    const char *next = query_value(c, "next");
+    TRY(p11_kek_create(c->api->config.token, next && strcmp(next, "true") == 0, &kek));
+    if (!call_audit(c, "kek-create", "done", kek.label))
+        FAIL(ERR_INTERNAL, "the key was made, but its audit record could not be written");
+    struct json_out o = JSON_OUT(&c->text);
+    put_kek(&o, &kek);
+    return ERR_OK;
+}

@@ -1,0 +1,27 @@
+/* Answers: KBS error bodies {"type","detail"} (kbs-api.md 9.1), and what an error of ours is to a
+ * client. The chain of an error is for the log; a client reads a class and a fixed sentence. */
+#pragma once
+
+#include "broker/base/exchange.h"
+
+/* The variants of kbs-api.md 9.1 that we answer with, and a few of our own below them. */
+enum kbs_error {
+    KBS_TOKEN_NOT_FOUND, KBS_TOKEN_VERIFIER, KBS_ATTESTATION, KBS_ATTESTATION_MALFORMED,
+    KBS_POLICY_DENY, KBS_POLICY_PARSE, KBS_POLICY_ENGINE, KBS_PLUGIN_NOT_FOUND,
+    KBS_PLUGIN_INTERNAL, KBS_JWE, KBS_ADMIN_PLUGIN, KBS_ADMIN_BUILTIN, KBS_ADMIN_DENIED,
+    KBS_ADMIN_BUILTIN_DENIED,
+    KBS_NOT_FOUND, KBS_BAD_PATH, KBS_METHOD, KBS_PRECONDITION, KBS_CONFLICT, KBS_TOO_LARGE,
+    KBS_TIMEOUT, KBS_UNAVAILABLE, KBS_READ_ONLY, KBS_FULL, KBS_UNKNOWN_PATH,
+    KBS_ERROR_COUNT
+};
+
+/* Fills resp with the variant's status and a JSON body. detail NULL: the variant's own text.
+ * `reference` gives the reference server's statuses (401 for nearly everything). */
+void reply_error(struct response *resp, bool reference, enum kbs_error error, const char *detail);
+
+/* What an error of the store or the token is to a client. */
+enum kbs_error reply_error_of(struct err e);
+
+/* 200 with an empty body; 200 with this JSON (the buffer's content is taken). */
+void reply_empty(struct response *resp);
+void reply_json(struct response *resp, struct buf *body);

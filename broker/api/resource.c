@@ -1,0 +1,148 @@
+/* Resources: release to guests, and the operator's put and delete (kbs-api.md 2.6, 6.3). */
+#include "broker/api/endpoint.h"
+
+#include "broker/base/log.h"
+
+#include <string.h>
+
+/* ---- GET: the release ---------------------------------------------------------------------- */
+
+static bool policy_allows(struct call *c)
+{
+    struct span claims = guest_claims(c->guest);
+    struct policy_pair query[ROUTE_MAX_PAIRS];
+    for (size_t i = 0; i < c->route.query_count; i++)
+        query[i] = (struct policy_pair){c->route.query[i].name, c->route.query[i].value};
+    /* `resource-path` is what follows the plugin's name: with pkcs11 that begins "resource". */
+    size_t first = strcmp(c->plugin, "pkcs11") == 0 ? 1 : c->path_first;
+    if (first > c->route.segment_count) first = c->route.segment_count;
+    struct policy_input input = {
+        .claims = (const char *) claims.data, .claims_len = claims.len, .plugin = c->plugin,
+        .path = c->route.segments + first, .path_count = c->route.segment_count - first,
+        .query = query, .query_count = c->route.query_count,
+    };
+    const char *reason = "";
+    c->policy = release_current(c->api->release);
+    if (release_decide(c->policy, &input, &reason)) return true;
+    log_info("release.denied", LOG_S("resource", c->name), LOG_S("principal", c->principal),
+             LOG_S("policy", release_name(c->policy)), LOG_S("digest", release_digest(c->policy)),
+             LOG_S("reason", reason));
+    if (call_audit(c, "release", "deny", reason)) call_error(c, KBS_POLICY_DENY, NULL);
+    return false;
+}
+
+/* kbs-api.md 2.6: token found, verified, policy, path, existence, key. The key was checked when the
+ * token was verified, so it is looked at before the vault is asked. */
+bool resource_get_decide(struct call *c)
+{
+    if (!caller_guest(c) || !policy_allows(c)) return true;
+    struct err e = store_check_name(c->name);
+    if (!err_ok(e)) {
+        if (call_audit(c, "release", "error", "no resource path"))
+            call_error(c, KBS_BAD_PATH, NULL);
+        return true;
+    }
+    const struct jwe_key *key = NULL;
+    e = guest_key(c->guest, &key);
+    if (!err_ok(e)) {
+        log_warn_err(e, "release.no-key", LOG_S("principal", c->principal));
+        if (call_audit(c, "release", "error", "no usable tee-pubkey"))
+            call_error(c, e.code == ERR_CRYPTO ? KBS_JWE : KBS_TOKEN_VERIFIER, NULL);
+        return true;
+    }
+    return false;
+}
+
+struct err resource_get_work(struct call *c)
+{
+    return store_get(c->api->config.store, ENVELOPE_RESOURCE, c->name, &c->value, &c->entry);
+}
+
+static err_t close_to_guest(struct call *c, struct buf *ret)
+{
+    const struct jwe_key *key = NULL;
+    TRY(guest_key(c->guest, &key));
+    TRY(jwe_encrypt(key, secret_span(c->value), ret));
+    return buf_ok(ret);
+}
+
+void resource_get_finish(struct call *c, struct err e)
+{
+    c->version = c->entry.version;
+    _cleanup_buf_ struct buf jwe = BUF_INIT;
+    if (err_ok(e)) e = close_to_guest(c, &jwe);
+    secret_free(TAKE_PTR(c->value));
+    if (!err_ok(e)) {
+        call_fail(c, "release", e);
+        return;
+    }
+    if (!call_audit(c, "release", "allow", release_name(c->policy))) return;
+    reply_json(&c->x->resp, &jwe);
+    response_header(&c->x->resp, "ETag", "\"%ju\"", (uintmax_t) c->version);
+}
+
+/* PUT takes the guest's path and is then no method of resources (kbs-api.md 8.1). */
+bool resource_method_decide(struct call *c)
+{
+    if (!caller_guest(c)) return true;
+    call_error(c, KBS_METHOD, NULL);
+    response_header(&c->x->resp, "Allow", "GET, POST, DELETE");
+    return true;
+}
+
+/* ---- POST and DELETE: the operator --------------------------------------------------------- */
+
+static bool operator_named(struct call *c, const char *action)
+{
+    struct err e = store_check_name(c->name);
+    if (err_ok(e)) return call_preconditions(c);
+    if (call_audit(c, action, "error", "no resource path"))
+        call_error(c, KBS_BAD_PATH, err_reason(e));
+    return false;
+}
+
+bool resource_put_decide(struct call *c)
+{
+    return !operator_named(c, "put");
+}
+
+struct err resource_put_work(struct call *c)
+{
+    struct store_put put = {
+        .kind = ENVELOPE_RESOURCE, .name = c->name, .value = request_body(&c->x->req),
+        .has_if_match = c->has_if_match, .if_match = c->if_match,
+    };
+    return store_put(c->api->config.store, &put, &c->version);
+}
+
+static void finish_change(struct call *c, const char *action, struct err e)
+{
+    if (!err_ok(e)) {
+        call_fail(c, action, e);
+        return;
+    }
+    if (!call_audit(c, action, "done", "")) return;
+    reply_empty(&c->x->resp);
+    response_header(&c->x->resp, "ETag", "\"%ju\"", (uintmax_t) c->version);
+}
+
+void resource_put_finish(struct call *c, struct err e)
+{
+    finish_change(c, "put", e);
+}
+
+bool resource_delete_decide(struct call *c)
+{
+    return !operator_named(c, "delete");
+}
+
+struct err resource_delete_work(struct call *c)
+{
+    return store_delete(c->api->config.store, ENVELOPE_RESOURCE, c->name, c->has_if_match,
+                        c->if_match, &c->version);
+}
+
+void resource_delete_finish(struct call *c, struct err e)
+{
+    finish_change(c, "delete", e);
+}

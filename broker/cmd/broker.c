@@ -1,0 +1,130 @@
+#include "broker/cmd/broker.h"
+
+#include "broker/base/file.h"
+#include "broker/base/log.h"
+
+#include <string.h>
+
+static const char *or_null(const char *text)
+{
+    return text && text[0] ? text : NULL;
+}
+
+/* The lock is taken before the login: on SoftHSM each C_Login rewrites a file of the token, which
+ * a broker that serves it must not be disturbed by (tokens.md 2.2). So the serial is read first,
+ * without logging in. */
+static err_t lock_token(const struct config *c, const char *who, struct broker *b)
+{
+    struct p11_token_info info = {0};
+    if (strcmp(c->token_role, "reader") == 0) return ERR_OK;
+    TRY(p11_info_by_uri(or_null(c->token_module), c->token_uri, &info));
+    return writer_lock_take(c->run_dir, info.serial, who, &b->lock);
+}
+
+static err_t open_token(const struct config *c, const char *who, struct broker *b)
+{
+    struct p11_config config = {
+        .module = or_null(c->token_module), .token_uri = c->token_uri,
+        .pin_source = or_null(c->token_pin_source), .state_dir = c->state_dir,
+        .max_sessions = c->token_sessions, .cek_cache = c->token_cek_cache,
+    };
+    TRY(lock_token(c, who, b));
+    TRY(file_make_dirs(c->state_dir, 0700));
+    return p11_open(&config, &b->token);
+}
+
+static err_t open_store(const struct config *c, struct broker *b)
+{
+    struct store_config config = {
+        .token = b->token, .keep_versions = c->storage_keep_versions,
+        .cache_bytes = c->storage_cache_bytes, .writable = b->lock != NULL,
+        .writer = or_null(c->token_writer), .value_max = c->http_max_body,
+    };
+    return store_open(&config, &b->store);
+}
+
+static err_t open_attest(const struct config *c, bool offline, struct broker *b)
+{
+    struct attest_config config = {
+        .sample_verifier = !offline && strcmp(c->attestation_verifier, "sample") == 0,
+        .allow_rsa1_5 = c->attestation_allow_rsa1_5,
+        .session_seconds = c->attestation_session_seconds,
+        .session_max = c->attestation_session_max,
+        .token_seconds = c->attestation_token_seconds,
+        .issuer = c->attestation_issuer,
+        .signer_key_file = or_null(c->attestation_signer_key),
+        .signer_chain_file = or_null(c->attestation_signer_chain),
+        .trusted_certs = (const char *const *) c->token_trusted_certs,
+        .trusted_cert_count = c->token_trusted_cert_count,
+        .trusted_jwk_sets = (const char *const *) c->token_trusted_jwk_sets,
+        .trusted_jwk_set_count = c->token_trusted_jwk_set_count,
+        .extra_teekey_paths = (const char *const *) c->token_extra_teekey_paths,
+        .extra_teekey_path_count = c->token_extra_teekey_path_count,
+        .insecure_header_jwk = c->token_insecure_header_jwk,
+    };
+    if (offline) return ERR_OK;
+    return attest_new(&config, &b->attest);
+}
+
+static err_t open_admin(const struct config *c, struct broker *b)
+{
+    struct admin_config config = {
+        .mode = c->admin_mode,
+        .providers = c->admin_providers, .provider_count = c->admin_provider_count,
+        .acls = c->admin_acls, .acl_count = c->admin_acl_count,
+    };
+    return admin_new(&config, &b->admin);
+}
+
+static err_t open_audit(const struct config *c, struct broker *b)
+{
+    enum audit_sync sync = AUDIT_SYNC_BATCH;
+    if (!audit_sync_from(c->audit_sync, &sync))
+        FAIL(ERR_USAGE, "audit.sync is none, batch or each");
+    return audit_open(or_null(c->audit_file), sync, p11_serial(b->token), &b->audit);
+}
+
+static err_t open_all(const struct config *c, const char *who, bool offline, struct broker *b)
+{
+    TRY(secret_init(c->memory_locked_bytes, c->memory_best_effort, false));
+    TRY(open_admin(c, b)); /* before the token: a wrong key file should cost no login */
+    TRY(open_attest(c, offline, b));
+    TRY(open_token(c, who, b));
+    TRY(open_audit(c, b));
+    TRY(open_store(c, b));
+    TRY(job_pool_new(offline ? 0 : c->token_workers, P11_JOB_QUEUE_MAX, &b->jobs));
+    struct api_config api = {
+        .token = b->token, .store = b->store, .attest = b->attest, .admin = b->admin,
+        .audit = b->audit, .jobs = b->jobs, .value_max = c->http_max_body,
+        .reference_statuses = c->http_statuses_401,
+    };
+    return api_new(&api, &b->api);
+}
+
+struct err broker_open(const struct config *config, const char *who, bool offline,
+                       struct broker *ret)
+{
+    struct broker b = {0};
+    struct err e = open_all(config, who, offline, &b);
+    if (!err_ok(e)) {
+        struct err_chain chain; /* closing logs and may overwrite what went wrong */
+        err_save(e, &chain);
+        broker_close(&b);
+        return err_load(&chain);
+    }
+    *ret = b;
+    return ERR_OK;
+}
+
+void broker_close(struct broker *b)
+{
+    if (b->jobs) job_pool_free(b->jobs);
+    api_free(b->api);
+    if (b->store) store_close(b->store);
+    audit_close(b->audit);
+    if (b->admin) admin_free(b->admin);
+    if (b->attest) attest_free(b->attest);
+    p11_close(b->token);
+    if (b->lock) writer_lock_release(b->lock); /* last: nobody writes while we still might */
+    *b = (struct broker){0};
+}

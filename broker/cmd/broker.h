@@ -1,0 +1,25 @@
+/* The broker put together from its configuration, in the order that main paths share: secrets,
+ * token, lock, store, guests, operators, audit, api. `serve` and `dev` put a server in front of
+ * it; the other commands ask its api directly when no broker runs. */
+#pragma once
+
+#include "broker/api/api.h"
+#include "broker/config/config.h"
+#include "pkcs11/writer_lock.h"
+
+struct broker {
+    struct p11 *token;
+    struct writer_lock *lock; /* NULL for a reader */
+    struct store *store;
+    struct attest *attest;
+    struct admin *admin;
+    struct audit *audit;
+    struct job_pool *jobs;
+    struct api *api;
+};
+
+/* who: for the one who finds the lock taken ("strongroom serve"). offline: a command of its own,
+ * which needs no guests: attestation settings are not read and nothing is said of them. */
+err_t broker_open(const struct config *config, const char *who, bool offline, struct broker *ret);
+/* Ends everything in the reverse order; half-open brokers too. */
+void broker_close(struct broker *b);

@@ -1,0 +1,60 @@
+/* The commands: one file each, one table (main.c). The only folder that joins http and api.
+ *
+ * Data goes to stdout, the log and errors to stderr. Exit codes (err.c): 0 done, 1 internal,
+ * 2 usage, 3 not found, 4 not allowed, 5 conflict or lock, 6 token or broker unavailable,
+ * 7 a person must act (PIN), 8 stored data damaged. */
+#pragma once
+
+#include "broker/base/err.h"
+
+#define CONFIG_DEFAULT "/etc/strongroom/strongroom.yaml"
+
+struct command {
+    const char *group;    /* "token", or NULL for a command of its own */
+    const char *name;
+    const char *summary;  /* one line */
+    err_t (*run)(const struct command *self, int argc, char **argv);
+};
+
+extern const struct command commands[];
+extern const size_t command_count;
+
+/* ---- options ------------------------------------------------------------------------------ */
+
+enum opt_kind { OPT_FLAG, OPT_TEXT, OPT_NUMBER };
+
+/* One row an option; NULL name ends the table. target: bool *, const char ** or unsigned *. */
+struct opt {
+    const char *name;
+    char letter;          /* 0: none */
+    enum opt_kind kind;
+    void *target;
+    const char *arg;      /* what help calls the argument */
+    const char *help;
+};
+
+/* Parses argv by the table; operands land in ret_operands (at most max of them, at least min).
+ * --help prints usage and exits 0. ERR_USAGE names the mistake. `operands` is for the usage line,
+ * "NAME [FILE]". */
+err_t opt_parse(const struct command *self, const struct opt *table, const char *operands,
+                const char *more_help, int argc, char **argv, size_t min, size_t max,
+                const char **ret_operands);
+
+/* Whether --format says json; ERR_USAGE for anything but table and json. */
+err_t opt_format(const char *format, bool *ret_json);
+
+/* The commands */
+err_t cmd_serve(const struct command *self, int argc, char **argv);
+err_t cmd_dev(const struct command *self, int argc, char **argv);
+err_t cmd_token_init(const struct command *self, int argc, char **argv);
+err_t cmd_token_status(const struct command *self, int argc, char **argv);
+err_t cmd_kek_create(const struct command *self, int argc, char **argv);
+err_t cmd_kek_list(const struct command *self, int argc, char **argv);
+err_t cmd_resource_put(const struct command *self, int argc, char **argv);
+err_t cmd_resource_get(const struct command *self, int argc, char **argv);
+err_t cmd_resource_list(const struct command *self, int argc, char **argv);
+err_t cmd_resource_rm(const struct command *self, int argc, char **argv);
+err_t cmd_policy_set(const struct command *self, int argc, char **argv);
+err_t cmd_admin_keygen(const struct command *self, int argc, char **argv);
+err_t cmd_admin_token(const struct command *self, int argc, char **argv);
+err_t cmd_fetch(const struct command *self, int argc, char **argv);

@@ -1,0 +1,103 @@
+#include "broker/cmd/daemon.h"
+
+#include "broker/base/log.h"
+#include "broker/cmd/broker.h"
+#include "broker/http/server.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+
+#ifdef HAVE_SYSTEMD
+#include <systemd/sd-daemon.h>
+#define NOTIFY(text) sd_notify(0, text)
+#else
+#define NOTIFY(text) ((void) 0)
+#endif
+
+#define GRACE_MS 10000u /* for requests under way when the broker is told to stop */
+
+static err_t start_server(const struct config *c, struct broker *b,
+                          struct exchange_handler *handler, struct http_server **ret)
+{
+    struct http_config config = {
+        .sockets = (const char *const *) c->http_sockets, .socket_count = c->http_socket_count,
+        .admin_socket = c->http_admin_socket, .threads = c->http_threads,
+        .max_connections = c->http_max_connections,
+        .max_connections_per_ip = c->http_max_connections_per_ip,
+        .head_seconds = c->http_head_seconds, .body_seconds = c->http_body_seconds,
+        .idle_seconds = c->http_idle_seconds, .request_seconds = c->http_request_seconds,
+    };
+    *handler = api_handler(b->api);
+    return http_server_start(&config, handler, ret);
+}
+
+static void wait_for_end(const sigset_t *signals, const struct daemon_hooks *hooks)
+{
+    for (;;) {
+        int signal = 0;
+        sigwait(signals, &signal);
+        if (signal != SIGHUP) {
+            log_info("stopping", LOG_S("signal", signal == SIGTERM ? "SIGTERM" : "SIGINT"));
+            return;
+        }
+        NOTIFY("RELOADING=1");
+        if (hooks->reload) hooks->reload(hooks->arg);
+        NOTIFY("READY=1");
+    }
+}
+
+static err_t serve(const struct config *config, struct broker *b, const sigset_t *signals,
+                   const struct daemon_hooks *hooks)
+{
+    struct exchange_handler handler;
+    struct http_server *server = NULL;
+    TRY(start_server(config, b, &handler, &server));
+    char url[128];
+    snprintf(url, sizeof url, "http://%s", http_server_address(server, 0));
+    log_info("serving", LOG_S("url", url), LOG_S("token", p11_label(b->token)),
+             LOG_S("serial", p11_serial(b->token)), LOG_S("suite", p11_suite_text(b->token)));
+    struct err e = ERR_OK;
+    if (hooks->ready) e = hooks->ready(hooks->arg, url);
+    if (err_ok(e)) {
+        NOTIFY("READY=1");
+        wait_for_end(signals, hooks);
+    }
+    NOTIFY("STOPPING=1");
+    http_server_stop(server, GRACE_MS);
+    return e;
+}
+
+/* The record of the start is written by audit_open. */
+static void record_stop(struct broker *b)
+{
+    struct audit_event event = {.action = "stop", .decision = "done"};
+    struct err e = audit_write(b->audit, &event);
+    if (!err_ok(e)) log_err(e, "audit.failed", LOG_S("action", "stop"));
+}
+
+/* Start: signals blocked, broker (secrets, lock, token, store, ...), server. Stop: the server
+ * first, so that nothing asks any more, then the broker in reverse. */
+struct err daemon_run(const struct config *config, const char *who,
+                      const struct daemon_hooks *hooks)
+{
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    struct broker b = {0};
+    TRY(broker_open(config, who, false, &b));
+    struct err e = serve(config, &b, &signals, hooks);
+    struct err_chain chain;
+    if (!err_ok(e)) err_save(e, &chain);
+    record_stop(&b);
+    broker_close(&b);
+    if (err_ok(e)) {
+        log_info("stopped");
+        return e;
+    }
+    return err_load(&chain);
+}

@@ -1,0 +1,17 @@
+/* A broker with a server in front of it, until a signal ends it. For `serve` and `dev`. */
+#pragma once
+
+#include "broker/config/config.h"
+
+struct daemon_hooks {
+    /* After the server listens: url is where (first socket). An error ends the daemon. May be
+     * NULL. */
+    err_t (*ready)(void *arg, const char *url);
+    /* On SIGHUP; may be NULL. */
+    void (*reload)(void *arg);
+    void *arg;
+};
+
+/* Blocks SIGTERM, SIGINT and SIGHUP for the threads to come and serves until SIGTERM or SIGINT;
+ * then stops gracefully. */
+err_t daemon_run(const struct config *config, const char *who, const struct daemon_hooks *hooks);

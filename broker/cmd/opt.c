@@ -1,0 +1,104 @@
+#include "broker/cmd/cmd.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define OPTIONS_MAX 24
+
+static void print_help(const struct command *self, const struct opt *table, const char *operands,
+                       const char *more)
+{
+    printf("strongroom %s%s%s: %s\n\nusage: strongroom %s%s%s [options]%s%s\n",
+           self->group ? self->group : "", self->group ? " " : "", self->name, self->summary,
+           self->group ? self->group : "", self->group ? " " : "", self->name,
+           operands[0] ? " " : "", operands);
+    if (more && more[0]) printf("\n%s\n", more);
+    printf("\noptions:\n");
+    for (const struct opt *o = table; o->name; o++) {
+        char left[64];
+        snprintf(left, sizeof left, "%s%c%s--%s%s%s", o->letter ? "-" : " ",
+                 o->letter ? o->letter : ' ', o->letter ? ", " : "  ", o->name,
+                 o->arg ? " " : "", o->arg ? o->arg : "");
+        printf("  %-28s %s\n", left, o->help);
+    }
+    printf("  %-28s %s\n", "-h, --help", "this text");
+}
+
+static err_t store_value(const struct opt *o, const char *text)
+{
+    char *end = NULL;
+    unsigned long number;
+    switch (o->kind) {
+    case OPT_FLAG: *(bool *) o->target = true; break;
+    case OPT_TEXT: *(const char **) o->target = text; break;
+    case OPT_NUMBER:
+        number = strtoul(text, &end, 10);
+        if (*text < '0' || *text > '9' || *end || number > UINT32_MAX)
+            FAIL(ERR_USAGE, "--%s wants a number, not \"%s\"", o->name, text);
+        *(unsigned *) o->target = (unsigned) number;
+    }
+    return ERR_OK;
+}
+
+static size_t make_getopt_table(const struct opt *table, struct option *longs, char *shorts)
+{
+    size_t n = 0, s = 0;
+    shorts[s++] = ':';
+    for (; table[n].name; n++) {
+        ENSURE(n < OPTIONS_MAX);
+        int has_arg = table[n].kind == OPT_FLAG ? no_argument : required_argument;
+        longs[n] = (struct option){table[n].name, has_arg, NULL, 1000 + (int) n};
+        if (!table[n].letter) continue;
+        shorts[s++] = table[n].letter;
+        if (has_arg) shorts[s++] = ':';
+    }
+    longs[n] = (struct option){"help", no_argument, NULL, 'h'};
+    shorts[s++] = 'h';
+    shorts[s] = '\0';
+    return n;
+}
+
+static const struct opt *option_of(const struct opt *table, int c)
+{
+    if (c >= 1000) return &table[c - 1000];
+    for (; table->name; table++)
+        if (table->letter == c) return table;
+    return NULL;
+}
+
+struct err opt_parse(const struct command *self, const struct opt *table, const char *operands,
+                     const char *more_help, int argc, char **argv, size_t min, size_t max,
+                     const char **ret_operands)
+{
+    struct option longs[OPTIONS_MAX + 2] = {0};
+    char shorts[2 * OPTIONS_MAX + 4];
+    make_getopt_table(table, longs, shorts);
+    opterr = 0;
+    optind = 1;
+    for (int c; (c = getopt_long(argc, argv, shorts, longs, NULL)) != -1;) {
+        if (c == 'h') {
+            print_help(self, table, operands, more_help);
+            exit(0);
+        }
+        const struct opt *o = option_of(table, c);
+        const char *word = argv[optind - 1];
+        if (c == ':') FAIL(ERR_USAGE, "%s wants a value; see --help", word);
+        if (!o) FAIL(ERR_USAGE, "unknown option %s; see --help", word);
+        TRY(store_value(o, optarg));
+    }
+    size_t given = (size_t) (argc - optind);
+    if (given < min) FAIL(ERR_USAGE, "something is missing: wants %s; see --help", operands);
+    if (given > max) FAIL(ERR_USAGE, "too much: \"%s\"; see --help", argv[optind + (int) max]);
+    for (size_t i = 0; i < max; i++) ret_operands[i] = i < given ? argv[optind + (int) i] : NULL;
+    return ERR_OK;
+}
+
+struct err opt_format(const char *format, bool *ret_json)
+{
+    *ret_json = strcmp(format, "json") == 0;
+    if (!*ret_json && strcmp(format, "table") != 0)
+        FAIL(ERR_USAGE, "--format is table or json, not \"%s\"", format);
+    return ERR_OK;
+}

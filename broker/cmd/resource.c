@@ -1,0 +1,158 @@
+/* strongroom resource put|get|list|rm */
+#include "broker/base/file.h"
+#include "broker/base/json.h"
+#include "broker/cmd/cmd.h"
+#include "broker/cmd/vault.h"
+#include "broker/store/store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+static err_t open_vault(const char *config_file, const char *who, struct config **config,
+                        struct vault **vault)
+{
+    TRY(config_load(config_file, config));
+    return vault_open(*config, who, vault);
+}
+
+static err_t resource_path(const char *prefix, const char *name, char *out, size_t size)
+{
+    if (strncmp(name, "kbs:///", 7) == 0) name += 7;
+    TRY(store_check_name(name));
+    snprintf(out, size, "%s%s", prefix, name);
+    return ERR_OK;
+}
+
+static err_t read_value(const char *file, struct secret **ret)
+{
+    if (!file || strcmp(file, "-") == 0)
+        return file_read_fd_secret(STDIN_FILENO, VALUE_MAX, ret);
+    _cleanup_close_ int fd = open(file, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) FAIL_ERRNO(errno == ENOENT ? ERR_NOTFOUND : ERR_USAGE, "cannot read %s", file);
+    TRYC(file_read_fd_secret(fd, VALUE_MAX, ret), "%s", file);
+    return ERR_OK;
+}
+
+struct err cmd_resource_put(const struct command *self, int argc, char **argv)
+{
+    const char *config_file = CONFIG_DEFAULT, *if_match = NULL, *operands[2];
+    bool create = false;
+    const struct opt table[] = {
+        {"config", 'c', OPT_TEXT, &config_file, "FILE", "configuration"},
+        {"if-match", 0, OPT_TEXT, &if_match, "VERSION", "only when this version is the newest"},
+        {"create", 0, OPT_FLAG, &create, NULL, "only when there is no such resource yet"},
+        {0},
+    };
+    TRY(opt_parse(self, table, "REPOSITORY/TYPE/TAG [FILE]",
+                  "The value comes from FILE, or from standard input (-).", argc, argv, 1, 2,
+                  operands));
+    char path[400], match[64];
+    TRY(resource_path("/kbs/v0/resource/", operands[0], path, sizeof path));
+    _cleanup_secret_ struct secret *value = NULL;
+    TRY(read_value(operands[1], &value));
+    _cleanup_(config_freep) struct config *config = NULL;
+    _cleanup_(vault_closep) struct vault *vault = NULL;
+    TRY(open_vault(config_file, "strongroom resource put", &config, &vault));
+    snprintf(match, sizeof match, "If-Match: %s", if_match ? if_match : "");
+    const char *headers[] = {create ? "If-None-Match: *" : if_match ? match : NULL, NULL};
+    _cleanup_(http_answer_free) struct http_answer answer = {0};
+    TRY(vault_send(vault, "POST", path, headers, secret_span(value), &answer));
+    if (answer.status != 200) return http_answer_error(&answer, operands[0]);
+    fprintf(stderr, "stored %s, version %s\n", operands[0], answer.etag);
+    return ERR_OK;
+}
+
+struct err cmd_resource_get(const struct command *self, int argc, char **argv)
+{
+    const char *config_file = CONFIG_DEFAULT, *operands[1];
+    const struct opt table[] = {
+        {"config", 'c', OPT_TEXT, &config_file, "FILE", "configuration"},
+        {0},
+    };
+    TRY(opt_parse(self, table, "REPOSITORY/TYPE/TAG",
+                  "Writes the value to standard output, as it is. Every read is audited.", argc,
+                  argv, 1, 1, operands));
+    char path[400];
+    TRY(resource_path("/strongroom/v1/resource/", operands[0], path, sizeof path));
+    _cleanup_(config_freep) struct config *config = NULL;
+    _cleanup_(vault_closep) struct vault *vault = NULL;
+    TRY(open_vault(config_file, "strongroom resource get", &config, &vault));
+    _cleanup_(http_answer_free) struct http_answer answer = {0};
+    TRY(vault_send(vault, "GET", path, NULL, span_of(NULL, 0), &answer));
+    if (answer.status != 200) return http_answer_error(&answer, operands[0]);
+    return file_write_all(STDOUT_FILENO, secret_span(answer.body));
+}
+
+static err_t print_table(struct span text)
+{
+    _cleanup_json_ struct json_doc *doc = NULL;
+    TRY(json_parse(text, &doc));
+    struct json list = json_get(json_root(doc), "resources");
+    printf("%-40s %-8s %8s %10s %4s  %s\n", "NAME", "STATE", "VERSION", "SIZE", "KEK", "CREATED");
+    for (struct json j = json_first(list); json_present(j); j = json_next(j)) {
+        int64_t version = 0, size = 0, kek = 0;
+        json_int(json_get(j, "version"), &version);
+        json_int(json_get(j, "size"), &size);
+        json_int(json_get(j, "kek_generation"), &kek);
+        printf("%-40s %-8s %8" PRId64 " %10" PRId64 " %4" PRId64 "  %s\n",
+               json_string(json_get(j, "name")), json_string(json_get(j, "state")), version, size,
+               kek, json_string(json_get(j, "created")));
+    }
+    return ERR_OK;
+}
+
+struct err cmd_resource_list(const struct command *self, int argc, char **argv)
+{
+    const char *config_file = CONFIG_DEFAULT, *format = "table", *operands[1];
+    bool deleted = false, json = false;
+    const struct opt table[] = {
+        {"config", 'c', OPT_TEXT, &config_file, "FILE", "configuration"},
+        {"format", 0, OPT_TEXT, &format, "FORMAT", "table or json"},
+        {"deleted", 0, OPT_FLAG, &deleted, NULL, "deleted ones too"},
+        {0},
+    };
+    TRY(opt_parse(self, table, "[PREFIX]", NULL, argc, argv, 0, 1, operands));
+    TRY(opt_format(format, &json));
+    const char *prefix = operands[0] ? operands[0] : "";
+    if (strspn(prefix, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-/") !=
+        strlen(prefix))
+        FAIL(ERR_USAGE, "a prefix is the beginning of REPOSITORY/TYPE/TAG");
+    char path[600];
+    snprintf(path, sizeof path, "/strongroom/v1/resources?prefix=%.300s%s", prefix,
+             deleted ? "&deleted=true" : "");
+    _cleanup_(config_freep) struct config *config = NULL;
+    _cleanup_(vault_closep) struct vault *vault = NULL;
+    TRY(open_vault(config_file, "strongroom resource list", &config, &vault));
+    _cleanup_(http_answer_free) struct http_answer answer = {0};
+    TRY(vault_send(vault, "GET", path, NULL, span_of(NULL, 0), &answer));
+    if (answer.status != 200) return http_answer_error(&answer, "list");
+    if (!json) return print_table(secret_span(answer.body));
+    TRY(file_write_all(STDOUT_FILENO, secret_span(answer.body)));
+    return file_write_all(STDOUT_FILENO, SPAN_LIT("\n"));
+}
+
+struct err cmd_resource_rm(const struct command *self, int argc, char **argv)
+{
+    const char *config_file = CONFIG_DEFAULT, *if_match = NULL, *operands[1];
+    const struct opt table[] = {
+        {"config", 'c', OPT_TEXT, &config_file, "FILE", "configuration"},
+        {"if-match", 0, OPT_TEXT, &if_match, "VERSION", "only when this version is the newest"},
+        {0},
+    };
+    TRY(opt_parse(self, table, "REPOSITORY/TYPE/TAG", NULL, argc, argv, 1, 1, operands));
+    char path[400], match[64];
+    TRY(resource_path("/kbs/v0/resource/", operands[0], path, sizeof path));
+    _cleanup_(config_freep) struct config *config = NULL;
+    _cleanup_(vault_closep) struct vault *vault = NULL;
+    TRY(open_vault(config_file, "strongroom resource rm", &config, &vault));
+    snprintf(match, sizeof match, "If-Match: %s", if_match ? if_match : "");
+    const char *headers[] = {if_match ? match : NULL, NULL};
+    _cleanup_(http_answer_free) struct http_answer answer = {0};
+    TRY(vault_send(vault, "DELETE", path, headers, span_of(NULL, 0), &answer));
+    if (answer.status != 200) return http_answer_error(&answer, operands[0]);
+    fprintf(stderr, "deleted %s\n", operands[0]);
+    return ERR_OK;
+}

@@ -1,0 +1,152 @@
+/* strongroom token init|status */
+#include "broker/base/file.h"
+#include "broker/base/json.h"
+#include "broker/cmd/cmd.h"
+#include "broker/cmd/vault.h"
+#include "pkcs11/p11.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* A PIN from a file, or asked for twice when it is to be set by hand. */
+static err_t new_pin(const char *file, const char *what, struct secret **ret)
+{
+    if (file) return p11_pin_read(file, what, ret);
+    char again[64];
+    snprintf(again, sizeof again, "%s again", what);
+    _cleanup_secret_ struct secret *second = NULL;
+    TRY(p11_pin_read("prompt", what, ret));
+    TRY(p11_pin_read("prompt", again, &second));
+    if (!secret_equal(secret_span(*ret), secret_span(second))) {
+        secret_free(TAKE_PTR(*ret));
+        FAIL(ERR_USAGE, "the two entries differ");
+    }
+    return ERR_OK;
+}
+
+struct err cmd_token_init(const struct command *self, int argc, char **argv)
+{
+    const char *module = NULL, *label = NULL, *so_file = NULL, *pin_file = NULL;
+    const char *state_dir = "/var/lib/strongroom";
+    const struct opt table[] = {
+        {"module", 'm', OPT_TEXT, &module, "FILE", "PKCS#11 module"},
+        {"label", 'l', OPT_TEXT, &label, "LABEL", "the token's label"},
+        {"so-pin-file", 0, OPT_TEXT, &so_file, "FILE", "security officer's PIN (default: ask)"},
+        {"pin-file", 0, OPT_TEXT, &pin_file, "FILE", "user PIN (default: ask)"},
+        {"state-dir", 0, OPT_TEXT, &state_dir, "DIR", "where a copy of token.object goes (SoftHSM)"},
+        {0},
+    };
+    TRY(opt_parse(self, table, "",
+                  "Initialises a slot that has no token yet; never one that has. On SoftHSM it\n"
+                  "keeps a copy of the new token's token.object: if a crash within a login ever\n"
+                  "leaves that file empty, copying it back restores the token.",
+                  argc, argv, 0, 0, NULL));
+    if (!module || !label) FAIL(ERR_USAGE, "--module and --label are needed; see --help");
+    TRY(secret_init(SECRET_BUDGET_COMMAND, true, false));
+    TRY(file_make_dirs(state_dir, 0700));
+    _cleanup_secret_ struct secret *so_pin = NULL;
+    _cleanup_secret_ struct secret *pin = NULL;
+    TRY(new_pin(so_file, "Security officer's PIN", &so_pin));
+    TRY(new_pin(pin_file, "User PIN", &pin));
+    struct p11_token_info info = {0};
+    _cleanup_free_ char *backup = NULL;
+    TRY(p11_token_init(module, label, so_pin, pin, state_dir, &info, &backup));
+    printf("pkcs11:token=%s;serial=%s\n", info.label, info.serial);
+    if (backup) fprintf(stderr, "a copy of token.object is in %s\n", backup);
+    return ERR_OK;
+}
+
+static void print_info(const struct p11_token_info *t, bool json)
+{
+    const char *pin = t->pin_locked      ? "locked"
+                      : t->pin_final_try ? "final try"
+                      : t->pin_count_low ? "a wrong PIN was tried"
+                                         : "ok";
+    if (!json) {
+        printf("label         %s\nserial        %s\nmanufacturer  %s\nmodel         %s\n"
+               "firmware      %s\ninitialised   %s\nuser PIN      %s\n",
+               t->label, t->serial, t->manufacturer, t->model, t->firmware,
+               t->initialized ? "yes" : "no", t->user_pin_initialized ? pin : "not set");
+        return;
+    }
+    _cleanup_buf_ struct buf b = BUF_INIT;
+    struct json_out o = JSON_OUT(&b);
+    json_begin_object(&o);
+    json_key(&o, "token");
+    json_begin_object(&o);
+    json_member_str(&o, "label", t->label);
+    json_member_str(&o, "serial", t->serial);
+    json_member_str(&o, "manufacturer", t->manufacturer);
+    json_member_str(&o, "model", t->model);
+    json_member_str(&o, "firmware", t->firmware);
+    json_member_bool(&o, "initialized", t->initialized);
+    json_member_bool(&o, "user_pin_initialized", t->user_pin_initialized);
+    json_member_bool(&o, "pin_count_low", t->pin_count_low);
+    json_member_bool(&o, "pin_final_try", t->pin_final_try);
+    json_member_bool(&o, "pin_locked", t->pin_locked);
+    json_end_object(&o);
+    json_end_object(&o);
+    printf("%s\n", buf_str(&b));
+}
+
+/* name: value, one line each; nested members as "token.label". */
+static void print_members(struct json object, const char *prefix)
+{
+    for (struct json m = json_first(object); json_present(m); m = json_next(m)) {
+        char name[96];
+        snprintf(name, sizeof name, "%s%s", prefix, json_name(m));
+        struct span text = json_text(m);
+        const char *string = json_string(m);
+        if (json_type(m) == JSON_OBJECT) {
+            strncat(name, ".", sizeof name - strlen(name) - 1);
+            print_members(m, name);
+        } else if (string) {
+            printf("%-24s %s\n", name, string);
+        } else {
+            printf("%-24s %.*s\n", name, (int) text.len, (const char *) text.data);
+        }
+    }
+}
+
+static err_t print_served(const struct config *config, bool json)
+{
+    _cleanup_(vault_closep) struct vault *vault = NULL;
+    _cleanup_(http_answer_free) struct http_answer answer = {0};
+    TRY(vault_open(config, "strongroom token status", &vault));
+    TRY(vault_send(vault, "GET", "/strongroom/v1/status", NULL, span_of(NULL, 0), &answer));
+    if (answer.status != 200) return http_answer_error(&answer, "status");
+    if (json) {
+        TRY(file_write_all(STDOUT_FILENO, secret_span(answer.body)));
+        return file_write_all(STDOUT_FILENO, SPAN_LIT("\n"));
+    }
+    _cleanup_json_ struct json_doc *doc = NULL;
+    TRY(json_parse(secret_span(answer.body), &doc));
+    print_members(json_root(doc), "");
+    return ERR_OK;
+}
+
+struct err cmd_token_status(const struct command *self, int argc, char **argv)
+{
+    const char *config_file = CONFIG_DEFAULT, *format = "table";
+    bool json = false;
+    const struct opt table[] = {
+        {"config", 'c', OPT_TEXT, &config_file, "FILE", "configuration"},
+        {"format", 0, OPT_TEXT, &format, "FORMAT", "table or json"},
+        {0},
+    };
+    TRY(opt_parse(self, table, "",
+                  "Asks the broker when it runs; otherwise the token itself, without logging in.\n"
+                  "Exit code 7 when the token's PIN is locked or on its final try.",
+                  argc, argv, 0, 0, NULL));
+    TRY(opt_format(format, &json));
+    _cleanup_(config_freep) struct config *config = NULL;
+    TRY(config_load(config_file, &config));
+    if (vault_broker_runs(config)) return print_served(config, json);
+    struct p11_token_info info = {0};
+    const char *module = config->token_module && *config->token_module ? config->token_module : NULL;
+    TRY(p11_info_by_uri(module, config->token_uri, &info));
+    print_info(&info, json);
+    if (info.pin_locked) FAIL(ERR_HUMAN, "the user PIN is locked; the security officer must reset it");
+    if (info.pin_final_try) FAIL(ERR_HUMAN, "one more wrong PIN locks the token; log in by hand once");
+    return ERR_OK;
+}

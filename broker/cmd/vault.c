@@ -1,0 +1,118 @@
+#include "broker/cmd/vault.h"
+
+#include "broker/base/log.h"
+#include "broker/cmd/broker.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+struct vault {
+    struct http_client *client; /* of the broker that runs, or NULL */
+    struct broker broker;       /* our own, when client is NULL */
+};
+
+bool vault_broker_runs(const struct config *config)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (!config->http_admin_socket || !config->http_admin_socket[0] ||
+        strlen(config->http_admin_socket) >= sizeof address.sun_path)
+        return false;
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", config->http_admin_socket);
+    _cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    return fd >= 0 && connect(fd, (struct sockaddr *) &address, sizeof address) == 0;
+}
+
+struct err vault_open(const struct config *config, const char *who, struct vault **ret)
+{
+    _cleanup_(vault_closep) struct vault *v = calloc(1, sizeof *v);
+    if (!v) FAIL(ERR_INTERNAL, "out of memory");
+    if (vault_broker_runs(config)) {
+        TRY(http_client_new(NULL, config->http_admin_socket, NULL, &v->client));
+    } else {
+        log_set_level(LOG_LEVEL_WARN); /* a command's own broker needs no log of its start */
+        TRY(broker_open(config, who, true, &v->broker));
+    }
+    *ret = TAKE_PTR(v);
+    return ERR_OK;
+}
+
+void vault_close(struct vault *v)
+{
+    if (!v) return;
+    http_client_free(v->client);
+    broker_close(&v->broker);
+    free(v);
+}
+
+bool vault_is_served(const struct vault *v)
+{
+    return v->client != NULL;
+}
+
+/* ---- an exchange of our own, straight into the api ------------------------------------------- */
+
+static void each_header(const struct request *r, const char *name,
+                        bool (*visit)(void *arg, const char *value), void *arg)
+{
+    size_t len = strlen(name);
+    for (const char *const *h = r->transport; h && *h; h++) {
+        if (strncasecmp(*h, name, len) != 0 || (*h)[len] != ':') continue;
+        if (!visit(arg, *h + len + 1 + strspn(*h + len + 1, " "))) return;
+    }
+}
+
+static enum http_method method_of(const char *name)
+{
+    if (strcmp(name, "GET") == 0) return HTTP_GET;
+    return strcmp(name, "POST") == 0 ? HTTP_POST : HTTP_DELETE;
+}
+
+static err_t take_answer(struct exchange *x, struct http_answer *ret)
+{
+    struct http_answer answer = {.status = x->resp.status};
+    for (size_t i = 0; i < x->resp.header_count; i++)
+        if (strcmp(x->resp.headers[i].name, "ETag") == 0)
+            snprintf(answer.etag, sizeof answer.etag, "%.*s",
+                     (int) strcspn(x->resp.headers[i].value + 1, "\""),
+                     x->resp.headers[i].value + 1);
+    if (x->resp.secret_body) answer.body = TAKE_PTR(x->resp.secret_body);
+    else TRY(secret_copy(buf_span(&x->resp.body), &answer.body));
+    *ret = answer;
+    return ERR_OK;
+}
+
+static err_t ask_own_api(struct vault *v, const char *method, const char *path,
+                         const char *const *headers, struct span body, struct http_answer *ret)
+{
+    const char *query = strchr(path, '?');
+    size_t len = query ? (size_t) (query - path) : strlen(path);
+    struct exchange x = {.req = {
+        .method = method_of(method), .method_name = method, .path = span_of(path, len),
+        .query = query ? span_str(query + 1) : span_of(NULL, 0), .has_query = query != NULL,
+        .local_admin = true, .each_header = each_header,
+        .transport = (void *) (uintptr_t) headers,
+    }};
+    snprintf(x.req.peer, sizeof x.req.peer, "command:uid=%u", (unsigned) getuid());
+    struct exchange_handler api = api_handler(v->broker.api);
+    struct err e = secret_copy(body, &x.req.body);
+    if (err_ok(e)) {
+        api.head(api.ctx, &x);
+        if (x.resp.status == 0 && body.len > x.body_limit) api.refuse(api.ctx, &x, 413);
+        if (x.resp.status == 0) ENSURE(api.serve(api.ctx, &x)); /* jobs run inline here */
+        e = take_answer(&x, ret);
+    }
+    if (x.user_free) x.user_free(x.user);
+    secret_free(x.req.body);
+    response_reset(&x.resp);
+    return e;
+}
+
+struct err vault_send(struct vault *v, const char *method, const char *path,
+                      const char *const *headers, struct span body, struct http_answer *ret)
+{
+    if (v->client) return http_client_send(v->client, method, path, headers, body, ret);
+    return ask_own_api(v, method, path, headers, body, ret);
+}

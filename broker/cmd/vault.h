@@ -1,0 +1,23 @@
+/* How commands reach the vault: by the admin socket of the broker that serves the token, else by
+ * an api of their own under the writer lock. Both speak the same endpoints, so a command is
+ * written once. */
+#pragma once
+
+#include "broker/cmd/client.h"
+#include "broker/config/config.h"
+
+struct vault;
+
+/* who: for the lock's message. ERR_CONFLICT when another command holds the token. */
+err_t vault_open(const struct config *config, const char *who, struct vault **ret);
+void vault_close(struct vault *v);
+DEFINE_CLEANUP(struct vault, vault_close);
+
+bool vault_is_served(const struct vault *v); /* true: a broker runs, we use its socket */
+
+/* One request; the answer is the caller's. headers as http_client_send; body is only read. */
+err_t vault_send(struct vault *v, const char *method, const char *path,
+                 const char *const *headers, struct span body, struct http_answer *ret);
+
+/* Whether a broker answers on the configured admin socket. */
+bool vault_broker_runs(const struct config *config);
