@@ -70,6 +70,7 @@ void call_fail(struct call *c, const char *action, struct err e)
         log_debug_err(e, "request.refused", LOG_S("action", action), LOG_S("resource", c->name));
     else
         log_err(e, "request.failed", LOG_S("action", action), LOG_S("resource", c->name));
+    if (err_http_status(e.code) >= 500) metric_add(&c->api->metrics, METRIC_FAILURES);
     if (call_audit(c, action, e.code == ERR_NOTFOUND ? "missing" : "error", reason))
         call_error(c, reply_error_of(e), NULL);
 }
@@ -116,6 +117,7 @@ static bool route_call(struct call *c)
     const struct request *r = &c->x->req;
     for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
         if (!span_starts(r->path, prefixes[i])) continue;
+        if (i == 0) metric_add(&c->api->metrics, METRIC_HTTP_REQUESTS);
         struct err e = route_parse(r->path, prefixes[i], r->query, &c->route);
         bool known = false, kbs = i == 0;
         const char *name = err_ok(e) ? c->route.segments[0] : "";

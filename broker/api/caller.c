@@ -38,6 +38,7 @@ bool caller_guest(struct call *c)
     }
     if (e.code == ERR_NOTFOUND) call_error(c, KBS_TOKEN_NOT_FOUND, NULL);
     else {
+        metric_add(&c->api->metrics, METRIC_REFUSED_TOKENS);
         log_debug_err(e, "guest.token-refused", LOG_S("peer", c->x->req.peer));
         if (call_audit(c, "release", "deny", "attestation token refused"))
             call_error(c, KBS_TOKEN_VERIFIER, NULL);
@@ -65,6 +66,7 @@ static void refuse_admin(struct call *c, struct err e, const char *path)
     char detail[512], inner[ERR_TEXT];
     bool denied = e.code == ERR_DENIED;
     snprintf(inner, sizeof inner, "%s", err_reason(e));
+    metric_add(&c->api->metrics, METRIC_REFUSED_ADMINS);
     log_warn_err(e, "admin.refused", LOG_S("peer", c->x->req.peer), LOG_S("path", path));
     if (!call_audit(c, "admin", "deny", denied ? "role not allowed" : "not an operator")) return;
     if (c->endpoint->access == ACCESS_ADMIN_BUILTIN) {

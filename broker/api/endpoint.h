@@ -2,6 +2,7 @@
 #pragma once
 
 #include "broker/api/api.h"
+#include "broker/api/metrics.h"
 #include "broker/api/release.h"
 #include "broker/api/reply.h"
 #include "broker/api/route.h"
@@ -9,6 +10,7 @@
 struct api {
     struct api_config config;
     struct release *release;
+    struct metrics metrics;
     pthread_mutex_t ready_lock; /* guards the three below: /readyz asks the token now and then */
     uint64_t ready_checked;     /* clock_mono_ns, 0: never */
     bool ready;
@@ -104,6 +106,7 @@ bool health_live(struct call *c);
 bool health_ready_decide(struct call *c);
 err_t health_ready_work(struct call *c);
 void health_ready_finish(struct call *c, struct err e);
+bool health_metrics(struct call *c);
 /* operator.c */
 bool operator_list(struct call *c);
 bool operator_read_decide(struct call *c);

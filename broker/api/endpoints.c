@@ -46,6 +46,7 @@ const struct endpoint endpoints[] = {
     {"/", "healthz", HTTP_GET, ACCESS_OPEN, BODY_IGNORED, health_live, NULL, NULL},
     {"/", "readyz", HTTP_GET, ACCESS_OPEN, BODY_IGNORED, health_ready_decide, health_ready_work,
      health_ready_finish},
+    {"/", "metrics", HTTP_GET, ACCESS_OPEN, BODY_IGNORED, health_metrics, NULL, NULL},
 };
 
 const size_t endpoint_count = sizeof endpoints / sizeof *endpoints;

@@ -9,8 +9,11 @@
 
 bool handshake_auth(struct call *c)
 {
+    struct metrics *metrics = &c->api->metrics;
     struct attest_challenge challenge;
+    metric_add(metrics, METRIC_AUTH_REQUESTS);
     struct err e = attest_auth(c->api->config.attest, request_body(&c->x->req), &challenge);
+    metric_add(metrics, err_ok(e) ? METRIC_AUTH_SUCCESSES : METRIC_AUTH_ERRORS);
     if (!err_ok(e) && e.code != ERR_AUTH && e.code != ERR_USAGE) {
         log_err(e, "auth.failed");
         call_error(c, reply_error_of(e), NULL);
@@ -40,8 +43,10 @@ bool handshake_attest(struct call *c)
     bool has_cookie = cookie_read(&c->x->req, session);
     struct attest_challenge challenge;
     _cleanup_buf_ struct buf token = BUF_INIT;
+    metric_add(&c->api->metrics, METRIC_ATTEST_REQUESTS);
     struct err e = attest_evidence(c->api->config.attest, has_cookie ? session : NULL,
                                    request_body(&c->x->req), &token, &challenge);
+    metric_add(&c->api->metrics, err_ok(e) ? METRIC_ATTEST_SUCCESSES : METRIC_ATTEST_ERRORS);
     if (!err_ok(e)) {
         /* The cause is logged and never told (kbs-api.md 2.4): one answer for every refusal. */
         log_info("attest.refused", LOG_S("peer", c->x->req.peer), LOG_S("reason", err_text(e)));

@@ -1,4 +1,4 @@
-/* /healthz: the process lives. /readyz: the vault works. */
+/* /healthz: the process lives. /readyz: the vault works. /metrics: how much of what. */
 #include "broker/api/endpoint.h"
 
 #include "broker/base/clock.h"
@@ -61,4 +61,45 @@ void health_ready_finish(struct call *c, struct err e)
     snprintf(a->ready_reason, sizeof a->ready_reason, "%s", err_class_name(e.code));
     pthread_mutex_unlock(&a->ready_lock);
     answer(c);
+}
+
+static void put_gauges(const struct api_config *config, struct buf *out)
+{
+    struct store_stats store = {0};
+    struct attest_stats guests = {0};
+    store_stats(config->store, &store);
+    attest_stats(config->attest, &guests);
+    const struct {
+        const char *name, *type, *help;
+        uint64_t value;
+    } rows[] = {
+        {"strongroom_resources", "gauge", "Names with a value", store.live},
+        {"strongroom_resources_damaged", "gauge", "Names whose newest version fails", store.damaged},
+        {"strongroom_objects_foreign", "gauge", "Objects that are not ours", store.foreign},
+        {"strongroom_objects_torn", "gauge", "Objects cut short", store.torn},
+        {"strongroom_rescans_total", "counter", "Times the catalog was rebuilt", store.rescans},
+        {"strongroom_sessions", "gauge", "Guest sessions", guests.sessions},
+        {"strongroom_sessions_attested", "gauge", "Guest sessions that attested", guests.attested},
+        {"strongroom_sessions_evicted_total", "counter", "Sessions that made room", guests.evicted},
+        {"strongroom_jobs_waiting", "gauge", "Token jobs in the queue",
+         job_pool_depth(config->jobs)},
+        {"strongroom_audit_failures_total", "counter", "Audit records that could not be written",
+         audit_failures(config->audit)},
+        {"strongroom_locked_bytes", "gauge", "Locked memory in use", secret_used()},
+        {"strongroom_locked_bytes_max", "gauge", "Locked memory in all", secret_budget()},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        metrics_put_one(out, rows[i].name, rows[i].type, rows[i].help, rows[i].value);
+}
+
+bool health_metrics(struct call *c)
+{
+    _cleanup_buf_ struct buf body = BUF_INIT;
+    metrics_put(&c->api->metrics, &body);
+    put_gauges(&c->api->config, &body);
+    buf_add_str(&body, "# HELP kbs_build_info Constant 1\n# TYPE kbs_build_info gauge\n"
+                       "kbs_build_info{version=\"" STRONGROOM_VERSION "\"} 1\n");
+    reply_json(&c->x->resp, &body);
+    c->x->resp.content_type = "text/plain; version=0.0.4; charset=utf-8";
+    return true;
 }

@@ -23,7 +23,10 @@ static bool policy_allows(struct call *c)
     };
     const char *reason = "";
     c->policy = release_current(c->api->release);
-    if (release_decide(c->policy, &input, &reason)) return true;
+    bool allowed = release_decide(c->policy, &input, &reason);
+    metric_add(&c->api->metrics, METRIC_POLICY_EVALUATIONS);
+    metric_add(&c->api->metrics, allowed ? METRIC_POLICY_APPROVALS : METRIC_POLICY_VIOLATIONS);
+    if (allowed) return true;
     log_info("release.denied", LOG_S("resource", c->name), LOG_S("principal", c->principal),
              LOG_S("policy", release_name(c->policy)), LOG_S("digest", release_digest(c->policy)),
              LOG_S("reason", reason));
@@ -55,6 +58,7 @@ bool resource_get_decide(struct call *c)
 
 struct err resource_get_work(struct call *c)
 {
+    metric_add(&c->api->metrics, METRIC_READS);
     return store_get(c->api->config.store, ENVELOPE_RESOURCE, c->name, &c->value, &c->entry);
 }
 
@@ -77,6 +81,7 @@ void resource_get_finish(struct call *c, struct err e)
         return;
     }
     if (!call_audit(c, "release", "allow", release_name(c->policy))) return;
+    metric_add(&c->api->metrics, METRIC_RELEASES);
     reply_json(&c->x->resp, &jwe);
     response_header(&c->x->resp, "ETag", "\"%ju\"", (uintmax_t) c->version);
 }
@@ -108,6 +113,7 @@ bool resource_put_decide(struct call *c)
 
 struct err resource_put_work(struct call *c)
 {
+    metric_add(&c->api->metrics, METRIC_WRITES);
     struct store_put put = {
         .kind = ENVELOPE_RESOURCE, .name = c->name, .value = request_body(&c->x->req),
         .has_if_match = c->has_if_match, .if_match = c->if_match,
@@ -138,6 +144,7 @@ bool resource_delete_decide(struct call *c)
 
 struct err resource_delete_work(struct call *c)
 {
+    metric_add(&c->api->metrics, METRIC_DELETES);
     return store_delete(c->api->config.store, ENVELOPE_RESOURCE, c->name, c->has_if_match,
                         c->if_match, &c->version);
 }

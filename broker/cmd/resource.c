@@ -1,6 +1,7 @@
 /* strongroom resource put|get|list|rm */
 #include "broker/base/file.h"
 #include "broker/base/json.h"
+#include "broker/base/log.h"
 #include "broker/cmd/cmd.h"
 #include "broker/cmd/vault.h"
 #include "broker/store/store.h"
@@ -21,7 +22,8 @@ static err_t open_vault(const char *config_file, const char *who, struct config 
 static err_t resource_path(const char *prefix, const char *name, char *out, size_t size)
 {
     if (strncmp(name, "kbs:///", 7) == 0) name += 7;
-    TRY(store_check_name(name));
+    char shown[120];
+    TRYC(store_check_name(name), "%s", log_escape(shown, sizeof shown, span_str(name)));
     snprintf(out, size, "%s%s", prefix, name);
     return ERR_OK;
 }

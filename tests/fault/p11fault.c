@@ -83,9 +83,9 @@ static void parse_line(char *line)
     char *name = next_word(&line), *word = NULL;
     if (!name || name[0] == '#') return;
     if (strcmp(name, "log") == 0) {
-        word = next_word(&line);
-        if (!word) abort();
-        control.log_fd = open(word, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+        line[strcspn(line, "\r\n")] = '\0'; /* the rest of the line: paths may hold spaces */
+        if (!*line) abort();
+        control.log_fd = open(line, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
         return;
     }
     bool tokeninfo = strcmp(name, "tokeninfo") == 0;

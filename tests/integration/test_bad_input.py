@@ -38,10 +38,11 @@ class Requests(unittest.TestCase):
             self.assertTrue(json.loads(body)["detail"], path)
 
     def test_a_value_over_the_limit(self):
-        status, _, body = self.vault.admin("POST", "/kbs/v0/resource/bad/kept/value",
-                                           bytes((2 << 20) + 1))
-        self.assertEqual(status, 413)
-        self.assertIn("limit", json.loads(body)["detail"])
+        head = (f"POST /kbs/v0/resource/bad/kept/value HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "
+                f"{self.vault.cached_token()}\r\nContent-Length: {(2 << 20) + 1}\r\n\r\n")
+        reply = self.vault.raw(head.encode())   # refused before the body is sent
+        self.assertIn(b" 413 ", reply.split(b"\r\n")[0])
+        self.assertIn("limit", json.loads(reply.split(b"\r\n\r\n")[1])["detail"])
 
     def test_a_body_cut_short(self):
         token = self.vault.admin_token()
@@ -151,7 +152,7 @@ class Token(unittest.TestCase):
             fault = os.path.join(os.environ["STRONGROOM_BUILD"],
                                  "release/tests/fault/p11fault.so")
             vault.configure(token={"module": fault})
-            for flag, word in (("0x20000", "try"), ("0x40000", "lock")):
+            for flag, word in (("0x20000", "one more wrong PIN"), ("0x40000", "locked")):
                 control = vault.write("control", f"log {vault.path('calls')}\n"
                                       f"tokeninfo set={flag}\n")
                 vault.env.update(P11FAULT_CONTROL=control, P11FAULT_MODULE=MODULE)
