@@ -133,12 +133,13 @@ $(BENCH_BIN): $(OUT)/%: $(OUT)/%.o $(call libs,$(DEPS_cmd))
 
 # ---- checks -------------------------------------------------------------------------------------
 
-.PHONY: check check-unit check-tsan check-integration check-conformance lint fuzz fuzz-smoke bench
+.PHONY: check check-unit check-tsan check-integration check-interop check-conformance lint fuzz fuzz-smoke bench
 check: ## everything that CI runs: lint, unit (asan+ubsan, tsan), integration, conformance, fuzz smoke
 	$(Q)$(MAKE) --no-print-directory lint
 	$(Q)$(MAKE) --no-print-directory check-unit
 	$(Q)$(MAKE) --no-print-directory check-tsan
 	$(Q)$(MAKE) --no-print-directory check-integration
+	$(Q)$(MAKE) --no-print-directory check-interop
 	$(Q)$(MAKE) --no-print-directory check-conformance
 	$(Q)$(MAKE) --no-print-directory fuzz-smoke
 
@@ -157,6 +158,15 @@ check-integration: ## the built program on a real SoftHSM token (STORY=test_x.py
 	$(Q)$(MAKE) --no-print-directory all $(if $(wildcard tests/fault/p11fault.c),$(BUILD)/release/tests/fault/p11fault.so)
 	$(Q)$(MAKE) --no-print-directory VARIANT=asan all
 	$(Q)tests/integration/run "$(BUILD)" $(STORY)
+
+# Debian's Python has the packages; another one first in PATH may not.
+PYTHON ?= /usr/bin/python3
+JOSE_DRIVER := $(OUT)/tests/interop/jose_driver
+$(JOSE_DRIVER): $(OUT)/tests/interop/jose_driver.o $(call libs,jose base)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o "$@" $(filter %.o %.a,$^) $(LIBS)
+
+check-interop: $(JOSE_DRIVER) ## JOSE both ways against jwcrypto
+	$(Q)$(PYTHON) tests/interop/jose.py "$(JOSE_DRIVER)"
 
 check-conformance: all ## the black-box KBS client suite, when ../shared/conformance is there
 	$(Q)tests/interop/conformance "$(BUILD)/release/strongroom"

@@ -202,6 +202,11 @@ err_t keys_load(struct p11 *p)
     return load_locked(p);
 }
 
+err_t p11_kek_reload(struct p11 *p)
+{
+    return keys_load(p);
+}
+
 bool p11_has_kek(const struct p11 *p)
 {
     SCOPED_LOCK((pthread_mutex_t *) &p->kek_lock);

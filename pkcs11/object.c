@@ -11,7 +11,8 @@ static const char APPLICATION[] = "strongroom";
 static const CK_OBJECT_CLASS data_class = CKO_DATA;
 static const CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
 
-/* What must match in every find, and be set in every object. */
+/* What must match in every find, and be set in every object. A find by label names the label first:
+ * SoftHSM decrypts attribute after attribute until one differs. */
 #define OURS                                                                     \
     ATTR(CKA_CLASS, data_class), ATTR(CKA_TOKEN, yes),                           \
     {CKA_APPLICATION, (void *) APPLICATION, sizeof APPLICATION - 1}
@@ -94,7 +95,7 @@ static err_t look_again_locked(struct p11_session *s, const char *label, struct 
                                CK_OBJECT_HANDLE made, enum read_back *ret)
 {
     struct span text = span_str(label);
-    CK_ATTRIBUTE template[] = {OURS, ATTR_SPAN(CKA_LABEL, text)};
+    CK_ATTRIBUTE template[] = {ATTR_SPAN(CKA_LABEL, text), OURS};
     _cleanup_handles_ struct handles found = {0};
     *ret = READ_BACK_MISSING;
     TRY(find_objects_locked(s, template, ATTR_COUNT(template), STORE_MAX_OBJECTS, "objects",
@@ -252,12 +253,12 @@ static err_t scan_one(struct p11 *p, struct p11_object o, char label[P11_LABEL_M
 static err_t find_ours(struct p11 *p, const char *label, struct handles *ret, uint64_t *ret_epoch)
 {
     struct span text = span_str(label);
-    CK_ATTRIBUTE template[] = {OURS, ATTR_SPAN(CKA_LABEL, text)};
+    CK_ATTRIBUTE template[] = {ATTR_SPAN(CKA_LABEL, text), OURS};
     _cleanup_session_ struct p11_session s = {0};
     TRY(session_take(p, &s));
     *ret_epoch = p->epoch;
-    return find_objects(&s, template, label ? OURS_COUNT + 1 : OURS_COUNT, STORE_MAX_OBJECTS,
-                        "objects", ret);
+    return find_objects(&s, label ? template : template + 1, label ? OURS_COUNT + 1 : OURS_COUNT,
+                        STORE_MAX_OBJECTS, "objects", ret);
 }
 
 err_t p11_object_scan(struct p11 *p, bool with_values,

@@ -99,7 +99,7 @@ err_t p11_open(const struct p11_config *config, struct p11 **ret)
     TRY(p11_new(config, &p));
     TRY(load_module(config->module, &p->uri, &p->module));
     p->fn = module_fn(p->module);
-    TRY(slot_find(p->fn, &p->uri, &p->slot, &info));
+    TRYC(slot_find(p->fn, &p->uri, &p->slot, &info), "%s", config->token_uri);
     TRY(copy_text(info.label, &p->label));
     TRY(copy_text(info.serial, &p->serial));
     TRY(read_pin(p, config->pin_source));
@@ -217,7 +217,8 @@ err_t p11_info_by_uri(const char *module, const char *token_uri, struct p11_toke
     CK_SLOT_ID slot = 0;
     TRY(uri_parse(token_uri, &uri));
     TRY(load_module(module, &uri, &m));
-    return slot_find(module_fn(m), &uri, &slot, ret);
+    TRYC(slot_find(module_fn(m), &uri, &slot, ret), "%s", token_uri);
+    return ERR_OK;
 }
 
 const char *p11_serial(const struct p11 *p)

@@ -90,6 +90,9 @@ struct p11_kek_info {
 err_t p11_kek_create(struct p11 *p, bool next, struct p11_kek_info *ret);
 err_t p11_kek_list(struct p11 *p, struct p11_kek_info *ret, size_t max, size_t *ret_n);
 bool p11_has_kek(const struct p11 *p);
+/* Looks at the keys on the token again: another process may have made a generation, whose
+ * envelopes look foreign until then. Costs a find and a self-test. */
+err_t p11_kek_reload(struct p11 *p);
 
 /* What the self-test found, as words for status: "AES-KW recipients, AES-GCM payloads". */
 const char *p11_suite_text(const struct p11 *p);

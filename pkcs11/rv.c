@@ -17,7 +17,7 @@ struct rv_row {
 
 #define ROW(name, class, reaction) {CKR_##name, "CKR_" #name, ERR_##class, RV_##reaction}
 
-/* By number. What a code meant in the field is in the comment where the standard's word misleads. */
+/* By number. A comment tells what a code meant in the field where the standard misleads. */
 static const struct rv_row TABLE[] = {
     {CKR_OK, "CKR_OK", ERR_NONE, RV_FINE},
     ROW(CANCEL, TOKEN_DOWN, SESSION), /* dialogue at card or key pad aborted */

@@ -38,43 +38,55 @@ static void print_overview(FILE *out)
                  "8 stored data damaged\n");
 }
 
-static const struct command *find(int argc, char **argv, int *ret_skip)
+/* By one word, or by two for a command of a group; *ret_words says how many were used. */
+static const struct command *find(const char *first, const char *second, int *ret_words)
 {
     for (size_t i = 0; i < command_count; i++) {
         const struct command *c = &commands[i];
-        *ret_skip = c->group ? 2 : 1;
-        if (argc <= *ret_skip) continue;
-        if (strcmp(argv[1], c->group ? c->group : c->name) != 0) continue;
-        if (!c->group || strcmp(argv[2], c->name) == 0) return c;
+        *ret_words = c->group ? 2 : 1;
+        if (!c->group && strcmp(first, c->name) == 0) return c;
+        if (c->group && strcmp(first, c->group) == 0 && second && strcmp(second, c->name) == 0)
+            return c;
     }
     return NULL;
 }
 
+static int unknown(const char *first, const char *second)
+{
+    print_overview(stderr);
+    fprintf(stderr, "\nstrongroom: there is no command \"%s%s%s\"\n", first, second ? " " : "",
+            second ? second : "");
+    return err_exit_code(ERR_USAGE);
+}
+
+/* `help`, `help token init`, `--help`. The latter two forms are `token init --help`. */
+static int help(int argc, char **argv)
+{
+    static char option[] = "--help";
+    char *ask[] = {argv[0], option, NULL};
+    int words = 0;
+    if (argc < 3) {
+        print_overview(stdout);
+        return 0;
+    }
+    const struct command *c = find(argv[2], argc > 3 ? argv[3] : NULL, &words);
+    if (!c) return unknown(argv[2], argc > 3 ? argv[3] : NULL);
+    return err_exit_code(c->run(c, 2, ask).code);
+}
+
 int main(int argc, char **argv)
 {
-    int skip = 1;
-    const char *first = argc > 1 ? argv[1] : "help";
+    int words = 0;
+    const char *first = argc > 1 ? argv[1] : "help", *second = argc > 2 ? argv[2] : NULL;
     if (strcmp(first, "--version") == 0) {
         printf("strongroom %s\n", STRONGROOM_VERSION);
         return 0;
     }
-    bool help = strcmp(first, "help") == 0 || strcmp(first, "--help") == 0 ||
-                strcmp(first, "-h") == 0;
-    if (help && argc > 2) { /* help token init = token init --help */
-        char *again[] = {argv[0], argv[2], argc > 3 ? argv[3] : NULL, NULL};
-        const struct command *c = find(argc > 3 ? 3 + 1 : 2 + 1, again, &skip);
-        char *ask[] = {argv[0], (char *) "--help", NULL};
-        if (c) return err_exit_code(c->run(c, 2, ask).code);
-    }
-    const struct command *c = help ? NULL : find(argc + 1, argv, &skip);
-    if (!c) {
-        print_overview(help ? stdout : stderr);
-        if (help) return 0;
-        fprintf(stderr, "\nstrongroom: there is no command \"%s%s%s\"\n", first,
-                argc > 2 ? " " : "", argc > 2 ? argv[2] : "");
-        return err_exit_code(ERR_USAGE);
-    }
-    struct err e = c->run(c, argc - skip, argv + skip);
+    if (strcmp(first, "help") == 0 || strcmp(first, "--help") == 0 || strcmp(first, "-h") == 0)
+        return help(argc, argv);
+    const struct command *c = find(first, second, &words);
+    if (!c) return unknown(first, second);
+    struct err e = c->run(c, argc - words, argv + words);
     if (!err_ok(e)) fprintf(stderr, "strongroom: %s\n", err_text(e));
     return err_exit_code(e.code);
 }

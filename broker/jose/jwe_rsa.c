@@ -9,9 +9,8 @@ static bool set_padding(const struct jwe_alg *a, EVP_PKEY_CTX *ctx)
 {
     if (EVP_PKEY_CTX_set_rsa_padding(ctx, a->padding) != 1) return false;
     if (a->padding != RSA_PKCS1_OAEP_PADDING) return true;
-    /* Both digests: OpenSSL's default for either is SHA-1. */
-    return EVP_PKEY_CTX_set_rsa_oaep_md_name(ctx, "SHA2-256", NULL) == 1 &&
-           EVP_PKEY_CTX_set_rsa_mgf1_md_name(ctx, "SHA2-256", NULL) == 1;
+    /* OpenSSL's default is SHA-1 (RSA-OAEP without -256); MGF1 follows what is set here. */
+    return EVP_PKEY_CTX_set_rsa_oaep_md_name(ctx, "SHA2-256", NULL) == 1;
 }
 
 struct err jwe_rsa_wrap(const struct jwe_alg *a, EVP_PKEY *to, const uint8_t cek[JWE_CEK],

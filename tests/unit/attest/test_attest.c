@@ -152,11 +152,13 @@ static void test_attest_evidence__every_kind_of_key(void **state)
 static void test_attest_evidence__refused_and_retried(void **state)
 {
     struct attest_challenge c = auth_as("sample"), other = auth_as("sample");
-    struct buf wrong = BUF_INIT;
+    struct buf wrong = BUF_INIT, right = BUF_INIT;
     binding("", c.nonce, KEY_B, DIGEST_SHA384, &wrong);
+    binding("", c.nonce, KEY_A, DIGEST_SHA384, &right);
     const struct body rows[] = {
         {.report_data = buf_str(&wrong)},  {.report_data = ""}, {.report_data = "!"},
         {.nonce = other.nonce},            {.nonce = "x"},      {.nonce = ""},
+        {.nonce = other.nonce, .report_data = buf_str(&right)},
         {.additional = "{\"sampledevice\":{}}"},
         {.init_data = "{\"format\":\"TOML\",\"body\":\"\"}"},
         {.init_data = "{\"format\":\"toml\",\"body\":\"= =\"}"},
@@ -168,6 +170,7 @@ static void test_attest_evidence__refused_and_retried(void **state)
     assert_ok(attest_with(&c, (struct body){0}));
     assert_true(by_session(c.session));
     assert_false(by_session(other.session));
+    buf_free(&right);
     buf_free(&wrong);
 }
 

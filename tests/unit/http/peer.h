@@ -165,6 +165,7 @@ static inline void test_head(void *ctx, struct exchange *x)
     x->user_free = count_free;
     if (span_starts(x->req.path, "/deny")) fill_text(&x->resp, 403, "denied");
     else if (span_starts(x->req.path, "/echo")) x->body_limit = ECHO_LIMIT;
+    else if (span_starts(x->req.path, "/pend")) x->body_limit = ECHO_LIMIT;
     else if (span_starts(x->req.path, "/huge")) x->body_limit = 64u << 20;
 }
 
@@ -232,6 +233,13 @@ static inline struct exchange *take_pending(void)
         rc = pthread_cond_timedwait(&pending.came, &pending.lock, &until);
     struct exchange *x = TAKE_PTR(pending.x);
     pthread_mutex_unlock(&pending.lock);
+    return x;
+}
+
+static inline struct exchange *await_pending(void)
+{
+    struct exchange *x = take_pending();
+    ENSURE(x);
     return x;
 }
 

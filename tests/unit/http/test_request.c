@@ -76,8 +76,7 @@ static void test_request__pipelined_in_order(void **state)
     expect_body(&r, 200, "GET 0 /1 - tcp 0");
     r = read_reply(fd);
     expect_body(&r, 200, "abc");
-    struct exchange *x = take_pending();
-    assert_non_null(x);
+    struct exchange *x = await_pending();
     fill_text(&x->resp, 200, "at last");
     x->resume(x);
     r = read_reply(fd);
@@ -365,7 +364,7 @@ static void test_refusal__unframed_bodies_are_not_requests(void **state)
 static void send_repeated(int fd, const char *begin, char c, size_t n, const char *end)
 {
     char *text = malloc(n);
-    assert_non_null(text);
+    ENSURE(text);
     memset(text, c, n);
     put_text(fd, begin);
     put(fd, text, n);
@@ -402,6 +401,24 @@ static void test_refusal__heads_too_large(void **state)
     if (read_reply_to(fd, &r, false)) assert_in_range(r.status, 413, 431);
     close(fd);
     assert_int_equal(heads, 0);
+}
+
+/* The largest token that JOSE takes goes through the pool, and so do a thousand cookies. */
+static void test_request__large_heads(void **state)
+{
+    int fd = client();
+    send_repeated(fd, "GET /nothing HTTP/1.1\r\nAuthorization: Bearer ", 'y', JOSE_MAX_TOKEN,
+                  "\r\n\r\n");
+    assert_int_equal(read_reply(fd).status, 200);
+    put_text(fd, "GET /nothing HTTP/1.1\r\nCookie: ");
+    for (int i = 0; i < 1000; i++) {
+        char pair[32];
+        snprintf(pair, sizeof pair, "c%d=v%d; ", i, i);
+        put_text(fd, pair);
+    }
+    put_text(fd, "last=x\r\n\r\n");
+    assert_int_equal(read_reply(fd).status, 200);
+    close(fd);
 }
 
 static void test_refusal__header_count(void **state)
@@ -466,8 +483,7 @@ static void test_resume__after_the_client_left(void **state)
 {
     int fd = client();
     put_text(fd, GET("/pend"));
-    struct exchange *x = take_pending();
-    assert_non_null(x);
+    struct exchange *x = await_pending();
     close(fd);
     assert_int_equal(stats().open, 1); /* a suspended connection does not notice */
     describe(x);
@@ -500,6 +516,7 @@ int main(void)
         TEST(test_refusal__unframed_bodies_are_not_requests),
         TEST(test_refusal__long_target),
         TEST(test_refusal__heads_too_large),
+        TEST(test_request__large_heads),
         TEST(test_refusal__header_count),
         TEST(test_resume__before_suspend),
         TEST(test_resume__from_another_thread),

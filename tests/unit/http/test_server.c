@@ -188,19 +188,24 @@ static void test_deadline__silent_body_is_answered(void **state)
     close(fd);
 }
 
+#define LARGE (12u << 20)
+
 /* A peer that does not read: the answer is larger than what sockets hold. */
 static void test_deadline__answer_not_read(void **state)
 {
-    start_impatient(0, 0, 1);
+    start_impatient(0, 0, 3);
     int fd = client(), small = 4096;
     setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
-    put_text(fd, GET("/pend"));
-    struct exchange *x = take_pending();
-    assert_non_null(x);
+    put_text(fd, POST("/pend", "6") "secret");
+    struct exchange *x = await_pending();
+    assert_true(secret_used() > 0);
     x->resp.status = 200;
-    assert_non_null(buf_extend(&x->resp.body, 12u << 20));
-    memset(x->resp.body.data, 'z', x->resp.body.len);
+    uint8_t *body = buf_extend(&x->resp.body, LARGE);
+    ENSURE(body);
+    memset(body, 'z', LARGE);
     x->resume(x);
+    AWAIT(secret_used() == 0); /* the request's body goes when the answer is queued */
+    assert_int_equal(stats().open, 1);
     AWAIT(stats().timed_out == 1 && stats().open == 0);
     close(fd);
 }
@@ -210,8 +215,7 @@ static void test_deadline__pending_is_not_cut(void **state)
     start_impatient(1, 1, 1);
     int fd = client(), late = client();
     put_text(fd, GET("/pend"));
-    struct exchange *x = take_pending();
-    assert_non_null(x);
+    struct exchange *x = await_pending();
     put_text(late, "GET /x HTTP/1.1\r\nX"); /* began later, and its deadline passes first */
     AWAIT(stats().timed_out == 1);
     describe(x);
@@ -315,8 +319,7 @@ static void test_stop__while_suspended(void **state)
         put_text(body, POST("/echo", "50") "{");
         AWAIT(heads == 2);
         put_text(fd, GET("/pend"));
-        struct exchange *x = take_pending();
-        assert_non_null(x);
+        struct exchange *x = await_pending();
         pthread_t thread;
         assert_int_equal(pthread_create(&thread, NULL, stop_thread, &graces[i]), 0);
         expect_end(idle);

@@ -2,6 +2,7 @@
 
 #include "broker/base/secret.h"
 #include "broker/jose/jwe.h"
+#include "broker/jose/jwe_alg.h"
 
 #include <openssl/evp.h>
 #include <pthread.h>
@@ -127,6 +128,23 @@ static void test_jwe_encrypt__appends(void **state)
     EVP_PKEY_free(pkey);
 }
 
+/* The content key inside of a JWE, opened with the guest's key. */
+static void content_key(EVP_PKEY *pkey, struct json jwe, uint8_t cek[JWE_CEK])
+{
+    struct buf header = BUF_INIT, wrapped = BUF_INIT;
+    struct json_doc *doc = NULL;
+    const struct key_kind *kind = key_kind_of(pkey);
+    assert_ok(b64url_decode(span_str(json_string(json_get(jwe, "protected"))), &header));
+    assert_ok(b64url_decode(span_str(json_string(json_get(jwe, "encrypted_key"))), &wrapped));
+    assert_ok(json_parse(buf_span(&header), &doc));
+    const struct jwe_alg *a = jwe_alg_named(json_string(json_get(json_root(doc), "alg")), kind->kty,
+                                            kind->crv);
+    assert_true(a->unwrap(a, pkey, json_root(doc), buf_span(&wrapped), cek));
+    json_free(doc);
+    buf_free(&header);
+    buf_free(&wrapped);
+}
+
 /* Nothing repeats between two releases of one value to one key (RFC 7516 11.2, GCM's IV). */
 static void test_jwe_encrypt__fresh_each_time(void **state)
 {
@@ -144,6 +162,10 @@ static void test_jwe_encrypt__fresh_each_time(void **state)
         if (!KINDS[i].header)
             assert_string_not_equal(json_string(json_get(json_root(da), "protected")),
                                     json_string(json_get(json_root(db), "protected")));
+        uint8_t cek[2][JWE_CEK] = {0};
+        content_key(pkey, json_root(da), cek[0]);
+        content_key(pkey, json_root(db), cek[1]);
+        assert_memory_not_equal(cek[0], cek[1], JWE_CEK);
         json_free(da);
         json_free(db);
         buf_free(&a);

@@ -124,8 +124,8 @@ static void test_jwe_ecdh_unwrap__bad_epk(void **state)
         "{}", "{\"epk\":1}", "{\"epk\":{}}", "{\"epk\":{\"kty\":\"EC\",\"crv\":\"P-256\"}}",
         "{\"epk\":{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}}",
         /* not on the curve */
-        "{\"epk\":{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"weNJy2HscCSM6AEDTDg04biOvhFhyyWvOHQfeF_PxMQ\","
-        "\"y\":\"weNJy2HscCSM6AEDTDg04biOvhFhyyWvOHQfeF_PxMQ\"}}",
+        ("{\"epk\":{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"weNJy2HscCSM6AEDTDg04biOvhFhyyWvOHQfeF_PxMQ\","
+         "\"y\":\"weNJy2HscCSM6AEDTDg04biOvhFhyyWvOHQfeF_PxMQ\"}}"),
     };
     const struct jwe_alg *a = jwe_alg_named("ECDH-ES+A256KW", "EC", "P-256");
     EVP_PKEY *key = vector_key("kbs/keys/guest-p256.pem"), *p521 = NULL;

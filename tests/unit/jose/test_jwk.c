@@ -54,6 +54,8 @@ static void test_jwk_from_json__refuses(void **state)
         "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"" X256 "\",\"y\":\"yWcI74CVK1P40lVf5yuEHtBFiGKLHTeKWUk5UA7JyQ\"}",
         "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"AMHjScth7HAkjOgBA0w4NOG4jr4RYcslrzh0H3hfz8TE\",\"y\":\"" Y256 "\"}",
         "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"AMHjScth7HAkjOgBA0w4NOG4jr4RYcslrzh0H3hfz8TE\",\"y\":\"yWcI74CVK1P40lVf5yuEHtBFiGKLHTeKWUk5UA7JyQ\"}",
+        /* the bytes of a good point, divided at another place */
+        "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"weNJy2HscCSM6AEDTDg04biOvhFhyyWvOHQfeF_PxMR7\",\"y\":\"yWcI74CVK1P40lVf5yuEHtBFiGKLHTeKWUk5UA7JyQ\"}",
         "{" P256 ",\"alg\":1}", "{" P256 ",\"kid\":null}", "{" P256 ",\"x5c\":\"a\"}",
         "{" P256 ",\"x5c\":[1]}", "{" P256 ",\"x5c\":null}",
         "{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"11qY\"}",

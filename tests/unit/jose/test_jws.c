@@ -258,6 +258,22 @@ static void test_jws_verify__signature_length(void **state)
         jws_free(t);
         buf_free(&text);
     }
+    /* A good signature, with a byte more behind it and in front of it. */
+    for (int behind = 0; behind < 2; behind++) {
+        struct buf text = BUF_INIT, bytes = BUF_INIT;
+        assert_ok(jws_sign("ES256", key, SPAN_LIT("{\"alg\":\"ES256\"}"), SPAN_LIT("{}"), &text));
+        size_t dot = (size_t) (strrchr(buf_str(&text), '.') - buf_str(&text)) + 1;
+        if (!behind) buf_add_byte(&bytes, 0);
+        assert_ok(b64url_decode(span_of(text.data + dot, text.len - dot), &bytes));
+        if (behind) buf_add_byte(&bytes, 0);
+        text.len = dot;
+        b64url_add(&text, buf_span(&bytes));
+        struct jws *longer = token(buf_str(&text));
+        assert_fails(jws_verify(longer, public), ERR_CRYPTO);
+        jws_free(longer);
+        buf_free(&text);
+        buf_free(&bytes);
+    }
     /* R = S = 0 (the "psychic" signature) */
     struct buf zero = BUF_INIT;
     uint8_t raw[64] = {0};

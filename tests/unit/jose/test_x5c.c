@@ -215,8 +215,12 @@ static void test_x5c_verify__encodings(void **state)
     uint8_t *der = NULL;
     int len = i2d_X509(other_root.cert, &der);
     struct buf std = BUF_INIT, url = BUF_INIT, broken = BUF_INIT;
+    struct buf longer = BUF_INIT, trailing = BUF_INIT;
     b64_add(&std, span_of(der, (size_t) len));
     b64url_add(&url, span_of(der, (size_t) len));
+    buf_add(&longer, der, (size_t) len);
+    buf_add_byte(&longer, 0);
+    b64url_add(&trailing, buf_span(&longer));
     for (size_t i = 0; i < std.len; i++) {
         if (i && i % 64 == 0) buf_add_str(&broken, "\\r\\n");
         buf_add_byte(&broken, std.data[i]);
@@ -224,7 +228,7 @@ static void test_x5c_verify__encodings(void **state)
     const struct { const char *before, *text, *after; bool good; } CASES[] = {
         {"", buf_str(&std), "", true}, {"", buf_str(&url), "", true},
         {"", buf_str(&broken), "\\n", true}, {" ", buf_str(&std), "", false},
-        {"", buf_str(&std), "AAAA", false}, {"", "", "", false}, {"", "MIIB", "", false},
+        {"", buf_str(&std), "AAAA", false}, {"", "", "", false}, {"", buf_str(&trailing), "", false}, {"", "MIIB", "", false},
     };
     struct x5c_store *s = store_of(&other_root);
     for (size_t i = 0; i < COUNT(CASES); i++) {
@@ -245,6 +249,8 @@ static void test_x5c_verify__encodings(void **state)
     buf_free(&std);
     buf_free(&url);
     buf_free(&broken);
+    buf_free(&longer);
+    buf_free(&trailing);
 }
 
 static void test_x5c_store_add_pem__texts(void **state)

@@ -3,6 +3,7 @@
 #include "broker/jose/x5c.h"
 
 #include <openssl/pem.h>
+#include <openssl/x509v3.h>
 
 #define NOW 1795453640
 
@@ -60,6 +61,7 @@ static void test_x5c_self_sign__content(void **state)
     assert_string_equal(name, "a b");
     assert_int_equal(X509_get_version(a), X509_VERSION_3);
     assert_int_equal(X509_verify(a, key), 1);
+    assert_int_equal(X509_check_ca(a), 1);
     assert_int_not_equal(ASN1_INTEGER_cmp(X509_get0_serialNumber(a), X509_get0_serialNumber(b)), 0);
     X509_free(a);
     X509_free(b);

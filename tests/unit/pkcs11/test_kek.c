@@ -1,9 +1,8 @@
 #include "tests/unit/pkcs11/token.h"
 
-#include <unistd.h>
-
 #include "pkcs11/find.h"
 #include "pkcs11/kek.h"
+#include "pkcs11/seal.h"
 
 /* ---- making a key by hand, with one attribute otherwise --------------------------------- */
 
@@ -220,12 +219,12 @@ static void test_keys_load__two_of_one_generation(void **state)
     assert_fails_with(token_open_with(hsm.module, 0, 0), ERR_CONFLICT, "strongroom-kek-1");
 }
 
-static void test_keys_load__again_while_open(void **state)
+static void test_kek_reload__sees_a_new_generation(void **state)
 {
     struct p11_kek_info all[4];
     size_t n = 0;
     assert_int_equal(make_key("strongroom-kek-2", 0, 0, 32, 16), CKR_OK);
-    assert_ok(keys_load(token));
+    assert_ok(p11_kek_reload(token));
     assert_ok(p11_kek_list(token, all, 4, &n));
     assert_int_equal(n, 2);
     assert_true(all[1].active);
@@ -278,6 +277,22 @@ static void test_canary__that_does_not_open(void **state)
 static void test_canary__another_envelope_in_its_place(void **state)
 {
     struct buf b = sealed("strongroom-kek-1", SPAN_LIT("Strongroom canary, public bytes."));
+    destroy_labelled(CANARY_LABEL "1");
+    put(CANARY_LABEL "1", buf_span(&b));
+    token_reopen();
+    assert_false(only_kek().canary_ok);
+    buf_free(&b);
+}
+
+/* A canary of this very KEK with the right bytes, but made for another name. */
+static void test_canary__of_another_name(void **state)
+{
+    struct buf b = BUF_INIT;
+    struct seal_key key = seal_key_of(token->active);
+    struct envelope_meta meta = meta_of("strongroom-kek-2", 1);
+    meta.suite = 1;
+    meta.kind = ENVELOPE_CANARY;
+    assert_ok(seal_under(token, &key, &meta, SPAN_LIT("Strongroom canary, public bytes."), &b));
     destroy_labelled(CANARY_LABEL "1");
     put(CANARY_LABEL "1", buf_span(&b));
     token_reopen();
@@ -354,11 +369,12 @@ int main(void)
         BARE(test_keys_load__only_an_unsound_one),
         BARE(test_keys_load__other_labels_are_not_ours),
         KEK(test_keys_load__two_of_one_generation),
-        KEK(test_keys_load__again_while_open),
+        KEK(test_kek_reload__sees_a_new_generation),
         KEK(test_canary__missing_is_written),
         KEK(test_canary__torn_is_replaced),
         KEK(test_canary__that_does_not_open),
         KEK(test_canary__another_envelope_in_its_place),
+        KEK(test_canary__of_another_name),
         KEK(test_canary__older_generation_may_fail_alone),
         KEK(test_canary__newest_fails),
         KEK(test_canary__cannot_be_stored),

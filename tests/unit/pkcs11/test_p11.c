@@ -36,8 +36,7 @@ static bool use_fault(void)
 
 static void assert_open(void)
 {
-    struct err e = p11_open(&config, &token);
-    if (!err_ok(e)) fail_msg("p11_open: %s", err_text(e));
+    assert_ok(p11_open(&config, &token));
 }
 
 static struct envelope_meta a_resource(void)
@@ -205,8 +204,7 @@ static void test_p11_recover__after_the_module_lost_all(void **state)
     uint64_t epoch = token->epoch;
     token->fn->C_CloseAllSessions(token->slot); /* as a daemon's restart does: login is gone */
     assert_false(err_ok(round_trip(token)));
-    struct err e = p11_recover(token);
-    if (!err_ok(e)) fail_msg("p11_recover: %s", err_text(e));
+    assert_ok(p11_recover(token));
     assert_true(token->epoch > epoch);
     assert_ok(round_trip(token));
 }
@@ -225,8 +223,7 @@ static void test_p11_recover__token_away_then_back(void **state)
     assert_fails(round_trip(token), ERR_TOKEN_DOWN);
     assert_int_equal(rmdir(hsm.tokens), 0);
     assert_int_equal(rename(away, hsm.tokens), 0);
-    struct err e = p11_recover(token);
-    if (!err_ok(e)) fail_msg("p11_recover: %s", err_text(e));
+    assert_ok(p11_recover(token));
     assert_ok(round_trip(token));
 }
 

@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include "pkcs11/cek_cache.h"
+#include "pkcs11/find.h"
 #include "pkcs11/seal.h"
 
 /* ---- round trips ------------------------------------------------------------------------ */
@@ -186,17 +187,48 @@ static void test_unseal__moved_to_another_name(void **state)
     buf_free(&moved);
 }
 
-static void test_unseal__short_wrapped_key(void **state)
+/* A whole and genuine envelope under an AES-128 key, such as only who has the PIN can make. */
+static struct buf sealed_under_aes128(void)
 {
-    struct buf b = sealed("a/b/c", SPAN_LIT("x")), cut = BUF_INIT;
-    struct envelope e = decoded(&b);
-    e.recipients[0].keys[0].len = 24;
-    buf_add_span(&cut, e.bound);
-    assert_ok(envelope_put_rest(&cut, e.recipients, 1, e.iv, e.tag, e.ciphertext));
+    CK_OBJECT_CLASS class = CKO_SECRET_KEY;
+    CK_KEY_TYPE aes = CKK_AES;
+    CK_ULONG bytes = 16, len = 64;
+    CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
+    CK_ATTRIBUTE t[] = {ATTR(CKA_CLASS, class), ATTR(CKA_KEY_TYPE, aes),
+                        ATTR(CKA_VALUE_LEN, bytes), ATTR(CKA_TOKEN, no), ATTR(CKA_ENCRYPT, yes),
+                        ATTR(CKA_EXTRACTABLE, yes)};
+    CK_MECHANISM make = {.mechanism = CKM_AES_KEY_GEN}, wrap = {.mechanism = CKM_AES_KEY_WRAP};
+    struct p11_session s = {0};
+    CK_OBJECT_HANDLE cek = 0;
+    uint8_t wrapped[64], iv[ENVELOPE_IV] = {1}, out[1 + ENVELOPE_TAG];
+    struct buf b = BUF_INIT;
+    struct envelope_meta meta = meta_of("a/b/c", 1);
+    meta.suite = 1;
+    assert_ok(envelope_put_bound(&b, &meta));
+    struct cek_bound bound = {span_of(iv, sizeof iv), buf_span(&b)};
+    assert_ok(session_take(token, &s));
+    struct cek_op op = {.fn = token->fn, .h = s.h};
+    assert_int_equal(op.fn->C_GenerateKey(s.h, &make, t, ATTR_COUNT(t), &cek), CKR_OK);
+    assert_int_equal(cek_encrypt(&op, cek, &bound, SPAN_LIT("x"), out), CKR_OK);
+    assert_int_equal(op.fn->C_WrapKey(s.h, &wrap, token->active->handle, cek, wrapped, &len),
+                     CKR_OK);
+    assert_int_equal(cek_destroy(&op, cek), CKR_OK);
+    session_drop(&s);
+    struct envelope_recipient r = {.generation = 1, .mechanism = ENVELOPE_KW, .key_count = 1,
+                                   .keys = {span_of(wrapped, len)}};
+    memcpy(r.kek_id, token->active->id, sizeof r.kek_id);
+    assert_ok(envelope_put_rest(&b, &r, 1, span_of(iv, sizeof iv), span_of(out + 1, ENVELOPE_TAG),
+                                span_of(out, 1)));
+    return b;
+}
+
+static void test_unseal__weaker_content_key(void **state)
+{
+    struct buf b = sealed_under_aes128();
     struct secret *s = NULL;
-    assert_fails(unsealed(&cut, &s), ERR_DAMAGED);
+    assert_int_equal(decoded(&b).recipients[0].keys[0].len, 24);
+    assert_fails(unsealed(&b, &s), ERR_DAMAGED);
     buf_free(&b);
-    buf_free(&cut);
 }
 
 static void test_unseal__foreign(void **state)
@@ -434,7 +466,7 @@ int main(void)
         KEK(test_unseal__tampered_in_each_region),
         KEK(test_unseal__tampered_without_cache_and_with_one_session),
         KEK(test_unseal__moved_to_another_name),
-        KEK(test_unseal__short_wrapped_key),
+        KEK(test_unseal__weaker_content_key),
         KEK(test_unseal__foreign),
         KEK(test_unseal__second_recipient_is_ours),
         KEK(test_unseal__two_generations),

@@ -60,8 +60,7 @@ static void test_uri_parse__refuses_what_names_no_token(void **state)
 static void test_uri_parse__gives_module_and_pin_source(void **state)
 {
     struct p11_uri uri = {0};
-    assert_true(err_ok(uri_parse("pkcs11:serial=12ab?module-path=/lib/x.so&pin-source=file:/etc/p",
-                                 &uri)));
+    assert_ok(uri_parse("pkcs11:serial=12ab?module-path=/lib/x.so&pin-source=file:/etc/p", &uri));
     assert_string_equal(uri.module_path, "/lib/x.so");
     assert_string_equal(uri.pin_source, "file:/etc/p");
     uri_done(&uri);

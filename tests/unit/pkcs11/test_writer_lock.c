@@ -108,14 +108,16 @@ static void test_writer_lock_take__holder_is_escaped(void **state)
     writer_lock_release(l);
 }
 
+#define CASE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_writer_lock_take__makes_the_directory_and_file, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_writer_lock_take__second_taker_is_told_the_holder, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_writer_lock_take__held_by_another_process, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_writer_lock_take__no_place_for_it, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_writer_lock_take__holder_is_escaped, setup, teardown),
+        CASE(test_writer_lock_take__makes_the_directory_and_file),
+        CASE(test_writer_lock_take__second_taker_is_told_the_holder),
+        CASE(test_writer_lock_take__held_by_another_process),
+        CASE(test_writer_lock_take__no_place_for_it),
+        CASE(test_writer_lock_take__holder_is_escaped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -47,8 +47,8 @@ static void test_catalog_find__by_name_and_kind(void **state)
 static void test_catalog_insert__only_the_newest_is_cached(void **state)
 {
     add(ENVELOPE_RESOURCE, "a/b/c", 2, 1);
-    add(ENVELOPE_RESOURCE, "a/b/c", 1, 2);
-    add(ENVELOPE_RESOURCE, "a/b/c", 3, 3);
+    add(ENVELOPE_RESOURCE, "a/b/c", 3, 2); /* the one before is no longer worth memory */
+    add(ENVELOPE_RESOURCE, "a/b/c", 1, 3); /* and this one never was */
     const struct version *v = catalog_find(catalog, ENVELOPE_RESOURCE, "a/b/c")->versions;
     assert_non_null(v->bytes);
     assert_null(v->older->bytes);

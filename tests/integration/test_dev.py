@@ -1,0 +1,111 @@
+"""`strongroom dev`: everything one needs next, on loopback, gone at the end. And `fetch`."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import unittest
+
+from vault import Vault, program, wait_until
+
+
+class Dev:
+    def __init__(self, *args):
+        self.base = tempfile.mkdtemp(prefix="dev test ")
+        self.out = open(os.path.join(self.base, "out"), "wb")
+        self.process = subprocess.Popen(
+            [program(), "dev", "--listen", "127.0.0.1:0", *args], stdout=self.out,
+            stderr=subprocess.STDOUT, env={**os.environ, "TMPDIR": self.base,
+                                           "LSAN_OPTIONS": Vault(base=self.base + "/x").env["LSAN_OPTIONS"]})
+        self.url = wait_until(lambda: self.find(r"broker +(http\S+)"), 60, "dev")
+        wait_until(lambda: "Ctrl-C ends it" in self.text(), 20, "dev")
+        self.dir = self.find(r"everything in +(.*?)(?: \(removed at exit\))?\n")
+
+    def text(self):
+        with open(self.out.name, encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    def find(self, pattern):
+        found = re.search(pattern, self.text())
+        return found and found.group(1)
+
+    def stop(self):
+        self.process.send_signal(signal.SIGINT)
+        code = self.process.wait(60)
+        self.out.close()
+        return code
+
+    def remove(self):
+        shutil.rmtree(self.base, ignore_errors=True)
+
+    def strongroom(self, *args, stdin=b""):
+        return subprocess.run([program(), *args], input=stdin, capture_output=True, timeout=60)
+
+
+class DevMode(unittest.TestCase):
+    def test_what_it_prints_works_and_nothing_stays(self):
+        dev = Dev()
+        try:
+            got = dev.strongroom("fetch", "--url", dev.url, "kbs:///default/hello/world")
+            self.assertEqual(got.stdout, b"Hello from the vault.\n", got.stderr)
+            config = os.path.join(dev.dir, "strongroom.yaml")
+            put = dev.strongroom("resource", "put", "-c", config, "default/my/secret",
+                                 stdin=b"secret\n")
+            self.assertEqual(put.returncode, 0, put.stderr)
+            curl = subprocess.run(["curl", "-fsS", "-H", f"@{dev.dir}/admin-header",
+                                   "--data-binary", "by curl",
+                                   f"{dev.url}/kbs/v0/resource/default/my/file"],
+                                  capture_output=True)
+            self.assertEqual(curl.returncode, 0, curl.stderr)
+            for name, value in (("secret", b"secret\n"), ("file", b"by curl")):
+                got = dev.strongroom("fetch", "--url", dev.url, f"default/my/{name}")
+                self.assertEqual(got.stdout, value, got.stderr)
+            self.assertEqual(os.stat(os.path.join(dev.dir, "pin")).st_mode & 0o777, 0o600)
+        finally:
+            code = dev.stop()
+        self.assertEqual(code, 0, dev.text())
+        self.assertFalse(os.path.exists(dev.dir))
+        dev.remove()
+
+    def test_keep_keeps(self):
+        dev = Dev("--keep")
+        self.assertEqual(dev.stop(), 0, dev.text())
+        self.assertTrue(os.path.exists(os.path.join(dev.dir, "strongroom.yaml")))
+        dev.remove()
+
+    def test_only_loopback(self):
+        done = subprocess.run([program(), "dev", "--listen", "0.0.0.0:0"], capture_output=True)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn(b"loopback", done.stderr)
+
+
+class Fetch(unittest.TestCase):
+    def test_passport_init_data_and_exit_codes(self):
+        with Vault() as vault:
+            vault.start().allow_all()
+            vault.put("a/b/c", b"value")
+            subprocess.run(["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout",
+                            "-out", vault.path("tee.pem")], check=True, capture_output=True)
+            url = ("--url", vault.url)
+            key = ("--key-file", vault.path("tee.pem"))
+            token = vault.run("fetch", *url, *key, "--print-token").stdout
+            vault.write("token", token)
+            got = vault.run("fetch", *url, *key, "--token-file", vault.path("token"), "a/b/c")
+            self.assertEqual(got.stdout, b"value")
+            vault.write("init.toml", 'algorithm = "sha384"\nversion = "0.1.0"\n\n[data]\n"x" = "y"\n')
+            got = vault.run("fetch", *url, "--init-data", vault.path("init.toml"), "kbs:///a/b/c")
+            self.assertEqual(got.stdout, b"value")
+            got = vault.run("fetch", *url, "kbs+pkcs11:///resource/a/b/c", "--output",
+                            vault.path("out"))
+            self.assertEqual((got.stdout, vault.read("out")), (b"", "value"))
+            self.assertEqual(vault.run("fetch", *url, "a/b/none", check=False).returncode, 3)
+            vault.set_policy("package policy\n\ndefault allow = false\n")
+            self.assertEqual(vault.run("fetch", *url, "a/b/c", check=False).returncode, 4)
+            vault.stop()
+            self.assertEqual(vault.run("fetch", *url, "a/b/c", check=False).returncode, 6)
+
+
+if __name__ == "__main__":
+    unittest.main()

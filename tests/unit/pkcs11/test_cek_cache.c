@@ -1,0 +1,294 @@
+#include "tests/unit/pkcs11/token.h"
+
+#include <pthread.h>
+
+#include "pkcs11/cek_cache.h"
+
+/* Wrapped content keys of the test's own, without envelopes around them. */
+struct wrapped { uint8_t bytes[CEK_WRAPPED_MAX]; size_t len; };
+
+static struct wrapped wrap_new(void)
+{
+    struct wrapped w;
+    struct p11_session s = {0};
+    CK_OBJECT_HANDLE cek = 0;
+    assert_ok(session_take(token, &s));
+    struct cek_op op = {.fn = token->fn, .h = s.h};
+    assert_int_equal(cek_generate(&op, &cek), CKR_OK);
+    assert_int_equal(cek_wrap(&op, token->active->handle, cek, w.bytes, &w.len), CKR_OK);
+    assert_int_equal(cek_destroy(&op, cek), CKR_OK);
+    session_drop(&s);
+    return w;
+}
+
+static CK_RV take_in(struct p11_session *s, const struct wrapped *w, struct cek_ref *ret)
+{
+    struct cek_op op = {.fn = token->fn, .h = s->h};
+    return cek_cache_take(token, &op, token->active->handle, 1, span_of(w->bytes, w->len), ret);
+}
+
+static void give_in(struct p11_session *s, struct cek_ref *ref, bool stale)
+{
+    struct cek_op op = {.fn = token->fn, .h = s->h};
+    cek_cache_return(token, &op, ref, stale);
+}
+
+static struct cek_cache_stats stats(void)
+{
+    struct cek_cache_stats s;
+    cek_cache_stats(token, &s);
+    return s;
+}
+
+/* Whether the token still knows the handle as a key that decrypts. */
+static bool usable(struct p11_session *s, CK_OBJECT_HANDLE h)
+{
+    CK_BBOOL decrypt = CK_FALSE;
+    CK_ATTRIBUTE a = {CKA_DECRYPT, &decrypt, sizeof decrypt};
+    return token->fn->C_GetAttributeValue(s->h, h, &a, 1) == CKR_OK && decrypt;
+}
+
+static void with_cache(unsigned max)
+{
+    token_close();
+    token_open(2, max);
+}
+
+static void test_take__hit_gives_the_same_handle(void **state)
+{
+    struct p11_session s = {0};
+    struct cek_ref a = {0}, b = {0};
+    struct wrapped w = wrap_new();
+    assert_ok(session_take(token, &s));
+    assert_int_equal(take_in(&s, &w, &a), CKR_OK);
+    CK_OBJECT_HANDLE first = a.handle;
+    give_in(&s, &a, false);
+    assert_int_equal(a.handle, 0);
+    assert_int_equal(take_in(&s, &w, &b), CKR_OK);
+    assert_int_equal(b.handle, first);
+    assert_true(usable(&s, first));
+    give_in(&s, &b, false);
+    assert_int_equal(stats().hits, 1);
+    assert_int_equal(stats().misses, 1);
+    assert_int_equal(stats().held, 1);
+    session_drop(&s);
+}
+
+static void test_take__keys_differ_by_bytes_and_generation(void **state)
+{
+    struct p11_session s = {0};
+    struct cek_ref a = {0}, b = {0}, c = {0};
+    struct wrapped v = wrap_new(), w = wrap_new();
+    assert_ok(session_take(token, &s));
+    struct cek_op op = {.fn = token->fn, .h = s.h};
+    assert_int_equal(take_in(&s, &v, &a), CKR_OK);
+    assert_int_equal(take_in(&s, &w, &b), CKR_OK);
+    assert_int_equal(cek_cache_take(token, &op, token->active->handle, 2,
+                                    span_of(v.bytes, v.len), &c), CKR_OK);
+    assert_int_not_equal(a.handle, b.handle);
+    assert_int_not_equal(a.handle, c.handle);
+    assert_int_equal(stats().held, 3);
+    give_in(&s, &a, false);
+    give_in(&s, &b, false);
+    give_in(&s, &c, false);
+    session_drop(&s);
+}
+
+static void test_take__bounded(void **state)
+{
+    enum { MAX = 4, N = 13 };
+    struct p11_session s = {0};
+    with_cache(MAX);
+    struct wrapped w[N];
+    CK_OBJECT_HANDLE handles[N];
+    for (int i = 0; i < N; i++) w[i] = wrap_new();
+    assert_ok(session_take(token, &s));
+    for (int i = 0; i < N; i++) {
+        struct cek_ref r = {0};
+        assert_int_equal(take_in(&s, &w[i], &r), CKR_OK);
+        assert_non_null(r.entry);
+        handles[i] = r.handle;
+        give_in(&s, &r, false);
+        assert_true(stats().held <= MAX);
+    }
+    assert_int_equal(stats().held, MAX);
+    assert_int_equal(stats().max, MAX);
+    assert_int_equal(stats().evicted, N - MAX);
+    int alive = 0;
+    for (int i = 0; i < N; i++) alive += usable(&s, handles[i]);
+    assert_int_equal(alive, MAX); /* what was evicted is gone from the token */
+    session_drop(&s);
+}
+
+static void test_take__used_ones_stay_longer(void **state)
+{
+    enum { MAX = 4, N = 20 };
+    struct p11_session s = {0};
+    with_cache(MAX);
+    struct wrapped hot = wrap_new(), cold[N];
+    struct cek_ref r = {0};
+    for (int i = 0; i < N; i++) cold[i] = wrap_new();
+    assert_ok(session_take(token, &s));
+    for (int i = 0; i < N; i++) {
+        assert_int_equal(take_in(&s, &hot, &r), CKR_OK);
+        give_in(&s, &r, false);
+        assert_int_equal(take_in(&s, &cold[i], &r), CKR_OK);
+        give_in(&s, &r, false);
+    }
+    assert_int_equal(stats().hits, N - 1); /* never evicted */
+    session_drop(&s);
+}
+
+static void test_take__everything_in_use(void **state)
+{
+    struct p11_session s = {0};
+    with_cache(1);
+    struct wrapped v = wrap_new(), w = wrap_new();
+    struct cek_ref a = {0}, b = {0}, again = {0};
+    assert_ok(session_take(token, &s));
+    assert_int_equal(take_in(&s, &v, &a), CKR_OK);
+    assert_int_equal(take_in(&s, &w, &b), CKR_OK);
+    assert_non_null(a.entry);
+    assert_null(b.entry); /* a key of the worker's own session */
+    assert_true(usable(&s, a.handle) && usable(&s, b.handle));
+    assert_int_equal(take_in(&s, &v, &again), CKR_OK);
+    assert_int_equal(again.handle, a.handle);
+    CK_OBJECT_HANDLE own = b.handle;
+    give_in(&s, &b, false);
+    assert_false(usable(&s, own));
+    give_in(&s, &a, false);
+    assert_true(usable(&s, again.handle));
+    give_in(&s, &again, false);
+    session_drop(&s);
+}
+
+static void test_return__stale_is_dropped_when_nobody_uses_it(void **state)
+{
+    struct p11_session s = {0};
+    struct wrapped w = wrap_new();
+    struct cek_ref a = {0}, b = {0}, c = {0};
+    assert_ok(session_take(token, &s));
+    assert_int_equal(take_in(&s, &w, &a), CKR_OK);
+    assert_int_equal(take_in(&s, &w, &b), CKR_OK);
+    CK_OBJECT_HANDLE old = a.handle;
+    give_in(&s, &a, true);
+    assert_int_equal(stats().held, 0);
+    assert_true(usable(&s, old)); /* b still has it */
+    assert_int_equal(take_in(&s, &w, &c), CKR_OK);
+    assert_int_not_equal(c.handle, old);
+    give_in(&s, &b, true); /* both users found it stale */
+    assert_false(usable(&s, old));
+    assert_int_equal(stats().held, 1);
+    give_in(&s, &c, false);
+    session_drop(&s);
+}
+
+static void test_take__without_a_cache(void **state)
+{
+    struct p11_session s = {0};
+    with_cache(0);
+    struct wrapped w = wrap_new();
+    struct cek_ref a = {0};
+    assert_null(token->cek_cache);
+    assert_ok(session_take(token, &s));
+    assert_int_equal(take_in(&s, &w, &a), CKR_OK);
+    assert_null(a.entry);
+    CK_OBJECT_HANDLE h = a.handle;
+    give_in(&s, &a, false);
+    assert_false(usable(&s, h));
+    assert_int_equal(stats().max, 0);
+    session_drop(&s);
+}
+
+static void test_take__bad_key_is_not_kept(void **state)
+{
+    struct p11_session s = {0};
+    struct wrapped w = wrap_new();
+    struct cek_ref a = {0};
+    w.bytes[5] ^= 1;
+    assert_ok(session_take(token, &s));
+    assert_int_not_equal(take_in(&s, &w, &a), CKR_OK);
+    assert_int_equal(a.handle, 0);
+    assert_int_equal(stats().held, 0);
+    session_drop(&s);
+}
+
+/* Somebody (the token) closed the session that holds the keys. */
+static void test_take__key_session_closed(void **state)
+{
+    struct buf a = sealed("a/b/c", SPAN_LIT("first")), b = sealed("a/b/c", SPAN_LIT("second"));
+    assert_opens(&a, SPAN_LIT("first"));
+    assert_int_equal(stats().held, 1);
+    assert_int_equal(token->fn->C_CloseSession(token->key_session), CKR_OK);
+    assert_opens(&a, SPAN_LIT("first"));  /* its handle is stale: unwrapped again */
+    assert_opens(&b, SPAN_LIT("second")); /* and a new session was opened */
+    assert_int_equal(stats().held, 2);
+    buf_free(&a);
+    buf_free(&b);
+}
+
+static void test_cache_new__limit(void **state)
+{
+    token_close();
+    assert_fails(token_open_with(hsm.module, 0, CEK_CACHE_MAX + 1), ERR_USAGE);
+    token_open(0, CEK_CACHE_MAX);
+    assert_int_equal(stats().max, CEK_CACHE_MAX);
+}
+
+/* ---- threads ---------------------------------------------------------------------------- */
+
+struct churn { const struct wrapped *w; unsigned n, seed; int failures; };
+
+static void *churn(void *arg)
+{
+    struct churn *c = arg;
+    struct p11_session s = {0};
+    if (!err_ok(session_take(token, &s))) return NULL;
+    for (unsigned i = 0; i < 400; i++) {
+        struct cek_ref r = {0};
+        c->seed = c->seed * 1103515245u + 12345u;
+        if (take_in(&s, &c->w[(c->seed >> 16) % c->n], &r) != CKR_OK || !usable(&s, r.handle))
+            c->failures++;
+        give_in(&s, &r, i % 17 == 0);
+    }
+    session_drop(&s);
+    return NULL;
+}
+
+static void test_take__threads_never_see_a_destroyed_key(void **state)
+{
+    enum { THREADS = 4, N = 9 };
+    token_close();
+    token_open(THREADS, 3);
+    struct wrapped w[N];
+    struct churn jobs[THREADS];
+    pthread_t threads[THREADS];
+    for (int i = 0; i < N; i++) w[i] = wrap_new();
+    for (unsigned i = 0; i < THREADS; i++) {
+        jobs[i] = (struct churn){.w = w, .n = N, .seed = i + 1};
+        assert_int_equal(pthread_create(&threads[i], NULL, churn, &jobs[i]), 0);
+    }
+    for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
+    for (int i = 0; i < THREADS; i++) assert_int_equal(jobs[i].failures, 0);
+    assert_true(stats().held <= 3);
+}
+
+#define KEK(test) cmocka_unit_test_setup_teardown(test, token_with_kek, token_gone)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        KEK(test_take__hit_gives_the_same_handle),
+        KEK(test_take__keys_differ_by_bytes_and_generation),
+        KEK(test_take__bounded),
+        KEK(test_take__used_ones_stay_longer),
+        KEK(test_take__everything_in_use),
+        KEK(test_return__stale_is_dropped_when_nobody_uses_it),
+        KEK(test_take__without_a_cache),
+        KEK(test_take__bad_key_is_not_kept),
+        KEK(test_take__key_session_closed),
+        KEK(test_cache_new__limit),
+        KEK(test_take__threads_never_see_a_destroyed_key),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,179 @@
+#include "tests/unit/pkcs11/token.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "pkcs11/find.h"
+#include "pkcs11/object.h"
+
+#define PREFIX "strongroom:epoch:"
+
+struct epochs_seen { size_t n; };
+
+static err_t count_epoch(void *arg, struct p11_object o, const char *label, struct span value)
+{
+    if (strncmp(label, PREFIX, strlen(PREFIX)) == 0) ((struct epochs_seen *) arg)->n++;
+    return ERR_OK;
+}
+
+static size_t epochs_on_token(void)
+{
+    struct epochs_seen seen = {0};
+    assert_ok(p11_object_scan(token, false, count_epoch, &seen));
+    return seen.n;
+}
+
+static CK_OBJECT_HANDLE make_epoch(const char *label)
+{
+    struct p11_session s = {0};
+    CK_OBJECT_HANDLE h = 0;
+    assert_ok(session_take(token, &s));
+    assert_int_equal(object_create_locked(&s, label, SPAN_LIT("epoch"), true, &h), CKR_OK);
+    session_drop(&s);
+    return h;
+}
+
+static void test_epoch__none_then_touched_then_read(void **state)
+{
+    char a[P11_EPOCH_TEXT], b[P11_EPOCH_TEXT];
+    assert_fails(p11_epoch_read(token, a), ERR_NOTFOUND);
+    assert_ok(p11_epoch_touch(token, a));
+    assert_int_equal(strlen(a), strlen(PREFIX) + 32);
+    assert_int_equal(strncmp(a, PREFIX, strlen(PREFIX)), 0);
+    assert_int_equal(strspn(a + strlen(PREFIX), "0123456789abcdef"), 32);
+    assert_ok(p11_epoch_read(token, b));
+    assert_string_equal(a, b);
+    assert_ok(p11_epoch_touch(token, a));
+    assert_string_not_equal(a, b);
+    assert_ok(p11_epoch_read(token, b));
+    assert_string_equal(a, b);
+    assert_int_equal(epochs_on_token(), 1);
+}
+
+static void test_epoch__survives_reopening(void **state)
+{
+    char a[P11_EPOCH_TEXT], b[P11_EPOCH_TEXT];
+    assert_ok(p11_epoch_touch(token, a));
+    token_reopen();
+    assert_ok(p11_epoch_read(token, b));
+    assert_string_equal(a, b);
+    token_reopen();
+    assert_ok(p11_epoch_touch(token, a)); /* without having read it first */
+    assert_int_equal(epochs_on_token(), 1);
+}
+
+static void test_epoch__several_greatest_wins_and_touch_clears(void **state)
+{
+    char a[P11_EPOCH_TEXT];
+    make_epoch(PREFIX "5");
+    make_epoch(PREFIX "9");
+    make_epoch(PREFIX "7");
+    make_epoch(PREFIX "0123456789012345678901234567890123456789012345678"); /* too long */
+    assert_ok(p11_epoch_read(token, a));
+    assert_string_equal(a, PREFIX "9");
+    token_reopen();
+    assert_ok(p11_epoch_touch(token, a));
+    assert_int_equal(epochs_on_token(), 2); /* ours, and the one that is none */
+}
+
+static void test_epoch__handle_that_went_away(void **state)
+{
+    char a[P11_EPOCH_TEXT], b[P11_EPOCH_TEXT];
+    struct p11_object o;
+    size_t n = 0;
+    assert_ok(p11_epoch_touch(token, a));
+    assert_ok(p11_object_find(token, a, &o, 1, &n));
+    assert_ok(p11_object_destroy(token, o));
+    make_epoch(PREFIX "another");
+    assert_ok(p11_epoch_read(token, b));
+    assert_string_equal(b, PREFIX "another");
+    assert_ok(p11_epoch_touch(token, a));
+    assert_int_equal(epochs_on_token(), 1);
+}
+
+static void test_epoch__token_that_does_not_relabel(void **state)
+{
+    char a[P11_EPOCH_TEXT], b[P11_EPOCH_TEXT];
+    token_through_faults("C_SetAttributeValue rv=0x54"); /* FUNCTION_NOT_SUPPORTED */
+    assert_ok(p11_epoch_touch(token, a));
+    assert_ok(p11_epoch_touch(token, b));
+    assert_string_not_equal(a, b);
+    assert_int_equal(epochs_on_token(), 1);
+    assert_ok(p11_epoch_read(token, a));
+    assert_string_equal(a, b);
+}
+
+static void test_epoch__read_is_one_call(void **state)
+{
+    char a[P11_EPOCH_TEXT];
+    token_through_faults("");
+    assert_ok(p11_epoch_touch(token, a));
+    softhsm_fault_clear_log(&hsm);
+    for (int i = 0; i < 5; i++) assert_ok(p11_epoch_read(token, a));
+    assert_int_equal(softhsm_fault_count(&hsm, "C_GetAttributeValue"), 5);
+    assert_int_equal(softhsm_fault_count(&hsm, "C_FindObjectsInit"), 0);
+}
+
+static void test_epoch__token_down(void **state)
+{
+    char a[P11_EPOCH_TEXT];
+    token_through_faults("");
+    assert_ok(p11_epoch_touch(token, a));
+    softhsm_fault(&hsm, "C_GetAttributeValue rv=0x30\nC_FindObjectsInit rv=0x30\n"
+                        "C_SetAttributeValue rv=0x30");
+    assert_fails(p11_epoch_read(token, a), ERR_TOKEN_DOWN);
+    assert_fails(p11_epoch_touch(token, a), ERR_TOKEN_DOWN);
+    softhsm_fault(&hsm, "");
+    assert_ok(p11_epoch_read(token, a));
+}
+
+/* ---- another process -------------------------------------------------------------------- */
+
+/* Forked before this process loads the module: waits for its turn, touches, ends. */
+static int touch_in_child(int go)
+{
+    char byte, epoch[P11_EPOCH_TEXT];
+    if (read(go, &byte, 1) != 1) return 1;
+    if (!err_ok(token_open_with(hsm.module, 0, 0))) return 2;
+    if (!err_ok(p11_epoch_touch(token, epoch))) return 3;
+    token_close();
+    return 0;
+}
+
+static void test_epoch__change_by_another_process_is_seen(void **state)
+{
+    int go[2], status = -1;
+    char a[P11_EPOCH_TEXT], b[P11_EPOCH_TEXT];
+    token_close();
+    assert_int_equal(pipe(go), 0);
+    pid_t pid = fork();
+    if (pid == 0) _exit(touch_in_child(go[0]));
+    assert_true(pid > 0);
+    token_open(0, 0);
+    assert_ok(p11_epoch_touch(token, a));
+    assert_int_equal(write(go[1], "x", 1), 1);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    assert_ok(p11_epoch_read(token, b)); /* through the handle that we know */
+    assert_string_not_equal(a, b);
+    assert_int_equal(epochs_on_token(), 1);
+    close(go[0]);
+    close(go[1]);
+}
+
+#define KEK(test) cmocka_unit_test_setup_teardown(test, token_with_kek, token_gone)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        KEK(test_epoch__none_then_touched_then_read),
+        KEK(test_epoch__survives_reopening),
+        KEK(test_epoch__several_greatest_wins_and_touch_clears),
+        KEK(test_epoch__handle_that_went_away),
+        KEK(test_epoch__token_that_does_not_relabel),
+        KEK(test_epoch__read_is_one_call),
+        KEK(test_epoch__token_down),
+        KEK(test_epoch__change_by_another_process_is_seen),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
