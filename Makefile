@@ -123,11 +123,13 @@ $(FUZZ_BIN): $(OUT)/%: $(OUT)/%.o $(call libs,$(DEPS_cmd))
 	$(if $(Q),@echo "  LINK  $@")
 	$(Q)$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o "$@" "$<" $(call libs,$(DEPS_cmd)) $(LIBS)
 
-BENCH_SRC := $(wildcard tests/bench/*.c)
+# Benchmarks: tests/bench/bench_<name>.c with the load generator and the broker put together.
+BENCH_SRC := $(wildcard tests/bench/bench_*.c)
 BENCH_BIN := $(BENCH_SRC:%.c=$(OUT)/%)
-$(BENCH_BIN): $(OUT)/%: $(OUT)/%.o $(call libs,$(DEPS_cmd))
+BENCH_OBJ := $(OUT)/tests/bench/load.o $(patsubst %,$(OUT)/broker/cmd/%.o,broker guest client)
+$(BENCH_BIN): $(OUT)/%: $(OUT)/%.o $(BENCH_OBJ) $(call libs,$(DEPS_cmd))
 	$(if $(Q),@echo "  LINK  $@")
-	$(Q)$(CC) $(ALL_LDFLAGS) -o "$@" "$<" $(call libs,$(DEPS_cmd)) $(LIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o "$@" "$<" $(BENCH_OBJ) $(call libs,$(DEPS_cmd)) $(LIBS)
 
 -include $(shell find "$(OUT)" -name '*.d' 2>/dev/null | sed 's/ /\\ /g')
 
@@ -186,7 +188,7 @@ run-fuzz: $(FUZZ_BIN)
 	$(Q)tests/fuzz/run.sh "$(OUT)" $(SECONDS_EACH) $(FUZZ_BIN)
 
 bench: all $(BENCH_BIN) ## parts, floor and rate of a release, measured side by side
-	$(Q)tests/bench/run "$(OUT)"
+	$(Q)tests/bench/run "$(OUT)" $(SECONDS_EACH) $(RESOURCES)
 
 # ---- install ------------------------------------------------------------------------------------
 

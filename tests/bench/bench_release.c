@@ -1,0 +1,282 @@
+/* What a release costs, part by part, and how near to the sum of the parts the broker comes
+ * (DESIGN 9). Each part is a loop on all cores at once; the HTTP part is a constant answer of the
+ * same size under the same load generator, which shares the cores in both measurements.
+ *
+ *     bench_release CONFIG SECONDS RESOURCES     (tests/bench/run prepares the token)
+ */
+#include "broker/base/clock.h"
+#include "broker/base/json.h"
+#include "broker/base/rand.h"
+#include "broker/cmd/broker.h"
+#include "broker/cmd/guest.h"
+#include "broker/http/server.h"
+#include "tests/bench/load.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#define CONNECTIONS 16
+#define VALUE 1024
+
+static struct bench {
+    struct broker broker;
+    struct http_server *server;
+    struct buf token;
+    struct guest *guest;
+    double seconds;
+    unsigned cores, resources;
+    char request[JOSE_MAX_TOKEN + 256];
+} bench;
+
+static err_t put_resources(struct bench *b)
+{
+    uint8_t value[VALUE];
+    TRY(rand_bytes(value, sizeof value));
+    for (unsigned i = 0; i < b->resources; i++) {
+        char name[64];
+        struct secret *there = NULL;
+        uint64_t version = 0;
+        snprintf(name, sizeof name, "bench/value/%u", i);
+        struct store_put put = {.kind = ENVELOPE_RESOURCE, .name = name,
+                                .value = span_of(value, sizeof value)};
+        if (err_ok(store_get(b->broker.store, ENVELOPE_RESOURCE, name, &there, NULL)))
+            secret_free(there);
+        else TRY(store_put(b->broker.store, &put, &version));
+    }
+    return ERR_OK;
+}
+
+static err_t start_server(const struct exchange_handler *handler, struct http_server **ret)
+{
+    static const char *const sockets[] = {"127.0.0.1:0"};
+    struct http_config config = {.sockets = sockets, .socket_count = 1};
+    return http_server_start(&config, handler, ret);
+}
+
+static err_t attest(struct bench *b)
+{
+    _cleanup_pkey_ EVP_PKEY *key = NULL;
+    _cleanup_(http_client_freep) struct http_client *client = NULL;
+    char url[96];
+    snprintf(url, sizeof url, "http://%s", http_server_address(b->server, 0));
+    TRY(http_client_new(url, NULL, NULL, &client));
+    TRY(key_generate_ec("P-256", &key));
+    TRY(guest_attest(client, key, span_of(NULL, 0), &b->token));
+    snprintf(b->request, sizeof b->request,
+             "GET /kbs/v0/resource/bench/value/%u HTTP/1.1\r\nHost: bench\r\n"
+             "Authorization: Bearer %s\r\n\r\n", b->resources / 2, buf_str(&b->token));
+    return attest_by_token(b->broker.attest, buf_span(&b->token), &b->guest);
+}
+
+/* ---- the parts ----------------------------------------------------------------------------- */
+
+static err_t part_caller(void)
+{
+    struct guest *g = NULL;
+    TRY(attest_by_token(bench.broker.attest, buf_span(&bench.token), &g));
+    guest_unref(g);
+    return ERR_OK;
+}
+
+static struct policy *allow_all;
+
+static err_t part_policy(void)
+{
+    static const char *const path[] = {"bench", "value", "1"};
+    struct span claims = guest_claims(bench.guest);
+    struct policy_input input = {.claims = (const char *) claims.data, .claims_len = claims.len,
+                                 .plugin = "resource", .path = path, .path_count = 3};
+    struct policy_decision d = {0};
+    policy_evaluate(allow_all, &input, &d);
+    return d.allow ? ERR_OK : ERR_MAKE(ERR_INTERNAL, "the policy denied");
+}
+
+static struct buf envelope;
+
+static err_t part_open(void)
+{
+    _cleanup_secret_ struct secret *value = NULL;
+    struct envelope e;
+    bool has_meta = false;
+    if (envelope_decode(buf_span(&envelope), &e, &has_meta) != ENVELOPE_SOUND)
+        FAIL(ERR_INTERNAL, "the envelope is not sound");
+    return p11_unseal(bench.broker.token, &e, &value);
+}
+
+static err_t part_close(void)
+{
+    static const uint8_t value[VALUE];
+    _cleanup_buf_ struct buf jwe = BUF_INIT;
+    const struct jwe_key *key = NULL;
+    TRY(guest_key(bench.guest, &key));
+    return jwe_encrypt(key, span_of(value, sizeof value), &jwe);
+}
+
+static err_t part_audit(void)
+{
+    struct audit_event e = {.action = "release", .decision = "allow", .request_id = 1,
+                            .principal = "guest:0123456789abcdef", .peer = "127.0.0.1:50000",
+                            .resource = "bench/value/1", .version = 1, .reason = "allow-all",
+                            .policy = "0123456789abcdef", .tee = "sample"};
+    return audit_write(bench.broker.audit, &e);
+}
+
+static const struct part {
+    const char *name, *what;
+    err_t (*once)(void);
+} parts[] = {
+    {"caller", "a remembered token, known by its hash", part_caller},
+    {"policy", "the release policy", part_policy},
+    {"open", "C_Decrypt with a cached content key", part_open},
+    {"close", "JWE to a P-256 key", part_close},
+    {"audit", "one audit record", part_audit},
+};
+#define PARTS (sizeof parts / sizeof *parts)
+
+struct loop {
+    pthread_t thread;
+    err_t (*once)(void);
+    uint64_t end, rounds;
+    bool failed;
+};
+
+static void *run_loop(void *arg)
+{
+    struct loop *l = arg;
+    while (!l->failed && clock_mono_ns() < l->end) {
+        for (int i = 0; i < 16 && !l->failed; i++, l->rounds++) l->failed = !err_ok(l->once());
+    }
+    return NULL;
+}
+
+/* Core time of one round in microseconds, with a loop on each core. */
+static double measure(const struct part *p)
+{
+    struct loop loops[64] = {0};
+    uint64_t begin = clock_mono_ns(), rounds = 0;
+    for (unsigned i = 0; i < bench.cores; i++) {
+        loops[i].once = p->once;
+        loops[i].end = begin + (uint64_t) (bench.seconds * (double) CLOCK_SECOND_NS);
+        ENSURE(pthread_create(&loops[i].thread, NULL, run_loop, &loops[i]) == 0);
+    }
+    for (unsigned i = 0; i < bench.cores; i++) {
+        pthread_join(loops[i].thread, NULL);
+        ENSURE(!loops[i].failed);
+        rounds += loops[i].rounds;
+    }
+    return (double) (clock_mono_ns() - begin) / 1000.0 * bench.cores / (double) rounds;
+}
+
+/* ---- HTTP: the constant answer, and the release ---------------------------------------------- */
+
+static size_t constant_size;
+
+static void constant_head(void *ctx, struct exchange *x) { x->body_limit = 0; }
+
+static bool constant_serve(void *ctx, struct exchange *x)
+{
+    uint8_t *at = buf_extend(&x->resp.body, constant_size);
+    if (at) memset(at, 'x', constant_size);
+    x->resp.status = 200;
+    x->resp.content_type = "application/json";
+    return true;
+}
+
+static void constant_refuse(void *ctx, struct exchange *x, int status) { x->resp.status = status; }
+
+static err_t measure_http(const char *address, double *ret_us, double *ret_rate, size_t *ret_body)
+{
+    struct load load = {address, bench.request, CONNECTIONS, bench.seconds};
+    struct load_result r;
+    TRY(load_run(&load, &r));
+    *ret_rate = (double) r.answers / r.seconds;
+    *ret_us = 1e6 * bench.cores / *ret_rate;
+    *ret_body = r.body;
+    return ERR_OK;
+}
+
+static void print_report(const double *us, double http_us, double rate)
+{
+    double sum = http_us;
+    for (size_t i = 0; i < PARTS; i++) sum += us[i];
+    double floor_rate = 1e6 * bench.cores / sum;
+    printf("core time of a release of %d bytes, %u cores, %u resources, shared with the load\n",
+           VALUE, bench.cores, bench.resources);
+    printf("  %-8s %8.1f us  %s\n", "http", http_us, "a constant answer of the same size");
+    for (size_t i = 0; i < PARTS; i++)
+        printf("  %-8s %8.1f us  %s\n", parts[i].name, us[i], parts[i].what);
+    printf("  %-8s %8.1f us  %.0f releases/s\n", "floor", sum, floor_rate);
+    printf("  %-8s %8.1f us  %.0f releases/s\n", "release", 1e6 * bench.cores / rate, rate);
+    printf("{\"cores\":%u,\"resources\":%u,\"http_us\":%.1f", bench.cores, bench.resources, http_us);
+    for (size_t i = 0; i < PARTS; i++) printf(",\"%s_us\":%.1f", parts[i].name, us[i]);
+    printf(",\"floor_per_s\":%.0f,\"release_per_s\":%.0f,\"ratio\":%.3f}\n", floor_rate, rate,
+           rate / floor_rate);
+    printf("release/floor %.2f\n", rate / floor_rate);
+}
+
+static err_t prepare(struct bench *b, const struct exchange_handler *api)
+{
+    struct policy_error why;
+    uint8_t value[VALUE] = {0};
+    TRY(put_resources(b));
+    TRY(start_server(api, &b->server));
+    TRY(attest(b));
+    allow_all = policy_compile(POLICY_ALLOW_ALL_TEXT, strlen(POLICY_ALLOW_ALL_TEXT), &why);
+    struct envelope_meta meta = {.kind = ENVELOPE_RESOURCE, .version = 1,
+                                 .name = SPAN_LIT("bench/part/open")};
+    return p11_seal(b->broker.token, &meta, span_of(value, sizeof value), &envelope);
+}
+
+/* The machine is noisy, so the release and the constant answer take turns, and the medians of
+ * three count. */
+static double median(double a, double b, double c)
+{
+    if ((a <= b && b <= c) || (c <= b && b <= a)) return b;
+    return (b <= a && a <= c) || (c <= a && a <= b) ? a : c;
+}
+
+static err_t run(const struct config *config)
+{
+    static struct exchange_handler constant = {NULL, constant_head, constant_serve, constant_refuse};
+    struct bench *b = &bench;
+    struct http_server *plain = NULL;
+    double us[PARTS], http[3], rate[3], ignored;
+    TRY(broker_open(config, "bench", false, &b->broker));
+    struct exchange_handler api = api_handler(b->broker.api);
+    TRY(prepare(b, &api));
+    TRY(measure_http(http_server_address(b->server, 0), &ignored, &rate[0], &constant_size));
+    TRY(start_server(&constant, &plain));
+    size_t body = 0;
+    for (int i = 0; i < 3; i++) {
+        TRY(measure_http(http_server_address(b->server, 0), &ignored, &rate[i], &body));
+        TRY(measure_http(http_server_address(plain, 0), &http[i], &ignored, &body));
+    }
+    for (size_t i = 0; i < PARTS; i++) us[i] = measure(&parts[i]);
+    print_report(us, median(http[0], http[1], http[2]), median(rate[0], rate[1], rate[2]));
+    http_server_stop(plain, 1000);
+    http_server_stop(b->server, 1000);
+    guest_unref(b->guest);
+    policy_free(allow_all);
+    buf_free(&envelope);
+    buf_free(&b->token);
+    broker_close(&b->broker);
+    return ERR_OK;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 4) {
+        fprintf(stderr, "usage: bench_release CONFIG SECONDS RESOURCES\n");
+        return 2;
+    }
+    bench.seconds = strtod(argv[2], NULL);
+    bench.resources = (unsigned) strtoul(argv[3], NULL, 10);
+    bench.cores = (unsigned) sysconf(_SC_NPROCESSORS_ONLN);
+    log_set_level(LOG_LEVEL_ERROR);
+    _cleanup_(config_freep) struct config *config = NULL;
+    struct err e = config_load(argv[1], &config);
+    if (err_ok(e)) e = run(config);
+    if (!err_ok(e)) fprintf(stderr, "bench: %s\n", err_text(e));
+    return err_exit_code(e.code);
+}
