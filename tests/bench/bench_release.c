@@ -10,6 +10,7 @@
 #include "broker/cmd/broker.h"
 #include "broker/cmd/guest.h"
 #include "broker/http/server.h"
+#include "policy/policy.h"
 #include "tests/bench/load.h"
 
 #include <pthread.h>
@@ -150,22 +151,22 @@ static void *run_loop(void *arg)
     return NULL;
 }
 
-/* Core time of one round in microseconds, with a loop on each core. */
-static double measure(const struct part *p)
+/* Core time of one round in microseconds, with a loop on each of that many cores. */
+static double measure(const struct part *p, unsigned cores)
 {
     struct loop loops[64] = {0};
     uint64_t begin = clock_mono_ns(), rounds = 0;
-    for (unsigned i = 0; i < bench.cores; i++) {
+    for (unsigned i = 0; i < cores; i++) {
         loops[i].once = p->once;
         loops[i].end = begin + (uint64_t) (bench.seconds * (double) CLOCK_SECOND_NS);
         ENSURE(pthread_create(&loops[i].thread, NULL, run_loop, &loops[i]) == 0);
     }
-    for (unsigned i = 0; i < bench.cores; i++) {
+    for (unsigned i = 0; i < cores; i++) {
         pthread_join(loops[i].thread, NULL);
         ENSURE(!loops[i].failed);
         rounds += loops[i].rounds;
     }
-    return (double) (clock_mono_ns() - begin) / 1000.0 * bench.cores / (double) rounds;
+    return (double) (clock_mono_ns() - begin) / 1000.0 * cores / (double) rounds;
 }
 
 /* ---- HTTP: the constant answer, and the release ---------------------------------------------- */
@@ -196,20 +197,34 @@ static err_t measure_http(const char *address, double *ret_us, double *ret_rate,
     return ERR_OK;
 }
 
-static void print_report(const double *us, double http_us, double rate)
+/* A part that takes a lock of the module costs more with all cores at it at once than a release
+ * ever waits for it; so that the floor is one, the cheaper of both measurements counts. */
+struct cost {
+    double all, one;
+};
+
+static double cheaper(struct cost c) { return c.all < c.one ? c.all : c.one; }
+
+static void print_report(const struct cost *us, double http_us, double rate)
 {
     double sum = http_us;
-    for (size_t i = 0; i < PARTS; i++) sum += us[i];
+    for (size_t i = 0; i < PARTS; i++) sum += cheaper(us[i]);
     double floor_rate = 1e6 * bench.cores / sum;
     printf("core time of a release of %d bytes, %u cores, %u resources, shared with the load\n",
            VALUE, bench.cores, bench.resources);
-    printf("  %-8s %8.1f us  %s\n", "http", http_us, "a constant answer of the same size");
+    printf("  %-8s %10s %10s\n", "part", "all cores", "one core");
+    printf("  %-8s %7.1f us %10s  %s\n", "http", http_us, "", "a constant answer of the same size");
     for (size_t i = 0; i < PARTS; i++)
-        printf("  %-8s %8.1f us  %s\n", parts[i].name, us[i], parts[i].what);
-    printf("  %-8s %8.1f us  %.0f releases/s\n", "floor", sum, floor_rate);
-    printf("  %-8s %8.1f us  %.0f releases/s\n", "release", 1e6 * bench.cores / rate, rate);
+        printf("  %-8s %7.1f us %7.1f us  %s\n", parts[i].name, us[i].all, us[i].one,
+               parts[i].what);
+    printf("  %-8s %7.1f us  the sum, the cheaper of both: %.0f releases/s\n", "floor", sum,
+           floor_rate);
+    printf("  %-8s %7.1f us  measured: %.0f releases/s\n", "release", 1e6 * bench.cores / rate,
+           rate);
     printf("{\"cores\":%u,\"resources\":%u,\"http_us\":%.1f", bench.cores, bench.resources, http_us);
-    for (size_t i = 0; i < PARTS; i++) printf(",\"%s_us\":%.1f", parts[i].name, us[i]);
+    for (size_t i = 0; i < PARTS; i++) 
+        printf(",\"%s_us\":%.1f,\"%s_one_core_us\":%.1f", parts[i].name, us[i].all, parts[i].name,
+               us[i].one);
     printf(",\"floor_per_s\":%.0f,\"release_per_s\":%.0f,\"ratio\":%.3f}\n", floor_rate, rate,
            rate / floor_rate);
     printf("release/floor %.2f\n", rate / floor_rate);
@@ -241,7 +256,8 @@ static err_t run(const struct config *config)
     static struct exchange_handler constant = {NULL, constant_head, constant_serve, constant_refuse};
     struct bench *b = &bench;
     struct http_server *plain = NULL;
-    double us[PARTS], http[3], rate[3], ignored;
+    double http[3], rate[3], ignored;
+    struct cost us[PARTS];
     TRY(broker_open(config, "bench", false, &b->broker));
     struct exchange_handler api = api_handler(b->broker.api);
     TRY(prepare(b, &api));
@@ -252,7 +268,8 @@ static err_t run(const struct config *config)
         TRY(measure_http(http_server_address(b->server, 0), &ignored, &rate[i], &body));
         TRY(measure_http(http_server_address(plain, 0), &http[i], &ignored, &body));
     }
-    for (size_t i = 0; i < PARTS; i++) us[i] = measure(&parts[i]);
+    for (size_t i = 0; i < PARTS; i++)
+        us[i] = (struct cost){measure(&parts[i], b->cores), measure(&parts[i], 1)};
     print_report(us, median(http[0], http[1], http[2]), median(rate[0], rate[1], rate[2]));
     http_server_stop(plain, 1000);
     http_server_stop(b->server, 1000);
