@@ -2,13 +2,14 @@
 # Runs unit test programs one after the other: run-unit.sh OUT PROGRAM...
 # A program that fails, crashes or leaks fails the whole run; a skipped test is named, never
 # counted as passed.
+# (Sanitizer options want paths in quotes: the repository may lie under a path with spaces.)
 set -u
 out=$1; shift
 here=$(cd "$(dirname "$0")/../.." && pwd)
 export ASAN_OPTIONS="detect_leaks=1:abort_on_error=0:exitcode=99:${ASAN_OPTIONS:-}"
-export LSAN_OPTIONS="suppressions=$here/tests/lib/lsan.supp:print_suppressions=0"
+export LSAN_OPTIONS="suppressions='$here/tests/lib/lsan.supp':print_suppressions=0"
 export UBSAN_OPTIONS="print_stacktrace=1:halt_on_error=1"
-export TSAN_OPTIONS="halt_on_error=0:exitcode=99:suppressions=$here/tests/lib/tsan.supp:${TSAN_OPTIONS:-}"
+export TSAN_OPTIONS="halt_on_error=0:exitcode=99:suppressions='$here/tests/lib/tsan.supp':${TSAN_OPTIONS:-}"
 export CMOCKA_MESSAGE_OUTPUT=STDOUT
 export STRONGROOM_SOURCE="$here"
 export STRONGROOM_FAULT_MODULE="$out/tests/fault/p11fault.so"
