@@ -59,7 +59,9 @@ static void *watch(void *arg)
     while (pause_seconds(s, WATCH_SECONDS)) {
         if (!p11_has_kek(s->token)) continue; /* there is no canary yet */
         struct err e = p11_check(s->token);
-        if (err_ok(e)) continue;
+        /* Busy (sessions, locked memory) or waiting for a person is not away: starting the module
+         * anew would only hurt those whom it serves. */
+        if (e.code != ERR_TOKEN_DOWN) continue;
         log_err(e, "token.down", LOG_S("token", p11_label(s->token)),
                 LOG_S("effect", "releases and writes are answered 503 until it is back"));
         recover(s);

@@ -1,6 +1,7 @@
 /* strongroom token init|status */
 #include "broker/base/file.h"
 #include "broker/base/json.h"
+#include "broker/base/log.h"
 #include "broker/cmd/cmd.h"
 #include "broker/cmd/vault.h"
 #include "pkcs11/p11.h"
@@ -58,6 +59,8 @@ struct err cmd_token_init(const struct command *self, int argc, char **argv)
 
 static void print_info(const struct p11_token_info *t, bool json)
 {
+    char label[160];
+    log_escape(label, sizeof label, span_str(t->label));
     const char *pin = t->pin_locked      ? "locked"
                       : t->pin_final_try ? "final try"
                       : t->pin_count_low ? "a wrong PIN was tried"
@@ -65,7 +68,7 @@ static void print_info(const struct p11_token_info *t, bool json)
     if (!json) {
         printf("label         %s\nserial        %s\nmanufacturer  %s\nmodel         %s\n"
                "firmware      %s\ninitialised   %s\nuser PIN      %s\n",
-               t->label, t->serial, t->manufacturer, t->model, t->firmware,
+               label, t->serial, t->manufacturer, t->model, t->firmware,
                t->initialized ? "yes" : "no", t->user_pin_initialized ? pin : "not set");
         return;
     }
@@ -100,8 +103,9 @@ static void print_members(struct json object, const char *prefix)
         if (json_type(m) == JSON_OBJECT) {
             strncat(name, ".", sizeof name - strlen(name) - 1);
             print_members(m, name);
-        } else if (string) {
-            printf("%-24s %s\n", name, string);
+        } else if (string) { /* a label of the token may hold anything */
+            char shown[256];
+            printf("%-24s %s\n", name, log_escape(shown, sizeof shown, span_str(string)));
         } else {
             printf("%-24s %.*s\n", name, (int) text.len, (const char *) text.data);
         }

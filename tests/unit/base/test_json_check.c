@@ -46,6 +46,7 @@ static void test_json_check__a_nul_inside_is_refused(void **state)
     assert_fails(check(span_of("\"a\0b\"", 5)), ERR_USAGE);
     assert_fails(check(span_of("{}\0", 3)), ERR_USAGE);
     assert_fails(check(span_of("[1\0]", 4)), ERR_USAGE);
+    assert_fails(check(span_of("\"\\\0\"", 4)), ERR_USAGE);
 }
 
 /* The text lies at the end of a block, without a NUL: ASan sees a byte too many. */

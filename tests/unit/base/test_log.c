@@ -88,10 +88,11 @@ static void test_log_escape__a_nul_inside(void **state)
 static void test_log_escape__cut_to_fit(void **state)
 {
     /* every size, and every way a character may lie across the end */
-    static const char *const texts[] = {"aaaaaaaaaaaaaaaaaaaaaaaa", "\n\n\n\n\n\n\n\n",
-                                        "\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9",
-                                        "a\xf0\x9f\x98\x80\xf0\x9f\x98\x80\xf0\x9f\x98\x80 end",
-                                        "\xc2\x85\xc2\x85\xc2\x85\xc2\x85\xc2\x85\xc2\x85"};
+    static const char *const texts[] = {
+        "aaaaaaaaaaaaaaaaaaaaaaaa", "\n\n\n\n\n\n\n\n", "\xc2\x85\xc2\x85\xc2\x85\xc2\x85\xc2\x85\xc2\x85",
+        "\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac",
+        "a\xf0\x9f\x98\x80\xf0\x9f\x98\x80\xf0\x9f\x98\x80\xf0\x9f\x98\x80 and to the end",
+    };
     for (size_t t = 0; t < sizeof texts / sizeof *texts; t++)
         for (size_t size = 4; size < 24; size++) {
             char *out = malloc(size); /* of this size, so that ASan sees a byte too many */
