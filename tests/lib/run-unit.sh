@@ -12,7 +12,8 @@ export UBSAN_OPTIONS="print_stacktrace=1:halt_on_error=1"
 export TSAN_OPTIONS="halt_on_error=0:exitcode=99:suppressions='$here/tests/lib/tsan.supp':${TSAN_OPTIONS:-}"
 export CMOCKA_MESSAGE_OUTPUT=STDOUT
 export STRONGROOM_SOURCE="$here"
-export STRONGROOM_FAULT_MODULE="$out/tests/fault/p11fault.so"
+STRONGROOM_FAULT_MODULE=$(cd "$out" && pwd)/tests/fault/p11fault.so
+export STRONGROOM_FAULT_MODULE
 [ $# -gt 0 ] || { echo "run-unit: no test programs" >&2; exit 1; }
 log=$(mktemp) || exit 1
 trap 'rm -f "$log"' EXIT

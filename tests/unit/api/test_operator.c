@@ -173,7 +173,7 @@ static void test_keks__create(void **state)
 {
     ASK("POST", OWN "keks", .local = true);
     check_error(409, "Conflict", NULL);
-    check_record("keks", "error", "conflict");
+    check_record("kek-create", "error", "conflict");
     ASK("POST", OWN "keks?next=yes", .local = true);
     check_error(409, "Conflict", NULL);
     assert_int_equal(ASK("POST", OWN "keks?next=true", .local = true), 200);
