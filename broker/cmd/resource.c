@@ -136,9 +136,7 @@ struct err cmd_resource_list(const struct command *self, int argc, char **argv)
     _cleanup_(http_answer_free) struct http_answer answer = {0};
     TRY(vault_send(vault, "GET", path, NULL, span_of(NULL, 0), &answer));
     if (answer.status != 200) return http_answer_error(&answer, "list");
-    if (!json) return print_table(secret_span(answer.body));
-    TRY(file_write_all(STDOUT_FILENO, secret_span(answer.body)));
-    return file_write_all(STDOUT_FILENO, SPAN_LIT("\n"));
+    return json ? http_answer_print(&answer) : print_table(secret_span(answer.body));
 }
 
 struct err cmd_resource_rm(const struct command *self, int argc, char **argv)

@@ -119,10 +119,7 @@ static err_t print_served(const struct config *config, bool json)
     TRY(vault_open(config, "strongroom token status", &vault));
     TRY(vault_send(vault, "GET", "/strongroom/v1/status", NULL, span_of(NULL, 0), &answer));
     if (answer.status != 200) return http_answer_error(&answer, "status");
-    if (json) {
-        TRY(file_write_all(STDOUT_FILENO, secret_span(answer.body)));
-        return file_write_all(STDOUT_FILENO, SPAN_LIT("\n"));
-    }
+    if (json) return http_answer_print(&answer);
     _cleanup_json_ struct json_doc *doc = NULL;
     TRY(json_parse(secret_span(answer.body), &doc));
     print_members(json_root(doc), "");
