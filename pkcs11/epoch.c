@@ -46,15 +46,15 @@ struct epochs {
     struct handles others;
 };
 
-static err_t visit_epoch(void *arg, struct p11_object o, const char *label, struct span value)
+static err_t visit_epoch(void *arg, const struct p11_seen *seen)
 {
     struct epochs *x = arg;
-    if (!is_epoch(label)) return ERR_OK;
-    CK_OBJECT_HANDLE loser = o.handle;
-    if (strcmp(label, x->label) > 0) {
+    if (!is_epoch(seen->label)) return ERR_OK;
+    CK_OBJECT_HANDLE loser = seen->object.handle;
+    if (strcmp(seen->label, x->label) > 0) {
         loser = x->best.handle;
-        x->best = o;
-        memcpy(x->label, label, strlen(label) + 1);
+        x->best = seen->object;
+        memcpy(x->label, seen->label, strlen(seen->label) + 1);
     }
     if (!loser) return ERR_OK;
     CK_OBJECT_HANDLE *at = reallocarray(x->others.at, x->others.n + 1, sizeof *at);
@@ -125,7 +125,8 @@ static err_t replace_all(struct p11 *p, const char *epoch, const struct epochs *
 {
     _cleanup_session_ struct p11_session s = {0};
     CK_OBJECT_HANDLE made = CK_INVALID_HANDLE;
-    TRY(session_take(p, &s));
+    if (old->best.handle) TRY(session_take_at(p, old->best.epoch, &s));
+    else TRY(session_take(p, &s));
     SCOPED_OBJECTS(p);
     CK_RV rv = object_create_locked(&s, epoch, SPAN_LIT("epoch"), true, &made);
     if (rv != CKR_OK) FAIL_RV(rv, "C_CreateObject", "token %s takes no epoch object", p->label);
@@ -138,7 +139,7 @@ static err_t drop_others(struct p11 *p, const struct epochs *x)
 {
     _cleanup_session_ struct p11_session s = {0};
     if (!x->others.n) return ERR_OK;
-    TRY(session_take(p, &s));
+    TRY(session_take_at(p, x->best.epoch, &s)); /* the same numbers may be other objects by now */
     SCOPED_OBJECTS(p);
     /* Readers that hold one of these find the right one again; one that stays does no harm. */
     for (size_t i = 0; i < x->others.n; i++)

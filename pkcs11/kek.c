@@ -128,7 +128,14 @@ static err_t add_kek(struct p11_session *s, CK_OBJECT_HANDLE handle, struct kek_
     size_t len = 0;
     CK_RV rv = attribute_read(s, handle, CKA_LABEL, kek.info.label, sizeof kek.info.label - 1,
                               &len);
-    if (rv != CKR_OK) return ERR_OK; /* a label too long is none of ours; nor one that went away */
+    /* A label too long is none of ours; nor is one that went away. But a token that fails at this
+     * moment must not make a key of ours look as if it were not there. */
+    enum rv_reaction reaction = rv_reaction(rv);
+    bool skip = rv == CKR_BUFFER_TOO_SMALL || reaction == RV_ITEM || reaction == RV_HANDLE;
+    if (!skip && rv != CKR_OK)
+        FAIL_RV(rv, "C_GetAttributeValue", "token %s does not show the label of a key",
+                s->p->label);
+    if (skip) return ERR_OK;
     kek.generation = kek.info.generation = kek_generation(kek.info.label);
     if (!kek.generation || strlen(kek.info.label) != len) return ERR_OK;
     if (t->n == KEK_MAX)
@@ -183,6 +190,9 @@ static err_t load_locked(struct p11 *p)
     _cleanup_free_ struct kek_table *t = calloc(1, sizeof *t);
     if (!t) FAIL(ERR_INTERNAL, "out of memory");
     TRY(find_keks(p, t));
+    /* When its directory vanishes SoftHSM finds nothing and says CKR_OK (tokens.md 2.2). */
+    if (t->n == 0 && p11_has_kek(p))
+        FAIL(ERR_TOKEN_DOWN, "token %s shows none of its key-encryption keys any more", p->label);
     bool tested = false;
     for (size_t i = t->n; i-- > 0;) {
         struct p11_kek *kek = &t->keks[i];

@@ -123,18 +123,21 @@ static err_t read_back_locked(struct p11_session *maker, const char *label, stru
 /* ---- public: create, read, destroy ------------------------------------------------------ */
 
 static err_t create_and_read_back(struct p11 *p, const char *label, struct span value,
-                                  CK_OBJECT_HANDLE *ret, CK_RV *ret_rv)
+                                  struct p11_object *ret, CK_RV *ret_rv)
 {
+    CK_OBJECT_HANDLE made = CK_INVALID_HANDLE;
     _cleanup_session_ struct p11_session s = {0};
     enum read_back back = READ_BACK_MISSING;
     TRY(session_take(p, &s));
     SCOPED_OBJECTS(p);
-    *ret_rv = object_create_locked(&s, label, value, false, ret);
+    *ret_rv = object_create_locked(&s, label, value, false, &made);
     if (*ret_rv != CKR_OK) return ERR_OK;
-    struct err e = read_back_locked(&s, label, value, *ret, &back);
+    /* Now, while our session keeps recovery away: its new handles may have the same numbers. */
+    *ret = (struct p11_object){.handle = made, .epoch = p->epoch};
+    struct err e = read_back_locked(&s, label, value, made, &back);
     if (err_ok(e) && back == READ_BACK_SAME) return ERR_OK;
     /* Half-made or not to be seen: it must not be found later as if it had been acknowledged. */
-    session_rv(&s, p->fn->C_DestroyObject(s.h, *ret));
+    session_rv(&s, p->fn->C_DestroyObject(s.h, made));
     TRYC(e, "reading %s back", label);
     if (back == READ_BACK_MISSING)
         FAIL(ERR_FULL, "token %s took %s and does not have it: it is full (for SoftHSM: its disk "
@@ -145,15 +148,15 @@ static err_t create_and_read_back(struct p11 *p, const char *label, struct span 
 err_t p11_object_create(struct p11 *p, const char *label, struct span value,
                         struct p11_object *ret)
 {
-    CK_OBJECT_HANDLE h = CK_INVALID_HANDLE;
+    struct p11_object made = {0};
     CK_RV rv = CKR_OK;
     if (strlen(label) >= P11_LABEL_MAX)
         FAIL(ERR_TOOLARGE, "a label is at most %u bytes", P11_LABEL_MAX - 1);
     if (value.len > ENVELOPE_MAX)
         FAIL(ERR_TOOLARGE, "an object is at most %u bytes, not %zu", ENVELOPE_MAX, value.len);
-    TRY(create_and_read_back(p, label, value, &h, &rv));
+    TRY(create_and_read_back(p, label, value, &made, &rv));
     if (rv == CKR_OK) {
-        *ret = (struct p11_object){.handle = h, .epoch = p->epoch};
+        *ret = made;
         return ERR_OK;
     }
     enum err_class class = rv_class(rv);
@@ -194,17 +197,34 @@ static CK_RV value_read(struct p11_session *s, CK_OBJECT_HANDLE object, struct b
     return rv;
 }
 
-err_t p11_object_read(struct p11 *p, struct p11_object o, struct buf *ret)
+static err_t read_once(struct p11 *p, struct p11_object o, struct buf *ret, CK_RV *ret_rv)
 {
     _cleanup_session_ struct p11_session s = {0};
     TRY(session_take(p, &s));
     TRY(check_epoch(p, o));
     SCOPED_CRYPTO(p); /* reading attributes goes beside the object calls, like cryptography */
-    CK_RV rv = value_read(&s, o.handle, ret);
-    TRY(buf_ok(ret));
+    *ret_rv = value_read(&s, o.handle, ret);
+    return buf_ok(ret);
+}
+
+/* Whether this code condemns the object alone. SoftHSM's for a value that it cannot decrypt is its
+ * code for a token that is gone, too: then the canary tells. The caller holds no session. */
+static bool object_is_at_fault(struct p11 *p, CK_RV rv)
+{
+    enum rv_reaction reaction = rv_reaction(rv);
+    return reaction == RV_ITEM || (reaction == RV_CANARY && err_ok(p11_check(p)));
+}
+
+err_t p11_object_read(struct p11 *p, struct p11_object o, struct buf *ret)
+{
+    CK_RV rv = CKR_OK;
+    TRY(read_once(p, o, ret, &rv));
     if (rv == CKR_OK) return ERR_OK;
     if (rv == CKR_DATA_LEN_RANGE)
         FAIL(ERR_TOOLARGE, "an object of token %s is over %u bytes", p->label, ENVELOPE_MAX);
+    if (object_is_at_fault(p, rv))
+        FAIL_P11(ERR_DAMAGED, rv, "C_GetAttributeValue", "token %s cannot show an object of its "
+                 "own any more", p->label);
     FAIL_RV(rv, "C_GetAttributeValue", "token %s does not show an object", p->label);
 }
 
@@ -231,22 +251,45 @@ CK_RV object_label(struct p11_session *s, CK_OBJECT_HANDLE object, char out[P11_
     return strlen(out) == len ? CKR_OK : CKR_ATTRIBUTE_VALUE_INVALID;
 }
 
-/* One object of a scan. CKR_OBJECT_HANDLE_INVALID: gone meanwhile. */
-static err_t scan_one(struct p11 *p, struct p11_object o, char label[P11_LABEL_MAX],
-                      struct buf *value, bool *ret_there)
+/* One object of a scan, and the code of the first of its attributes that cannot be read. */
+struct sight {
+    struct p11_object object;
+    char label[P11_LABEL_MAX]; /* "" when it is not known */
+    struct buf value;
+    bool with_value;
+    CK_RV rv;
+};
+
+static void sight_done(struct sight *x)
+{
+    buf_free(&x->value);
+}
+
+static err_t look_once(struct p11 *p, struct sight *x)
 {
     _cleanup_session_ struct p11_session s = {0};
-    TRY(session_take(p, &s));
-    TRY(check_epoch(p, o));
+    TRY(session_take_at(p, x->object.epoch, &s));
     SCOPED_CRYPTO(p);
-    CK_RV rv = object_label(&s, o.handle, label);
-    if (rv == CKR_OK && value) rv = value_read(&s, o.handle, value);
-    *ret_there = rv == CKR_OK;
-    if (rv == CKR_OK || rv == CKR_OBJECT_HANDLE_INVALID) return ERR_OK;
-    bool item = rv_reaction(rv) == RV_ITEM;
-    if (!item) FAIL_RV(rv, "C_GetAttributeValue", "token %s does not show an object", p->label);
-    log_warn("token.object-skipped", LOG_U("handle", o.handle),
-             LOG_S("reason", "its label or value is none that we wrote"));
+    buf_reset(&x->value);
+    x->rv = object_label(&s, x->object.handle, x->label);
+    if (x->rv != CKR_OK) x->label[0] = '\0';
+    else if (x->with_value) x->rv = value_read(&s, x->object.handle, &x->value);
+    return buf_ok(&x->value);
+}
+
+/* Looks twice where the object may be at fault, since one that is destroyed while it is read may
+ * answer anything. CKR_OBJECT_HANDLE_INVALID in x->rv: gone meanwhile. */
+static err_t look_at(struct p11 *p, struct sight *x)
+{
+    for (int i = 0; i < 2; i++) {
+        TRY(look_once(p, x));
+        if (x->rv == CKR_OK || x->rv == CKR_OBJECT_HANDLE_INVALID) return ERR_OK;
+        if (!object_is_at_fault(p, x->rv))
+            FAIL_RV(x->rv, "C_GetAttributeValue", "token %s does not show an object", p->label);
+    }
+    char name[RV_NAME];
+    log_warn("token.object-unreadable", LOG_U("handle", x->object.handle),
+             LOG_S("label", x->label), LOG_S("code", rv_name(x->rv, name)));
     return ERR_OK;
 }
 
@@ -262,21 +305,20 @@ static err_t find_ours(struct p11 *p, const char *label, struct handles *ret, ui
 }
 
 err_t p11_object_scan(struct p11 *p, bool with_values,
-                      err_t (*visit)(void *arg, struct p11_object o, const char *label,
-                                     struct span value), void *arg)
+                      err_t (*visit)(void *arg, const struct p11_seen *seen), void *arg)
 {
     _cleanup_handles_ struct handles found = {0};
-    _cleanup_buf_ struct buf value = BUF_INIT;
-    char label[P11_LABEL_MAX];
+    _cleanup_(sight_done) struct sight x = {.with_value = with_values};
     uint64_t epoch = 0;
     TRY(find_ours(p, NULL, &found, &epoch));
     for (size_t i = 0; i < found.n; i++) {
-        struct p11_object o = {.handle = found.at[i], .epoch = epoch};
-        bool there = false;
-        buf_reset(&value);
-        TRY(scan_one(p, o, label, with_values ? &value : NULL, &there));
+        x.object = (struct p11_object){.handle = found.at[i], .epoch = epoch};
+        TRY(look_at(p, &x));
+        if (x.rv == CKR_OBJECT_HANDLE_INVALID) continue;
+        struct p11_seen seen = {.object = x.object, .label = x.label, .unreadable = x.rv != CKR_OK};
+        if (!seen.unreadable) seen.value = buf_span(&x.value);
         /* Neither a session nor a lock is held: visit may do what it likes with the token. */
-        if (there) TRY(visit(arg, o, label, buf_span(&value)));
+        TRY(visit(arg, &seen));
     }
     return ERR_OK;
 }

@@ -226,6 +226,12 @@ const char *p11_serial(const struct p11 *p)
     return p->serial;
 }
 
+uint64_t p11_opening(struct p11 *p)
+{
+    SCOPED_LOCK(&p->kek_lock);
+    return p->epoch;
+}
+
 const char *p11_label(const struct p11 *p)
 {
     return p->label;

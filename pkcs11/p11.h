@@ -120,20 +120,31 @@ uint32_t p11_recipient_generation(struct p11 *p, const struct envelope *e);
  * opening apart. */
 struct p11_object { uint64_t handle; uint64_t epoch; };
 
+/* Changes when the token was opened again: handles of before are void. */
+uint64_t p11_opening(struct p11 *p);
+
 #define P11_LABEL_MAX 320u /* bytes of a label: "strongroom:<kind>:" and a name */
 
 /* Creates, then reads back through a fresh find and compares (DESIGN 3, Writing).
  * ERR_FULL when the token has no room, ERR_TOKEN_DOWN when what is read differs. */
 err_t p11_object_create(struct p11 *p, const char *label, struct span value,
                         struct p11_object *ret);
-/* Appends the value. ERR_NOTFOUND when the object is gone (or its handle is of another epoch). */
+/* Appends the value. ERR_NOTFOUND when the object is gone (or its handle is of another epoch),
+ * ERR_DAMAGED when the token cannot show it although its canary opens. */
 err_t p11_object_read(struct p11 *p, struct p11_object o, struct buf *ret);
 err_t p11_object_destroy(struct p11 *p, struct p11_object o);
-/* Calls visit for every object of ours, label first; `value` is empty unless with_values. A visit
- * that returns an error ends the scan with it. */
+/* What a scan shows of an object. All of it is good during the visit alone. */
+struct p11_seen {
+    struct p11_object object;
+    const char *label; /* "" when the token does not show it, or it is none that we wrote */
+    struct span value; /* empty unless with_values */
+    bool unreadable;   /* the token does not show the label, or the value that was asked for */
+};
+/* Calls visit for every object of ours. One that the token cannot show any more, while its canary
+ * opens, is visited all the same: it may be the newest of its name. A visit that returns an error
+ * ends the scan with it. ERR_TOKEN_DOWN when not the object but the token fails. */
 err_t p11_object_scan(struct p11 *p, bool with_values,
-                      err_t (*visit)(void *arg, struct p11_object o, const char *label,
-                                     struct span value), void *arg);
+                      err_t (*visit)(void *arg, const struct p11_seen *seen), void *arg);
 /* Objects with exactly this label. */
 err_t p11_object_find(struct p11 *p, const char *label, struct p11_object *ret, size_t max,
                       size_t *ret_n);

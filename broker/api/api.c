@@ -15,6 +15,7 @@ struct err api_new(const struct api_config *config, struct api **ret)
     a->config = *config;
     if (a->config.value_max == 0) a->config.value_max = VALUE_MAX;
     pthread_mutex_init(&a->ready_lock, NULL);
+    snprintf(a->ready_reason, sizeof a->ready_reason, "starting"); /* until the first probe */
     TRY(release_new(config->store, &a->release));
     *ret = TAKE_PTR(a);
     return ERR_OK;
@@ -64,33 +65,47 @@ bool call_audit(struct call *c, const char *action, const char *decision, const 
 
 void call_fail(struct call *c, const char *action, struct err e)
 {
-    char reason[ERR_TEXT];
-    snprintf(reason, sizeof reason, "%s", err_class_name(e.code));
+    /* Whoever comes by the admin socket is the one who reads the log; a client over the network
+     * gets the class's sentence only. */
+    char detail[2 * ERR_TEXT];
+    snprintf(detail, sizeof detail, "%s", err_text(e));
+    const char *reason = err_class_name(e.code);
     if (e.code == ERR_NOTFOUND || e.code == ERR_PRECONDITION || e.code == ERR_USAGE)
         log_debug_err(e, "request.refused", LOG_S("action", action), LOG_S("resource", c->name));
     else
         log_err(e, "request.failed", LOG_S("action", action), LOG_S("resource", c->name));
     if (err_http_status(e.code) >= 500) metric_add(&c->api->metrics, METRIC_FAILURES);
     if (call_audit(c, action, e.code == ERR_NOTFOUND ? "missing" : "error", reason))
-        call_error(c, reply_error_of(e), NULL);
+        call_error(c, reply_error_of(e), c->x->req.local_admin ? detail : NULL);
+}
+
+/* An ETag of ours, or its number bare: digits alone. A list, a weak tag or a number beyond 64 bits
+ * is none: what we do not understand must not pass for a condition that holds. */
+static bool read_version(const char *text, uint64_t *ret)
+{
+    size_t len = strlen(text);
+    bool quoted = len > 2 && text[0] == '"' && text[len - 1] == '"';
+    struct span digits = span_of(text + quoted, len - 2 * (size_t) quoted);
+    uint64_t n = 0;
+    for (size_t i = 0; i < digits.len; i++) {
+        unsigned digit = (unsigned) digits.data[i] - '0';
+        if (digit > 9 || __builtin_mul_overflow(n, 10, &n) || __builtin_add_overflow(n, digit, &n))
+            return false;
+    }
+    *ret = n;
+    return digits.len > 0;
 }
 
 bool call_preconditions(struct call *c)
 {
     const char *match = request_header(&c->x->req, "If-Match");
     const char *none = request_header(&c->x->req, "If-None-Match");
-    if (none && strcmp(none, "*") == 0) {
-        c->has_if_match = true;
-        return true;
-    }
-    if (!match) return true;
-    size_t len = strlen(match);
-    char *end = NULL;
-    bool quoted = len > 2 && match[0] == '"' && match[len - 1] == '"';
-    c->if_match = strtoull(match + quoted, &end, 10);
-    c->has_if_match = true;
-    if (end != match + quoted && *end == (quoted ? '"' : '\0')) return true;
-    call_error(c, KBS_BAD_PATH, "If-Match wants the version as ETag gives it, such as \"3\"");
+    if (!match && !none) return true;
+    c->has_if_match = true; /* with version 0, which is none, for If-None-Match: * */
+    if (match && !none && read_version(match, &c->if_match)) return true;
+    if (none && !match && strcmp(none, "*") == 0) return true;
+    call_error(c, KBS_BAD_PATH, "If-Match wants the version as ETag gives it, such as \"3\"; "
+                                "If-None-Match wants *; they exclude each other");
     return false;
 }
 
@@ -149,20 +164,21 @@ static bool route_call(struct call *c)
 }
 
 /* Where in the path the resource's name begins: below `resource`, or `pkcs11/resource` (the same
- * store). One empty segment in front is dropped, since trustee-attester sends one
- * (kbs-api.md 1.2). */
+ * store). One empty segment in front is dropped for `resource`, since trustee-attester sends one
+ * (kbs-api.md 1.2); nowhere else, so that policy and ACL see the path that the store reads. */
 static void locate_name(struct call *c)
 {
     const struct route *r = &c->route;
+    bool pkcs11 = strcmp(c->endpoint->name, "pkcs11") == 0;
     c->plugin = c->endpoint->name;
-    c->path_first = 1;
-    if (strcmp(c->plugin, "pkcs11") == 0 && r->segment_count > 1 &&
-        strcmp(r->segments[1], "resource") == 0)
-        c->path_first = 2;
-    if (r->segment_count == c->path_first + 4 && r->segments[c->path_first][0] == '\0')
-        c->path_first++;
-    /* A name that is too long stays empty here and is refused as a path later. */
-    if (!route_join(r, c->path_first, c->name, sizeof c->name)) c->name[0] = '\0';
+    c->path_first = !pkcs11 && r->segment_count == 5 && r->segments[1][0] == '\0' ? 2 : 1;
+    size_t name_first = c->path_first;
+    if (pkcs11) {
+        if (r->segment_count < 2 || strcmp(r->segments[1], "resource") != 0) return;
+        name_first = 2;
+    }
+    /* A name that is too long, or none, stays empty here and is refused as a path later. */
+    if (!route_join(r, name_first, c->name, sizeof c->name)) c->name[0] = '\0';
 }
 
 static void head(void *ctx, struct exchange *x)
@@ -193,6 +209,8 @@ static void head(void *ctx, struct exchange *x)
         break;
     default: break;
     }
+    /* Not authorised yet, and no secret: such bodies get none of the locked memory. */
+    x->body_public = c->endpoint->access == ACCESS_OPEN || c->endpoint->access == ACCESS_GUEST;
     x->body_limit = c->endpoint->body_limit == BODY_VALUE ? a->config.value_max
                                                           : c->endpoint->body_limit;
 }

@@ -49,16 +49,11 @@ bool caller_guest(struct call *c)
 /* The decoded path as the store will see it: what an ACL is held against (DESIGN 5). */
 static void decoded_path(const struct call *c, char *out, size_t size)
 {
-    int n = snprintf(out, size, "%s%s%s", c->endpoint->prefix, c->endpoint->name,
-                     c->path_first == 2 && c->route.segment_count > 1 &&
-                             strcmp(c->route.segments[1], "resource") == 0
-                         ? "/resource"
-                         : "");
     char rest[1024];
-    if (n < 0 || (size_t) n >= size) return;
+    bool below = c->route.segment_count > c->path_first;
     bool fits = route_join(&c->route, c->path_first, rest, sizeof rest);
-    if (c->route.segment_count > c->path_first)
-        snprintf(out + n, size - (size_t) n, "/%s", fits ? rest : "(too long)");
+    snprintf(out, size, "%s%s%s%s", c->endpoint->prefix, c->endpoint->name, below ? "/" : "",
+             fits ? rest : "(too long)");
 }
 
 static void refuse_admin(struct call *c, struct err e, const char *path)

@@ -48,7 +48,7 @@ struct call {
     const struct endpoint *endpoint;
     struct route route;
     const char *plugin;       /* "resource" or "pkcs11" */
-    size_t path_first;        /* index of the first segment of the resource's name */
+    size_t path_first;        /* index of the first segment that policy and ACL see */
     char name[NAME_MAX_BYTES + 1];
     char principal[200];      /* for audit */
     struct guest *guest;      /* our reference */
@@ -72,7 +72,7 @@ bool call_audit(struct call *c, const char *action, const char *decision, const 
 /* An error of work or of ours: logged once, audited under `action`, answered by its class. */
 void call_fail(struct call *c, const char *action, struct err e);
 
-/* If-Match and If-None-Match: * into the call; false (answered 400) when they are malformed. */
+/* If-Match and If-None-Match: * into the call; false (answered 400) for any other form of them. */
 bool call_preconditions(struct call *c);
 
 /* caller.c: who asks. Both answer the request themselves when they return false. */

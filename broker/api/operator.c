@@ -87,7 +87,8 @@ bool operator_job_decide(struct call *c)
 void operator_json_finish(struct call *c, struct err e)
 {
     if (err_ok(e)) e = buf_ok(&c->text);
-    if (!err_ok(e)) call_fail(c, c->endpoint->name, e);
+    if (!err_ok(e))
+        call_fail(c, c->endpoint->method == HTTP_POST ? "kek-create" : c->endpoint->name, e);
     else reply_json(&c->x->resp, &c->text);
 }
 

@@ -5,28 +5,31 @@
 
 #include <openssl/evp.h>
 #include <stdatomic.h>
-#include <string.h>
+#include <stdio.h>
 
 struct release_policy {
     _Atomic int references;
-    struct policy *policy; /* NULL: denies all */
-    const char *name;
+    struct policy *policy; /* NULL: denies all, because of `why` */
+    const char *name, *why;
+    uint64_t version;      /* in the store, once it lies there */
     char digest[17];
 };
 
 struct release {
-    pthread_mutex_t lock; /* guards current and seen */
+    pthread_mutex_t lock; /* guards current, seen and certain */
     struct store *store;
     struct release_policy *current;
     uint64_t seen;        /* store_rescans() when `current` was read */
+    bool certain;         /* false: the store could not be read then, so ask again */
 };
 
-static struct release_policy *policy_new(const char *name)
+static struct release_policy *policy_new(const char *name, const char *why)
 {
     struct release_policy *p = calloc(1, sizeof *p);
     if (!p) return NULL;
     p->references = 1;
     p->name = name;
+    p->why = why;
     return p;
 }
 
@@ -48,7 +51,7 @@ static void put_digest(struct span text, char out[17])
 struct err release_compile(struct span text, struct release_policy **ret)
 {
     if (!utf8_valid(text)) FAIL(ERR_USAGE, "the policy is not UTF-8");
-    struct release_policy *p = policy_new("");
+    struct release_policy *p = policy_new("", "");
     if (!p) FAIL(ERR_INTERNAL, "out of memory");
     struct policy_error why = {0};
     p->policy = policy_compile((const char *) text.data, text.len, &why);
@@ -65,25 +68,35 @@ struct err release_compile(struct span text, struct release_policy **ret)
 static err_t read_stored(struct store *store, struct release_policy **ret)
 {
     _cleanup_secret_ struct secret *text = NULL;
-    TRY(store_get(store, ENVELOPE_POLICY, RELEASE_POLICY_NAME, &text, NULL));
-    return release_compile(secret_span(text), ret);
+    struct store_entry entry = {0};
+    TRY(store_get(store, ENVELOPE_POLICY, RELEASE_POLICY_NAME, &text, &entry));
+    TRY(release_compile(secret_span(text), ret));
+    (*ret)->version = entry.version;
+    return ERR_OK;
 }
 
-/* The policy that the store holds now; one that denies all when there is none or it is damaged. */
-static struct release_policy *load(struct store *store)
+/* The policy that the store holds now; one that denies all when there is none or it is damaged, or
+ * cannot be read at the moment (then *ret_certain is false). */
+static struct release_policy *load(struct store *store, bool *ret_certain)
 {
     struct release_policy *p = NULL;
     struct err e = read_stored(store, &p);
+    bool damaged = e.code == ERR_DAMAGED || e.code == ERR_USAGE;
+    *ret_certain = err_ok(e) || e.code == ERR_NOTFOUND || damaged;
     if (err_ok(e)) {
         log_info("policy.loaded", LOG_S("name", p->name), LOG_S("digest", p->digest));
         return p;
     }
     if (e.code == ERR_NOTFOUND) {
         log_info("policy.none", LOG_S("effect", "every release is denied until a policy is set"));
-        return policy_new("none");
+        return policy_new("none", "no policy is set");
+    }
+    if (!damaged) {
+        log_err(e, "policy.unreadable", LOG_S("effect", "every release is denied until it is read"));
+        return policy_new("unreadable", "the policy cannot be read");
     }
     log_err(e, "policy.damaged", LOG_S("effect", "every release is denied; set the policy again"));
-    return policy_new("damaged");
+    return policy_new("damaged", "the policy is damaged");
 }
 
 struct err release_new(struct store *store, struct release **ret)
@@ -93,7 +106,7 @@ struct err release_new(struct store *store, struct release **ret)
     pthread_mutex_init(&r->lock, NULL);
     r->store = store;
     r->seen = store_rescans(store);
-    r->current = load(store);
+    r->current = load(store, &r->certain);
     if (!r->current) {
         release_free(r);
         FAIL(ERR_INTERNAL, "out of memory");
@@ -114,30 +127,38 @@ struct release_policy *release_current(struct release *r)
 {
     uint64_t rescans = store_rescans(r->store);
     SCOPED_LOCK(&r->lock);
-    if (rescans != r->seen) {
-        struct release_policy *fresh = load(r->store);
+    if (rescans != r->seen || !r->certain) {
+        bool certain = false;
+        struct release_policy *fresh = load(r->store, &certain);
         if (fresh) {
             release_policy_unref(r->current);
             r->current = fresh;
             r->seen = rescans;
+            r->certain = certain;
         }
     }
     atomic_fetch_add(&r->current->references, 1);
     return r->current;
 }
 
-void release_set_take(struct release *r, struct release_policy *p)
+void release_set_take(struct release *r, struct release_policy *p, uint64_t version)
 {
     SCOPED_LOCK(&r->lock);
-    release_policy_unref(r->current);
-    r->current = p;
+    struct release_policy *old = p;
+    if (version > r->current->version) {
+        old = r->current;
+        p->version = version;
+        r->current = p;
+        r->certain = true;
+    }
+    release_policy_unref(old);
 }
 
 bool release_decide(const struct release_policy *p, const struct policy_input *input,
                     const char **ret_reason)
 {
     if (!p->policy) {
-        *ret_reason = strcmp(p->name, "damaged") == 0 ? "the policy is damaged" : "no policy is set";
+        *ret_reason = p->why;
         return false;
     }
     struct policy_decision d = {0};

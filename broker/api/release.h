@@ -1,5 +1,5 @@
 /* The release policy in force: compiled once, read from the store, swapped when it is set.
- * Fails closed: no policy or a damaged one denies all. Thread-safe. */
+ * Fails closed: no policy, a damaged one and one that cannot be read deny all. Thread-safe. */
 #pragma once
 
 #include "broker/store/store.h"
@@ -20,8 +20,9 @@ void release_policy_unref(struct release_policy *p);
 
 /* Compiles a text that is not yet in force. ERR_USAGE "line L, column C: ..." */
 err_t release_compile(struct span text, struct release_policy **ret);
-/* Puts it in force (after it was stored). Takes the reference. */
-void release_set_take(struct release *r, struct release_policy *p);
+/* Puts it in force after it was stored as this version, unless a later one is in force already: two
+ * who set it at once end here in any order. Takes the reference. */
+void release_set_take(struct release *r, struct release_policy *p, uint64_t version);
 
 /* Decides. Returns true only for a plain allow; *ret_reason is static text. */
 bool release_decide(const struct release_policy *p, const struct policy_input *input,

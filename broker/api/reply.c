@@ -8,7 +8,6 @@ static const struct {
     const char *variant;
     int status, reference; /* DESIGN 5; the reference server (kbs-api.md 9.1) */
     const char *detail;
-    bool retry;
 } errors[KBS_ERROR_COUNT] = {
     [KBS_TOKEN_NOT_FOUND] = {"TokenNotFound", 401, 401, "Attestation Token not found"},
     [KBS_TOKEN_VERIFIER] = {"TokenVerifierError", 401, 401, "Token Verifier error"},
@@ -36,9 +35,8 @@ static const struct {
     [KBS_CONFLICT] = {"Conflict", 409, 401, "it exists already"},
     [KBS_TOO_LARGE] = {"PayloadTooLarge", 413, 413, "payload reached size limit"},
     [KBS_TIMEOUT] = {"RequestTimeout", 408, 408, "the request took too long to arrive"},
-    [KBS_UNAVAILABLE] = {"Unavailable", 503, 503, "the vault cannot serve this now; try again",
-                         true},
-    [KBS_READ_ONLY] = {"ReadOnly", 503, 503, "this broker does not write; use the writer", true},
+    [KBS_UNAVAILABLE] = {"Unavailable", 503, 503, "the vault cannot serve this now; try again"},
+    [KBS_READ_ONLY] = {"ReadOnly", 503, 503, "this broker does not write; use the writer"},
     [KBS_FULL] = {"InsufficientStorage", 507, 507, "the token has no room for this"},
     [KBS_UNKNOWN_PATH] = {"InvalidRequestPath", 404, 404, "no such path"},
 };
@@ -48,7 +46,7 @@ void reply_error(struct response *resp, bool reference, enum kbs_error error, co
     response_reset(resp);
     resp->status = reference ? errors[error].reference : errors[error].status;
     resp->content_type = "application/json";
-    if (errors[error].retry) response_header(resp, "Retry-After", "1");
+    if (resp->status == 503) response_header(resp, "Retry-After", "1");
     struct json_out o = JSON_OUT(&resp->body);
     json_begin_object(&o);
     json_key(&o, "type");

@@ -3,8 +3,6 @@
 
 #include "broker/base/log.h"
 
-#include <string.h>
-
 /* ---- GET: the release ---------------------------------------------------------------------- */
 
 static bool policy_allows(struct call *c)
@@ -14,8 +12,7 @@ static bool policy_allows(struct call *c)
     for (size_t i = 0; i < c->route.query_count; i++)
         query[i] = (struct policy_pair){c->route.query[i].name, c->route.query[i].value};
     /* `resource-path` is what follows the plugin's name: with pkcs11 that begins "resource". */
-    size_t first = strcmp(c->plugin, "pkcs11") == 0 ? 1 : c->path_first;
-    if (first > c->route.segment_count) first = c->route.segment_count;
+    size_t first = c->path_first < c->route.segment_count ? c->path_first : c->route.segment_count;
     struct policy_input input = {
         .claims = (const char *) claims.data, .claims_len = claims.len, .plugin = c->plugin,
         .path = c->route.segments + first, .path_count = c->route.segment_count - first,

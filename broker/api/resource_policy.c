@@ -68,7 +68,7 @@ void policy_set_finish(struct call *c, struct err e)
     log_info("policy.set", LOG_S("name", release_name(c->policy)),
              LOG_S("digest", release_digest(c->policy)), LOG_S("principal", c->principal));
     bool recorded = call_audit(c, "set-policy", "done", release_name(c->policy));
-    release_set_take(c->api->release, TAKE_PTR(c->policy));
+    release_set_take(c->api->release, TAKE_PTR(c->policy), c->version);
     if (!recorded) return;
     reply_empty(&c->x->resp);
     response_header(&c->x->resp, "ETag", "\"%ju\"", (uintmax_t) c->version);

@@ -38,7 +38,7 @@ static err_t decode(struct span raw, bool plus_is_space, char **ret)
         out[n] = decode_one(&raw, plus_is_space);
         if (out[n++] == '\0') {
             free(out);
-            FAIL(ERR_USAGE, "the request's path or query holds an escaped NUL");
+            FAIL(ERR_USAGE, "the request's path holds an escaped NUL");
         }
     }
     out[n] = '\0';
@@ -71,6 +71,19 @@ static err_t put_pair(struct route *r, const char *name, const char *value)
     return ERR_OK;
 }
 
+/* Decodes one name or value to *out and moves it past the NUL. */
+static err_t decode_part(struct span part, char **out, const char **ret)
+{
+    *ret = *out;
+    while (part.len) {
+        char c = decode_one(&part, true);
+        if (c == '\0') FAIL(ERR_USAGE, "the request's query holds an escaped NUL");
+        *(*out)++ = c;
+    }
+    *(*out)++ = '\0';
+    return ERR_OK;
+}
+
 /* Splits the raw query at '&', and each pair at its first '=', before decoding the parts. A pair of
  * n bytes gives at most n + 2, so twice the length is room enough. */
 static err_t parse_query(struct route *r, struct span raw)
@@ -88,12 +101,9 @@ static err_t parse_query(struct route *r, struct span raw)
         struct span name = {pair.data, equals ? (size_t) (equals - pair.data) : len};
         struct span value = equals ? (struct span){equals + 1, len - name.len - 1}
                                    : (struct span){NULL, 0};
-        char *name_text = out;
-        while (name.len) *out++ = decode_one(&name, true);
-        *out++ = '\0';
-        char *value_text = out;
-        while (value.len) *out++ = decode_one(&value, true);
-        *out++ = '\0';
+        const char *name_text = NULL, *value_text = NULL;
+        TRY(decode_part(name, &out, &name_text));
+        TRY(decode_part(value, &out, &value_text));
         TRY(put_pair(r, name_text, value_text));
     }
     return ERR_OK;

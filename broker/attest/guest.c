@@ -120,7 +120,7 @@ bool guest_holds_key(const struct guest *g, struct span canonical)
 
 bool guest_expired(const struct guest *g, int64_t now)
 {
-    return g->exp + TOKEN_LEEWAY_SECONDS < now;
+    return g->exp < now - TOKEN_LEEWAY_SECONDS; /* exp is the token's word: it may be the largest */
 }
 
 struct err guest_key(const struct guest *g, const struct jwe_key **ret)

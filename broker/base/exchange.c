@@ -18,7 +18,7 @@ const char *request_header(const struct request *r, const char *name)
 
 struct span request_body(const struct request *r)
 {
-    return secret_span(r->body);
+    return r->body ? secret_span(r->body) : buf_span(&r->public_body);
 }
 
 void response_header(struct response *r, const char *name, const char *fmt, ...)

@@ -14,6 +14,7 @@ struct request {
     struct span query;        /* raw text after '?', empty when none */
     bool has_query;
     struct secret *body;      /* complete body, or NULL when there is none (then length 0) */
+    struct buf public_body;   /* instead of it, when head said body_public */
     char peer[64];            /* "127.0.0.1:4711", or "unix:uid=0" on the admin socket */
     bool local_admin;         /* came by the admin socket: the socket's mode is the authorisation */
 
@@ -55,6 +56,9 @@ struct exchange {
     struct request req;
     struct response resp;
     size_t body_limit;                    /* bytes; set by head, 0 means no body is wanted */
+    bool body_public;                     /* set by head: anybody may send it, and it is no secret;
+                                           * so it takes none of the locked memory, which
+                                           * strangers could spend */
     void *user;                           /* of the answering side */
     void (*user_free)(void *user);        /* called once, when the exchange ends */
     void (*resume)(struct exchange *x);   /* set by the transport */

@@ -38,19 +38,29 @@ struct err file_read(const char *path, size_t max, struct buf *ret)
     return buf_ok(ret);
 }
 
+/* At the limit: the end must follow. An error does not pass for the end. */
+static err_t expect_end(int fd, size_t max)
+{
+    uint8_t probe = 0;
+    ssize_t n;
+    do n = read(fd, &probe, 1);
+    while (n < 0 && errno == EINTR);
+    explicit_bzero(&probe, 1);
+    if (n < 0) FAIL_ERRNO(ERR_INTERNAL, "cannot read");
+    if (n > 0) FAIL(ERR_TOOLARGE, "more than the limit of %zu bytes", max);
+    return ERR_OK;
+}
+
 struct err file_read_fd_secret(int fd, size_t max, struct secret **ret)
 {
     _cleanup_(secret_buf_free) struct secret_buf b = {.max = max};
     for (;;) {
+        if (b.len == max) {
+            TRY(expect_end(fd, max));
+            break;
+        }
         /* Read straight into locked memory: no copy stays on the stack. */
         if (b.len == secret_len(b.block)) {
-            if (b.len == max) {
-                uint8_t probe;
-                ssize_t more = read(fd, &probe, 1);
-                explicit_bzero(&probe, 1);
-                if (more > 0) FAIL(ERR_TOOLARGE, "more than the limit of %zu bytes", max);
-                if (more == 0) break;
-            }
             size_t want = b.len ? b.len * 2 : 4096;
             TRY(secret_buf_reserve(&b, want < max ? want : max));
         }
@@ -123,6 +133,7 @@ struct err file_write_atomic(const char *path, struct span data, unsigned mode)
 
 struct err file_make_dirs(const char *path, unsigned mode)
 {
+    if (!path[0]) FAIL(ERR_USAGE, "a folder's name is empty");
     _cleanup_free_ char *copy = strdup(path);
     if (!copy) FAIL(ERR_INTERNAL, "out of memory");
     for (char *p = copy + 1;; p++) {

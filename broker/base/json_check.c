@@ -67,7 +67,7 @@ static err_t scan_escape(struct scanner *s)
     int c = peek(s);
     s->at++;
     if (c != 'u') {
-        if (c < 0 || !strchr("\"\\/bfnrt", c)) BAD(s, "unknown escape");
+        if (c <= 0 || !strchr("\"\\/bfnrt", c)) BAD(s, "unknown escape");
         return ERR_OK;
     }
     unsigned v = 0, low = 0;

@@ -48,7 +48,7 @@ static void put_escaped(struct buf *out, struct span s)
             buf_addf(out, "\\u%04x", c);
         }
     }
-    buf_add(out, s.data + from, s.len - from);
+    if (from < s.len) buf_add(out, s.data + from, s.len - from); /* s.data may be NULL */
     buf_add_byte(out, '"');
 }
 

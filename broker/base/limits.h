@@ -33,6 +33,7 @@
 #define HTTP_REQUEST_SECONDS 60u     /* the whole request */
 #define HTTP_DISCARD_MAX (64u << 10) /* bytes of a body that nobody wants, read to keep the connection */
 #define HTTP_DRAIN_MAX (1u << 20)    /* bytes beyond body_limit read before a chunked body is cut */
+#define HTTP_PUBLIC_BODIES_MAX (64u << 20) /* bytes of bodies that anybody may send, all together */
 #define HTTP_ADMIN_CONNECTIONS 16u   /* on the admin socket, beside HTTP_MAX_CONNECTIONS */
 #define HTTP_STOP_SECONDS 15u        /* for pending jobs at stop, beyond the grace; > P11_JOB_SECONDS */
 

@@ -26,41 +26,63 @@ bool log_level_from(const char *name, enum log_level *ret)
     return false;
 }
 
-const char *log_escape(char *out, size_t size, struct span text)
+/* How many bytes at the front of text stay as they are; 0 when the first must be escaped. */
+static size_t plain_bytes(struct span text, bool utf8, bool quoted)
+{
+    uint8_t c = text.data[0];
+    if (c < 0x80) return c >= 0x20 && c < 0x7f && c != '\\' && !(quoted && c == '"');
+    /* C1 controls are two bytes in UTF-8 and move some terminals: 0xc2 0x80..0x9f. Once their
+     * first byte is escaped, the second one comes here as a continuation byte alone. */
+    if (!utf8 || c < 0xc2 || (c == 0xc2 && text.data[1] < 0xa0)) return 0;
+    return c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : 2;
+}
+
+/* \" or \xNN; a backslash is always \x5c, so that both are unambiguous. Returns the length. */
+static size_t put_escaped(char out[4], uint8_t c)
 {
     static const char digits[] = "0123456789abcdef";
+    out[0] = '\\';
+    out[1] = c == '"' ? '"' : 'x';
+    if (c == '"') return 2;
+    out[2] = digits[c >> 4];
+    out[3] = digits[c & 15];
+    return 4;
+}
+
+static const char *escape(char *out, size_t size, struct span text, bool quoted)
+{
     bool utf8 = utf8_valid(text);
     size_t at = 0;
-    for (size_t i = 0; i < text.len; i++) {
-        uint8_t c = text.data[i];
-        /* C1 controls are two bytes in UTF-8 and move some terminals: 0xc2 0x80..0x9f */
-        bool c1 = c == 0xc2 && i + 1 < text.len && text.data[i + 1] < 0xa0;
-        bool plain = (c >= 0x20 && c < 0x7f && c != '\\') || (c >= 0x80 && utf8 && !c1);
-        if (at + (plain ? 1 : 4) + 4 > size) {
+    for (size_t i = 0; i < text.len;) {
+        size_t plain = plain_bytes((struct span){text.data + i, text.len - i}, utf8, quoted);
+        if (at + (plain ? plain : 4) + 4 > size) {
             memcpy(out + at, "...", 3);
             at += 3;
             break;
         }
-        if (plain) out[at++] = (char) c;
-        else {
-            out[at++] = '\\';
-            out[at++] = 'x';
-            out[at++] = digits[c >> 4];
-            out[at++] = digits[c & 15];
-        }
+        if (plain) memcpy(out + at, text.data + i, plain);
+        at += plain ? plain : put_escaped(out + at, text.data[i]);
+        i += plain ? plain : 1;
     }
     out[at] = '\0';
     return out;
 }
 
+const char *log_escape(char *out, size_t size, struct span text)
+{
+    return escape(out, size, text, false);
+}
+
 static void add_value(char *line, size_t *at, const char *text)
 {
     char value[VALUE_MAX_BYTES];
-    log_escape(value, sizeof value, span_str(text ? text : ""));
+    size_t room = LINE_MAX_BYTES - *at;
+    if (room < 16) return; /* full: what is there stays whole */
+    room -= 3;             /* two quotes, and the end of the line */
+    escape(value, room < sizeof value ? room : sizeof value, span_str(text ? text : ""), true);
     bool quote = value[0] == '\0' || strpbrk(value, " =\"") != NULL;
     int n = snprintf(line + *at, LINE_MAX_BYTES - *at, quote ? "\"%s\"" : "%s", value);
     if (n > 0) *at += (size_t) n;
-    if (*at >= LINE_MAX_BYTES - 2) *at = LINE_MAX_BYTES - 2;
 }
 
 static void add_text(char *line, size_t *at, const char *a, const char *b)

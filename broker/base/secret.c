@@ -219,7 +219,10 @@ struct err secret_buf_add(struct secret_buf *b, const void *data, size_t len)
     if (want > have) {
         size_t grown = have * 2 < 4096 ? 4096 : have * 2;
         if (grown > b->max) grown = b->max;
-        TRY(secret_buf_reserve(b, grown < want ? want : grown));
+        struct err e = secret_buf_reserve(b, grown < want ? want : grown);
+        /* In a small budget twice as much may fit nowhere beside what is there. */
+        if (e.code == ERR_BUSY && grown > want) e = secret_buf_reserve(b, want);
+        TRY(e);
     }
     memcpy(b->block->data + b->len, data, len);
     b->len = want;

@@ -1,5 +1,6 @@
 #include "broker/cmd/client.h"
 
+#include "broker/base/file.h"
 #include "broker/base/json.h"
 #include "broker/base/limits.h"
 #include "broker/base/log.h"
@@ -100,6 +101,12 @@ struct err http_client_send(struct http_client *c, const char *method, const cha
     if (!answer.body) FAIL(ERR_BUSY, "no memory for the answer");
     *ret = answer;
     return ERR_OK;
+}
+
+struct err http_answer_print(const struct http_answer *a)
+{
+    TRY(file_write_all(STDOUT_FILENO, secret_span(a->body)));
+    return file_write_all(STDOUT_FILENO, SPAN_LIT("\n"));
 }
 
 static enum err_class class_of(long status)

@@ -23,5 +23,8 @@ void http_answer_free(struct http_answer *a);
 err_t http_client_send(struct http_client *c, const char *method, const char *path,
                        const char *const *headers, struct span body, struct http_answer *ret);
 
+/* The body and a line end to standard output, for --format json. */
+err_t http_answer_print(const struct http_answer *a);
+
 /* {"type","detail"} of an answer that is not 200, as an error of the class that fits the status. */
 err_t http_answer_error(const struct http_answer *a, const char *what);

@@ -2,6 +2,7 @@
 
 #include "broker/base/log.h"
 #include "broker/cmd/broker.h"
+#include "broker/cmd/supervisor.h"
 #include "broker/http/server.h"
 
 #include <pthread.h>
@@ -52,19 +53,21 @@ static err_t serve(const struct config *config, struct broker *b, const sigset_t
 {
     struct exchange_handler handler;
     struct http_server *server = NULL;
+    struct supervisor *supervisor = NULL;
     TRY(start_server(config, b, &handler, &server));
     char url[128];
     snprintf(url, sizeof url, "http://%s", http_server_address(server, 0));
     log_info("serving", LOG_S("url", url), LOG_S("token", p11_label(b->token)),
              LOG_S("serial", p11_serial(b->token)), LOG_S("suite", p11_suite_text(b->token)));
-    struct err e = ERR_OK;
-    if (hooks->ready) e = hooks->ready(hooks->arg, url);
+    struct err e = supervisor_start(b->token, b->store, &supervisor);
+    if (err_ok(e) && hooks->ready) e = hooks->ready(hooks->arg, url);
     if (err_ok(e)) {
         NOTIFY("READY=1");
         wait_for_end(signals, hooks);
     }
     NOTIFY("STOPPING=1");
     http_server_stop(server, GRACE_MS);
+    supervisor_stop(supervisor);
     return e;
 }
 

@@ -59,6 +59,8 @@ static err_t fetch(const struct fetch_options *o, const char *const *uris, size_
     _cleanup_pkey_ EVP_PKEY *key = NULL;
     _cleanup_buf_ struct buf token = BUF_INIT;
     _cleanup_buf_ struct buf init_data = BUF_INIT;
+    char path[600];
+    for (size_t i = 0; i < count; i++) TRY(request_path(uris[i], path, sizeof path)); /* first of all */
     TRY(secret_init(4 * VALUE_MAX + SECRET_BUDGET_COMMAND, true, false));
     TRY(guest_key_of(o, &key));
     if (o->init_data) TRY(file_read(o->init_data, VALUE_MAX, &init_data));
@@ -67,7 +69,6 @@ static err_t fetch(const struct fetch_options *o, const char *const *uris, size_
     else TRY(guest_attest(client, key, buf_span(&init_data), &token));
     if (o->print_token) printf("%s\n", buf_str(&token));
     for (size_t i = 0; i < count; i++) {
-        char path[600];
         _cleanup_secret_ struct secret *value = NULL;
         TRY(request_path(uris[i], path, sizeof path));
         TRY(guest_fetch(client, key, path, o->token_file ? buf_str(&token) : NULL, &value));

@@ -1,5 +1,4 @@
 /* strongroom kek create|list */
-#include "broker/base/file.h"
 #include "broker/base/json.h"
 #include "broker/cmd/cmd.h"
 #include "broker/cmd/vault.h"
@@ -24,10 +23,7 @@ static void print_kek(struct json k)
 
 static err_t print_answer(const struct http_answer *answer, bool json)
 {
-    if (json) {
-        TRY(file_write_all(STDOUT_FILENO, secret_span(answer->body)));
-        return file_write_all(STDOUT_FILENO, SPAN_LIT("\n"));
-    }
+    if (json) return http_answer_print(answer);
     _cleanup_json_ struct json_doc *doc = NULL;
     TRY(json_parse(secret_span(answer->body), &doc));
     struct json list = json_get(json_root(doc), "keks");

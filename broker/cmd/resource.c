@@ -11,6 +11,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static err_t open_vault(const char *config_file, const char *who, struct config **config,
                         struct vault **vault)
@@ -32,7 +33,10 @@ static err_t read_value(const char *file, struct secret **ret)
 {
     if (!file || strcmp(file, "-") == 0)
         return file_read_fd_secret(STDIN_FILENO, VALUE_MAX, ret);
+    struct stat st;
     _cleanup_close_ int fd = open(file, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0 && fstat(fd, &st) == 0 && S_ISDIR(st.st_mode))
+        FAIL(ERR_USAGE, "%s is a folder", file);
     if (fd < 0) FAIL_ERRNO(errno == ENOENT ? ERR_NOTFOUND : ERR_USAGE, "cannot read %s", file);
     TRYC(file_read_fd_secret(fd, VALUE_MAX, ret), "%s", file);
     return ERR_OK;
@@ -51,6 +55,7 @@ struct err cmd_resource_put(const struct command *self, int argc, char **argv)
     TRY(opt_parse(self, table, "REPOSITORY/TYPE/TAG [FILE]",
                   "The value comes from FILE, or from standard input (-).", argc, argv, 1, 2,
                   operands));
+    if (create && if_match) FAIL(ERR_USAGE, "--create and --if-match exclude each other");
     char path[400], match[64];
     TRY(resource_path("/kbs/v0/resource/", operands[0], path, sizeof path));
     _cleanup_secret_ struct secret *value = NULL;
@@ -131,9 +136,7 @@ struct err cmd_resource_list(const struct command *self, int argc, char **argv)
     _cleanup_(http_answer_free) struct http_answer answer = {0};
     TRY(vault_send(vault, "GET", path, NULL, span_of(NULL, 0), &answer));
     if (answer.status != 200) return http_answer_error(&answer, "list");
-    if (!json) return print_table(secret_span(answer.body));
-    TRY(file_write_all(STDOUT_FILENO, secret_span(answer.body)));
-    return file_write_all(STDOUT_FILENO, SPAN_LIT("\n"));
+    return json ? http_answer_print(&answer) : print_table(secret_span(answer.body));
 }
 
 struct err cmd_resource_rm(const struct command *self, int argc, char **argv)

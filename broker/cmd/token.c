@@ -1,6 +1,7 @@
 /* strongroom token init|status */
 #include "broker/base/file.h"
 #include "broker/base/json.h"
+#include "broker/base/log.h"
 #include "broker/cmd/cmd.h"
 #include "broker/cmd/vault.h"
 #include "pkcs11/p11.h"
@@ -58,6 +59,8 @@ struct err cmd_token_init(const struct command *self, int argc, char **argv)
 
 static void print_info(const struct p11_token_info *t, bool json)
 {
+    char label[160];
+    log_escape(label, sizeof label, span_str(t->label));
     const char *pin = t->pin_locked      ? "locked"
                       : t->pin_final_try ? "final try"
                       : t->pin_count_low ? "a wrong PIN was tried"
@@ -65,7 +68,7 @@ static void print_info(const struct p11_token_info *t, bool json)
     if (!json) {
         printf("label         %s\nserial        %s\nmanufacturer  %s\nmodel         %s\n"
                "firmware      %s\ninitialised   %s\nuser PIN      %s\n",
-               t->label, t->serial, t->manufacturer, t->model, t->firmware,
+               label, t->serial, t->manufacturer, t->model, t->firmware,
                t->initialized ? "yes" : "no", t->user_pin_initialized ? pin : "not set");
         return;
     }
@@ -100,8 +103,9 @@ static void print_members(struct json object, const char *prefix)
         if (json_type(m) == JSON_OBJECT) {
             strncat(name, ".", sizeof name - strlen(name) - 1);
             print_members(m, name);
-        } else if (string) {
-            printf("%-24s %s\n", name, string);
+        } else if (string) { /* a label of the token may hold anything */
+            char shown[256];
+            printf("%-24s %s\n", name, log_escape(shown, sizeof shown, span_str(string)));
         } else {
             printf("%-24s %.*s\n", name, (int) text.len, (const char *) text.data);
         }
@@ -115,10 +119,7 @@ static err_t print_served(const struct config *config, bool json)
     TRY(vault_open(config, "strongroom token status", &vault));
     TRY(vault_send(vault, "GET", "/strongroom/v1/status", NULL, span_of(NULL, 0), &answer));
     if (answer.status != 200) return http_answer_error(&answer, "status");
-    if (json) {
-        TRY(file_write_all(STDOUT_FILENO, secret_span(answer.body)));
-        return file_write_all(STDOUT_FILENO, SPAN_LIT("\n"));
-    }
+    if (json) return http_answer_print(&answer);
     _cleanup_json_ struct json_doc *doc = NULL;
     TRY(json_parse(secret_span(answer.body), &doc));
     print_members(json_root(doc), "");

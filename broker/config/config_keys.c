@@ -68,7 +68,7 @@ static const struct config_key keys[] = {
      .fallback = "0", .doc = "Threads that serve connections; 0 for one a core."},
     {"http_server.max_connections", CONFIG_NUMBER, FIELD(http_max_connections), .min = 1,
      .max = HTTP_MAX_CONNECTIONS, .fallback = "4096",
-     .doc = "Connections at once; the next one waits to be accepted."},
+     .doc = "Connections at once; one more is answered 503 and closed."},
     {"http_server.max_connections_per_ip", CONFIG_NUMBER, FIELD(http_max_connections_per_ip),
      .max = HTTP_MAX_CONNECTIONS, .fallback = "0",
      .doc = "Connections at once from one address; 0 for no limit of its own."},

@@ -26,6 +26,7 @@ struct http_server {
     pthread_t acceptor;
     bool accepting;              /* the acceptor runs */
     atomic_bool stopping;
+    atomic_size_t public_bytes; /* of bodies that anybody may send */
     atomic_uint_fast64_t next_id, accepted, refused_busy, refused_malformed, timed_out;
 };
 

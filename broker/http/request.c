@@ -28,6 +28,7 @@ struct txn {
     bool has_body;
     bool keep;                         /* the body is wanted, not only read past */
     size_t limit, got;                 /* bytes of body */
+    size_t public_held;                /* bytes of it that server->public_bytes counts */
     int refusal;                       /* status to refuse with at the end of the body, or 0 */
     int status;                        /* answered with, for the log */
 };
@@ -47,12 +48,21 @@ static struct txn *txn_new(struct http_server *s, struct conn *c, struct MHD_Con
     return t;
 }
 
+/* What there is of the body, wherever it is. */
+static void drop_body(struct txn *t)
+{
+    secret_free(TAKE_PTR(t->x.req.body));
+    secret_buf_free(&t->body);
+    buf_free(&t->x.req.public_body);
+    t->server->public_bytes -= t->public_held;
+    t->public_held = 0;
+}
+
 /* Ends the request, and makes the txn ready for the next. */
 static void txn_reset(struct txn *t)
 {
     if (t->x.user_free) t->x.user_free(t->x.user);
-    secret_free(t->x.req.body);
-    secret_buf_free(&t->body);
+    drop_body(t);
     response_reset(&t->x.resp);
     t->x = (struct exchange){0};
     if (t->target.cap > TARGET_KEEP) buf_free(&t->target);
@@ -129,7 +139,7 @@ void request_completed(void *cls, struct MHD_Connection *connection, void **cont
 static enum MHD_Result answer(struct txn *t)
 {
     struct response *r = &t->x.resp;
-    secret_free(TAKE_PTR(t->x.req.body));
+    drop_body(t);
     if (t->server->stopping) r->close = true;
     t->status = r->status;
     if (!answer_queue(t->connection, r)) return MHD_NO;
@@ -296,9 +306,10 @@ static enum MHD_Result await_body(struct txn *t, const struct guard *g)
 {
     t->keep = t->x.body_limit > 0;
     t->limit = t->keep ? t->x.body_limit : HTTP_DISCARD_MAX;
-    t->body.max = t->limit;
+    t->body.max = t->x.req.public_body.max = t->limit;
     if (g->length > t->limit) return refuse(t, 413);
-    if (t->keep && g->length && !err_ok(secret_buf_reserve(&t->body, (size_t) g->length)))
+    bool locked = t->keep && !t->x.body_public;
+    if (locked && g->length && !err_ok(secret_buf_reserve(&t->body, (size_t) g->length)))
         return refuse(t, 503);
     t->step = STEP_BODY;
     conn_leave(t->conn, CONN_BODY);
@@ -332,12 +343,22 @@ static enum MHD_Result read_past(struct txn *t)
     return MHD_NO;
 }
 
+/* False: no memory, or what strangers may take of it is spent. */
+static bool keep_piece(struct txn *t, const char *data, size_t len)
+{
+    if (!t->x.body_public) return err_ok(secret_buf_add(&t->body, data, len));
+    t->public_held += len;
+    if (atomic_fetch_add(&t->server->public_bytes, len) + len > HTTP_PUBLIC_BODIES_MAX) return false;
+    buf_add(&t->x.req.public_body, data, len);
+    return !t->x.req.public_body.failed;
+}
+
 static enum MHD_Result on_piece(struct txn *t, const char *data, size_t len)
 {
     t->got += len;
     if (!t->refusal && t->got > t->limit) t->refusal = 413;
-    if (!t->refusal && t->keep && !err_ok(secret_buf_add(&t->body, data, len))) t->refusal = 503;
-    if (t->refusal) secret_buf_free(&t->body);
+    if (!t->refusal && t->keep && !keep_piece(t, data, len)) t->refusal = 503;
+    if (t->refusal) drop_body(t);
     if (t->got > t->limit && read_past(t) == MHD_NO) return MHD_NO;
     conn_leave(t->conn, CONN_BODY);
     return MHD_YES;
@@ -360,7 +381,7 @@ static enum MHD_Result on_body_end(struct txn *t)
 {
     if (t->x.resp.status) return answer(t);
     if (t->refusal) return refuse(t, t->refusal);
-    if (t->keep && t->has_body) {
+    if (t->keep && t->has_body && !t->x.body_public) {
         t->x.req.body = secret_buf_steal(&t->body);
         if (!t->x.req.body) return refuse(t, 503);
     }

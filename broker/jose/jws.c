@@ -17,6 +17,9 @@ struct jws {
 void jws_free(struct jws *t)
 {
     if (!t) return;
+    /* Whoever reads an operator's token out of freed memory could operate with it. */
+    if (t->compact.data) explicit_bzero(t->compact.data, t->compact.len);
+    if (t->signature.data) explicit_bzero(t->signature.data, t->signature.len);
     buf_free(&t->compact);
     buf_free(&t->payload);
     buf_free(&t->signature);

@@ -4,6 +4,7 @@
  *   bound name or kind differs from the label (object was relabelled)       foreign ("misplaced")
  *   shorter than its lengths                                                torn
  *   malformed, newer format, unknown critical attribute                     unreadable version
+ *   the token cannot show the value any more                                unreadable version
  *
  * Foreign and torn objects are counted and take no part in versions. An unreadable one does: by
  * the version its header tells, and above all others when not even the header can be read, since
@@ -11,6 +12,7 @@
  * is on top its name is damaged; the next write of that name goes above it and removes it. */
 #include "broker/store/store_internal.h"
 
+#include "broker/base/clock.h"
 #include "broker/base/log.h"
 
 #include <string.h>
@@ -18,6 +20,7 @@
 struct scan {
     struct store *s;
     struct catalog *fresh;
+    bool keys_reloaded;
 };
 
 enum verdict { ENTER, SKIP, FOREIGN, TORN };
@@ -28,14 +31,57 @@ static enum verdict verdict_of(enum envelope_flaw flaw)
     return flaw == ENVELOPE_TORN ? TORN : ENTER;
 }
 
+/* ---- keys that we do not know ------------------------------------------------------------ */
+
+/* Whether one of the recipients is a key that was not looked for yet; then all of them are noted.
+ * For a while only, since a ceremony may bring a key back. */
+static bool note_unknown_keks(struct store *s, const struct envelope *e)
+{
+    struct unknown_keks *u = &s->unknown;
+    bool news = false;
+    if (clock_mono_ns() >= u->forget_at) u->n = 0;
+    if (u->n == 0) u->forget_at = clock_mono_ns() + SCAN_NS;
+    for (size_t i = 0; i < e->recipient_count; i++) {
+        const uint8_t *id = e->recipients[i].kek_id;
+        size_t at = 0;
+        while (at < u->n && memcmp(u->id[at], id, ENVELOPE_KEK_ID) != 0) at++;
+        if (at < u->n) continue;
+        news = true;
+        if (u->n == UNKNOWN_KEKS_MAX) u->n = 0; /* some are then looked for again */
+        memcpy(u->id[u->n++], id, ENVELOPE_KEK_ID);
+    }
+    return news;
+}
+
+/* 0: foreign. Another broker may have made a key since we looked: then its envelopes are none of
+ * foreigners. One look at the keys a scan, so that foreign objects cost no more than that. */
+static err_t generation_of(struct scan *scan, const struct envelope *e, uint32_t *ret)
+{
+    struct store *s = scan->s;
+    *ret = p11_recipient_generation(s->config.token, e);
+    if (*ret || scan->keys_reloaded || !note_unknown_keks(s, e)) return ERR_OK;
+    scan->keys_reloaded = true;
+    struct err reloaded = p11_kek_reload(s->config.token);
+    /* Who cannot look does not know what is foreign: the next scan must ask again. */
+    if (!err_ok(reloaded)) s->unknown.n = 0;
+    TRYC(reloaded, "looking for a key that an envelope names");
+    *ret = p11_recipient_generation(s->config.token, e);
+    return ERR_OK;
+}
+
+/* ---- objects ----------------------------------------------------------------------------- */
+
 /* For ENTER a version, otherwise why not. */
-static err_t judge(struct store *s, struct p11_object o, enum envelope_kind kind, const char *name,
-                   struct span value, enum verdict *ret, const char **ret_why,
+static err_t judge(struct scan *scan, const struct p11_seen *seen, enum envelope_kind kind,
+                   const char *name, enum verdict *ret, const char **ret_why,
                    struct version **ret_version)
 {
+    struct p11_object o = seen->object;
+    *ret = ENTER;
+    if (seen->unreadable) return version_new_unreadable(VERSION_UNKNOWN, o, ret_version);
     struct envelope e = {0};
     bool has_meta = false;
-    enum envelope_flaw flaw = envelope_decode(value, &e, &has_meta);
+    enum envelope_flaw flaw = envelope_decode(seen->value, &e, &has_meta);
     *ret = verdict_of(flaw);
     *ret_why = envelope_flaw_text(flaw);
     if (*ret != ENTER) return ERR_OK;
@@ -46,7 +92,8 @@ static err_t judge(struct store *s, struct p11_object o, enum envelope_kind kind
     }
     if (flaw != ENVELOPE_SOUND)
         return version_new_unreadable(has_meta ? e.meta.version : VERSION_UNKNOWN, o, ret_version);
-    uint32_t generation = p11_recipient_generation(s->config.token, &e);
+    uint32_t generation = 0;
+    TRY(generation_of(scan, &e, &generation));
     if (generation == 0) {
         *ret = FOREIGN;
         *ret_why = "sealed for no key of this token";
@@ -88,7 +135,7 @@ static err_t enter(struct scan *scan, enum envelope_kind kind, const char *name,
     return ERR_OK;
 }
 
-static err_t visit_object(void *arg, struct p11_object o, const char *label, struct span value)
+static err_t visit_object(void *arg, const struct p11_seen *seen)
 {
     struct scan *scan = arg;
     struct oddities *odd = &scan->fresh->odd;
@@ -96,13 +143,13 @@ static err_t visit_object(void *arg, struct p11_object o, const char *label, str
     const char *name = NULL, *why = "the label is not a name";
     struct version *v = NULL;
     enum verdict verdict = SKIP;
-    enum label_owner owner = label_read(label, &kind, &name);
+    enum label_owner owner = label_read(seen->label, &kind, &name);
     if (owner == LABEL_UNKNOWN) verdict = FOREIGN;
     else if (owner == LABEL_OURS)
-        TRYC(judge(scan->s, o, kind, name, value, &verdict, &why, &v), "object '%s'", label);
-    if (verdict == ENTER) return enter(scan, kind, name, v, value);
-    if (verdict == FOREIGN) oddities_add(odd, &odd->foreign, label, why);
-    if (verdict == TORN) oddities_add(odd, &odd->torn, label, why);
+        TRYC(judge(scan, seen, kind, name, &verdict, &why, &v), "object '%s'", seen->label);
+    if (verdict == ENTER) return enter(scan, kind, name, v, seen->value);
+    if (verdict == FOREIGN) oddities_add(odd, &odd->foreign, seen->label, why);
+    if (verdict == TORN) oddities_add(odd, &odd->torn, seen->label, why);
     return ERR_OK;
 }
 
@@ -122,7 +169,7 @@ struct err load_catalog_locked(struct store *s, struct catalog **ret)
 {
     _cleanup_catalog_ struct catalog *fresh = NULL;
     TRY(catalog_new(s->config.cache_bytes, &fresh));
-    struct scan scan = {s, fresh};
+    struct scan scan = {.s = s, .fresh = fresh};
     TRY(p11_object_scan(s->config.token, true, visit_object, &scan));
     /* `catalog` is replaced under `work` only, which we hold, and `odd` is fixed by then. */
     report_oddities(s->catalog ? &s->catalog->odd : NULL, &fresh->odd);

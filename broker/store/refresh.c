@@ -7,7 +7,6 @@
 #include <string.h>
 
 #define LOOK_NS (STORE_EPOCH_MS * (CLOCK_SECOND_NS / 1000))
-#define SCAN_NS (STORE_RESCAN_SECONDS * CLOCK_SECOND_NS)
 
 static err_t read_epoch(struct store *s, char ret[P11_EPOCH_TEXT])
 {
@@ -21,9 +20,12 @@ static err_t read_epoch(struct store *s, char ret[P11_EPOCH_TEXT])
 static bool is_current(struct store *s)
 {
     char epoch[P11_EPOCH_TEXT] = "";
+    uint64_t opening = p11_opening(s->config.token);
     if (!err_ok(read_epoch(s, epoch))) return false;
     SCOPED_LOCK(&s->lock);
-    if (s->doubt || strcmp(epoch, s->epoch) != 0 || clock_mono_ns() >= s->next_scan) return false;
+    if (s->doubt || opening != s->opening || strcmp(epoch, s->epoch) != 0 ||
+        clock_mono_ns() >= s->next_scan)
+        return false;
     s->stale = false;
     return true;
 }
@@ -52,6 +54,7 @@ struct err rescan_locked(struct store *s)
     /* Before the scan, so that who writes meanwhile is noticed next time. An epoch object that
      * cannot be read counts as none: the next look finds a difference and scans again. */
     char epoch[P11_EPOCH_TEXT] = "";
+    uint64_t opening = p11_opening(s->config.token);
     if (!err_ok(read_epoch(s, epoch))) epoch[0] = '\0';
     struct catalog *fresh = NULL;
     struct err e = scan_token_locked(s, &fresh);
@@ -66,6 +69,7 @@ struct err rescan_locked(struct store *s)
         s->doubt = false;
         s->next_scan = clock_mono_ns() + SCAN_NS;
         memcpy(s->epoch, epoch, sizeof s->epoch);
+        s->opening = opening;
     }
     pthread_mutex_unlock(&s->lock);
     return e;

@@ -13,7 +13,7 @@ struct store;
 
 struct store_config {
     struct p11 *token;          /* borrowed; must outlive the store */
-    unsigned keep_versions;     /* complete versions kept beside the newest; 1 means only that one */
+    unsigned keep_versions;     /* the newest N complete versions stay, tombstones count; 0: 1 */
     size_t cache_bytes;         /* envelopes (ciphertext) kept in memory */
     bool writable;              /* we hold the writer lock */
     const char *writer;         /* who writes when we do not; for the 503. May be NULL */

@@ -9,15 +9,30 @@
 #include "broker/store/catalog.h"
 #include "broker/store/label.h"
 
+#include "broker/base/clock.h"
+
+#define SCAN_NS (STORE_RESCAN_SECONDS * CLOCK_SECOND_NS)
+
+/* Keys that envelopes name and the token did not have when it was asked, so that it is not asked
+ * for the same ones at every scan. */
+#define UNKNOWN_KEKS_MAX 64u
+struct unknown_keks {
+    uint8_t id[UNKNOWN_KEKS_MAX][ENVELOPE_KEK_ID];
+    size_t n;
+    uint64_t forget_at; /* clock_mono_ns */
+};
+
 struct store {
     struct store_config config; /* fixed; `writer` is our copy */
     pthread_mutex_t work;
+    struct unknown_keks unknown; /* under `work` */
 
     pthread_mutex_t lock;
     struct catalog *catalog;
     uint64_t changes;   /* of the catalog; tells who lost a race from whose handle is stale */
     uint64_t rescans;
     char epoch[P11_EPOCH_TEXT]; /* what it said when the catalog was built; "": none */
+    uint64_t opening;   /* p11_opening() then; the catalog's handles are good for no other */
     uint64_t next_look; /* clock_mono_ns: when a reader looks at the epoch object again */
     uint64_t next_scan; /* clock_mono_ns: when we rescan though the epoch object is the same */
     bool doubt;         /* a write failed midway: rescan at the next look */

@@ -52,8 +52,8 @@ class Vault:
             os.makedirs(self.path(name), mode=0o700, exist_ok=True)
         self.env = {**os.environ, "SOFTHSM2_CONF": self.path("softhsm2.conf"),
                     "ASAN_OPTIONS": "detect_leaks=1:exitcode=99",
-                    "LSAN_OPTIONS": "print_suppressions=0:suppressions=" + os.path.abspath(
-                        os.path.join(os.path.dirname(__file__), "lsan.supp")),
+                    "LSAN_OPTIONS": "print_suppressions=0:suppressions='" + os.path.abspath(
+                        os.path.join(os.path.dirname(__file__), "lsan.supp")) + "'",
                     "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1"}
         self.write("softhsm2.conf", f"directories.tokendir = {self.path('tokens')}\n"
                    "objectstore.backend = file\nlog.level = ERROR\n")

@@ -111,6 +111,24 @@ static void test_buf__grows_to_its_limit(void **state)
     secret_buf_free(&b);
 }
 
+/* Beside the 16 KiB that are there, 32 KiB more fit nowhere; the few bytes that are needed do. */
+static void test_buf__grows_by_less_when_memory_is_short(void **state)
+{
+    struct secret_buf b = {.max = BUDGET};
+    struct secret *other = NULL;
+    uint8_t block[500];
+    memset(block, 'g', sizeof block);
+    secret_shutdown(); /* so that it is known which places are tried */
+    assert_ok(secret_init(BUDGET, true, true));
+    assert_ok(secret_new(15000, &other));
+    while (b.len < 17000) assert_ok(secret_buf_add(&b, block, sizeof block));
+    while (err_ok(secret_buf_add(&b, block, sizeof block))) assert_true(b.len < BUDGET);
+    assert_true(b.len >= 17000); /* a failure leaves what is there */
+    for (size_t i = 0; i < b.len; i++) assert_int_equal(secret_data(b.block)[i], 'g');
+    secret_free(other);
+    secret_buf_free(&b);
+}
+
 static void *churn(void *arg)
 {
     for (int i = 0; i < 500; i++) {
@@ -140,6 +158,7 @@ int main(void)
         cmocka_unit_test(test_fork__child_sees_zeros),
         cmocka_unit_test(test_equal),
         cmocka_unit_test(test_buf__grows_to_its_limit),
+        cmocka_unit_test(test_buf__grows_by_less_when_memory_is_short),
         cmocka_unit_test(test_threads),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

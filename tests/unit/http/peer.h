@@ -167,6 +167,8 @@ static inline void test_head(void *ctx, struct exchange *x)
     else if (span_starts(x->req.path, "/echo")) x->body_limit = ECHO_LIMIT;
     else if (span_starts(x->req.path, "/pend")) x->body_limit = ECHO_LIMIT;
     else if (span_starts(x->req.path, "/huge")) x->body_limit = 64u << 20;
+    x->body_public = memmem(x->req.path.data, x->req.path.len, "-public", 7) != NULL;
+    if (span_starts(x->req.path, "/huge-public")) x->body_limit = 2 * HTTP_PUBLIC_BODIES_MAX;
 }
 
 static inline void describe(struct exchange *x)

@@ -10,9 +10,9 @@
 
 struct epochs_seen { size_t n; };
 
-static err_t count_epoch(void *arg, struct p11_object o, const char *label, struct span value)
+static err_t count_epoch(void *arg, const struct p11_seen *seen)
 {
-    if (strncmp(label, PREFIX, strlen(PREFIX)) == 0) ((struct epochs_seen *) arg)->n++;
+    if (strncmp(seen->label, PREFIX, strlen(PREFIX)) == 0) ((struct epochs_seen *) arg)->n++;
     return ERR_OK;
 }
 

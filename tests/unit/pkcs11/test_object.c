@@ -142,13 +142,13 @@ static void make_foreign(const char *application, const char *label, size_t labe
 
 struct tally { size_t n, bytes, until; uint64_t sum; };
 
-static err_t tally(void *arg, struct p11_object o, const char *label, struct span value)
+static err_t tally(void *arg, const struct p11_seen *seen)
 {
     struct tally *t = arg;
-    if (strncmp(label, "scan/", 5) != 0) return ERR_OK; /* the canary */
+    if (strncmp(seen->label, "scan/", 5) != 0) return ERR_OK; /* the canary */
     t->n++;
-    t->bytes += value.len;
-    t->sum += strtoull(label + strlen("scan/key/"), NULL, 10);
+    t->bytes += seen->value.len;
+    t->sum += strtoull(seen->label + strlen("scan/key/"), NULL, 10);
     if (t->until && t->n == t->until) FAIL(ERR_TIMEOUT, "enough");
     return ERR_OK;
 }
@@ -182,10 +182,10 @@ static void test_object_scan__300_objects(void **state)
     assert_int_equal(t.n, 5);
 }
 
-static err_t destroy_visited(void *arg, struct p11_object o, const char *label, struct span value)
+static err_t destroy_visited(void *arg, const struct p11_seen *seen)
 {
     /* With one session in all: a visitor that uses the token must not wait for the scan. */
-    TRY(p11_object_destroy(token, o));
+    TRY(p11_object_destroy(token, seen->object));
     ++*(int *) arg;
     return ERR_OK;
 }
@@ -340,6 +340,108 @@ static void test_object_create__no_template_will_do(void **state)
     assert_int_equal(token->data_template, 0);
 }
 
+/* ---- objects that the token cannot show any more ---------------------------------------- */
+
+/* Reading this attribute of this object fails with `rv`, `times` times. */
+static struct { CK_OBJECT_HANDLE object; CK_ATTRIBUTE_TYPE type; CK_RV rv; int times; } spoilt;
+
+static CK_RV get_spoilt(CK_SESSION_HANDLE s, CK_OBJECT_HANDLE o, CK_ATTRIBUTE *a, CK_ULONG n)
+{
+    if (o != spoilt.object || a->type != spoilt.type || !spoilt.times)
+        return honest->C_GetAttributeValue(s, o, a, n);
+    spoilt.times--;
+    return spoilt.rv;
+}
+
+static CK_RV decrypt_never(CK_SESSION_HANDLE s, CK_BYTE *in, CK_ULONG in_len, CK_BYTE *out,
+                           CK_ULONG *out_len)
+{
+    return CKR_GENERAL_ERROR;
+}
+
+#define ALWAYS 1000
+
+/* How the scan below shows it: by label and flag. */
+struct sight { size_t n, readable, unreadable, nameless; };
+
+static err_t look(void *arg, const struct p11_seen *seen)
+{
+    struct sight *s = arg;
+    bool ours = strcmp(seen->label, "a/b/c") == 0;
+    s->n++;
+    s->readable += ours && !seen->unreadable;
+    s->unreadable += ours && seen->unreadable;
+    s->nameless += !*seen->label && seen->unreadable;
+    return ERR_OK;
+}
+
+static struct err scan_spoilt(CK_ATTRIBUTE_TYPE type, CK_RV rv, int times, struct sight *ret)
+{
+    *ret = (struct sight){0};
+    spoilt.type = type;
+    spoilt.rv = rv;
+    spoilt.times = times;
+    lies_begin()->C_GetAttributeValue = get_spoilt;
+    struct err e = p11_object_scan(token, true, look, ret);
+    token->fn = honest;
+    return e;
+}
+
+static void test_object_scan__shows_what_cannot_be_read(void **state)
+{
+    /* SoftHSM says GENERAL_ERROR when the file is damaged, and while an object is destroyed. */
+    static const struct {
+        CK_ATTRIBUTE_TYPE type;
+        CK_RV rv;
+        int times;
+        struct sight want;
+    } CASES[] = {
+        {CKA_VALUE, CKR_GENERAL_ERROR, ALWAYS, {2, 0, 1, 0}},
+        {CKA_VALUE, CKR_GENERAL_ERROR, 1, {2, 1, 0, 0}},
+        {CKA_VALUE, CKR_ATTRIBUTE_SENSITIVE, ALWAYS, {2, 0, 1, 0}},
+        {CKA_VALUE, CKR_ATTRIBUTE_TYPE_INVALID, ALWAYS, {2, 0, 1, 0}},
+        {CKA_LABEL, CKR_GENERAL_ERROR, ALWAYS, {2, 0, 0, 1}},
+        {CKA_LABEL, CKR_ATTRIBUTE_TYPE_INVALID, ALWAYS, {2, 0, 0, 1}},
+        {CKA_LABEL, CKR_OBJECT_HANDLE_INVALID, ALWAYS, {1, 0, 0, 0}}, /* gone meanwhile */
+    };
+    spoilt.object = create("a/b/c", SPAN_LIT("value")).handle;
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        struct sight is;
+        assert_ok(scan_spoilt(CASES[i].type, CASES[i].rv, CASES[i].times, &is));
+        if (memcmp(&is, &CASES[i].want, sizeof is) != 0)
+            fail_msg("case %zu: %zu seen, %zu readable, %zu unreadable, %zu nameless", i, is.n,
+                     is.readable, is.unreadable, is.nameless);
+    }
+}
+
+static void test_object_scan__a_failing_token_is_no_damaged_object(void **state)
+{
+    struct sight is;
+    spoilt.object = create("a/b/c", SPAN_LIT("value")).handle;
+    assert_fails(scan_spoilt(CKA_VALUE, CKR_DEVICE_ERROR, ALWAYS, &is), ERR_TOKEN_DOWN);
+    spoilt.rv = CKR_GENERAL_ERROR;
+    spoilt.times = ALWAYS;
+    lies_begin()->C_GetAttributeValue = get_spoilt;
+    lying.C_Decrypt = decrypt_never;
+    assert_fails(p11_object_scan(token, true, look, &is), ERR_TOKEN_DOWN);
+}
+
+static void test_object_read__damaged_or_the_token_down(void **state)
+{
+    struct p11_object o = create("a/b/c", SPAN_LIT("value"));
+    struct buf b = BUF_INIT;
+    spoilt.object = o.handle;
+    spoilt.type = CKA_VALUE;
+    spoilt.rv = CKR_GENERAL_ERROR;
+    spoilt.times = ALWAYS;
+    lies_begin()->C_GetAttributeValue = get_spoilt;
+    assert_fails(p11_object_read(token, o, &b), ERR_DAMAGED);
+    lying.C_Decrypt = decrypt_never;
+    assert_fails(p11_object_read(token, o, &b), ERR_TOKEN_DOWN);
+    assert_int_equal(b.len, 0);
+    buf_free(&b);
+}
+
 /* What fails in the middle of a find must not leave it open. */
 static CK_RV find_fails(CK_SESSION_HANDLE s, CK_OBJECT_HANDLE *h, CK_ULONG n, CK_ULONG *got)
 {
@@ -392,6 +494,9 @@ int main(void)
         LIES(test_object_create__read_back_differs),
         LIES(test_object_create__falls_back_and_remembers),
         LIES(test_object_create__no_template_will_do),
+        LIES(test_object_scan__shows_what_cannot_be_read),
+        LIES(test_object_scan__a_failing_token_is_no_damaged_object),
+        LIES(test_object_read__damaged_or_the_token_down),
         LIES(test_find__ends_on_failure),
         KEK(test_find__over_its_limit),
     };

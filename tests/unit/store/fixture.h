@@ -64,12 +64,12 @@ static int teardown_token(void **state)
     return softhsm_stop(&fx.hsm);
 }
 
-static err_t destroy_one(void *arg, struct p11_object o, const char *label, struct span value)
+static err_t destroy_one(void *arg, const struct p11_seen *seen)
 {
     enum envelope_kind kind;
     const char *name;
-    if (label_read(label, &kind, &name) == LABEL_RESERVED) return ERR_OK;
-    return p11_object_destroy(fx.token, o);
+    if (label_read(seen->label, &kind, &name) == LABEL_RESERVED) return ERR_OK;
+    return p11_object_destroy(fx.token, seen->object);
 }
 
 /* Between tests: nothing of the store's on the token, a new store, the usual configuration. */

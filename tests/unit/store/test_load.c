@@ -1,6 +1,9 @@
 /* What lies on a token beside sound envelopes of ours, and what becomes of it. */
 #include "tests/unit/store/fixture.h"
 
+#include <ftw.h>
+#include <sys/stat.h>
+
 static struct buf bytes;
 
 static int setup(void **state)
@@ -139,6 +142,62 @@ static void test_load__damaged_can_be_deleted(void **state)
     assert_fails(fx_try_get(fx.store, "a/b/c"), ERR_NOTFOUND);
 }
 
+/* ---- a damaged file of SoftHSM's ---------------------------------------------------------- */
+
+static struct { char path[400]; struct timespec written; } youngest; /* nftw passes no argument */
+
+static int look_for_youngest(const char *path, const struct stat *st, int flag, struct FTW *ftw)
+{
+    bool younger = st->st_mtim.tv_sec > youngest.written.tv_sec ||
+                   (st->st_mtim.tv_sec == youngest.written.tv_sec &&
+                    st->st_mtim.tv_nsec > youngest.written.tv_nsec);
+    if (flag != FTW_F || !strstr(path, ".object") || !younger) return 0;
+    youngest.written = st->st_mtim;
+    snprintf(youngest.path, sizeof youngest.path, "%s", path);
+    return 0;
+}
+
+/* Spoils the padding of the CKA_VALUE in the object file that was written last. An attribute is
+ * its type, 3 for bytes, and its length, big-endian 64-bit numbers each; then its bytes, encrypted
+ * with CBC, so that the last but one block is added to the padding. */
+static void spoil_youngest_value(void)
+{
+    static const uint8_t begin[16] = {[7] = 0x11, [15] = 3};
+    uint8_t text[4096];
+    memset(&youngest, 0, sizeof youngest);
+    nftw(fx.hsm.tokens, look_for_youngest, 16, FTW_PHYS);
+    FILE *f = fopen(youngest.path, "r+be");
+    assert_non_null(f);
+    size_t len = fread(text, 1, sizeof text, f);
+    uint8_t *at = memmem(text, len, begin, sizeof begin);
+    assert_non_null(at);
+    struct reader r = {span_of(at + sizeof begin, 8), false};
+    size_t value = (size_t) (at - text) + sizeof begin + 8 + read_u64(&r);
+    assert_true(value <= len);
+    fseek(f, (long) value - 17, SEEK_SET);
+    fputc(text[value - 17] ^ 0x55, f);
+    assert_int_equal(fclose(f), 0);
+}
+
+static void test_load__value_that_the_token_cannot_show(void **state)
+{
+    fx_put("a/b/c", "old");
+    fx_put("x/y/z", "another");
+    fx_seal(fx.token, "a/b/c", 2, "new", &bytes);
+    fx_place("a/b/c", buf_span(&bytes));
+    spoil_youngest_value();
+    fx_restart(fx_config());
+    assert_fails_with(fx_try_get(fx.store, "a/b/c"), ERR_DAMAGED, "put it again");
+    assert_int_equal(fx_stats().damaged, 1);
+    assert_int_equal(fx_stats().torn, 0);
+    assert_value("x/y/z", "another");
+    assert_int_equal(fx_put("a/b/c", "healed"), 2);
+    assert_value("a/b/c", "healed");
+    assert_int_equal(fx_objects("a/b/c"), 1); /* the damaged one went with the old one */
+    fx_restart(fx_config());
+    assert_value("a/b/c", "healed");
+}
+
 static void test_load__highest_version_wins_in_any_order(void **state)
 {
     static const uint64_t order[] = {2, 300, 1, 255, 256};
@@ -209,6 +268,7 @@ int main(void)
         TEST(test_load__unreadable_newest_is_damaged_until_put_again),
         TEST(test_load__unreadable_older_one_harms_nobody),
         TEST(test_load__damaged_can_be_deleted),
+        TEST(test_load__value_that_the_token_cannot_show),
         TEST(test_load__highest_version_wins_in_any_order),
         TEST(test_load__cache_smaller_than_the_set),
         TEST(test_load__equal_versions_by_generation), /* last: it adds a KEK */

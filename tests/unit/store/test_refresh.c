@@ -138,6 +138,115 @@ static void test_refresh__epoch_object_gone(void **state)
     wait_for_value("a/b/c", "two");
 }
 
+/* ---- keys that another broker made ------------------------------------------------------- */
+
+static struct p11 *elsewhere; /* the other broker's opening of the same token */
+
+static int setup_elsewhere(void **state)
+{
+    fx_open_token(fx.hsm.uri, &elsewhere);
+    return setup(state);
+}
+
+static int close_elsewhere(void **state)
+{
+    p11_close(TAKE_PTR(elsewhere));
+    return 0;
+}
+
+static size_t known_keks(void)
+{
+    struct p11_kek_info keks[KEK_MAX];
+    size_t n = 0;
+    assert_ok(p11_kek_list(fx.token, keks, KEK_MAX, &n));
+    return n;
+}
+
+static void place_sealed_by(struct p11 *token, const char *name, uint64_t version, uint8_t spoil)
+{
+    struct buf bytes = BUF_INIT;
+    struct envelope e = {0};
+    bool has_meta = false;
+    fx_seal(token, name, version, "new", &bytes);
+    envelope_decode(buf_span(&bytes), &e, &has_meta);
+    bytes.data[e.bound.len + 5] ^= spoil; /* first byte of the recipient's KEK id */
+    fx_place(name, buf_span(&bytes));
+    buf_free(&bytes);
+}
+
+static void scan_again(void)
+{
+    fx.store->next_scan = 0;
+    assert_ok(store_refresh(fx.store));
+}
+
+static void test_refresh__key_made_elsewhere_is_found(void **state)
+{
+    struct p11_kek_info kek;
+    size_t before = known_keks();
+    fx_put("a/b/c", "old");
+    assert_ok(p11_kek_create(elsewhere, true, &kek));
+    place_sealed_by(elsewhere, "a/b/c", 2, 0);
+    assert_int_equal(known_keks(), before);
+    scan_again();
+    assert_value("a/b/c", "new");
+    assert_int_equal(fx.entry.kek_generation, kek.generation);
+    assert_int_equal(fx_stats().foreign, 0);
+}
+
+static void test_refresh__foreign_keys_are_looked_for_once(void **state)
+{
+    struct p11_kek_info kek;
+    place_sealed_by(fx.token, "x/y/z", 1, 0x55);
+    scan_again();
+    size_t before = known_keks();
+    assert_int_equal(fx_stats().foreign, 1);
+    assert_ok(p11_kek_create(elsewhere, true, &kek));
+    scan_again(); /* the same foreign one: the keys are not looked at */
+    assert_int_equal(known_keks(), before);
+    place_sealed_by(fx.token, "x/y/z", 1, 0xaa);
+    scan_again(); /* another one: they are */
+    assert_int_equal(known_keks(), before + 1);
+    assert_int_equal(fx_stats().foreign, 2);
+}
+
+static void test_refresh__foreign_keys_are_looked_for_again_later(void **state)
+{
+    struct p11_kek_info kek;
+    place_sealed_by(fx.token, "x/y/z", 1, 0x55);
+    scan_again();
+    size_t before = known_keks();
+    assert_ok(p11_kek_create(elsewhere, true, &kek));
+    fx.store->unknown.forget_at = 0; /* as if STORE_RESCAN_SECONDS were over */
+    scan_again();
+    assert_int_equal(known_keks(), before + 1);
+}
+
+static void test_refresh__more_foreign_keys_than_are_noted(void **state)
+{
+    struct p11_kek_info kek;
+    for (unsigned i = 1; i <= UNKNOWN_KEKS_MAX + 1; i++)
+        place_sealed_by(fx.token, "x/y/z", 1, (uint8_t) i);
+    scan_again();
+    assert_true(fx.store->unknown.n <= UNKNOWN_KEKS_MAX);
+    assert_int_equal(fx_stats().foreign, UNKNOWN_KEKS_MAX + 1);
+    assert_ok(p11_kek_create(elsewhere, true, &kek));
+    place_sealed_by(elsewhere, "a/b/c", 1, 0);
+    for (unsigned i = 0; i < 3; i++) scan_again();
+    assert_value("a/b/c", "new");
+}
+
+/* Handles of before are void: what was deleted must really go from the token. */
+static void test_refresh__after_recovery_old_objects_are_found_again(void **state)
+{
+    fx_put("a/b/c", "secret");
+    p11_close(TAKE_PTR(elsewhere)); /* so that the module can be started again */
+    assert_ok(p11_recover(fx.token));
+    fx_delete("a/b/c");
+    assert_int_equal(fx_objects("a/b/c"), 1); /* the tombstone */
+    fx_open_token(fx.hsm.uri, &elsewhere);
+}
+
 /* A token that cannot be read although something changed: better 503 than what was revoked. */
 static void test_refresh__stale_catalog_serves_nothing(void **state)
 {
@@ -213,6 +322,7 @@ static void test_refresh__writers_of_one_store(void **state)
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup(name, setup)
+#define ELSEWHERE(name) cmocka_unit_test_setup_teardown(name, setup_elsewhere, close_elsewhere)
     const struct CMUnitTest tests[] = {
         TEST(test_refresh__new_name_is_seen_at_once),
         TEST(test_refresh__new_version_is_seen_after_the_interval),
@@ -227,6 +337,12 @@ int main(void)
         TEST(test_refresh__failed_write_makes_the_next_one_look),
         TEST(test_refresh__misses_share_one_scan),
         TEST(test_refresh__writers_of_one_store),
+        /* last: they add keys */
+        ELSEWHERE(test_refresh__key_made_elsewhere_is_found),
+        ELSEWHERE(test_refresh__foreign_keys_are_looked_for_once),
+        ELSEWHERE(test_refresh__foreign_keys_are_looked_for_again_later),
+        ELSEWHERE(test_refresh__more_foreign_keys_than_are_noted),
+        ELSEWHERE(test_refresh__after_recovery_old_objects_are_found_again),
     };
     return cmocka_run_group_tests(tests, setup_token, teardown);
 }

@@ -1,0 +1,444 @@
+"""Every command as an operator types it: what it prints, its exit code, what it refuses. With a
+broker that serves (by its admin socket) and without one (on the token itself)."""
+
+import base64
+import json
+import os
+import re
+import signal
+import stat
+import subprocess
+import time
+import unittest
+
+from guest import Refused
+from vault import ALLOW_ALL, MODULE, Vault, program, wait_until
+
+VALUE_MAX = 2 << 20
+COMMANDS = ("serve", "dev", "token init", "token status", "kek create", "kek list", "resource put",
+            "resource get", "resource list", "resource rm", "policy set", "admin keygen",
+            "admin token", "fetch")
+
+
+def decode(part):
+    return json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+
+
+class Commands(unittest.TestCase):
+    def refused(self, done, code, *words):
+        self.assertEqual(done.returncode, code, done.stderr)
+        self.assertEqual(done.stdout, b"")
+        text = done.stderr.decode()
+        for word in words:
+            self.assertIn(word, text)
+        self.assertEqual(text.count("strongroom: "), 1, text)   # one sentence, once
+
+
+class Help(Commands):
+    """Needs no token and no configuration."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.vault = Vault()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.vault.__exit__(None)
+
+    def test_the_overview_names_every_command(self):
+        overview = self.vault.run().stdout.decode()
+        self.assertEqual(tuple(re.findall(r"^  (\S+(?: \S+)?) {2,}\S", overview, re.M)), COMMANDS)
+        self.assertEqual(overview, self.vault.run("--help").stdout.decode())
+
+    def test_help_says_how_and_every_option_named_is_known(self):
+        for name in COMMANDS:
+            text = self.vault.run(*name.split(), "--help").stdout.decode()
+            self.assertIn(f"usage: strongroom {name} [options]", text)
+            options = re.findall(r"^  (?:-\w, |   +)--([\w-]+)( [A-Z]+)?", text, re.M)
+            self.assertIn("help", [option for option, _ in options])
+            for option, argument in options:
+                if argument:    # an option with an argument says so when it is left out
+                    self.refused(self.vault.run(*name.split(), f"--{option}", check=False), 2,
+                                 f"--{option} wants a value")
+            for line in text.splitlines():
+                self.assertLessEqual(len(line), 110, line)
+
+    def test_mistakes(self):
+        for args, words in (
+                (("serve", "--nonsense"), ("unknown option --nonsense",)),
+                (("serve", "extra"), ("extra",)),
+                (("resource", "get", "a/b/c", "d/e/f"), ("d/e/f",)),
+                (("kek", "list", "--format", "xml"), ("table or json", "xml")),
+                (("token", "status", "--format", "JSON"), ("table or json",)),
+                (("resource", "list", "--format", ""), ("table or json",)),
+                (("resource", "list", "a?b"), ("prefix",)),
+                (("admin", "token"), ("--key", "keygen")),
+                (("admin", "token", "--key", "x", "--seconds", "soon"), ("wants a number", "soon")),
+                (("admin", "token", "--key", "x", "--seconds", "-1"), ("wants a number",)),
+                (("admin", "token", "--key", "x", "--seconds", "4294967296"), ("wants a number",)),
+                (("fetch", "--token-file", "x", "kbs:///a/b/c"), ("--key-file",)),
+        ):
+            self.refused(self.vault.run(*args, check=False), 2, *words)
+
+    def test_fetch_without_a_broker(self):
+        done = self.vault.run("fetch", "--url", "http://127.0.0.1:1", "kbs:///a/b/c", check=False)
+        self.refused(done, 6, "http://127.0.0.1:1")
+
+    def test_print_defaults_is_a_configuration(self):
+        text = self.vault.run("serve", "--print-defaults").stdout.decode()
+        for section in ("http_server", "token", "attestation_service", "attestation_token", "admin",
+                        "audit", "process", "storage"):
+            self.assertRegex(text, rf"(?m)^{section}:")
+        path = self.vault.write("defaults.yaml", text)
+        done = self.vault.run("serve", "--check-config", "-c", path)
+        self.assertIn("is right", done.stdout.decode())
+
+
+class Operators(Commands):
+    """`admin keygen` and `admin token`."""
+
+    def setUp(self):
+        self.vault = Vault()
+        self.key = self.vault.path("op.pem")
+        self.vault.run("admin", "keygen", self.key)
+
+    def tearDown(self):
+        self.vault.__exit__(None)
+
+    def mode(self, path):
+        return stat.S_IMODE(os.stat(path).st_mode)
+
+    def test_keygen_modes_and_pems(self):
+        self.assertEqual(self.mode(self.key), 0o600)
+        self.assertEqual(self.mode(self.key + ".pub"), 0o644)
+        public = subprocess.run(["openssl", "pkey", "-in", self.key, "-pubout"], check=True,
+                                capture_output=True).stdout
+        self.assertEqual(self.vault.read("op.pem.pub").encode(), public)
+        self.assertIn("ED25519", subprocess.run(
+            ["openssl", "pkey", "-pubin", "-in", self.key + ".pub", "-noout", "-text"], check=True,
+            capture_output=True).stdout.decode())
+
+    def test_keygen_never_overwrites(self):
+        before = self.vault.read("op.pem"), self.vault.read("op.pem.pub")
+        self.refused(self.vault.run("admin", "keygen", self.key, check=False), 5, self.key)
+        self.assertEqual(before, (self.vault.read("op.pem"), self.vault.read("op.pem.pub")))
+
+    def test_keygen_in_a_folder_that_is_missing(self):
+        path = self.vault.path("none/op.pem")
+        self.refused(self.vault.run("admin", "keygen", path, check=False), 2, path)
+
+    def token(self, *more, key=None):
+        done = self.vault.run("admin", "token", "--key", key or self.key, *more)
+        text = done.stdout.decode()
+        self.assertRegex(text, r"^[\w-]+\.[\w-]+\.[\w-]+\n$")
+        head, claims, signature = text.strip().split(".")
+        return decode(head), decode(claims), f"{head}.{claims}".encode(), signature
+
+    def test_token_claims(self):
+        now = int(time.time())
+        head, claims, signed, signature = self.token()
+        self.assertEqual(head, {"alg": "EdDSA", "typ": "JWT"})
+        self.assertEqual(set(claims), {"role", "iat", "exp"})
+        self.assertEqual(claims["role"], "admin")
+        self.assertIn(claims["iat"] - now, range(-1, 30))
+        self.assertEqual(claims["exp"] - claims["iat"], 7200)
+        from cryptography.hazmat.primitives.serialization import load_pem_public_key
+        public = load_pem_public_key(self.vault.read("op.pem.pub").encode())
+        public.verify(base64.urlsafe_b64decode(signature + "=="), signed)   # raises when wrong
+
+        _, claims, _, _ = self.token("--role", "writer", "--subject", 'an "odd" näme', "--issuer",
+                                     "me", "--audience", "KBS", "--seconds", "60")
+        self.assertEqual((claims["role"], claims["sub"], claims["iss"], claims["aud"]),
+                         ("writer", 'an "odd" näme', "me", "KBS"))
+        self.assertEqual(claims["exp"] - claims["iat"], 60)
+
+    def test_token_of_an_ec_key(self):
+        path = self.vault.path("ec.pem")
+        subprocess.run(["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt",
+                        "ec_paramgen_curve:P-256", "-out", path], check=True, capture_output=True)
+        os.chmod(path, 0o600)
+        head, _, _, signature = self.token(key=path)
+        self.assertEqual(head["alg"], "ES256")
+        self.assertEqual(len(base64.urlsafe_b64decode(signature + "==")), 64)
+
+    def test_token_key_files(self):
+        os.chmod(self.key, 0o644)
+        done = self.vault.run("admin", "token", "--key", self.key, check=False)
+        self.refused(done, 2, "0644", "chmod 600 " + self.key)
+        os.chmod(self.key, 0o600)
+        link = self.vault.path("link.pem")
+        os.symlink(self.key, link)
+        self.token(key=link)
+        done = self.vault.run("admin", "token", "--key", self.vault.path("none"), check=False)
+        self.refused(done, 3, self.vault.path("none"))
+        garbage = self.vault.write("garbage.pem", "no PEM")
+        done = self.vault.run("admin", "token", "--key", garbage, check=False)
+        self.assertIn(garbage, done.stderr.decode())
+        self.assertNotIn(done.returncode, (0, 1))
+
+
+class Resources:
+    """The same whether a broker serves or not; the subclasses say which."""
+
+    serves = False
+
+    @classmethod
+    def setUpClass(cls):
+        cls.vault = Vault().prepare()
+        if cls.serves:
+            cls.vault.start()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.vault.__exit__(None)
+
+    def json_of(self, *args):
+        done = self.vault.command(*args, "--format", "json")
+        self.assertTrue(done.stdout.endswith(b"\n"))
+        return json.loads(done.stdout)
+
+    def put(self, name, value, *more, check=True):
+        return self.vault.command("resource", "put", name, *more, stdin=value, check=check)
+
+    def get(self, name, check=True):
+        return self.vault.command("resource", "get", name, check=check)
+
+    def test_put_get_rm(self):
+        done = self.put("cmd/plain/one", b"some\0bytes\n")
+        self.assertEqual((done.stdout, done.stderr), (b"", b"stored cmd/plain/one, version 1\n"))
+        self.assertEqual(self.get("kbs:///cmd/plain/one").stdout, b"some\0bytes\n")
+        path = self.vault.write("value", "from a file")
+        self.put("cmd/plain/one", b"not this", path)
+        self.assertEqual(self.get("cmd/plain/one").stdout, b"from a file")
+        self.put("cmd/plain/one", b"from stdin", "-")
+        self.assertEqual(self.get("cmd/plain/one").stdout, b"from stdin")
+        self.put("cmd/plain/empty", b"")
+        self.assertEqual(self.get("cmd/plain/empty").stdout, b"")
+        self.vault.command("resource", "rm", "cmd/plain/one")
+        self.refused(self.get("cmd/plain/one", check=False), 3, "cmd/plain/one")
+        self.refused(self.vault.command("resource", "rm", "cmd/plain/one", check=False), 3)
+
+    def test_create_and_if_match(self):
+        self.put("cmd/if/x", b"1", "--create")
+        self.refused(self.put("cmd/if/x", b"2", "--create", check=False), 5, "cmd/if/x")
+        self.put("cmd/if/x", b"2", "--if-match", "1")
+        self.refused(self.put("cmd/if/x", b"3", "--if-match", "1", check=False), 5, "cmd/if/x")
+        self.refused(self.put("cmd/if/none", b"3", "--if-match", "1", check=False), 5)
+        self.assertEqual(self.get("cmd/if/x").stdout, b"2")
+        rm = lambda version: self.vault.command("resource", "rm", "cmd/if/x", "--if-match", version,
+                                                check=False)
+        self.refused(rm("1"), 5)
+        self.refused(rm("soon"), 2)
+        self.assertEqual(rm("2").returncode, 0)
+
+    def test_the_largest_value_and_one_byte_more(self):
+        value = os.urandom(VALUE_MAX)
+        self.put("cmd/size/x", value)
+        self.assertEqual(self.get("cmd/size/x").stdout, value)
+        self.refused(self.put("cmd/size/x", value + b"!", check=False), 2, str(VALUE_MAX))
+        path = self.vault.write("large", value + b"!")
+        self.refused(self.put("cmd/size/x", b"", path, check=False), 2, path, str(VALUE_MAX))
+        self.assertEqual(self.get("cmd/size/x").stdout, value)
+
+    def test_files_that_cannot_be_read(self):
+        missing = self.vault.path("no such file")
+        self.refused(self.put("cmd/file/x", b"", missing, check=False), 3, missing)
+        done = self.put("cmd/file/x", b"", self.vault.dir, check=False)
+        self.assertIn(done.returncode, (1, 2))
+        self.assertIn(self.vault.dir, done.stderr.decode())
+        self.refused(self.get("cmd/file/x", check=False), 3)
+
+    def test_list(self):
+        for name in ("cmdlist/a/1", "cmdlist/a/2", "cmdlist/b/1"):
+            self.put(name, b"value of it")
+        self.vault.command("resource", "rm", "cmdlist/a/2")
+        names = lambda *args: [r["name"] for r in self.json_of("resource", "list", *args)["resources"]]
+        self.assertEqual(names("cmdlist/"), ["cmdlist/a/1", "cmdlist/b/1"])
+        self.assertEqual(names("cmdlist/a"), ["cmdlist/a/1"])
+        self.assertEqual(names("cmdlist/a", "--deleted"), ["cmdlist/a/1", "cmdlist/a/2"])
+        self.assertEqual(names("nothing"), [])
+        row = self.json_of("resource", "list", "cmdlist/b")["resources"][0]
+        self.assertEqual((row["version"], row["size"], row["kek_generation"]), (1, 11, 1))
+        table = self.vault.command("resource", "list", "cmdlist/").stdout.decode().splitlines()
+        self.assertEqual(len(table), 3)
+        self.assertTrue(table[0].startswith("NAME"))
+        self.assertNotIn("value of it", "".join(table))
+
+    def test_kek_list(self):
+        keks = self.json_of("kek", "list")["keks"]
+        self.assertEqual(len(keks), 1)
+        self.assertEqual((keks[0]["generation"], keks[0]["active"], keks[0]["sound"],
+                          keks[0]["canary_ok"], keks[0]["extractable"]),
+                         (1, True, True, True, False))
+        table = self.vault.command("kek", "list").stdout.decode().splitlines()
+        self.assertEqual(len(table), 2)
+        self.assertIn(keks[0]["label"], table[1])
+
+    def test_kek_create_only_when_asked_for_the_next(self):
+        self.refused(self.vault.command("kek", "create", check=False), 5, "--next")
+
+    def test_token_status(self):
+        token = self.json_of("token", "status")["token"]
+        self.assertEqual(token["label"], self.vault.label)
+        self.assertIn(token["serial"], self.vault.command("token", "status").stdout.decode())
+
+    def test_policy_set(self):
+        run = lambda *args: self.vault.command("policy", "set", *args, check=False)
+        good = self.vault.write("good.rego", ALLOW_ALL)
+        bad = self.vault.write("bad.rego", "package policy\n\nallow { true }\n")
+        for args in ((good,), ("--allow-all",), ("--deny-all",)):
+            self.assertEqual(run(*args).returncode, 0, args)
+        for args in ((), ("--allow-all", "--deny-all"), (good, "--deny-all"),
+                     (good, "--allow-all", "--deny-all")):
+            self.refused(run(*args), 2, "one of FILE, --allow-all and --deny-all")
+        self.refused(run(bad), 2, "line 3")
+        self.refused(run(self.vault.path("none.rego")), 3, "none.rego")
+        large = self.vault.write("large.rego", ALLOW_ALL + "#" * (256 << 10))
+        self.refused(run(large), 2, "large.rego", "limit")
+
+    def test_a_name_that_is_none(self):
+        for name in ("a/b", "a/b/c/d", "a/b/", "../b/c", "a/b/c d", "kbs://host/a/b/c"):
+            self.refused(self.put(name, b"x", check=False), 2)
+            self.refused(self.get(name, check=False), 2)
+
+
+class OnTheToken(Resources, Commands):
+    def test_the_next_generation(self):
+        with Vault() as vault:
+            vault.command("resource", "put", "a/b/c", stdin=b"old")
+            made = json.loads(vault.command("kek", "create", "--next", "--format", "json").stdout)
+            self.assertEqual((made["generation"], made["active"]), (2, True))
+            vault.command("resource", "put", "d/e/f", stdin=b"new")
+            self.assertEqual(vault.command("resource", "get", "a/b/c").stdout, b"old")
+            rows = json.loads(vault.command("resource", "list", "--format", "json").stdout)
+            self.assertEqual([r["kek_generation"] for r in rows["resources"]], [1, 2])
+
+    def test_commands_do_not_chat(self):
+        self.put("cmd/quiet/x", b"1")
+        self.assertEqual(self.get("cmd/quiet/x").stderr, b"")
+        self.assertEqual(self.vault.command("kek", "list").stderr, b"")
+
+    def test_token_init_refuses_a_label_in_use(self):
+        before = len(os.listdir(self.vault.path("tokens")))
+        done = self.vault.run(
+            "token", "init", "--module", MODULE, "--label", self.vault.label, "--so-pin-file",
+            self.vault.path("so-pin"), "--pin-file", self.vault.path("pin"), "--state-dir",
+            self.vault.path("state"), check=False)
+        self.refused(done, 5, self.vault.label)
+        self.assertEqual(len(os.listdir(self.vault.path("tokens"))), before)
+        self.put("cmd/after/init", b"still there")
+
+    def test_token_init_pin_files(self):
+        with Vault(label="fresh") as vault:
+            os.chmod(vault.path("so-pin"), 0o644)
+            done = vault.run("token", "init", "--module", MODULE, "--label", "second",
+                             "--so-pin-file", vault.path("so-pin"), "--pin-file", vault.path("pin"),
+                             "--state-dir", vault.path("state"), check=False)
+            self.refused(done, 2, "chmod 600")
+
+
+class ThroughTheBroker(Resources, Commands):
+    serves = True
+
+    def test_a_policy_takes_effect_at_once(self):
+        self.put("cmd/policy/x", b"value")
+        self.vault.command("policy", "set", "--deny-all")
+        with self.assertRaises(Refused) as caught:
+            self.vault.guest().fetch("cmd/policy/x")
+        self.assertEqual(caught.exception.status, 403)
+        self.vault.command("policy", "set", "--allow-all")
+        self.assertEqual(self.vault.guest().fetch("cmd/policy/x"), b"value")
+
+    def test_every_read_is_audited_with_who(self):
+        self.put("cmd/audit/x", b"value")
+        self.get("cmd/audit/x")
+        records = [r for r in self.vault.audit() if "cmd/audit/x" in json.dumps(r)]
+        self.assertEqual(len(records), 2)
+        self.assertIn(f"uid={os.getuid()}", json.dumps(records[1]))
+
+
+class Daemon(Commands):
+    """Signals, reloading, and who holds the token."""
+
+    def ends(self, vault, number):
+        process = vault.process
+        process.send_signal(number)
+        vault.process = None
+        self.assertEqual(process.wait(60), 0, vault.read("log"))
+
+    def test_sigterm_and_sigint_end_well(self):
+        with Vault() as vault:
+            for number, name in ((signal.SIGTERM, "SIGTERM"), (signal.SIGINT, "SIGINT")):
+                vault.start()
+                self.ends(vault, number)
+                last = vault.read("log").splitlines()[-2:]
+                self.assertEqual(last[0], f"info stopping signal={name}")
+                self.assertEqual(last[1], "info stopped")
+                self.assertEqual(vault.audit()[-1]["action"], "stop")
+
+    def hup(self, vault, event, count=1):
+        vault.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: vault.read("log").count(event) >= count, 20, event)
+        return [line for line in vault.read("log").splitlines() if event in line][-1]
+
+    def test_reload_keeps_the_old_configuration_on_a_broken_file(self):
+        with Vault() as vault:
+            vault.start().allow_all()
+            vault.put("a/b/c", b"value")
+            good = vault.read("strongroom.yaml")
+            vault.write("strongroom.yaml", "http_server: {sockets: 7\n")
+            line = self.hup(vault, "reload.refused")
+            self.assertTrue(line.startswith("error "), line)
+            self.assertIn("the old configuration stays", line)
+            self.assertIn("error=", line)
+            vault.write("strongroom.yaml", good.replace("memory_lock", "memory_lok"))
+            self.assertIn("memory_lok", self.hup(vault, "reload.refused", 2))
+            os.unlink(vault.path("strongroom.yaml"))
+            self.assertIn("strongroom.yaml", self.hup(vault, "reload.refused", 3))
+            self.assertEqual(vault.guest().fetch("a/b/c"), b"value")
+
+    def test_reload_changes_the_log_level(self):
+        with Vault() as vault:
+            vault.start()
+            vault.configure(process={"log_level": "error"})
+            vault.process.send_signal(signal.SIGHUP)
+            # The line that says so is of level info, and so already left out: a refusal shows it.
+            vault.write("strongroom.yaml", "broken: [")
+            wait_until(lambda: self.hup(vault, "reload.refused"), 20, "reload")
+            vault.configure(process={"log_level": "info"})
+            self.assertIn("applied=process.log_level", self.hup(vault, "reload.done"))
+
+    def test_a_command_while_a_broker_without_admin_socket_holds_the_token(self):
+        with Vault() as vault:
+            vault.configure(http_server={"admin_socket": ""})
+            vault.start()
+            who = f"strongroom serve, pid {vault.process.pid}"
+            for args in (("resource", "list"), ("resource", "get", "a/b/c"), ("kek", "list"),
+                         ("policy", "set", "--deny-all"), ("serve",)):
+                self.refused_by_lock(vault.command(*args, check=False), who)
+            vault.command("token", "status")   # needs no login, so no lock
+            vault.stop()
+            vault.command("resource", "list")
+
+    def refused_by_lock(self, done, who):
+        self.assertEqual(done.returncode, 5, done.stderr)
+        self.assertIn(who, done.stderr.decode())
+
+    def test_no_secret_in_arguments_or_log(self):
+        with Vault(config={"process": {"log_level": "debug"}}) as vault:
+            vault.start().allow_all()
+            vault.put("a/b/c", b"a very secret value")
+            self.assertEqual(vault.guest().fetch("a/b/c"), b"a very secret value")
+            with open(f"/proc/{vault.process.pid}/cmdline", "rb") as file:
+                self.assertEqual(file.read().split(b"\0")[:-1],
+                                 [program().encode(), b"serve", b"-c",
+                                  vault.path("strongroom.yaml").encode()])
+            vault.stop()
+            for text in (vault.read("log"), vault.read("audit.jsonl")):
+                self.assertNotIn("a very secret", text)
+                self.assertNotIn(vault.pin, text)
+                self.assertNotIn(vault.cached_token(), text)
+
+
+if __name__ == "__main__":
+    unittest.main()

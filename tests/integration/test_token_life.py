@@ -1,0 +1,123 @@
+"""The token goes away and comes back; slow tokens; jobs on workers of their own."""
+
+import json
+import os
+import shutil
+import threading
+import unittest
+
+from guest import Refused
+from vault import MODULE, Vault, wait_until
+
+
+def fault(vault, **token):
+    """The broker uses the module that forwards to SoftHSM and fails where it is told to."""
+    module = os.path.join(os.environ["STRONGROOM_BUILD"], "release/tests/fault/p11fault.so")
+    control = vault.write("control", "\n")
+    vault.configure(token={"module": module, **token})
+    vault.env.update(P11FAULT_CONTROL=control, P11FAULT_MODULE=MODULE)
+
+
+class Away(unittest.TestCase):
+    def test_the_broker_comes_back_by_itself(self):
+        with Vault() as vault:
+            vault.start().allow_all()
+            vault.put("a/b/c", b"value")
+            guest = vault.guest().handshake()
+            self.assertEqual(guest.get("a/b/c"), b"value")
+            os.rename(vault.path("tokens"), vault.path("tokens-away"))
+            wait_until(lambda: "token.down" in vault.read("log"), 30, "token.down")
+
+            def refused():
+                try:
+                    guest.get("a/b/c")
+                except Refused as error:
+                    return error.status
+                return None
+
+            self.assertEqual(wait_until(refused, 20, "a refusal"), 503)
+            self.assertEqual(vault.ask("GET", "/healthz")[0], 200)
+            wait_until(lambda: vault.ask("GET", "/readyz")[0] == 503, 20, "not ready")
+            os.rename(vault.path("tokens-away"), vault.path("tokens"))
+            wait_until(lambda: "token.back" in vault.read("log"), 60, "token.back")
+            self.assertEqual(guest.get("a/b/c"), b"value")
+            self.assertEqual(vault.put("a/b/c", b"again"), 2)
+            wait_until(lambda: vault.ask("GET", "/readyz")[0] == 200, 20, "ready")
+            self.assertEqual(vault.read("log").count("token.down"), 1)
+
+
+class Workers(unittest.TestCase):
+    def test_jobs_on_workers_suspend_their_connections(self):
+        with Vault() as vault:
+            fault(vault, workers=3)
+            vault.start().allow_all()
+            for n in range(4):
+                vault.put(f"w/w/{n}", b"%d" % n)
+            guests = [vault.guest().handshake() for _ in range(8)]
+            vault.write("control", "C_Decrypt delay_us=100000\n")
+            got = {}
+
+            def read(n):
+                got[n] = guests[n].get(f"w/w/{n % 4}")
+
+            threads = [threading.Thread(target=read, args=(n,)) for n in range(8)]
+            for thread in threads:
+                thread.start()
+            # Nothing that needs no token waits for it.
+            for _ in range(5):
+                self.assertEqual(vault.ask("GET", "/healthz")[0], 200)
+                self.assertEqual(vault.ask("GET", "/kbs/v0/resource/w/w/0")[0], 401)
+            for thread in threads:
+                thread.join()
+            self.assertEqual(got, {n: b"%d" % (n % 4) for n in range(8)})
+
+    def test_stopping_waits_for_what_is_under_way(self):
+        with Vault() as vault:
+            fault(vault, workers=1)
+            vault.start().allow_all()
+            vault.put("w/w/a", b"value")
+            guest = vault.guest().handshake()
+            vault.write("control", f"log {vault.path('calls')}\nC_Decrypt delay_us=700000\n")
+            got = []
+            thread = threading.Thread(target=lambda: got.append(guest.get("w/w/a")))
+            thread.start()
+            wait_until(lambda: os.path.exists(vault.path("calls")) and
+                       "C_Decrypt\n" in vault.read("calls"), 20, "a decrypt")
+            vault.stop()
+            thread.join()
+            self.assertEqual(got, [b"value"])
+
+
+class Readers(unittest.TestCase):
+    def test_a_reader_sees_what_the_writer_writes_and_writes_nothing(self):
+        with Vault() as writer:
+            writer.start().allow_all()
+            writer.put("a/b/c", b"one")
+            reader = Vault(label=writer.label, base=writer.path("reader"))
+            for name in ("pin", "softhsm2.conf", "signer.pem", "signer.crt", "admin.pem.pub",
+                         "admin.pem"):
+                shutil.copy(writer.path(name), reader.path(name))
+            reader.pin = writer.pin
+            reader.configure(token={"role": "reader", "writer": "the writer's host"})
+            reader.start()
+            guest = reader.guest().handshake()
+            self.assertEqual(guest.get("a/b/c"), b"one")
+            writer.put("a/b/c", b"two")
+            wait_until(lambda: guest.get("a/b/c") == b"two", 10, "the second version")
+            status, _, body = reader.admin("POST", "/kbs/v0/resource/a/b/c", b"x")
+            self.assertEqual(status, 503, body)
+            writer.set_policy("package policy\n\ndefault allow = false\n")
+
+            def denied():
+                try:
+                    guest.get("a/b/c")
+                except Refused as error:
+                    return json.loads(error.body)["type"].endswith("PolicyDeny")
+                return False
+
+            wait_until(denied, 10, "the new policy")
+            reader.stop()
+
+
+if __name__ == "__main__":
+    unittest.main()

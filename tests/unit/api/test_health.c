@@ -1,0 +1,150 @@
+#include "tests/unit/api/kit.h"
+
+/* As if the token had been asked just now, or never. */
+static void set_checked(uint64_t when)
+{
+    kit.api->ready_checked = when;
+}
+
+static void test_live__empty_200(void **state)
+{
+    assert_int_equal(ASK("GET", "/healthz"), 200);
+    assert_int_equal(response()->body.len, 0);
+    assert_int_equal(response()->header_count, 0);
+}
+
+static void test_health__other_methods_and_paths(void **state)
+{
+    static const char *const paths[] = {"/healthz", "/readyz", "/metrics"};
+    static const char *const methods[] = {"POST", "PUT", "DELETE", "HEAD", "OPTIONS"};
+    for (size_t i = 0; i < COUNT(paths); i++) {
+        for (size_t k = 0; k < COUNT(methods); k++) {
+            ASK(methods[k], paths[i]);
+            check_error(405, "PluginInternalError", NULL);
+            assert_non_null(header("Allow"));
+        }
+        char below[32];
+        snprintf(below, sizeof below, "%s/x", paths[i]);
+        ASK("GET", below);
+        check_error(404, "InvalidRequestPath", NULL);
+    }
+}
+
+static void check_unready(const char *reason)
+{
+    assert_int_equal(response()->status, 503);
+    assert_string_equal(response()->content_type, "application/json");
+    assert_string_equal(header("Retry-After"), "2");
+    bool ready = true;
+    assert_true(json_bool(member("/ready"), &ready));
+    assert_false(ready);
+    assert_string_equal(text_at("/reason"), reason);
+}
+
+static void check_ready(void)
+{
+    assert_int_equal(response()->status, 200);
+    assert_string_equal(response_text(), "{\"ready\":true}");
+    assert_null(header("Retry-After"));
+}
+
+/* The first in the program: the token has no key yet. */
+static void test_ready__without_a_key_then_with_one(void **state)
+{
+    struct p11_kek_info kek;
+    ASK("GET", "/readyz");
+    check_unready("needs-a-person"); /* the class alone: anybody may ask */
+    assert_ok(p11_kek_create(kit.token, false, &kek));
+    set_checked(clock_mono_ns());
+    ASK("GET", "/readyz");
+    check_unready("needs-a-person"); /* what was found out a moment ago */
+    set_checked(0);
+    ASK("GET", "/readyz");
+    check_ready();
+}
+
+static void test_ready__old_answers_are_not_believed(void **state)
+{
+    ASK("GET", "/readyz");
+    check_ready();
+    kit.api->ready = false;
+    snprintf(kit.api->ready_reason, sizeof kit.api->ready_reason, "token-down");
+    set_checked(clock_mono_ns());
+    ASK("GET", "/readyz");
+    check_unready("token-down");
+    set_checked(clock_mono_ns() - 3 * CLOCK_SECOND_NS);
+    ASK("GET", "/readyz");
+    check_ready();
+}
+
+/* Through the fault module: how often the token is asked. */
+static void test_ready__many_probes_cost_one_look(void **state)
+{
+    if (!softhsm_fault_module()) {
+        print_message("STRONGROOM_FAULT_MODULE is not set\n");
+        skip();
+    }
+    kit_close();
+    p11_close(TAKE_PTR(kit.token));
+    assert_int_equal(softhsm_fault(&kit.hsm, ""), 0);
+    kit_open_token(softhsm_fault_module());
+    kit_open((struct kit_options){0});
+    ASK("GET", "/readyz");
+    check_ready();
+    softhsm_fault_clear_log(&kit.hsm);
+    for (int i = 0; i < 50; i++) {
+        set_checked(clock_mono_ns());
+        ASK("GET", "/readyz");
+        check_ready();
+    }
+    assert_int_equal(softhsm_fault_count(&kit.hsm, "C_Decrypt"), 0);
+    set_checked(0);
+    ASK("GET", "/readyz");
+    assert_true(softhsm_fault_count(&kit.hsm, "C_Decrypt") > 0);
+    /* The token fails: not ready, with the class of it. */
+    assert_int_equal(softhsm_fault(&kit.hsm, "C_DecryptInit rv=0x30\nC_Decrypt rv=0x30\n"
+                                             "C_UnwrapKey rv=0x30"), 0);
+    set_checked(0);
+    ASK("GET", "/readyz");
+    check_unready("token-down");
+    assert_int_equal(ASK("GET", "/healthz"), 200); /* the process lives all the same */
+    assert_int_equal(softhsm_fault(&kit.hsm, ""), 0);
+}
+
+static void test_metrics__text_of_all(void **state)
+{
+    static const char *const lines[] = {
+        "\nkbs_http_requests_total 2\n", "\nkbs_auth_requests_total 1\n",
+        "\nkbs_auth_successes_total 1\n", "\nstrongroom_resources 1\n",
+        "\nkbs_resource_writes_total 1\n", "\nstrongroom_resources_damaged 0\n",
+        "\nstrongroom_objects_foreign 0\n", "\nstrongroom_objects_torn 0\n",
+        "\nstrongroom_sessions 1\n", "\nstrongroom_sessions_attested 0\n",
+        "\nstrongroom_sessions_evicted_total 0\n", "\nstrongroom_jobs_waiting 0\n",
+        "\nstrongroom_audit_failures_total 0\n", "\n# TYPE strongroom_resources gauge\n",
+        "\n# TYPE strongroom_rescans_total counter\n", "\n# TYPE kbs_build_info gauge\n",
+        "\nkbs_build_info{version=\"" STRONGROOM_VERSION "\"} 1\n", "\nstrongroom_locked_bytes ",
+        "\nstrongroom_locked_bytes_max ",
+    };
+    put("secret-team/b/c", "value");
+    guest_auth();
+    assert_int_equal(ASK("GET", "/metrics"), 200);
+    assert_string_equal(response()->content_type, "text/plain; version=0.0.4; charset=utf-8");
+    for (size_t i = 0; i < COUNT(lines); i++)
+        if (!strstr(response_text(), lines[i])) fail_msg("no %s", lines[i]);
+    assert_null(strstr(response_text(), "secret-team")); /* no names, ever */
+    assert_null(strstr(response_text(), kit.cookie + strlen("Cookie: kbs-session-id=")));
+    assert_int_equal(response_text()[response()->body.len - 1], '\n');
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        KIT_TEST(test_ready__without_a_key_then_with_one),
+        KIT_TEST(test_live__empty_200),
+        KIT_TEST(test_health__other_methods_and_paths),
+        KIT_TEST(test_ready__old_answers_are_not_believed),
+        KIT_TEST(test_metrics__text_of_all),
+        KIT_TEST(test_ready__many_probes_cost_one_look), /* last: its token has another module */
+    };
+    return cmocka_run_group_tests(tests, kit_token_bare, kit_token_end);
+}

@@ -1,0 +1,284 @@
+/* release.c is compiled into this program with a spy in place of policy_evaluate: so that what a
+ * policy is given can be seen before there are policies that look at it. */
+#include "policy/policy.h"
+
+static void spy_evaluate(const struct policy *p, const struct policy_input *input,
+                         struct policy_decision *ret);
+#define policy_evaluate spy_evaluate
+#include "broker/api/release.c"
+#undef policy_evaluate
+
+#include "tests/unit/api/kit.h"
+
+static struct {
+    char plugin[32], path[300], query[300];
+    size_t claims_len;
+    struct release_policy *policy, *other;
+    struct store *second;
+    struct secret *blocks[4096];
+    size_t block_count;
+} spy;
+
+static void spy_evaluate(const struct policy *p, const struct policy_input *input,
+                         struct policy_decision *ret)
+{
+    size_t n = 0;
+    snprintf(spy.plugin, sizeof spy.plugin, "%s", input->plugin);
+    spy.path[0] = spy.query[0] = '\0';
+    for (size_t i = 0; i < input->path_count; i++)
+        n += (size_t) snprintf(spy.path + n, sizeof spy.path - n, "%s|", input->path[i]);
+    n = 0;
+    for (size_t i = 0; i < input->query_count; i++)
+        n += (size_t) snprintf(spy.query + n, sizeof spy.query - n, "%s=%s|", input->query[i].name,
+                               input->query[i].value);
+    spy.claims_len = input->claims_len;
+    policy_evaluate(p, input, ret);
+}
+
+static int teardown(void **state)
+{
+    while (spy.block_count) secret_free(spy.blocks[--spy.block_count]);
+    release_policy_unref(TAKE_PTR(spy.policy));
+    release_policy_unref(TAKE_PTR(spy.other));
+    store_close(TAKE_PTR(spy.second));
+    return kit_teardown(state);
+}
+
+#define POLICY_TEST(f) cmocka_unit_test_setup_teardown(f, kit_setup, teardown)
+
+/* ---- compiling ---------------------------------------------------------------------------- */
+
+static err_t compile(const char *text, struct release_policy **ret)
+{
+    release_policy_unref(TAKE_PTR(*ret));
+    return release_compile(span_str(text), ret);
+}
+
+static bool allows(const struct release_policy *p, const char **ret_reason)
+{
+    static const struct policy_input input = {.claims = "{}", .claims_len = 2, .plugin = "resource"};
+    return release_decide(p, &input, ret_reason);
+}
+
+static void test_compile__refusals(void **state)
+{
+    assert_fails_with(compile("package policy\n\ndefault allow = 1\n", &spy.policy), ERR_USAGE,
+                      "line 3, column 17: ");
+    assert_fails_with(compile("package policy\n# \xff\n", &spy.policy), ERR_USAGE, "not UTF-8");
+    assert_fails(compile("", &spy.policy), ERR_USAGE);
+    assert_null(spy.policy);
+}
+
+static void test_compile__name_and_digest(void **state)
+{
+    const char *reason = "";
+    assert_ok(compile(POLICY_ALLOW_ALL_TEXT, &spy.policy));
+    assert_string_equal(release_name(spy.policy), "allow-all");
+    /* What sha256sum says of the text. */
+    assert_string_equal(release_digest(spy.policy), "25acb27c77924ba2");
+    assert_true(allows(spy.policy, &reason));
+    assert_ok(compile(POLICY_DENY_ALL_TEXT, &spy.other));
+    assert_string_equal(release_name(spy.other), "deny-all");
+    assert_string_not_equal(release_digest(spy.other), release_digest(spy.policy));
+    assert_false(allows(spy.other, &reason));
+    assert_string_equal(reason, "default allow is false");
+    assert_string_equal(release_digest(NULL), "");
+}
+
+/* ---- what is in force --------------------------------------------------------------------- */
+
+static void check_in_force(const char *name, const char *reason)
+{
+    const char *why = NULL;
+    release_policy_unref(TAKE_PTR(spy.policy));
+    spy.policy = release_current(kit.api->release);
+    assert_string_equal(release_name(spy.policy), name);
+    assert_int_equal(allows(spy.policy, &why), strcmp(name, "allow-all") == 0);
+    assert_string_equal(why, reason);
+}
+
+static void test_current__none_denies_all(void **state)
+{
+    check_in_force("none", "no policy is set");
+    assert_string_equal(release_digest(spy.policy), "");
+}
+
+static void test_current__survives_a_restart(void **state)
+{
+    assert_int_equal(set_policy(POLICY_ALLOW_ALL_TEXT), 200);
+    check_in_force("allow-all", "default allow is true");
+    kit_open((struct kit_options){0});
+    check_in_force("allow-all", "default allow is true");
+}
+
+static void test_current__a_reference_outlives_the_change(void **state)
+{
+    const char *why = NULL;
+    assert_int_equal(set_policy(POLICY_ALLOW_ALL_TEXT), 200);
+    check_in_force("allow-all", "default allow is true");
+    assert_int_equal(set_policy(POLICY_DENY_ALL_TEXT), 200);
+    assert_true(allows(spy.policy, &why));
+    check_in_force("deny-all", "default allow is false");
+}
+
+/* Two who set it at once: stored as 1 and 2, put in force as 2 and 1. */
+static void test_set__the_later_version_stays(void **state)
+{
+    assert_ok(compile(POLICY_ALLOW_ALL_TEXT, &spy.policy));
+    assert_ok(compile(POLICY_DENY_ALL_TEXT, &spy.other));
+    release_set_take(kit.api->release, TAKE_PTR(spy.other), 2);
+    release_set_take(kit.api->release, TAKE_PTR(spy.policy), 1);
+    check_in_force("deny-all", "default allow is false");
+    assert_ok(compile(POLICY_ALLOW_ALL_TEXT, &spy.other));
+    release_set_take(kit.api->release, TAKE_PTR(spy.other), 3);
+    check_in_force("allow-all", "default allow is true");
+}
+
+/* ---- other writers ------------------------------------------------------------------------ */
+
+static void write_elsewhere(enum envelope_kind kind, const char *name, const char *text)
+{
+    struct store_config config = {.token = kit.token, .keep_versions = 1, .writable = true};
+    uint64_t version = 0;
+    if (!spy.second) assert_ok(store_open(&config, &spy.second));
+    struct store_put put = {.kind = kind, .name = name, .value = span_str(text)};
+    assert_ok(store_put(spy.second, &put, &version));
+}
+
+static void test_current__follows_another_writer(void **state)
+{
+    assert_int_equal(set_policy(POLICY_ALLOW_ALL_TEXT), 200);
+    write_elsewhere(ENVELOPE_POLICY, RELEASE_POLICY_NAME, POLICY_DENY_ALL_TEXT);
+    assert_ok(store_refresh(kit.store));
+    check_in_force("deny-all", "default allow is false");
+}
+
+static void test_current__what_another_wrote_does_not_compile(void **state)
+{
+    assert_int_equal(set_policy(POLICY_ALLOW_ALL_TEXT), 200);
+    write_elsewhere(ENVELOPE_POLICY, RELEASE_POLICY_NAME, "package other");
+    assert_ok(store_refresh(kit.store));
+    check_in_force("damaged", "the policy is damaged");
+    assert_int_equal(set_policy(POLICY_ALLOW_ALL_TEXT), 200);
+    check_in_force("allow-all", "default allow is true");
+}
+
+static void spend_secret_memory(void)
+{
+    struct secret *s = NULL;
+    for (size_t size = 65536; size >= 16; size /= 4)
+        while (spy.block_count < COUNT(spy.blocks) && err_ok(secret_new(size, &s)))
+            spy.blocks[spy.block_count++] = s;
+    assert_true(spy.block_count < COUNT(spy.blocks));
+}
+
+/* A moment's trouble denies, and ends when the trouble does. */
+static void test_current__unreadable_for_a_moment(void **state)
+{
+    assert_int_equal(set_policy(POLICY_ALLOW_ALL_TEXT), 200);
+    write_elsewhere(ENVELOPE_RESOURCE, "a/b/c", "x");
+    assert_ok(store_refresh(kit.store));
+    spend_secret_memory();
+    check_in_force("unreadable", "the policy cannot be read");
+    check_in_force("unreadable", "the policy cannot be read");
+    while (spy.block_count) secret_free(spy.blocks[--spy.block_count]);
+    check_in_force("allow-all", "default allow is true");
+}
+
+/* Flips the last byte of the stored policy. */
+static void damage_policy(void)
+{
+    char label[P11_LABEL_MAX + 1];
+    struct buf bytes = BUF_INIT;
+    struct p11_object o;
+    size_t n = 0;
+    label_make(ENVELOPE_POLICY, RELEASE_POLICY_NAME, label);
+    assert_ok(p11_object_find(kit.token, label, &o, 1, &n));
+    assert_int_equal(n, 1);
+    assert_ok(p11_object_read(kit.token, o, &bytes));
+    bytes.data[bytes.len - 1] ^= 1;
+    assert_ok(p11_object_destroy(kit.token, o));
+    assert_ok(p11_object_create(kit.token, label, buf_span(&bytes), &o));
+    buf_free(&bytes);
+}
+
+static void test_new__damaged_denies_all(void **state)
+{
+    assert_int_equal(set_policy(POLICY_ALLOW_ALL_TEXT), 200);
+    damage_policy();
+    kit_open((struct kit_options){0});
+    check_in_force("damaged", "the policy is damaged");
+    put("a/b/c", "value");
+    guest_attest();
+    guest_get("/kbs/v0/resource/a/b/c");
+    check_error(403, "PolicyDeny", "Access denied by policy");
+    check_record("release", "deny", "the policy is damaged");
+    assert_int_equal(set_policy(POLICY_ALLOW_ALL_TEXT), 200);
+    guest_get("/kbs/v0/resource/a/b/c");
+    check_released("value");
+}
+
+/* ---- what a policy is given (kbs-api.md 7.1) ---------------------------------------------- */
+
+static void test_decide__input(void **state)
+{
+    static const struct { const char *target, *plugin, *path, *query; } rows[] = {
+        {"/kbs/v0/resource/a/b/c", "resource", "a|b|c|", ""},
+        {"/kbs/v0/resource//a/b/c", "resource", "a|b|c|", ""},
+        {"/kbs/v0/%72esource/a%2Fb/%63", "resource", "a|b|c|", ""},
+        {"/kbs/v0/resource/a/b%252Fc", "resource", "a|b%2Fc|", ""},
+        {"/kbs/v0/resource/a/../c", "resource", "a|..|c|", ""},
+        {"/kbs/v0/resource///a/b/c", "resource", "||a|b|c|", ""},
+        {"/kbs/v0/resource", "resource", "", ""},
+        {"/kbs/v0/resource/", "resource", "|", ""},
+        {"/kbs/v0/resource/a/b/c?k=v", "resource", "a|b|c|", "k=v|"},
+        {"/kbs/v0/resource/a/b/c?k=1&x&k=%32+%26", "resource", "a|b|c|", "k=2 &|x=|"},
+        {"/kbs/v0/pkcs11/resource/a/b/c", "pkcs11", "resource|a|b|c|", ""},
+        {"/kbs/v0/pkcs11/resource//a/b/c", "pkcs11", "resource||a|b|c|", ""},
+        {"/kbs/v0/pkcs11/a/b/c", "pkcs11", "a|b|c|", ""},
+        {"/kbs/v0/pkcs11//a/b/c", "pkcs11", "|a|b|c|", ""},
+        {"/kbs/v0/pkcs11/resource%2Fa/b/c?k", "pkcs11", "resource|a|b|c|", "k=|"},
+        {"/kbs/v0/pkcs11", "pkcs11", "", ""},
+    };
+    put("a/b/c", "value");
+    assert_int_equal(set_policy(POLICY_ALLOW_ALL_TEXT), 200);
+    guest_attest();
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        spy.plugin[0] = '\0';
+        guest_get(rows[i].target);
+        assert_string_equal(spy.plugin, rows[i].plugin);
+        assert_string_equal(spy.path, rows[i].path);
+        assert_string_equal(spy.query, rows[i].query);
+        assert_true(spy.claims_len > 100);
+    }
+}
+
+/* It is asked for guests' calls alone, and only once they are known. */
+static void test_decide__not_for_others(void **state)
+{
+    spy.plugin[0] = '\0';
+    assert_int_equal(set_policy(POLICY_ALLOW_ALL_TEXT), 200);
+    put("a/b/c", "value");
+    ASK("GET", "/kbs/v0/resource/a/b/c");
+    ASK("GET", "/strongroom/v1/resource/a/b/c", .local = true);
+    assert_string_equal(spy.plugin, "");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        POLICY_TEST(test_compile__refusals),
+        POLICY_TEST(test_compile__name_and_digest),
+        POLICY_TEST(test_current__none_denies_all),
+        POLICY_TEST(test_current__survives_a_restart),
+        POLICY_TEST(test_current__a_reference_outlives_the_change),
+        POLICY_TEST(test_set__the_later_version_stays),
+        POLICY_TEST(test_current__follows_another_writer),
+        POLICY_TEST(test_current__what_another_wrote_does_not_compile),
+        POLICY_TEST(test_current__unreadable_for_a_moment),
+        POLICY_TEST(test_new__damaged_denies_all),
+        POLICY_TEST(test_decide__input),
+        POLICY_TEST(test_decide__not_for_others),
+    };
+    return cmocka_run_group_tests(tests, kit_token, kit_token_end);
+}
