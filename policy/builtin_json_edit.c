@@ -23,8 +23,9 @@ const struct value *builtin_path(struct builtin_call *call, const struct value *
 
     if (path->kind == VALUE_ARRAY) return path;
     if (path->kind != VALUE_STRING)
-        return builtin_fail_operand(call, 2, "must be one of {set, array} containing string paths or array of path "
-                                             "segments but got %s", value_kind_name(path->kind));
+        return builtin_fail_operand(call, 2,
+                                    "must be one of {set, array} containing string paths or array of path "
+                                    "segments but got %s", value_kind_name(path->kind));
     if (path->count == 0) return &VALUE_EMPTY_ARRAY;
     const char *at = path->string, *end = at + path->count;
     while (at < end && *at == '/') at++;
@@ -60,7 +61,8 @@ static const struct value *tree_of(struct builtin_call *call, const struct value
         const struct value *path = builtin_path(call, paths->items[i]);
 
         if (!path) return NULL;
-        if (path->count >= VALUE_DEPTH_MAX) return builtin_fail(call, "path of more than %d segments", VALUE_DEPTH_MAX);
+        if (path->count >= VALUE_DEPTH_MAX)
+            return builtin_fail(call, "path of more than %d segments", VALUE_DEPTH_MAX - 1);
         if (path->count) tree = plant(call, tree, path, 0);
     }
     return tree;

@@ -127,7 +127,8 @@ static const struct value *look(const struct value *v, const struct value *path)
 
 static bool read_patch(struct builtin_call *call, const struct value *v, struct patch *ret)
 {
-    const struct value *op = object_get_z(v, "op"), *path = object_get_z(v, "path"), *from = object_get_z(v, "from");
+    const struct value *op = object_get_z(v, "op"), *path = object_get_z(v, "path");
+    const struct value *from = object_get_z(v, "from");
     unsigned i = 0;
 
     while (i < PATCH_OPS && !string_is(op, patch_kinds[i].name)) i++;

@@ -76,7 +76,8 @@ static const struct value *entry(struct builtin_call *call, unsigned operand, co
     return builtin_fail(call, "operand %u: element must be string or non-empty array", operand);
 }
 
-static bool add_match(struct builtin_call *call, struct value_builder *b, const struct value *x, const struct value *y)
+static bool add_match(struct builtin_call *call, struct value_builder *b, const struct value *x,
+                      const struct value *y)
 {
     const struct value **pair = arena_alloc_array(call->arena, 2, sizeof *pair);
 

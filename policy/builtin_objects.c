@@ -98,7 +98,8 @@ static bool object_is_subset(struct builtin_call *call, const struct value *supe
 
         if (!builtin_spend(call, 1) || !found) return false;
         if (value_equal(found, inner)) continue;
-        if (found->kind != inner->kind || inner->kind < VALUE_ARRAY || !is_subset(call, found, inner)) return false;
+        if (found->kind != inner->kind || inner->kind < VALUE_ARRAY) return false;
+        if (!is_subset(call, found, inner)) return false;
     }
     return true;
 }
@@ -143,7 +144,10 @@ const struct value *builtin_object_subset(struct builtin_call *call, const struc
     bool comparable = super->kind == sub->kind ? super->kind >= VALUE_ARRAY
                                                : super->kind == VALUE_ARRAY && sub->kind == VALUE_SET;
 
-    if (!comparable)
-        return builtin_fail_operand(call, 1, "both arguments object.subset must be of the same type or array and set");
+    if (!comparable) {
+        builtin_fail(call, "both arguments object.subset must be of the same type or array and set");
+        call->problem = BUILTIN_TYPE_ERROR;
+        return NULL;
+    }
     return value_bool(is_subset(call, super, sub));
 }

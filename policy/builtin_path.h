@@ -1,4 +1,5 @@
-/* Paths of json.filter, json.remove and json.patch: "a/b/0" (RFC 6901, leading slashes optional) or an array of segments. */
+/* Paths of json.filter, json.remove and json.patch: "a/b/0" (RFC 6901, leading slashes optional) or an
+ * array of segments. */
 #pragma once
 
 #include "policy/builtin.h"

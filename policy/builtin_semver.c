@@ -124,7 +124,8 @@ const struct value *builtin_semver_compare(struct builtin_call *call, const stru
 
     for (unsigned i = 0; i < 2; i++)
         if (!builtin_spend(call, args[i]->count / 16) || !read_version(args[i], &v[i]))
-            return builtin_fail(call, "operand %u: string \"%.100s\" is not a valid SemVer", i + 1, args[i]->string);
+            return builtin_fail(call, "operand %u: string \"%.100s\" is not a valid SemVer", i + 1,
+                                args[i]->string);
     return value_int(call->arena, compare_versions(&v[0], &v[1]));
 }
 

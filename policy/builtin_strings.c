@@ -243,8 +243,8 @@ const struct value *builtin_replace(struct builtin_call *call, const struct valu
 }
 
 /* All patterns in one pass, at each position the first (in sorted order) that fits: {"f": "x",
- * "foo": "y"} makes "xoo" of "foo". An empty pattern fits between code points, never behind another
- * match. */
+ * "foo": "y"} makes "xoo" of "foo". An empty pattern fits once at every position, before what else
+ * fits there. */
 static const struct value_pair *first_match(const struct value *patterns, struct span rest, bool empty_fits)
 {
     for (size_t i = 0; i < patterns->count; i++) {
@@ -266,17 +266,19 @@ const struct value *builtin_strings_replace_n(struct builtin_call *call, const s
     if (!builtin_spend(call, (uint64_t) args[1]->count * (patterns->count + 1))) return NULL;
     struct text t;
     text_init(&t, call->arena);
-    bool empty_fits = true;
+    bool after_empty = false;
     for (struct span rest = span_of(args[1]); !t.failed;) {
-        const struct value_pair *p = first_match(patterns, rest, empty_fits);
-        if (p) text_add(&t, p->value->string, p->value->count);
-        size_t taken = p ? p->key->count : 0;
-        empty_fits = taken == 0;
-        if (taken == 0) {
-            if (rest.len == 0) break;
-            text_add(&t, rest.at, taken = rune_len(rest));
+        const struct value_pair *p = first_match(patterns, rest, !after_empty);
+        after_empty = p && p->key->count == 0;
+        if (p) {
+            text_add(&t, p->value->string, p->value->count);
+            rest = behind(rest, p->key->count);
+        } else if (rest.len > 0) {
+            text_add(&t, rest.at, rune_len(rest));
+            rest = behind(rest, rune_len(rest));
+        } else {
+            break;
         }
-        rest = behind(rest, taken);
     }
     return builtin_text_end(call, &t);
 }

@@ -38,9 +38,10 @@ static bool enter_zone(struct builtin_call *call, const struct value *zone, stru
     const struct builtin_host *host = call->host;
     struct builtin_zone found = { .abbreviation = "UTC" };
 
-    if (zone && zone->count && !string_is(zone, "UTC")
-        && (!host || !host->zone_at || !host->zone_at(call->context, zone->string, zone->count, t->seconds, &found)))
-        return builtin_fail(call, "unknown time zone %.100s", zone->string), false;
+    bool known = !zone || zone->count == 0 || string_is(zone, "UTC");
+    if (!known && host && host->zone_at)
+        known = host->zone_at(call->context, zone->string, zone->count, t->seconds, &found);
+    if (!known) return builtin_fail(call, "unknown time zone %.100s", zone->string), false;
     t->offset = found.offset;
     memcpy(t->abbreviation, found.abbreviation, sizeof t->abbreviation);
     return true;
@@ -62,7 +63,8 @@ static bool read_moment(struct builtin_call *call, const struct value *v, struct
     if (!ns || (v->kind != VALUE_ARRAY && v->kind != VALUE_NUMBER))
         return builtin_fail_type(call, 1, "either number (ns) or [number (ns), string (tz)]", v), false;
     if (ns->kind != VALUE_NUMBER) return builtin_fail_type(call, 1, "number", ns), false;
-    if (v->kind == VALUE_ARRAY && (!text_at(call, v, 1, &ret->zone) || !text_at(call, v, 2, &ret->layout))) return false;
+    if (v->kind == VALUE_ARRAY && (!text_at(call, v, 1, &ret->zone) || !text_at(call, v, 2, &ret->layout)))
+        return false;
     if (!num_to_i64(ns->number, &i)) return builtin_fail(call, "timestamp too big"), false;
     ret->time.seconds = i / SECOND_NS - (i % SECOND_NS < 0);
     ret->time.nanosecond = (int32_t) (i % SECOND_NS + (i % SECOND_NS < 0 ? SECOND_NS : 0));
@@ -186,8 +188,10 @@ static const struct value *parse(struct builtin_call *call, const char *layout, 
     struct zoned_time t;
 
     if (!builtin_spend(call, strlen(layout) + text->count / 16)) return NULL;
-    const char *problem = strlen(text->string) == text->count ? time_parse(layout, text->string, &t) : "NUL in the text";
-    if (problem) return builtin_fail(call, "parsing time \"%.100s\" as \"%.100s\": %s", text->string, layout, problem);
+    const char *problem = "NUL in the text";
+    if (strlen(text->string) == text->count) problem = time_parse(layout, text->string, &t);
+    if (problem)
+        return builtin_fail(call, "parsing time \"%.100s\" as \"%.100s\": %s", text->string, layout, problem);
     return nanoseconds(call, t.seconds, t.nanosecond);
 }
 

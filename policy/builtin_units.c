@@ -158,7 +158,8 @@ const struct value *builtin_units_parse(struct builtin_call *call, const struct 
 /* Bytes: any case, with or without the b, cut to an integer. */
 const struct value *builtin_units_parse_bytes(struct builtin_call *call, const struct value *const *args)
 {
-    static const struct unit_words words = { "no byte amount provided", "could not parse byte amount to a number" };
+    static const struct unit_words words = { "no byte amount provided",
+                                             "could not parse byte amount to a number" };
     struct amount amount;
 
     if (!split(call, args[0], &words, &amount)) return NULL;

@@ -9,7 +9,9 @@ enum { UUID_BYTES = 16, HEX_DIGITS = 32, HYPHENATED = 36 };
 
 static int hex(char c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
 /* Plain digits, hyphenated, in braces or with "urn:uuid:" in front. */
@@ -76,7 +78,8 @@ static int64_t unix_nanoseconds(const uint8_t u[UUID_BYTES])
 
 static void put_time_based(struct fields *f, const uint8_t u[UUID_BYTES], unsigned version)
 {
-    static const char *const scopes[] = { "global:unicast", "global:multicast", "local:unicast", "local:multicast" };
+    static const char *const scopes[] = { "global:unicast", "global:multicast", "local:unicast",
+                                          "local:multicast" };
     static const char *const domains[] = { "Person", "Group", "Org" };
     char text[32];
 

@@ -39,7 +39,9 @@ static bool parse_v4(const char *at, const char *end, uint8_t out[4])
 
 static int hex(char c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
 /* One to four hex digits. */
@@ -210,7 +212,8 @@ static uint8_t mask(const struct ip *ip, unsigned bits, unsigned i)
     unsigned whole = bits + (ip->v4 ? 96 : 0);
 
     if (whole >= 8 * (i + 1)) return 0xFF;
-    return whole <= 8 * i ? 0 : (uint8_t) (0xFF00u >> (whole - 8 * i));
+    if (whole <= 8 * i) return 0;
+    return (uint8_t) (0xFF00u >> (whole - 8 * i));
 }
 
 struct cidr cidr_of(struct ip ip, unsigned bits)

@@ -116,7 +116,9 @@ static struct checked_callee find_callee(struct lower *l, const struct rego_term
     }
     if (data_path(l, call->function, &g)) {
         callee.function = group_at(l, &g);
-        if (callee.function) return callee;
+        bool callable = callee.function && (callee.function->kind == CHECKED_FUNCTION ||
+                                            call->count == 0);
+        if (callable) return callee;
         const char *path = rule_tree_path_name(l->compile, g.path, g.count);
         return undefined_function(l, (struct rego_text) { path, strlen(path) }, t->at);
     }
@@ -222,6 +224,21 @@ static struct checked_term **lower_arguments(struct lower *l, const struct rego_
     return args;
 }
 
+/* f() of a rule without arguments is the rule's value. */
+static struct checked_term *lower_rule_called(struct lower *l, const struct rego_term *t,
+                                              bool want_output, struct checked_term *output)
+{
+    struct checked_term *value = lower_whole(l, t->call->function);
+    if (!want_output) {
+        struct checked_expr *test = value ? lower_expr_new(l, CHECKED_TEST, t->at, false) : NULL;
+        if (test) test->test = value;
+        return NULL;
+    }
+    if (!output) return value;
+    lower_unify(l, output, value, t->at, false);
+    return output;
+}
+
 struct checked_term *lower_call(struct lower *l, const struct rego_term *t, bool want_output,
                                 struct checked_term *output)
 {
@@ -232,6 +249,8 @@ struct checked_term *lower_call(struct lower *l, const struct rego_term *t, bool
         lower_print(l, t);
         return NULL;
     }
+    if (callee.function && callee.function->kind != CHECKED_FUNCTION)
+        return lower_rule_called(l, t, want_output, output);
     if (!arity_fits(l, t, callee, !want_output, &arity)) return NULL;
     struct checked_term **args = lower_arguments(l, t->call);
     if (!args) return NULL;

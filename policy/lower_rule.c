@@ -118,7 +118,7 @@ static struct checked_rule *lower_rule(struct compile *c, const struct tree_rule
         scope_leave(&l.scopes, c->errors->count > errors);
         last = rule;
     }
-    head->local_count = l.scopes.next_number;
+    if (head) head->local_count = l.scopes.next_number;
     return head;
 }
 

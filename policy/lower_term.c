@@ -229,12 +229,21 @@ static struct checked_term *lower_name(struct lower *l, const struct rego_term *
 
 /* ---- all kinds -------------------------------------------------------------------------------- */
 
+static struct checked_term *lower_scalar(struct lower *l, const struct rego_term *t)
+{
+    const struct value *v = term_scalar(l->compile, t);
+    if (!v && !arena_failed(l->compile->arena))
+        compile_error(l->compile, REGO_COMPILE_ERROR, l->scopes.unit, &t->at,
+                      "the number is too long or too large");
+    return constant(l, v, t->at);
+}
+
 struct checked_term *lower_whole(struct lower *l, const struct rego_term *t)
 {
     if (!compile_spend(l->compile, 1)) return NULL;
     switch (t->kind) {
     case REGO_TERM_NULL: case REGO_TERM_BOOL: case REGO_TERM_NUMBER: case REGO_TERM_STRING:
-        return constant(l, term_scalar(l->compile, t), t->at);
+        return lower_scalar(l, t);
     case REGO_TERM_TEMPLATE: return lower_template(l, t);
     case REGO_TERM_VAR: return lower_name(l, t);
     case REGO_TERM_REF: return lower_ref(l, t);

@@ -5,6 +5,8 @@
 
 extern const struct value VM_UNDEFINED, VM_BUSY; /* marks in memo tables; never seen by a policy */
 
+enum { VM_WEIGHT_STEP = 16 }; /* this much of value_weight is a step */
+
 struct vm_iterator { const struct value *collection; size_t at; };
 
 /* What a unit's document is made of: a path below it and what stands there. */
@@ -64,6 +66,13 @@ static inline bool vm_spend(struct vm *vm, uint64_t steps)
     return budget_spend(vm->call->budget, steps) || (vm_spent(vm), false);
 }
 
+/* Charges for a walk over the value: comparing, sorting, handing it to a builtin. Scalars are free. */
+static inline bool vm_spend_walk(struct vm *vm, const struct value *v)
+{
+    uint64_t weight = value_weight(v);
+    return weight < VM_WEIGHT_STEP || vm_spend(vm, weight / VM_WEIGHT_STEP);
+}
+
 /* Stores a result: NULL is undefined, unless the evaluation ended. */
 static inline enum vm_next vm_store(struct vm *vm, struct vm_frame *f, int32_t slot, const struct value *v)
 {
@@ -95,6 +104,9 @@ vm_op vm_result, vm_insert, vm_insert_missing;
 
 /* Member of a value by key; base: of a base document, where a number also names the key spelt like it. */
 const struct value *vm_look_up(struct vm *vm, const struct value *v, const struct value *key, bool base);
+
+/* Charges for making a set of items, or an object of pairs: n members are sorted. */
+bool vm_spend_sorting(struct vm *vm, const struct value_pair *pairs, const struct value *const *items, size_t n);
 
 /* The document that the unit's insertions make, an object. NULL: the evaluation ended. */
 const struct value *vm_document_value(struct vm *vm, struct vm_frame *f);

@@ -16,6 +16,11 @@ static int32_t step(struct planner *p, int32_t value, const struct checked_term 
         plan_emit(p, PLAN_GET, member, value, key)->flag = base;
         return member;
     }
+    /* A variable that nothing else names, such as `_`: keys of arrays would be made for nobody. */
+    if (operand->kind == CHECKED_LOCAL && p->mentions[operand->local.number] < 2) {
+        plan_loop(p, value, -1, member);
+        return member;
+    }
     int32_t key = plan_slot(p);
     plan_loop(p, value, key, member);
     plan_match(p, operand, key);

@@ -1,5 +1,6 @@
 /* Units: the rules of a group, or a query, put one after the other. */
 #include "policy/planner.h"
+#include "policy/walk.h"
 
 /* ---- rules -------------------------------------------------------------------------------------- */
 
@@ -11,6 +12,8 @@ static bool begin_rule(struct planner *p, uint32_t local_count, uint32_t arity)
     p->local_count = local_count;
     p->where = plan_scratch(p, local_count);
     p->trail = (uint32_t *) plan_scratch(p, local_count);
+    p->mentions = arena_alloc(p->arena, local_count);
+    if (!p->mentions) plan_fail(p, "the policy is too large");
     if (p->failed) return false;
     if (local_count > PLAN_SLOTS_MAX / 2) return plan_fail(p, "the rule is too large");
     for (uint32_t i = 0; i < local_count; i++) p->where[i] = PLAN_UNBOUND;
@@ -19,6 +22,23 @@ static bool begin_rule(struct planner *p, uint32_t local_count, uint32_t arity)
     if (p->slots > p->slots_max) p->slots_max = p->slots;
     p->loops = 0;
     return true;
+}
+
+static bool count_mention(void *context, uint32_t number, const char *name)
+{
+    struct planner *p = context;
+    if (p->mentions[number] < 2) p->mentions[number]++;
+    return true;
+}
+
+static void count_mentions(struct planner *p, const struct checked_rule *r)
+{
+    for (size_t i = 0; i < r->arg_count; i++) walk_term_locals(r->args[i], count_mention, p);
+    for (; r; r = r->otherwise) {
+        walk_body_locals(&r->body, count_mention, p);
+        for (size_t i = 0; i < r->rest_count; i++) walk_term_locals(r->rest[i], count_mention, p);
+        walk_term_locals(r->value, count_mention, p);
+    }
 }
 
 /* How the unit takes a rule's value. */
@@ -79,6 +99,7 @@ static void plan_rule(struct planner *p, const struct checked_rule *r, struct si
     p->place = r->place;
     plan_label done = plan_label_new(p);
     if (!begin_rule(p, r->local_count, (uint32_t) r->group->arity)) return;
+    count_mentions(p, r);
     p->otherwise = done;
     for (size_t i = 0; i < r->arg_count; i++) plan_match(p, r->args[i], (int32_t) i);
     size_t bound = p->trail_count;
@@ -95,6 +116,7 @@ static void plan_default(struct planner *p, const struct checked_rule *r, struct
     p->place = r->place;
     plan_label done = plan_label_new(p);
     if (!begin_rule(p, r->local_count, (uint32_t) r->group->arity)) return;
+    count_mentions(p, r);
     p->otherwise = done;
     if (sink.kind == PLAN_UNIT_DOCUMENT) {
         insert(p, r, sink.depth, PLAN_INSERT_MISSING);
@@ -205,6 +227,8 @@ bool plan_query(struct planner *p, const struct checked_query *q, struct plan_un
     plan_label end = p->otherwise;
     ret->kind = PLAN_UNIT_QUERY;
     if (!begin_rule(p, q->local_count, 0)) return false;
+    walk_body_locals(&q->body, count_mention, p);
+    for (size_t i = 0; i < q->variable_count; i++) count_mention(p, q->variables[i].number, NULL);
     size_t count = q->variable_count;
     int32_t *operands = plan_scratch(p, 2 * count);
     plan_emit(p, PLAN_BUILD, (int32_t) plan_builder(p), -1, -1)->flag = VALUE_ARRAY;

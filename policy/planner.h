@@ -48,6 +48,7 @@ struct planner {
     /* of the rule */
     int32_t *where; /* of each local: an operand, or PLAN_UNBOUND */
     uint32_t local_count;
+    uint8_t *mentions; /* of each local: how often the rule names it, up to 2 */
     uint32_t *trail; /* the locals bound, in the order in which they were; room for all */
     size_t trail_count;
     int32_t local_base;  /* the local's own slot is local_base + number */

@@ -30,7 +30,8 @@ static bool number(struct parser *p, int low, int high, int *ret)
 {
     const char *start = p->at;
 
-    for (*ret = 0; p->at < p->end && is_digit(*p->at) && p->at - start < 4; p->at++) *ret = *ret * 10 + (*p->at - '0');
+    for (*ret = 0; p->at < p->end && is_digit(*p->at) && p->at - start < 4; p->at++)
+        *ret = *ret * 10 + (*p->at - '0');
     return p->at > start && *ret >= low && *ret <= high;
 }
 

@@ -12,7 +12,7 @@
 enum {
     PROGRAM_BYTES = 64 << 20,
     RUN_BYTES = 64 << 20,
-    STEPS_DEFAULT = 20 * 1000 * 1000,
+    STEPS_DEFAULT = 1000 * 1000,
 };
 
 /* Everything lies in the arena, the program itself too. */

@@ -159,6 +159,11 @@ static bool in_range(struct reader *r, int value, int low, int high, const char 
     return !r->problem;
 }
 
+static bool clock_part(struct reader *r, int min_digits, int high, int *ret, const char *problem)
+{
+    return number(r, min_digits, 2, ret) && in_range(r, *ret, 0, high, problem);
+}
+
 static bool name(struct reader *r, const char *const *names, int count, size_t letters, int *ret)
 {
     for (int i = 0; i < count; i++) {
@@ -195,7 +200,7 @@ static bool second(struct reader *r, int min, const char *rest_of_layout)
 {
     enum piece_kind next = next_piece(rest_of_layout).kind;
 
-    if (!number(r, min, 2, &r->c.second) || !in_range(r, r->c.second, 0, 59, "second out of range")) return false;
+    if (!clock_part(r, min, 59, &r->c.second, "second out of range")) return false;
     /* A fraction is read even where the layout has none. */
     if ((*r->at == '.' || *r->at == ',') && is_digit(r->at[1]) && next != PIECE_FRACTION
         && next != PIECE_FRACTION_TRIM) {
@@ -304,11 +309,11 @@ static bool read_piece(struct reader *r, const struct piece *p)
     case PIECE_DAY_2: return number(r, 2, 2, &r->c.day);
     case PIECE_YEARDAY_3: return read_yearday(r, false);
     case PIECE_YEARDAY_SPACE: return read_yearday(r, true);
-    case PIECE_HOUR_24: return number(r, 1, 2, &r->c.hour) && in_range(r, r->c.hour, 0, 23, "hour out of range");
-    case PIECE_HOUR_12: return number(r, 1, 2, &r->c.hour) && in_range(r, r->c.hour, 0, 12, "hour out of range");
-    case PIECE_HOUR_12_2: return number(r, 2, 2, &r->c.hour) && in_range(r, r->c.hour, 0, 12, "hour out of range");
-    case PIECE_MINUTE: return number(r, 1, 2, &r->c.minute) && in_range(r, r->c.minute, 0, 59, "minute out of range");
-    case PIECE_MINUTE_2: return number(r, 2, 2, &r->c.minute) && in_range(r, r->c.minute, 0, 59, "minute out of range");
+    case PIECE_HOUR_24: return clock_part(r, 1, 23, &r->c.hour, "hour out of range");
+    case PIECE_HOUR_12: return clock_part(r, 1, 12, &r->c.hour, "hour out of range");
+    case PIECE_HOUR_12_2: return clock_part(r, 2, 12, &r->c.hour, "hour out of range");
+    case PIECE_MINUTE: return clock_part(r, 1, 59, &r->c.minute, "minute out of range");
+    case PIECE_MINUTE_2: return clock_part(r, 2, 59, &r->c.minute, "minute out of range");
     case PIECE_SECOND: return second(r, 1, p->at + p->len);
     case PIECE_SECOND_2: return second(r, 2, p->at + p->len);
     case PIECE_YEAR: return read_year(r, 4);
@@ -410,7 +415,8 @@ static void write_zone_name(struct text *out, const struct zoned_time *t)
 
 static void write_piece(struct text *out, const struct piece *p, const struct zoned_time *t, const struct civil *c)
 {
-    const char *month = time_month_names[c->month - 1], *day = time_day_names[civil_weekday(t->seconds + t->offset)];
+    const char *month = time_month_names[c->month - 1];
+    const char *day = time_day_names[civil_weekday(t->seconds + t->offset)];
     int hour = c->hour % 12 ? c->hour % 12 : 12;
 
     switch (p->kind) {

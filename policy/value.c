@@ -122,36 +122,66 @@ bool value_sort(struct arena *a, const struct value **items, size_t count)
 
 /* ---- composites ---- */
 
-static bool admit(struct arena *a, size_t count, unsigned depth)
+/* What members add up to. */
+struct sum { unsigned depth; uint64_t weight; };
+
+static void count_in(struct sum *sum, const struct value *member)
 {
-    if (count <= UINT32_MAX && depth <= VALUE_DEPTH_MAX) return true;
+    if (member->depth > sum->depth) sum->depth = member->depth;
+    sum->weight += value_weight(member);
+}
+
+static bool admit(struct arena *a, size_t count, struct sum sum)
+{
+    if (count <= UINT32_MAX && sum.depth < VALUE_DEPTH_MAX && sum.weight < VALUE_WEIGHT_MAX) return true;
     arena_fail(a);
     return false;
+}
+
+/* Duplicates may go yet, so this is generous. */
+static bool admit_sorting(struct arena *a, struct sum sum)
+{
+    if (sum.weight < 4ull * VALUE_WEIGHT_MAX) return true;
+    arena_fail(a);
+    return false;
+}
+
+static struct sum sum_list(const struct value *const *items, size_t count)
+{
+    struct sum sum = { 0 };
+
+    for (size_t i = 0; i < count; i++) count_in(&sum, items[i]);
+    return sum;
+}
+
+static struct sum sum_pairs(const struct value_pair *pairs, size_t count)
+{
+    struct sum sum = { 0 };
+
+    for (size_t i = 0; i < count; i++) {
+        count_in(&sum, pairs[i].key);
+        count_in(&sum, pairs[i].value);
+    }
+    return sum;
 }
 
 static const struct value *make_list(struct arena *a, enum value_kind kind, const struct value **items,
                                      size_t count)
 {
-    unsigned depth = 0;
+    struct sum sum = sum_list(items, count);
 
-    for (size_t i = 0; i < count; i++)
-        if (items[i]->depth > depth) depth = items[i]->depth;
-    if (!admit(a, count, depth + 1)) return NULL;
-    return make(a, (struct value) { .kind = (uint8_t) kind, .depth = (uint16_t) (depth + 1),
-                                    .count = (uint32_t) count, .items = items });
+    if (!admit(a, count, sum)) return NULL;
+    return make(a, (struct value) { .kind = (uint8_t) kind, .depth = (uint16_t) (sum.depth + 1),
+                                    .count = (uint32_t) count, .items = items, .weight = sum.weight });
 }
 
 static const struct value *make_object(struct arena *a, const struct value_pair *pairs, size_t count)
 {
-    unsigned depth = 0;
+    struct sum sum = sum_pairs(pairs, count);
 
-    for (size_t i = 0; i < count; i++) {
-        if (pairs[i].key->depth > depth) depth = pairs[i].key->depth;
-        if (pairs[i].value->depth > depth) depth = pairs[i].value->depth;
-    }
-    if (!admit(a, count, depth + 1)) return NULL;
-    return make(a, (struct value) { .kind = VALUE_OBJECT, .depth = (uint16_t) (depth + 1),
-                                    .count = (uint32_t) count, .pairs = pairs });
+    if (!admit(a, count, sum)) return NULL;
+    return make(a, (struct value) { .kind = VALUE_OBJECT, .depth = (uint16_t) (sum.depth + 1),
+                                    .count = (uint32_t) count, .pairs = pairs, .weight = sum.weight });
 }
 
 const struct value *value_array(struct arena *a, const struct value **items, size_t count)
@@ -164,6 +194,8 @@ const struct value *value_set(struct arena *a, const struct value **items, size_
     size_t kept = 0;
 
     if (!count) return &VALUE_EMPTY_SET;
+    /* Sorting compares: what is refused for its weight must be so before. */
+    if (!admit_sorting(a, sum_list(items, count))) return NULL;
     if (!sort(a, items, count, sizeof *items)) return NULL;
     for (size_t i = 0; i < count; i++)
         if (!kept || !value_equal(items[kept - 1], items[i])) items[kept++] = items[i];
@@ -176,6 +208,7 @@ const struct value *value_object(struct arena *a, struct value_pair *pairs, size
     size_t kept = 0;
 
     if (!count) return &VALUE_EMPTY_OBJECT;
+    if (!admit_sorting(a, sum_pairs(pairs, count))) return NULL;
     if (!sort(a, pairs, count, sizeof *pairs)) return NULL;
     for (size_t i = 0; i < count; i++) {
         if (!kept || !value_equal(pairs[kept - 1].key, pairs[i].key)) {

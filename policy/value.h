@@ -21,7 +21,9 @@ enum value_kind { /* in the canonical order */
     VALUE_SET,
 };
 
-enum { VALUE_DEPTH_MAX = 400 };
+/* Values share their parts, so a small one may print, compare and walk like a giant one
+ * ([x, x] of [y, y] of ...): its weight bounds that work, and no constructor makes a heavier one. */
+enum { VALUE_DEPTH_MAX = 400, VALUE_WEIGHT_MAX = 1 << 22 };
 
 struct value_pair { const struct value *key, *value; };
 
@@ -33,8 +35,13 @@ struct value {
         bool boolean;
         struct num number;
         const char *string;                /* UTF-8, `count` bytes, NUL behind */
-        const struct value *const *items;  /* array; set (sorted) */
-        const struct value_pair *pairs;    /* object, sorted by key */
+        struct {
+            union {
+                const struct value *const *items; /* array; set (sorted) */
+                const struct value_pair *pairs;   /* object, sorted by key */
+            };
+            uint64_t weight; /* see value_weight */
+        };
     };
 };
 
@@ -53,6 +60,14 @@ static inline bool value_is(const struct value *v, enum value_kind kind)
 static inline bool value_truthy(const struct value *v)
 {
     return v && !(v->kind == VALUE_BOOL && !v->boolean);
+}
+
+/* How much work it is to walk over the value as though nothing was shared: its parts, and a unit
+ * for 32 bytes of text. */
+static inline uint64_t value_weight(const struct value *v)
+{
+    if (v->kind >= VALUE_ARRAY) return 1 + v->weight;
+    return v->kind == VALUE_STRING ? 1 + v->count / 32 : 1;
 }
 
 /* ---- scalars ---- */

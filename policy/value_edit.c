@@ -21,7 +21,8 @@ const struct value *object_with(struct arena *a, const struct value *object, con
     if (!pairs) return NULL;
     move_pairs(pairs, object->pairs, at);
     pairs[at] = (struct value_pair) { key, value };
-    if (at + there < object->count) move_pairs(pairs + at + 1, object->pairs + at + there, object->count - at - there);
+    if (at + there < object->count)
+        move_pairs(pairs + at + 1, object->pairs + at + there, object->count - at - there);
     return value_object(a, pairs, object->count + 1u - there, NULL);
 }
 

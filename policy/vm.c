@@ -169,7 +169,9 @@ static const struct value *unit_value(struct vm *vm, struct vm_frame *f)
 {
     if (f->unit->kind == PLAN_UNIT_DOCUMENT) return vm_document_value(vm, f);
     if (f->unit->kind != PLAN_UNIT_SET) return f->result;
-    const struct value *set = value_builder_end(&f->builders[0], NULL);
+    struct value_builder *members = &f->builders[0];
+    if (!vm_spend_sorting(vm, NULL, members->items, members->count)) return NULL;
+    const struct value *set = value_builder_end(members, NULL);
     if (!set) vm_spent(vm);
     return set;
 }

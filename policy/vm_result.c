@@ -11,6 +11,7 @@ static const char key_conflict[] = "object keys must be unique";
 enum vm_next vm_result(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
 {
     const struct value *v = vm_operand(vm, f, i->b);
+    if (f->result && !vm_spend_walk(vm, v)) return VM_HALT;
     if (f->result && !value_equal(f->result, v)) {
         bool function = f->unit->kind == PLAN_UNIT_FUNCTION;
         return vm_error(vm, f, conflict, function ? function_conflict : complete_conflict);
@@ -25,7 +26,11 @@ static enum vm_next insert(struct vm *vm, struct vm_frame *f, const struct plan_
     const struct value **path = arena_alloc_array(vm_arena(vm), i->count, sizeof *path);
     struct vm_entry *entries = path ? arena_grow(vm_arena(vm), d->entries, d->count, &d->cap, sizeof *entries) : NULL;
     if (!entries) return vm_spent(vm);
-    for (size_t n = 0; n < i->count; n++) path[n] = vm_operand(vm, f, vm->plan->args[i->c + (int32_t) n]);
+    for (size_t n = 0; n < i->count; n++) {
+        path[n] = vm_operand(vm, f, vm->plan->args[i->c + (int32_t) n]);
+        if (!vm_spend_walk(vm, path[n])) return VM_HALT;
+    }
+    if (!vm_spend_walk(vm, vm_operand(vm, f, i->b))) return VM_HALT;
     d->entries = entries;
     d->entries[d->count++] = (struct vm_entry) {
         .path = path,

@@ -12,14 +12,23 @@ enum vm_next vm_true(struct vm *vm, struct vm_frame *f, const struct plan_insn *
     return value_truthy(vm_operand(vm, f, i->b)) ? VM_ON : VM_FAIL;
 }
 
+/* Comparing walks over the lighter one at most. */
+static bool spend_comparing(struct vm *vm, const struct value *x, const struct value *y)
+{
+    return vm_spend_walk(vm, value_weight(x) < value_weight(y) ? x : y);
+}
+
 enum vm_next vm_equal(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
 {
-    return value_equal(vm_operand(vm, f, i->b), vm_operand(vm, f, i->c)) ? VM_ON : VM_FAIL;
+    const struct value *x = vm_operand(vm, f, i->b), *y = vm_operand(vm, f, i->c);
+    if (!spend_comparing(vm, x, y)) return VM_HALT;
+    return value_equal(x, y) ? VM_ON : VM_FAIL;
 }
 
 static bool compare(struct vm *vm, const struct vm_frame *f, const struct plan_insn *i)
 {
     const struct value *x = vm_operand(vm, f, i->b), *y = vm_operand(vm, f, i->c);
+    if (!spend_comparing(vm, x, y)) return false; /* the caller sees the end */
     if (i->flag == PLAN_EQ) return value_equal(x, y);
     if (i->flag == PLAN_NE) return !value_equal(x, y);
     int order = value_compare(x, y);
@@ -33,13 +42,15 @@ static bool compare(struct vm *vm, const struct vm_frame *f, const struct plan_i
 
 enum vm_next vm_compare(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
 {
-    return compare(vm, f, i) ? VM_ON : VM_FAIL;
+    bool holds = compare(vm, f, i);
+    if (vm->status != VM_FINE) return VM_HALT;
+    return holds ? VM_ON : VM_FAIL;
 }
 
 enum vm_next vm_compared(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
 {
     f->slots[i->a] = value_bool(compare(vm, f, i));
-    return VM_ON;
+    return vm->status == VM_FINE ? VM_ON : VM_HALT;
 }
 
 /* ---- loops -------------------------------------------------------------------------------------- */
@@ -86,7 +97,9 @@ const struct value *vm_look_up(struct vm *vm, const struct value *v, const struc
 
 enum vm_next vm_get(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
 {
-    return vm_store(vm, f, i->a, vm_look_up(vm, vm_operand(vm, f, i->b), vm_operand(vm, f, i->c), i->flag));
+    const struct value *key = vm_operand(vm, f, i->c);
+    if (!vm_spend_walk(vm, key)) return VM_HALT;
+    return vm_store(vm, f, i->a, vm_look_up(vm, vm_operand(vm, f, i->b), key, i->flag));
 }
 
 enum vm_next vm_at(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
@@ -118,11 +131,18 @@ static bool is_member(const struct value *member, const struct value *of)
 enum vm_next vm_member(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
 {
     const struct value *of = vm_operand(vm, f, i->c);
-    if (!vm_spend(vm, of->kind >= VALUE_ARRAY ? 1 + of->count / 8 : 1)) return VM_HALT;
+    if (!vm_spend_walk(vm, of)) return VM_HALT;
     return is_member(vm_operand(vm, f, i->b), of) ? VM_ON : VM_FAIL;
 }
 
 /* ---- composites --------------------------------------------------------------------------------- */
+
+bool vm_spend_sorting(struct vm *vm, const struct value_pair *pairs, const struct value *const *items, size_t n)
+{
+    uint64_t weight = n;
+    for (size_t i = 0; i < n; i++) weight += pairs ? value_weight(pairs[i].key) : value_weight(items[i]);
+    return vm_spend(vm, weight / VM_WEIGHT_STEP);
+}
 
 static const struct value **gather(struct vm *vm, const struct vm_frame *f, const struct plan_insn *i)
 {
@@ -140,6 +160,7 @@ enum vm_next vm_array(struct vm *vm, struct vm_frame *f, const struct plan_insn 
 enum vm_next vm_set(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
 {
     const struct value **items = gather(vm, f, i);
+    if (items && !vm_spend_sorting(vm, NULL, items, i->count)) return VM_HALT;
     return vm_store_made(vm, f, i->a, items ? value_set(vm_arena(vm), items, i->count) : NULL);
 }
 
@@ -150,6 +171,7 @@ enum vm_next vm_object(struct vm *vm, struct vm_frame *f, const struct plan_insn
         pairs[n / 2].key = vm_operand(vm, f, vm->plan->args[i->c + (int32_t) n]);
         pairs[n / 2].value = vm_operand(vm, f, vm->plan->args[i->c + (int32_t) n + 1]);
     }
+    if (pairs && !vm_spend_sorting(vm, pairs, NULL, i->count / 2)) return VM_HALT;
     /* Of keys that turn out the same the later one wins, as in OPA; only comprehensions conflict. */
     return vm_store_made(vm, f, i->a, pairs ? value_object(vm_arena(vm), pairs, i->count / 2, NULL) : NULL);
 }
@@ -175,7 +197,7 @@ enum vm_next vm_built(struct vm *vm, struct vm_frame *f, const struct plan_insn 
 {
     const struct value *conflict = NULL;
     struct value_builder *b = &f->builders[i->b];
-    if (!vm_spend(vm, b->count)) return VM_HALT;
+    if (b->kind != VALUE_ARRAY && !vm_spend_sorting(vm, b->pairs, b->items, b->count)) return VM_HALT;
     const struct value *v = value_builder_end(b, &conflict);
     if (conflict) return vm_error(vm, f, "eval_conflict_error", "object keys must be unique");
     return vm_store_made(vm, f, i->a, v);

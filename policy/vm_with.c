@@ -15,22 +15,18 @@ struct vm_scope *vm_scope_push(struct vm *vm)
     return scope;
 }
 
-/* `whole` with `value` at the path; objects on the way are made. NULL, with an error, when something
- * on the way is no object. */
-static const struct value *replace_at(struct vm *vm, const struct vm_frame *f, const struct value *whole,
-                                      const struct checked_with *w, const struct value *value)
+/* `whole` with `value` at the path; what is no object on the way gives place to one. NULL: the evaluation
+ * ended. */
+static const struct value *replace_at(struct vm *vm, const struct value *whole, const struct checked_with *w,
+                                      const struct value *value)
 {
     size_t count = w->path_count;
     const struct value **on_way = arena_alloc_array(vm_arena(vm), count, sizeof *on_way);
     if (!on_way) return vm_spent(vm), NULL;
     const struct value *at = whole;
     for (size_t i = 0; i < count; i++) {
-        if (at && at->kind != VALUE_OBJECT) {
-            vm_error(vm, f, "eval_conflict_error", "with: the path leads through a value that is no object");
-            return NULL;
-        }
-        on_way[i] = at ? at : &VALUE_EMPTY_OBJECT;
-        at = at ? object_get(at, w->path[i]) : NULL;
+        on_way[i] = value_is(at, VALUE_OBJECT) ? at : &VALUE_EMPTY_OBJECT;
+        at = object_get(on_way[i], w->path[i]);
     }
     for (size_t i = count; i-- > 0 && value;) {
         if (!vm_spend(vm, 1 + on_way[i]->count / 8)) return NULL;
@@ -58,14 +54,13 @@ static bool mock(struct vm *vm, struct vm_scope *scope, const struct checked_wit
     return true;
 }
 
-static bool apply(struct vm *vm, struct vm_frame *f, struct vm_scope *scope, const struct checked_with *w,
-                  const struct value *value)
+static bool apply(struct vm *vm, struct vm_scope *scope, const struct checked_with *w, const struct value *value)
 {
     switch (w->kind) {
-    case CHECKED_WITH_INPUT: return (scope->input = replace_at(vm, f, scope->input, w, value)) != NULL;
+    case CHECKED_WITH_INPUT: return (scope->input = replace_at(vm, scope->input, w, value)) != NULL;
     case CHECKED_WITH_DATA:
         if (w->node && !hide(vm, scope, w->node)) return false;
-        return (scope->data = replace_at(vm, f, scope->data, w, value)) != NULL;
+        return (scope->data = replace_at(vm, scope->data, w, value)) != NULL;
     case CHECKED_WITH_FUNCTION: break;
     }
     return mock(vm, scope, w, value);
@@ -76,7 +71,7 @@ enum vm_next vm_with(struct vm *vm, struct vm_frame *f, const struct plan_insn *
     struct vm_scope *scope = vm_scope_push(vm);
     for (size_t n = 0; scope && n < i->count; n++) {
         const struct value *value = vm_operand(vm, f, vm->plan->args[i->c + (int32_t) n]);
-        if (!apply(vm, f, scope, vm->plan->withs[i->b + (int32_t) n].of, value)) return VM_HALT;
+        if (!apply(vm, scope, vm->plan->withs[i->b + (int32_t) n].of, value)) return VM_HALT;
     }
     return scope ? VM_ON : VM_HALT;
 }
