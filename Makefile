@@ -135,13 +135,14 @@ $(BENCH_BIN): $(OUT)/%: $(OUT)/%.o $(BENCH_OBJ) $(call libs,$(DEPS_cmd))
 
 # ---- checks -------------------------------------------------------------------------------------
 
-.PHONY: check check-unit check-tsan check-integration check-interop check-conformance lint fuzz fuzz-smoke bench
+.PHONY: check check-unit check-tsan check-integration check-interop check-rego check-conformance lint fuzz fuzz-smoke bench
 check: ## everything that CI runs: lint, unit (asan+ubsan, tsan), integration, conformance, fuzz smoke
 	$(Q)$(MAKE) --no-print-directory lint
 	$(Q)$(MAKE) --no-print-directory check-unit
 	$(Q)$(MAKE) --no-print-directory check-tsan
 	$(Q)$(MAKE) --no-print-directory check-integration
 	$(Q)$(MAKE) --no-print-directory check-interop
+	$(Q)$(MAKE) --no-print-directory check-rego
 	$(Q)$(MAKE) --no-print-directory check-conformance
 	$(Q)$(MAKE) --no-print-directory fuzz-smoke
 
@@ -169,6 +170,15 @@ $(JOSE_DRIVER): $(OUT)/tests/interop/jose_driver.o $(call libs,jose base)
 
 check-interop: $(JOSE_DRIVER) ## JOSE both ways against jwcrypto
 	$(Q)$(PYTHON) tests/interop/jose.py "$(JOSE_DRIVER)"
+
+REGO_RUN := $(OUT)/tests/rego/run
+$(REGO_RUN): $(OUT)/tests/rego/run.o $(OUT)/tests/rego/host.o $(call libs,policy)
+	$(if $(Q),@echo "  LINK  $@")
+	$(Q)$(CC) $(ALL_LDFLAGS) -o "$@" $(filter %.o %.a,$^) $(LIBS)
+
+CASES ?= $(wildcard ../shared/rego-conformance)
+check-rego: $(REGO_RUN) ## Rego conformance cases of CASES=DIR (default ../shared/rego-conformance, when there)
+	$(Q)$(if $(CASES),"$(REGO_RUN)" -f -t -r tests/rego/refused.txt "$(CASES)",echo "skip  no Rego cases: CASES=DIR names a folder of them")
 
 check-conformance: all ## the black-box KBS client suite, when ../shared/conformance is there
 	$(Q)tests/interop/conformance "$(BUILD)/release/strongroom"

@@ -36,12 +36,21 @@ static void advance(struct rego_lexer *l)
     }
 }
 
+static void skip_comment(struct rego_lexer *l)
+{
+    struct rego_token t = {.kind = REGO_SIGN, .text = l->at, .line = l->line, .column = l->column};
+
+    while (l->at < l->end && *l->at != '\n') advance(l);
+    t.len = (size_t) (l->at - t.text);
+    if (l->comment) l->comment(l->context, &t);
+}
+
 static void skip_blank(struct rego_lexer *l)
 {
     while (l->at < l->end) {
         char c = *l->at;
         if (c == '#') {
-            while (l->at < l->end && *l->at != '\n') advance(l);
+            skip_comment(l);
         } else if (c == ' ' || c == '\t' || c == '\r' || c == '\n') {
             advance(l);
         } else {
@@ -50,7 +59,7 @@ static void skip_blank(struct rego_lexer *l)
     }
 }
 
-/* ---- one function a kind: moves over the token, returns NULL or the problem -------------------- */
+/* ---- one function a kind: moves over the token, returns NULL or the problem ------------------ */
 
 static const char *take_name(struct rego_lexer *l)
 {
@@ -119,46 +128,158 @@ static const char *take_raw_string(struct rego_lexer *l)
     return NULL;
 }
 
-static const char *take_sign(struct rego_lexer *l)
+/* ---- keywords and signs ---------------------------------------------------------------------- */
+
+/* Spelling and OPA's name for messages; longer signs come before their beginnings. */
+static const struct symbol_row { const char *spelling, *name; } symbol_rows[REGO_SYMBOLS] = {
+    [REGO_PACKAGE] = {"package", "package"}, [REGO_IMPORT] = {"import", "import"},
+    [REGO_AS] = {"as", "as"}, [REGO_DEFAULT] = {"default", "default"},
+    [REGO_ELSE] = {"else", "else"}, [REGO_NOT] = {"not", "not"},
+    [REGO_SOME] = {"some", "some"}, [REGO_EVERY] = {"every", "every"},
+    [REGO_WITH] = {"with", "with"}, [REGO_IN] = {"in", "in"},
+    [REGO_IF] = {"if", "if"}, [REGO_CONTAINS] = {"contains", "contains"},
+    [REGO_NULL] = {"null", "null"}, [REGO_TRUE] = {"true", "true"},
+    [REGO_FALSE] = {"false", "false"},
+    [REGO_ASSIGN] = {":=", "assign"}, [REGO_UNIFY] = {"=", "eq"},
+    [REGO_EQUAL] = {"==", "equal"}, [REGO_NEQ] = {"!=", "neq"},
+    [REGO_LT] = {"<", "lt"}, [REGO_LTE] = {"<=", "lte"},
+    [REGO_GT] = {">", "gt"}, [REGO_GTE] = {">=", "gte"},
+    [REGO_PLUS] = {"+", "plus"}, [REGO_MINUS] = {"-", "minus"},
+    [REGO_TIMES] = {"*", "mul"}, [REGO_SLASH] = {"/", "div"},
+    [REGO_PERCENT] = {"%", "rem"}, [REGO_AMPERSAND] = {"&", "and"},
+    [REGO_BAR] = {"|", "or"}, [REGO_DOT] = {".", "."},
+    [REGO_COMMA] = {",", ","}, [REGO_COLON] = {":", ":"},
+    [REGO_SEMICOLON] = {";", ";"}, [REGO_LPAREN] = {"(", "("},
+    [REGO_RPAREN] = {")", ")"}, [REGO_LBRACKET] = {"[", "["},
+    [REGO_RBRACKET] = {"]", "]"}, [REGO_LBRACE] = {"{", "{"},
+    [REGO_RBRACE] = {"}", "}"},
+};
+
+bool rego_symbol_is_keyword(enum rego_symbol s)
 {
-    static const char pairs[][3] = {":=", "==", "!=", "<=", ">="};
-    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
-        if (peek(l, 0) != pairs[i][0] || peek(l, 1) != pairs[i][1]) continue;
-        advance(l);
-        advance(l);
-        return NULL;
+    return s >= REGO_PACKAGE && s <= REGO_FALSE;
+}
+
+enum rego_symbol rego_keyword(const char *text, size_t len)
+{
+    for (enum rego_symbol s = REGO_PACKAGE; s <= REGO_FALSE; s++)
+        if (strlen(symbol_rows[s].spelling) == len &&
+            memcmp(symbol_rows[s].spelling, text, len) == 0)
+            return s;
+    return REGO_SYMBOL_NONE;
+}
+
+const char *rego_token_name(const struct rego_token *t)
+{
+    static const char *const kinds[] = {
+        [REGO_END] = "eof",       [REGO_NAME] = "identifier", [REGO_STRING] = "string",
+        [REGO_TEMPLATE] = "template-string", [REGO_NUMBER] = "number",
+        [REGO_SIGN] = "sign",     [REGO_BAD] = "illegal",
+    };
+    return t->symbol ? symbol_rows[t->symbol].name : kinds[t->kind];
+}
+
+static const char *take_sign(struct rego_lexer *l, enum rego_symbol *ret_symbol)
+{
+    enum rego_symbol found = REGO_SYMBOL_NONE;
+    size_t found_len = 0;
+
+    for (enum rego_symbol s = REGO_ASSIGN; s < REGO_SYMBOLS; s++) {
+        const char *spelling = symbol_rows[s].spelling;
+        size_t len = strlen(spelling);
+        if (len <= found_len || peek(l, 0) != spelling[0]) continue;
+        if (len == 2 && peek(l, 1) != spelling[1]) continue;
+        found = s;
+        found_len = len;
     }
-    if (peek(l, 0) == '\0' || !strchr("=<>+-*/%&|{}[]().,:;", peek(l, 0)))
-        return "a character that Rego does not use here";
-    advance(l);
+    if (!found) return "a character that Rego does not use here";
+    for (size_t i = 0; i < found_len; i++) advance(l);
+    *ret_symbol = found;
     return NULL;
 }
 
-static enum rego_kind kind_of(char first)
+static enum rego_kind kind_of(const struct rego_lexer *l)
 {
+    char first = *l->at, second = peek(l, 1);
+
     if (is_name_start(first)) return REGO_NAME;
     if (is_digit(first)) return REGO_NUMBER;
+    if (first == '$' && (second == '"' || second == '`')) return REGO_TEMPLATE;
     return first == '"' || first == '`' ? REGO_STRING : REGO_SIGN;
+}
+
+static const char *take(struct rego_lexer *l, struct rego_token *t)
+{
+    switch (t->kind) {
+    case REGO_NAME: return take_name(l);
+    case REGO_NUMBER: return take_number(l);
+    case REGO_STRING: return *l->at == '`' ? take_raw_string(l) : take_string(l);
+    case REGO_TEMPLATE:
+        advance(l);
+        advance(l);
+        return NULL;
+    default: return take_sign(l, &t->symbol);
+    }
 }
 
 struct rego_token rego_lexer_next(struct rego_lexer *l)
 {
+    const char *before = l->at;
+    unsigned line = l->line;
+    bool first = l->line == 1 && l->column == 1;
+
     skip_blank(l);
     struct rego_token t = {.text = l->at, .line = l->line, .column = l->column};
+    t.spaced = l->at != before;
+    t.newline = first || l->line != line;
     if (l->at == l->end) return t;
     const struct rego_lexer start = *l;
-    t.kind = kind_of(*l->at);
-    switch (t.kind) {
-    case REGO_NAME: t.problem = take_name(l); break;
-    case REGO_NUMBER: t.problem = take_number(l); break;
-    case REGO_STRING: t.problem = *l->at == '`' ? take_raw_string(l) : take_string(l); break;
-    default: t.problem = take_sign(l);
+    t.kind = kind_of(l);
+    t.problem = take(l, &t);
+    t.len = (size_t) (l->at - t.text);
+    if (t.kind == REGO_NAME && peek(l, 0) != '.') t.symbol = rego_keyword(t.text, t.len);
+    if (t.problem) {
+        t.kind = REGO_BAD;
+        t.symbol = REGO_SYMBOL_NONE;
+        *l = start;
     }
+    return t;
+}
+
+/* One character of a template's literal text, escapes as one. */
+static const char *take_template_character(struct rego_lexer *l, char quote)
+{
+    unsigned char c = (unsigned char) *l->at;
+
+    if (quote == '"' && c < 0x20)
+        return "a template string does not end on its line, or holds a control character";
+    advance(l);
+    if (c != '\\') return NULL;
+    if (peek(l, 0) == '{') {
+        advance(l);
+        return NULL;
+    }
+    return quote == '"' ? take_escape(l) : NULL;
+}
+
+struct rego_token rego_lexer_template(struct rego_lexer *l, char quote, bool *ret_more)
+{
+    struct rego_token t = {
+        .kind = REGO_STRING, .text = l->at, .line = l->line, .column = l->column};
+
+    *ret_more = false;
+    while (l->at < l->end && *l->at != quote && *l->at != '{') {
+        t.problem = take_template_character(l, quote);
+        if (t.problem) break;
+    }
+    if (!t.problem && l->at == l->end) t.problem = "a template string does not end";
     t.len = (size_t) (l->at - t.text);
     if (t.problem) {
         t.kind = REGO_BAD;
-        *l = start;
+        return t;
     }
+    *ret_more = *l->at == '{';
+    advance(l);
     return t;
 }
 

@@ -133,9 +133,92 @@ static void test_utf8_valid__edges(void **state)
     }
 }
 
+/* A keyword is one unless it stands before a dot. */
+static void test_next__symbols(void **state)
+{
+    static const struct { const char *text; enum rego_symbol symbol; const char *name; } rows[] = {
+        {"if", REGO_IF, "if"}, {"if.x", REGO_SYMBOL_NONE, "identifier"}, {"iff", REGO_SYMBOL_NONE, "identifier"},
+        {"contains", REGO_CONTAINS, "contains"}, {"true", REGO_TRUE, "true"},
+        {":=", REGO_ASSIGN, "assign"}, {"= =", REGO_UNIFY, "eq"}, {"==", REGO_EQUAL, "equal"},
+        {"<=", REGO_LTE, "lte"}, {"<", REGO_LT, "lt"}, {"{", REGO_LBRACE, "{"}, {"1", REGO_SYMBOL_NONE, "number"},
+        {"\"\"", REGO_SYMBOL_NONE, "string"}, {"", REGO_SYMBOL_NONE, "eof"}, {"!", REGO_SYMBOL_NONE, "illegal"},
+    };
+    for (size_t i = 0; i < LEN(rows); i++) {
+        struct rego_lexer l;
+        rego_lexer_init(&l, rows[i].text, strlen(rows[i].text));
+        struct rego_token t = rego_lexer_next(&l);
+        assert_int_equal(t.symbol, rows[i].symbol);
+        assert_string_equal(rego_token_name(&t), rows[i].name);
+    }
+    assert_true(rego_symbol_is_keyword(REGO_PACKAGE));
+    assert_true(rego_symbol_is_keyword(REGO_FALSE));
+    assert_false(rego_symbol_is_keyword(REGO_ASSIGN));
+    assert_false(rego_symbol_is_keyword(REGO_SYMBOL_NONE));
+    assert_int_equal(rego_keyword("every", 5), REGO_EVERY);
+    assert_int_equal(rego_keyword("ever", 4), REGO_SYMBOL_NONE);
+}
+
+static void test_next__white_space_before(void **state)
+{
+    static const struct { const char *text; bool spaced, newline; } rows[] = {
+        {"a[", false, false}, {"a [", true, false}, {"a\n[", true, true}, {"a#\n[", true, true},
+        {"a\t[", true, false},
+    };
+    for (size_t i = 0; i < LEN(rows); i++) {
+        struct rego_lexer l;
+        rego_lexer_init(&l, rows[i].text, strlen(rows[i].text));
+        assert_true(rego_lexer_next(&l).newline); /* the first token begins a line */
+        struct rego_token t = rego_lexer_next(&l);
+        assert_true(t.spaced == rows[i].spaced && t.newline == rows[i].newline);
+    }
+}
+
+static void count_comment(void *context, const struct rego_token *t)
+{
+    assert_int_equal(t->text[0], '#');
+    *(size_t *) context += t->len;
+}
+
+static void test_next__tells_of_comments(void **state)
+{
+    const char *text = "# ab\nx #\n#c";
+    size_t bytes = 0;
+    struct rego_lexer l;
+    rego_lexer_init(&l, text, strlen(text));
+    l.comment = count_comment;
+    l.context = &bytes;
+    while (rego_lexer_next(&l).kind != REGO_END) continue;
+    assert_int_equal(bytes, 4 + 1 + 2);
+}
+
+static void test_template__literal_parts(void **state)
+{
+    static const struct { const char *text; char quote; size_t len; bool more, bad; } rows[] = {
+        {"abc\"x", '"', 3, false, false}, {"abc{x", '"', 3, true, false}, {"\"", '"', 0, false, false},
+        {"a\\{b\"", '"', 4, false, false}, {"a\\\\{b", '"', 3, true, false}, {"}\"", '"', 1, false, false},
+        {"a\n\"`", '`', 3, false, false}, {"\\{\\n{", '`', 4, true, false},
+        {"abc", '"', 0, false, true}, {"a\nb\"", '"', 0, false, true}, {"\\x\"", '"', 0, false, true},
+    };
+    for (size_t i = 0; i < LEN(rows); i++) {
+        struct rego_lexer l;
+        bool more;
+        rego_lexer_init(&l, rows[i].text, strlen(rows[i].text));
+        struct rego_token t = rego_lexer_template(&l, rows[i].quote, &more);
+        assert_int_equal(t.kind, rows[i].bad ? REGO_BAD : REGO_STRING);
+        assert_true((t.problem != NULL) == rows[i].bad && more == rows[i].more);
+        if (rows[i].bad) continue;
+        assert_int_equal(t.len, rows[i].len);
+        assert_ptr_equal(l.at, rows[i].text + rows[i].len + 1);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_next__symbols),
+        cmocka_unit_test(test_next__white_space_before),
+        cmocka_unit_test(test_next__tells_of_comments),
+        cmocka_unit_test(test_template__literal_parts),
         cmocka_unit_test(test_next__positions_count_characters),
         cmocka_unit_test(test_next__one_token),
         cmocka_unit_test(test_next__bad_stays_bad),

@@ -1,0 +1,115 @@
+/* The machine's inside, shared by vm*.c only. */
+#pragma once
+
+#include "policy/vm.h"
+
+extern const struct value VM_UNDEFINED, VM_BUSY; /* marks in memo tables; never seen by a policy */
+
+enum { VM_WEIGHT_STEP = 16 }; /* this much of value_weight is a step */
+
+struct vm_iterator { const struct value *collection; size_t at; };
+
+/* What a unit's document is made of: a path below it and what stands there. */
+struct vm_entry {
+    const struct value *const *path;
+    size_t count;
+    const struct value *value;
+    bool member; /* of a set */
+    struct checked_place place;
+};
+
+struct vm_document {
+    struct vm_entry *entries;
+    size_t count, cap;
+};
+
+struct vm_frame {
+    const struct plan_unit *unit;
+    const struct value **slots;
+    struct vm_iterator *iterators;
+    struct value_builder *builders;
+    const struct value *result;
+    struct vm_document document;
+    const struct plan_insn *insn; /* running */
+};
+
+/* What the loop does next. */
+enum vm_next {
+    VM_ON,   /* the instruction behind */
+    VM_FAIL, /* insn->to */
+    VM_END,  /* the unit is done */
+    VM_HALT, /* the evaluation is over: vm->status says why */
+};
+
+typedef enum vm_next vm_op(struct vm *vm, struct vm_frame *f, const struct plan_insn *i);
+
+static inline const struct value *vm_operand(const struct vm *vm, const struct vm_frame *f, int32_t operand)
+{
+    return operand >= 0 ? f->slots[operand] : vm->plan->constants[~operand];
+}
+
+static inline struct arena *vm_arena(const struct vm *vm)
+{
+    return vm->call->arena;
+}
+
+/* ---- vm.c ---- */
+
+/* Ends the evaluation; the first reason stays. All return VM_HALT. text lives as long as the arena. */
+enum vm_next vm_error(struct vm *vm, const struct vm_frame *f, const char *code, const char *text);
+enum vm_next vm_limit(struct vm *vm, const char *text);
+/* The arena or the budget is spent. */
+enum vm_next vm_spent(struct vm *vm);
+
+static inline bool vm_spend(struct vm *vm, uint64_t steps)
+{
+    return budget_spend(vm->call->budget, steps) || (vm_spent(vm), false);
+}
+
+/* Charges for a walk over the value: comparing, sorting, handing it to a builtin. Scalars are free. */
+static inline bool vm_spend_walk(struct vm *vm, const struct value *v)
+{
+    uint64_t weight = value_weight(v);
+    return weight < VM_WEIGHT_STEP || vm_spend(vm, weight / VM_WEIGHT_STEP);
+}
+
+/* Stores a result: NULL is undefined, unless the evaluation ended. */
+static inline enum vm_next vm_store(struct vm *vm, struct vm_frame *f, int32_t slot, const struct value *v)
+{
+    if (!v) return vm->status == VM_FINE ? VM_FAIL : VM_HALT;
+    f->slots[slot] = v;
+    return VM_ON;
+}
+
+/* The same for what was just made: NULL is want of memory. */
+static inline enum vm_next vm_store_made(struct vm *vm, struct vm_frame *f, int32_t slot, const struct value *v)
+{
+    if (!v) return vm_spent(vm);
+    f->slots[slot] = v;
+    return VM_ON;
+}
+
+/* Value of a unit with its arguments. NULL: undefined, or the evaluation ended. */
+const struct value *vm_unit(struct vm *vm, const struct plan_unit *u, const struct value *const *args);
+
+/* ---- vm_values.c, vm_build.c, vm_calls.c, vm_tree.c, vm_with.c ---- */
+
+vm_op vm_move, vm_true, vm_equal, vm_compare, vm_compared, vm_iterate, vm_next_turn, vm_get, vm_at, vm_array_of,
+    vm_object_of, vm_member;
+vm_op vm_array, vm_set, vm_object, vm_build, vm_add, vm_put, vm_built;
+vm_op vm_call, vm_builtin, vm_print;
+vm_op vm_input, vm_base, vm_rule, vm_node, vm_keys;
+vm_op vm_with, vm_with_end;
+vm_op vm_result, vm_insert, vm_insert_missing;
+
+/* Member of a value by key; base: of a base document, where a number also names the key spelt like it. */
+const struct value *vm_look_up(struct vm *vm, const struct value *v, const struct value *key, bool base);
+
+/* Charges for making a set of items, or an object of pairs: n members are sorted. */
+bool vm_spend_sorting(struct vm *vm, const struct value_pair *pairs, const struct value *const *items, size_t n);
+
+/* The document that the unit's insertions make, an object. NULL: the evaluation ended. */
+const struct value *vm_document_value(struct vm *vm, struct vm_frame *f);
+
+/* A scope within the present one that inherits everything but the memo. NULL: the evaluation ended. */
+struct vm_scope *vm_scope_push(struct vm *vm);

@@ -1,0 +1,64 @@
+/* Plans as text: one line for each instruction. */
+#include "policy/plan.h"
+#include "policy/value.h"
+
+static const char *const names[PLAN_OPS] = {
+    [PLAN_NOP] = "nop",
+    [PLAN_JUMP] = "jump",
+    [PLAN_MOVE] = "move",
+    [PLAN_TRUE] = "true",
+    [PLAN_EQUAL] = "equal",
+    [PLAN_COMPARE] = "compare",
+    [PLAN_COMPARED] = "compared",
+    [PLAN_ITERATE] = "iterate",
+    [PLAN_NEXT] = "next",
+    [PLAN_GET] = "get",
+    [PLAN_AT] = "at",
+    [PLAN_ARRAY_OF] = "array-of",
+    [PLAN_OBJECT_OF] = "object-of",
+    [PLAN_MEMBER] = "member",
+    [PLAN_ARRAY] = "array",
+    [PLAN_SET] = "set",
+    [PLAN_OBJECT] = "object",
+    [PLAN_BUILD] = "build",
+    [PLAN_ADD] = "add",
+    [PLAN_PUT] = "put",
+    [PLAN_BUILT] = "built",
+    [PLAN_INPUT] = "input",
+    [PLAN_BASE] = "base",
+    [PLAN_RULE] = "rule",
+    [PLAN_CALL] = "call",
+    [PLAN_BUILTIN] = "builtin",
+    [PLAN_PRINT] = "print",
+    [PLAN_DOCUMENT] = "document",
+    [PLAN_KEYS] = "keys",
+    [PLAN_WITH] = "with",
+    [PLAN_WITH_END] = "with-end",
+    [PLAN_CLEAR] = "clear",
+    [PLAN_WHEN_SET] = "when-set",
+    [PLAN_RESULT] = "result",
+    [PLAN_WHEN_RESULT] = "when-result",
+    [PLAN_INSERT] = "insert",
+    [PLAN_INSERT_MISSING] = "insert-missing",
+    [PLAN_END] = "end",
+};
+
+void plan_print(struct text *t, const struct plan *p, const struct plan_unit *u)
+{
+    text_addf(t, "%s: %u slots, %u iterators, %u builders\n", u->name, u->slots, u->iterators, u->builders);
+    for (uint32_t n = 0; n < u->length; n++) {
+        const struct plan_insn *i = &u->code[n];
+        text_addf(t, "%4u %-14s %d %d %d", n, names[i->op], i->a, i->b, i->c);
+        if (i->flag || i->count) text_addf(t, " flag %u count %u", i->flag, i->count);
+        text_addf(t, " else %u", i->to);
+        const int32_t operands[] = { i->b, i->c };
+        for (size_t o = 0; o < 2; o++) {
+            if (operands[o] >= -1 && !(i->op >= PLAN_TRUE && i->op <= PLAN_OBJECT_OF)) continue;
+            if (operands[o] >= 0) continue;
+            if (i->op == PLAN_NEXT || ~operands[o] >= (int32_t) p->constant_count) continue;
+            text_add_string(t, o ? "  c=" : "  b=");
+            value_print(t, p->constants[~operands[o]]);
+        }
+        text_add_char(t, '\n');
+    }
+}

@@ -1,0 +1,125 @@
+#include "policy/text.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Room for `more` bytes and the NUL. */
+static bool reserve(struct text *t, size_t more)
+{
+    if (t->failed) return false;
+    if (more < t->cap - t->len) return true;
+    if (more > SIZE_MAX / 4 || t->len > SIZE_MAX / 4) return t->failed = true, false;
+    size_t cap = t->cap ? t->cap * 2 : 64;
+    if (cap < t->len + more + 1) cap = t->len + more + 1;
+    char *data = arena_alloc(t->arena, cap);
+    if (!data) return t->failed = true, false;
+    if (t->len) memcpy(data, t->data, t->len);
+    t->data = data;
+    t->cap = cap;
+    return true;
+}
+
+void text_add(struct text *t, const void *data, size_t len)
+{
+    if (!len || !reserve(t, len)) return;
+    memcpy(t->data + t->len, data, len);
+    t->len += len;
+}
+
+void text_add_string(struct text *t, const char *s)
+{
+    text_add(t, s, strlen(s));
+}
+
+void text_add_char(struct text *t, char c)
+{
+    if (!reserve(t, 1)) return;
+    t->data[t->len++] = c;
+}
+
+void text_add_rune(struct text *t, uint32_t rune)
+{
+    char bytes[4];
+
+    text_add(t, bytes, utf8_encode(rune, bytes));
+}
+
+void text_addf(struct text *t, const char *format, ...)
+{
+    va_list args, again;
+
+    va_start(args, format);
+    va_copy(again, args);
+    int len = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    if (len < 0) {
+        t->failed = true;
+    } else if (reserve(t, (size_t) len)) {
+        vsnprintf(t->data + t->len, (size_t) len + 1, format, again);
+        t->len += (size_t) len;
+    }
+    va_end(again);
+}
+
+const char *text_end(struct text *t)
+{
+    if (!reserve(t, 0)) return NULL;
+    t->data[t->len] = '\0';
+    return t->data;
+}
+
+/* ---- UTF-8 (RFC 3629) ---- */
+
+static const uint32_t REPLACEMENT = 0xFFFD;
+
+static bool is_scalar(uint32_t rune)
+{
+    return rune <= 0x10FFFF && !(rune >= 0xD800 && rune <= 0xDFFF);
+}
+
+size_t utf8_decode(const char *at, const char *end, uint32_t *ret_rune)
+{
+    static const uint32_t smallest[] = { 0, 0, 0x80, 0x800, 0x10000 };
+
+    if (at >= end) return 0;
+    unsigned char first = (unsigned char) *at;
+    *ret_rune = first;
+    if (first < 0x80) return 1;
+    size_t len = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
+    *ret_rune = REPLACEMENT;
+    if (first < 0xC2 || first > 0xF4 || (size_t) (end - at) < len) return 1;
+    uint32_t rune = first & (0x7Fu >> len);
+    for (size_t i = 1; i < len; i++) {
+        unsigned char c = (unsigned char) at[i];
+
+        if ((c & 0xC0) != 0x80) return 1;
+        rune = rune << 6 | (c & 0x3Fu);
+    }
+    if (rune < smallest[len] || !is_scalar(rune)) return 1;
+    *ret_rune = rune;
+    return len;
+}
+
+size_t utf8_count(const char *s, size_t len)
+{
+    const char *end = s + len;
+    size_t count = 0;
+    uint32_t rune;
+
+    for (; s < end; count++) s += utf8_decode(s, end, &rune);
+    return count;
+}
+
+size_t utf8_encode(uint32_t rune, char out[4])
+{
+    if (!is_scalar(rune)) rune = REPLACEMENT;
+    if (rune < 0x80) {
+        out[0] = (char) rune;
+        return 1;
+    }
+    size_t len = rune < 0x800 ? 2 : rune < 0x10000 ? 3 : 4;
+    for (size_t i = len; --i; rune >>= 6) out[i] = (char) (0x80 | (rune & 0x3F));
+    out[0] = (char) ((0xF00u >> len & 0xF0) | rune);
+    return len;
+}

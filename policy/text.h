@@ -1,0 +1,34 @@
+/* Text that grows in an arena. Once something did not fit, `failed` stays set and nothing more is
+ * added: callers test at the end. The bytes are not NUL-terminated until text_end. */
+#pragma once
+
+#include "policy/arena.h"
+
+struct text {
+    struct arena *arena;
+    char *data;
+    size_t len, cap;
+    bool failed;
+};
+
+static inline void text_init(struct text *t, struct arena *a)
+{
+    *t = (struct text) { .arena = a };
+}
+
+void text_add(struct text *t, const void *data, size_t len);
+void text_add_string(struct text *t, const char *s);
+void text_add_char(struct text *t, char c);
+void text_add_rune(struct text *t, uint32_t rune); /* UTF-8; what is no scalar value becomes U+FFFD */
+__attribute__((format(printf, 2, 3))) void text_addf(struct text *t, const char *format, ...);
+
+/* The finished text, NUL-terminated, living in the arena; NULL when something did not fit. */
+const char *text_end(struct text *t);
+
+/* Decodes one rune at `at` of [at, end): Go's rules, so a bad byte is U+FFFD of length 1.
+ * Returns the number of bytes; 0 only when at == end. */
+size_t utf8_decode(const char *at, const char *end, uint32_t *ret_rune);
+/* Number of runes by the same rules. */
+size_t utf8_count(const char *s, size_t len);
+/* Writes at most 4 bytes, returns how many. */
+size_t utf8_encode(uint32_t rune, char out[4]);

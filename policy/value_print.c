@@ -1,0 +1,65 @@
+#include "policy/value.h"
+
+/* Go's strconv.Quote: what OPA shows of strings. */
+static void print_string(struct text *t, const struct value *v)
+{
+    static const char letters[] = "abtnvfr"; /* from \a, 7 */
+    const char *at = v->string, *end = at + v->count;
+    uint32_t rune;
+
+    text_add_char(t, '"');
+    for (size_t len; (len = utf8_decode(at, end, &rune)); at += len) {
+        if (rune == '"' || rune == '\\') {
+            text_addf(t, "\\%c", (char) rune);
+        } else if (rune >= 7 && rune <= 13) {
+            text_addf(t, "\\%c", letters[rune - 7]);
+        } else if (rune < ' ' || rune == 0x7F || (rune == 0xFFFD && len == 1)) {
+            text_addf(t, "\\x%02x", (unsigned char) *at);
+        } else {
+            text_add(t, at, len);
+        }
+    }
+    text_add_char(t, '"');
+}
+
+static void print_composite(struct text *t, const struct value *v, const char *brackets)
+{
+    text_add_char(t, brackets[0]);
+    for (uint32_t i = 0; i < v->count && !t->failed; i++) {
+        if (i) text_add_string(t, ", ");
+        if (v->kind == VALUE_OBJECT) {
+            value_print(t, v->pairs[i].key);
+            text_add_string(t, ": ");
+            value_print(t, v->pairs[i].value);
+        } else {
+            value_print(t, v->items[i]);
+        }
+    }
+    text_add_char(t, brackets[1]);
+}
+
+void value_print(struct text *t, const struct value *v)
+{
+    char buf[NUM_BUF];
+    size_t len;
+
+    switch (v->kind) {
+    case VALUE_NULL: text_add_string(t, "null"); break;
+    case VALUE_BOOL: text_add_string(t, v->boolean ? "true" : "false"); break;
+    case VALUE_NUMBER: {
+        const char *number = num_text(v->number, buf, &len);
+        text_add(t, number, len);
+        break;
+    }
+    case VALUE_STRING: print_string(t, v); break;
+    case VALUE_ARRAY: print_composite(t, v, "[]"); break;
+    case VALUE_SET:
+        if (v->count == 0) {
+            text_add_string(t, "set()");
+            break;
+        }
+        print_composite(t, v, "{}");
+        break;
+    default: print_composite(t, v, "{}"); break;
+    }
+}

@@ -1,0 +1,208 @@
+/* The loop, frames, and how an evaluation ends. */
+#include "policy/machine.h"
+
+const struct value VM_UNDEFINED = { .kind = VALUE_NULL }, VM_BUSY = { .kind = VALUE_NULL };
+
+enum vm_next vm_error(struct vm *vm, const struct vm_frame *f, const char *code, const char *text)
+{
+    if (vm->status != VM_FINE) return VM_HALT;
+    vm->status = VM_ERROR;
+    vm->code = code;
+    vm->text = text;
+    if (f && f->insn) vm->place = f->unit->places[f->insn - f->unit->code];
+    return VM_HALT;
+}
+
+enum vm_next vm_limit(struct vm *vm, const char *text)
+{
+    if (vm->status != VM_FINE) return VM_HALT;
+    vm->status = VM_LIMIT;
+    vm->code = "limit_error";
+    vm->text = text;
+    return VM_HALT;
+}
+
+enum vm_next vm_spent(struct vm *vm)
+{
+    return vm_limit(vm, arena_failed(vm_arena(vm)) ? "the evaluation needs too much memory"
+                                                   : "the evaluation takes too many steps");
+}
+
+/* ---- instructions without a value -------------------------------------------------------------- */
+
+static enum vm_next nop(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
+{
+    return VM_ON;
+}
+
+static enum vm_next jump(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
+{
+    return VM_FAIL;
+}
+
+static enum vm_next clear(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
+{
+    f->slots[i->a] = NULL;
+    return VM_ON;
+}
+
+static enum vm_next when_set(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
+{
+    return f->slots[i->a] ? VM_FAIL : VM_ON;
+}
+
+static enum vm_next when_result(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
+{
+    return f->result ? VM_FAIL : VM_ON;
+}
+
+static enum vm_next end(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
+{
+    return VM_END;
+}
+
+static vm_op *const ops[PLAN_OPS] = {
+    [PLAN_NOP] = nop,
+    [PLAN_JUMP] = jump,
+    [PLAN_MOVE] = vm_move,
+    [PLAN_TRUE] = vm_true,
+    [PLAN_EQUAL] = vm_equal,
+    [PLAN_COMPARE] = vm_compare,
+    [PLAN_COMPARED] = vm_compared,
+    [PLAN_ITERATE] = vm_iterate,
+    [PLAN_NEXT] = vm_next_turn,
+    [PLAN_GET] = vm_get,
+    [PLAN_AT] = vm_at,
+    [PLAN_ARRAY_OF] = vm_array_of,
+    [PLAN_OBJECT_OF] = vm_object_of,
+    [PLAN_MEMBER] = vm_member,
+    [PLAN_ARRAY] = vm_array,
+    [PLAN_SET] = vm_set,
+    [PLAN_OBJECT] = vm_object,
+    [PLAN_BUILD] = vm_build,
+    [PLAN_ADD] = vm_add,
+    [PLAN_PUT] = vm_put,
+    [PLAN_BUILT] = vm_built,
+    [PLAN_INPUT] = vm_input,
+    [PLAN_BASE] = vm_base,
+    [PLAN_RULE] = vm_rule,
+    [PLAN_CALL] = vm_call,
+    [PLAN_BUILTIN] = vm_builtin,
+    [PLAN_PRINT] = vm_print,
+    [PLAN_DOCUMENT] = vm_node,
+    [PLAN_KEYS] = vm_keys,
+    [PLAN_WITH] = vm_with,
+    [PLAN_WITH_END] = vm_with_end,
+    [PLAN_CLEAR] = clear,
+    [PLAN_WHEN_SET] = when_set,
+    [PLAN_RESULT] = vm_result,
+    [PLAN_WHEN_RESULT] = when_result,
+    [PLAN_INSERT] = vm_insert,
+    [PLAN_INSERT_MISSING] = vm_insert_missing,
+    [PLAN_END] = end,
+};
+
+/* ---- frames ------------------------------------------------------------------------------------- */
+
+enum {
+    ITERATOR_WORDS = sizeof(struct vm_iterator) / sizeof(uint64_t),
+    BUILDER_WORDS = sizeof(struct value_builder) / sizeof(uint64_t),
+};
+
+_Static_assert(sizeof(void *) == sizeof(uint64_t), "slots are words");
+_Static_assert(sizeof(struct vm_iterator) % sizeof(uint64_t) == 0, "iterators are whole words");
+_Static_assert(sizeof(struct value_builder) % sizeof(uint64_t) == 0, "builders are whole words");
+
+static size_t frame_words(const struct plan_unit *u)
+{
+    return u->slots + (size_t) u->iterators * ITERATOR_WORDS + (size_t) u->builders * BUILDER_WORDS;
+}
+
+size_t vm_stack_words(const struct plan *plan)
+{
+    size_t most = 0;
+    const struct checked_program *c = plan->checked;
+    for (size_t i = 0; i < c->group_count + c->query_count; i++) {
+        const struct plan_unit *u = i < c->group_count ? &plan->groups[i] : &plan->queries[i - c->group_count];
+        if (frame_words(u) > most) most = frame_words(u);
+    }
+    return most > VM_STACK_WORDS / 16 ? 16 * most : VM_STACK_WORDS;
+}
+
+static bool open_frame(struct vm *vm, struct vm_frame *f, const struct plan_unit *u)
+{
+    size_t words = frame_words(u);
+    if (vm->depth >= vm->depth_max || words > vm->stack_size - vm->stack_used) {
+        vm_limit(vm, "rules and functions call each other too deeply");
+        return false;
+    }
+    uint64_t *at = vm->stack + vm->stack_used;
+    vm->stack_used += words;
+    vm->depth++;
+    *f = (struct vm_frame) { .unit = u, .slots = (const struct value **) (void *) at };
+    f->iterators = (struct vm_iterator *) (void *) (at + u->slots);
+    f->builders = (struct value_builder *) (void *) (at + u->slots + u->iterators * (size_t) ITERATOR_WORDS);
+    return true;
+}
+
+static void close_frame(struct vm *vm, const struct vm_frame *f)
+{
+    vm->stack_used -= frame_words(f->unit);
+    vm->depth--;
+}
+
+static bool run(struct vm *vm, struct vm_frame *f)
+{
+    const struct plan_insn *code = f->unit->code, *i = code;
+    for (;;) {
+        f->insn = i;
+        switch (ops[i->op](vm, f, i)) {
+        case VM_ON: i++; break;
+        case VM_FAIL: i = code + i->to; break;
+        case VM_END: return true;
+        case VM_HALT: return false;
+        }
+    }
+}
+
+static const struct value *unit_value(struct vm *vm, struct vm_frame *f)
+{
+    if (f->unit->kind == PLAN_UNIT_DOCUMENT) return vm_document_value(vm, f);
+    if (f->unit->kind != PLAN_UNIT_SET) return f->result;
+    struct value_builder *members = &f->builders[0];
+    if (!vm_spend_sorting(vm, NULL, members->items, members->count)) return NULL;
+    const struct value *set = value_builder_end(members, NULL);
+    if (!set) vm_spent(vm);
+    return set;
+}
+
+const struct value *vm_unit(struct vm *vm, const struct plan_unit *u, const struct value *const *args)
+{
+    struct vm_frame f;
+    const struct value *v = NULL;
+    if (!vm_spend(vm, 1 + u->length / 8) || !open_frame(vm, &f, u)) return NULL;
+    for (uint32_t i = 0; i < u->arity; i++) f.slots[i] = args[i];
+    if (run(vm, &f)) v = unit_value(vm, &f);
+    close_frame(vm, &f);
+    return vm->status == VM_FINE ? v : NULL;
+}
+
+bool vm_query(struct vm *vm, const struct plan_unit *u, const struct value **ret_value,
+              const struct value **ret_bindings)
+{
+    struct vm_frame f;
+    if (!vm_spend(vm, 1) || !open_frame(vm, &f, u)) return false;
+    if (run(vm, &f)) {
+        *ret_value = f.result;
+        *ret_bindings = value_builder_end(&f.builders[0], NULL);
+        if (!*ret_bindings) vm_spent(vm);
+    }
+    close_frame(vm, &f);
+    if (vm->status == VM_FINE && vm->builtin_code) {
+        vm->status = VM_ERROR;
+        vm->code = vm->builtin_code;
+        vm->text = vm->builtin_text;
+        vm->place = vm->builtin_place;
+    }
+    return vm->status == VM_FINE;
+}

@@ -1,0 +1,59 @@
+/* Target Functions: rego_compile rego_eval builtin_run */
+#include "policy/json.h"
+#include "policy/rego.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#define STEPS 200000
+#define ARENA ((size_t) 32 << 20)
+
+static const char DOCUMENTS[] =
+    "{\"data\": {\"plugin\": \"resource\", \"resource-path\": [\"a\", \"b\", \"c\"], \"query\": {\"k\": \"v\"}},"
+    " \"input\": {\"submods\": {\"cpu0\": {\"ear.status\": \"affirming\", \"vector\": [2, 2, 3]}}, \"exp\": 1700000000}}";
+
+static void check_errors(const struct rego_errors *errors)
+{
+    if (errors->count == 0 || errors->count > REGO_ERRORS_MAX) abort();
+    for (size_t i = 0; i < errors->count; i++)
+        if (errors->items[i].code[0] == 0 || errors->items[i].text[0] == 0) abort();
+}
+
+/* Whatever compiles runs within its budget and does the same twice; what does not says why. */
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (size > 20000) return 0;
+    struct rego_module module = { "fuzz.rego", (const char *) data, size };
+    struct rego_options options = { .queries = (const char *const[]) { "data = x" }, .query_count = 1, .arena_bytes = ARENA };
+    struct rego_errors errors = { 0 };
+    struct rego_program *p = rego_compile(&module, 1, &options, &errors);
+    if (!p) {
+        check_errors(&errors);
+        return 0;
+    }
+    struct arena *arena = arena_new(1 << 20);
+    const struct value *documents = json_parse(arena, DOCUMENTS, sizeof DOCUMENTS - 1, NULL, NULL);
+    struct rego_run *run = rego_run_new(p, ARENA);
+    if (!documents || !run) abort();
+    uint64_t steps[2] = { 0 };
+    enum rego_status status[2] = { REGO_OK, REGO_OK };
+    for (int i = 0; i < 2; i++) {
+        struct rego_input in = {
+            .input = object_get_z(documents, "input"), .data = object_get_z(documents, "data"),
+            .now_ns = 1700000000000000000, .steps = STEPS, .strict = size % 2,
+        };
+        struct rego_result result = { 0 };
+        rego_eval(run, 0, &in, &result);
+        if (result.steps > STEPS || (result.status != REGO_OK && !result.error_code)) abort();
+        steps[i] = result.steps;
+        status[i] = result.status;
+    }
+    if (steps[0] != steps[1] || status[0] != status[1]) abort();
+    rego_run_free(run);
+    rego_program_free(p);
+    arena_free(arena);
+    return 0;
+}

@@ -1,0 +1,248 @@
+/* Whole policies: compiled, run, and their bindings compared as JSON. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "policy/json.h"
+#include "policy/rego.h"
+
+#include <stdlib.h>
+#include <stdio.h>
+#include <string.h>
+
+/* What is wanted: JSON of the bindings, or "!code" of the error of compiling or evaluating. */
+struct row { const char *name, *module, *query, *input, *data, *want; };
+
+static struct rego_input limits; /* steps and depth of the next evaluations */
+static size_t arena_bytes;
+
+static const struct value *parse(struct arena *a, const char *json)
+{
+    if (!json) return NULL;
+    struct json_error e = { 0 };
+    const struct value *v = json_parse(a, json, strlen(json), NULL, &e);
+    if (!v) fail_msg("%s: %s", json, e.text);
+    return v;
+}
+
+/* The outcome as text, from malloc. */
+static char *outcome(const struct row *r)
+{
+    struct rego_module m = { "test.rego", r->module, strlen(r->module) };
+    struct rego_options o = { .queries = &r->query, .query_count = 1 };
+    struct rego_errors *errors = calloc(1, sizeof *errors);
+    char *text = malloc(4096);
+    struct rego_program *p = rego_compile(&m, 1, &o, errors);
+    if (!p) {
+        snprintf(text, 4096, "!%s %s", errors->items[0].code, errors->items[0].text);
+        free(errors);
+        return text;
+    }
+    struct arena *a = arena_new(1 << 24);
+    struct rego_run *run = rego_run_new(p, arena_bytes);
+    struct rego_input in = limits;
+    in.input = parse(a, r->input);
+    in.data = parse(a, r->data);
+    struct rego_result result;
+    if (rego_eval(run, 0, &in, &result)) {
+        struct text t;
+        text_init(&t, a);
+        json_write(&t, result.bindings);
+        snprintf(text, 4096, "%s", text_end(&t));
+    } else {
+        snprintf(text, 4096, "!%s %s", result.error_code, result.error_text);
+    }
+    rego_run_free(run);
+    rego_program_free(p);
+    arena_free(a);
+    free(errors);
+    return text;
+}
+
+static void check(const struct row *rows, size_t count)
+{
+    unsigned wrong = 0;
+    for (size_t i = 0; i < count; i++) {
+        char *got = outcome(&rows[i]);
+        bool ok = rows[i].want[0] == '!' ? strncmp(got, rows[i].want, strlen(rows[i].want)) == 0
+                                         : strcmp(got, rows[i].want) == 0;
+        if (!ok) print_error("%s:\n  want %s\n  got  %s\n", rows[i].name, rows[i].want, got);
+        wrong += !ok;
+        free(got);
+    }
+    assert_int_equal(wrong, 0);
+}
+
+#define CHECK(rows) check(rows, sizeof(rows) / sizeof((rows)[0]))
+#define P "package t\n"
+
+static void test_eval__complete_rules(void **state)
+{
+    static const struct row rows[] = {
+        { "constant", P "p := 1", "data.t.p = x", NULL, NULL, "[{\"x\":1}]" },
+        { "no such rule", P "p := 1", "data.t.q = x", NULL, NULL, "[]" },
+        { "default", P "default p := 1\np := 2 if input.a", "data.t.p = x", "{}", NULL, "[{\"x\":1}]" },
+        { "default not taken", P "default p := 1\np := 2 if input.a", "data.t.p = x", "{\"a\":0}", NULL, "[{\"x\":2}]" },
+        { "false fails", P "p if input.a", "data.t.p = x", "{\"a\":false}", NULL, "[]" },
+        { "agreeing", P "p := x if { some x in [1, 1] }", "data.t.p = x", NULL, NULL, "[{\"x\":1}]" },
+        { "conflict within", P "p := x if { some x in [1, 2] }", "data.t.p = x", NULL, NULL, "!eval_conflict_error complete rules" },
+        { "conflict between", P "p := 1\np := 2", "data.t.p = x", NULL, NULL, "!eval_conflict_error" },
+        { "default hides no conflict", P "default p := 0\np := 1\np := 2", "data.t.p = x", NULL, NULL, "!eval_conflict_error" },
+        { "else", P "p := 1 if input.a else := 2 if input.b else := 3", "data.t.p = x", "{\"b\":true}", NULL, "[{\"x\":2}]" },
+        { "last else", P "p := 1 if input.a else := 2 if input.b else := 3", "data.t.p = x", "{}", NULL, "[{\"x\":3}]" },
+        { "else after loop", P "p := x if { some x in input; x > 1 } else := 9", "data.t.p = x", "[1,2,2]", NULL, "[{\"x\":2}]" },
+        { "else after empty loop", P "p := x if { some x in input; x > 1 } else := 9", "data.t.p = x", "[1]", NULL, "[{\"x\":9}]" },
+        { "undefined input", P "p if not input.a", "data.t.p = x", NULL, NULL, "[{\"x\":true}]" },
+    };
+    CHECK(rows);
+}
+
+static void test_eval__partial_rules(void **state)
+{
+    static const struct row rows[] = {
+        { "set", P "p contains x if some x in [3, 1, 3]", "data.t.p = x", NULL, NULL, "[{\"x\":[1,3]}]" },
+        { "empty set", P "p contains x if some x in []", "data.t.p = x", NULL, NULL, "[{\"x\":[]}]" },
+        { "object", P "p[k] := v if some v, k in [\"a\", \"b\"]", "data.t.p = x", NULL, NULL, "[{\"x\":{\"a\":0,\"b\":1}}]" },
+        { "object conflict", P "p[\"a\"] := v if some v in [1, 2]\np[k] := 1 if k := \"b\"", "data.t.p = x", NULL, NULL, "!eval_conflict_error" },
+        { "general", P "p[q].r contains s if { some s, q in [\"a\", \"b\"] }\np.a.z := 1", "data.t.p = x", NULL, NULL, "[{\"x\":{\"a\":{\"r\":[0],\"z\":1},\"b\":{\"r\":[1]}}}]" },
+        { "by key", P "p contains x if some x in [1, 2]", "data.t.p[2] = x", NULL, NULL, "[{\"x\":2}]" },
+        { "all keys", P "p contains x if some x in [1, 2]", "data.t.p[x]", NULL, NULL, "[{\"x\":1},{\"x\":2}]" },
+    };
+    CHECK(rows);
+}
+
+static void test_eval__functions(void **state)
+{
+    static const struct row rows[] = {
+        { "patterns", P "f([x, 1]) := x\nf({\"a\": y}) := y\np := [f([5, 1]), f({\"a\": 6})]", "data.t.p = x", NULL, NULL, "[{\"x\":[5,6]}]" },
+        { "no match", P "f(1) := 2\np := f(3)", "data.t.p = x", NULL, NULL, "[]" },
+        { "default", P "default f(_) := 7\nf(1) := 2\np := [f(1), f(2)]", "data.t.p = x", NULL, NULL, "[{\"x\":[2,7]}]" },
+        { "conflict", P "f(_) := 1\nf(x) := x\np := f(2)", "data.t.p = x", NULL, NULL, "!eval_conflict_error functions" },
+        { "else", P "f(x) := 1 if x > 5 else := 2 if x > 3 else := 3\np := [f(6), f(4), f(1)]", "data.t.p = x", NULL, NULL, "[{\"x\":[1,2,3]}]" },
+        { "undefined argument", P "f(x) := 1\np := f(input.a)", "data.t.p = x", "{}", NULL, "[]" },
+    };
+    CHECK(rows);
+}
+
+static void test_eval__unification(void **state)
+{
+    static const struct row rows[] = {
+        { "arrays", P "p := [x, y] if [x, 1, [y]] = [2, 1, [3]]", "data.t.p = x", NULL, NULL, "[{\"x\":[2,3]}]" },
+        { "both ways", P "p := [x, y] if [x, 1] = [y, x]", "data.t.p = x", NULL, NULL, "[{\"x\":[1,1]}]" },
+        { "lengths", P "p if [x, 1] = [1]", "data.t.p = x", NULL, NULL, "[]" },
+        { "object", P "p := x if {\"a\": x, \"b\": 2} = input", "data.t.p = x", "{\"a\":1,\"b\":2}", NULL, "[{\"x\":1}]" },
+        { "object with more", P "p := x if {\"a\": x} = input", "data.t.p = x", "{\"a\":1,\"b\":2}", NULL, "[]" },
+        { "join", P "p contains x if { input.a[i] = x; input.b[i] = x }", "data.t.p = x", "{\"a\":[1,2,3],\"b\":[1,5,3]}", NULL, "[{\"x\":[1,3]}]" },
+    };
+    CHECK(rows);
+}
+
+static void test_eval__closures(void **state)
+{
+    static const struct row rows[] = {
+        { "array", P "p := [(x * 2) | some x in [1, 2]]", "data.t.p = x", NULL, NULL, "[{\"x\":[2,4]}]" },
+        { "nested", P "p := [[x, y] | some x in [1, 2]; y := {z | some z in [x, 3]}]", "data.t.p = x", NULL, NULL, "[{\"x\":[[1,[1,3]],[2,[2,3]]]}]" },
+        { "object conflict", P "p := {\"a\": x | some x in [1, 2]}", "data.t.p = x", NULL, NULL, "!eval_conflict_error object keys" },
+        { "not", P "p if not 4 in [1, 2]", "data.t.p = x", NULL, NULL, "[{\"x\":true}]" },
+        { "every", P "p if every x in [1, 2] { x < 3 }", "data.t.p = x", NULL, NULL, "[{\"x\":true}]" },
+        { "every fails", P "p if every x in [1, 2] { x < 2 }", "data.t.p = x", NULL, NULL, "[]" },
+        { "every of nothing", P "p if every x in [] { x < 2 }", "data.t.p = x", NULL, NULL, "[{\"x\":true}]" },
+        { "every of undefined", P "p if every x in input.a { x < 2 }", "data.t.p = x", "{}", NULL, "[]" },
+        { "every with loop inside", P "p if every x in [1, 2] { some y in [0, 2, 3]; x < y }", "data.t.p = x", NULL, NULL, "[{\"x\":true}]" },
+        { "every in a loop", P "p contains k if { some k, v in {\"a\": [1], \"b\": [9]}; every x in v { x < 5 } }", "data.t.p = x", NULL, NULL, "[{\"x\":[\"a\"]}]" },
+    };
+    CHECK(rows);
+}
+
+static void test_eval__documents(void **state)
+{
+    static const struct row rows[] = {
+        { "package", P "p := 1\nq := 2 if false\nf(x) := x", "data.t = x", NULL, NULL, "[{\"x\":{\"p\":1}}]" },
+        { "with base", P "p := 1", "data.t = x", NULL, "{\"t\":{\"b\":2}}", "[{\"x\":{\"b\":2,\"p\":1}}]" },
+        { "over packages", P "p := 1\nq := 2", "data[a][b] = x", NULL, "{\"u\":{\"c\":3}}", "[{\"a\":\"t\",\"b\":\"p\",\"x\":1},{\"a\":\"t\",\"b\":\"q\",\"x\":2},{\"a\":\"u\",\"b\":\"c\",\"x\":3}]" },
+        { "key known late", P "p := 1\nq := 1\nq := 2", "k = \"p\"; data.t[k] = x", NULL, NULL, "[{\"k\":\"p\",\"x\":1}]" },
+        { "base below package", P "p := 1", "data.t.b[i] = x", NULL, "{\"t\":{\"b\":[7,8]}}", "[{\"i\":0,\"x\":7},{\"i\":1,\"x\":8}]" },
+    };
+    CHECK(rows);
+}
+
+static void test_eval__with(void **state)
+{
+    static const struct row rows[] = {
+        { "input", P "q := input.a\np := [q, x, y] if { x := q with input.a as 2; y := q with input as {\"a\": 3} }", "data.t.p = x", "{\"a\":1}", NULL, "[{\"x\":[1,2,3]}]" },
+        { "loops", P "q contains x if some x in input\np := [x | q[x] with input as [1, 2]; 0 in input]", "data.t.p = x", "[0]", NULL, "[{\"x\":[1,2]}]" },
+        { "data over rule", P "q := 1\np := x if x := data.t.q with data.t.q as 5", "data.t.p = x", NULL, NULL, "[{\"x\":5}]" },
+        { "function", P "f(x) := x\ng(x) := x + 1\np := [f(1), y] if y := f(1) with f as g", "data.t.p = x", NULL, NULL, "[{\"x\":[1,2]}]" },
+        { "function by caller", P "f(x) := x\ng(x) := f(x) + 1\np := y if y := f(1) with f as g", "data.t.p = x", NULL, NULL, "[{\"x\":2}]" },
+        { "builtin by value", P "p := y if y := count([1]) with count as 9", "data.t.p = x", NULL, NULL, "[{\"x\":9}]" },
+        { "undefined value", P "p if true with input as data.nothing", "data.t.p = x", NULL, NULL, "[]" },
+        { "not", P "p if not input.a with input as {}", "data.t.p = x", "{\"a\":1}", NULL, "[{\"x\":true}]" },
+    };
+    CHECK(rows);
+}
+
+static void test_eval__queries(void **state)
+{
+    static const struct row rows[] = {
+        { "no variables", P "p := 1", "data.t.p", NULL, NULL, "[{}]" },
+        { "false", P "p := false", "data.t.p", NULL, NULL, "[]" },
+        { "several", P "p := 1", "data.t.p = x; y = 2", NULL, NULL, "[{\"x\":1,\"y\":2}]" },
+        { "loop", P "p := 1", "x = [1, 2][i]", NULL, NULL, "[{\"i\":0,\"x\":1},{\"i\":1,\"x\":2}]" },
+    };
+    CHECK(rows);
+}
+
+static const struct row endless = {
+    "endless", P "p := count([1 | some a in input; some b in input; some c in input; some d in input])",
+    "data.t.p = x", "[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25]", NULL, "!limit_error",
+};
+
+static void test_eval__steps_are_spent(void **state)
+{
+    limits = (struct rego_input) { .steps = 1000 };
+    check(&endless, 1);
+    limits = (struct rego_input) { 0 };
+}
+
+static void test_eval__memory_is_spent(void **state)
+{
+    arena_bytes = 1 << 16;
+    check(&endless, 1);
+    arena_bytes = 0;
+}
+
+static void test_eval__depth_is_spent(void **state)
+{
+    static const struct row row = {
+        "deep", P "a(x) := b(x)\nb(x) := c(x)\nc(x) := d(x)\nd(x) := x\np := a(1)", "data.t.p = x", NULL, NULL, NULL,
+    };
+    struct row limited = row, enough = row;
+    limited.want = "!limit_error";
+    enough.want = "[{\"x\":1}]";
+    limits = (struct rego_input) { .depth = 5 };
+    check(&limited, 1);
+    limits = (struct rego_input) { .depth = 6 };
+    check(&enough, 1);
+    limits = (struct rego_input) { 0 };
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_eval__complete_rules),
+        cmocka_unit_test(test_eval__partial_rules),
+        cmocka_unit_test(test_eval__functions),
+        cmocka_unit_test(test_eval__unification),
+        cmocka_unit_test(test_eval__closures),
+        cmocka_unit_test(test_eval__documents),
+        cmocka_unit_test(test_eval__with),
+        cmocka_unit_test(test_eval__queries),
+        cmocka_unit_test(test_eval__steps_are_spent),
+        cmocka_unit_test(test_eval__memory_is_spent),
+        cmocka_unit_test(test_eval__depth_is_spent),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
