@@ -233,7 +233,7 @@ const struct value *builtin_json_marshal_with_options(struct builtin_call *call,
 static const struct value *parse(struct builtin_call *call, const struct value *s, struct json_error *error)
 {
     const struct json_options options = { .last_key_wins = true, .budget = call->budget };
-    const struct value *v = json_parse(call->arena, s->string, s->count, &options, error);
+    const struct value *v = json_to_value(call->arena, s->string, s->count, &options, error);
     if (!v && (arena_failed(call->arena) || (call->budget && call->budget->spent))) builtin_halt(call);
     return v;
 }

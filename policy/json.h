@@ -20,7 +20,7 @@ struct json_options {
 /* RFC 8259, strictly: one value, white space around, well-formed UTF-8; lone surrogate escapes
  * become U+FFFD as in OPA; numbers are exact. Strings are copied into the arena: the text may
  * go. `options` may be NULL. NULL on failure, *error (may be NULL) filled. */
-const struct value *json_parse(struct arena *a, const char *text, size_t len,
+const struct value *json_to_value(struct arena *a, const char *text, size_t len,
                                const struct json_options *options, struct json_error *error);
 
 /* Compact JSON: keys sorted, sets as sorted arrays, keys that are not strings as the string of

@@ -215,7 +215,7 @@ static const struct value *parse_value(struct parser *p)
     return bad(p, p->at == p->end ? "unexpected end of the text" : "unexpected character");
 }
 
-const struct value *json_parse(struct arena *a, const char *text, size_t len,
+const struct value *json_to_value(struct arena *a, const char *text, size_t len,
                                const struct json_options *options, struct json_error *error)
 {
     struct parser p = { .arena = a, .start = text, .at = text, .end = text + len, .depth_max = JSON_DEPTH_MAX };

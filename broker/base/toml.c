@@ -54,7 +54,7 @@ static err_t key_part(struct parser *p, const char **ret)
         buf_add(&text, p->c.text.data + start, p->c.pos - start);
     }
     TRY(buf_ok(&text));
-    *ret = arena_text(&p->tree.arena, buf_span(&text));
+    *ret = bump_text(&p->tree.arena, buf_span(&text));
     if (!*ret) FAIL(ERR_INTERNAL, "out of memory for a TOML key");
     return ERR_OK;
 }
@@ -117,7 +117,7 @@ static err_t add_text(struct parser *p, struct toml_node *parent, const char *na
 {
     struct toml_node *node = NULL;
     TRY(add(p, pos, parent, name, kind, TOML_BY_VALUE, &node));
-    node->text.data = (const uint8_t *) arena_text(&p->tree.arena, buf_span(text));
+    node->text.data = (const uint8_t *) bump_text(&p->tree.arena, buf_span(text));
     node->text.len = text->len;
     if (!node->text.data) FAIL(ERR_INTERNAL, "out of memory for a TOML value");
     return ERR_OK;

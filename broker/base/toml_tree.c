@@ -21,7 +21,7 @@ static void keep(void *node)
 err_t toml_tree_init(struct toml_tree *t)
 {
     *t = (struct toml_tree){0};
-    t->root = arena_alloc(&t->arena, sizeof(*t->root));
+    t->root = bump_alloc(&t->arena, sizeof(*t->root));
     if (!t->root) FAIL(ERR_INTERNAL, "out of memory for a TOML document");
     t->root->origin = TOML_BY_HEADER;
     return ERR_OK;
@@ -30,7 +30,7 @@ err_t toml_tree_init(struct toml_tree *t)
 void toml_tree_done(struct toml_tree *t)
 {
     tdestroy(t->index, keep);
-    arena_free(&t->arena);
+    bump_free(&t->arena);
     *t = (struct toml_tree){0};
 }
 
@@ -48,7 +48,7 @@ err_t toml_tree_add(struct toml_tree *t, struct toml_node *parent, const char *n
     if (parent->depth >= TOML_MAX_DEPTH)
         FAIL(ERR_TOOLARGE, "nested deeper than %u levels", TOML_MAX_DEPTH);
     if (t->values >= TOML_MAX_VALUES) FAIL(ERR_TOOLARGE, "more than %u values", TOML_MAX_VALUES);
-    struct toml_node *node = arena_alloc(&t->arena, sizeof(*node));
+    struct toml_node *node = bump_alloc(&t->arena, sizeof(*node));
     if (!node) FAIL(ERR_INTERNAL, "out of memory for a TOML value");
     *node = (struct toml_node){.kind = kind, .origin = origin, .depth = parent->depth + 1,
                                .parent = parent, .name = name};

@@ -1,7 +1,7 @@
 /* The tree that a TOML document becomes before it is printed as JSON. Inside base/toml*.c only. */
 #pragma once
 
-#include "broker/base/arena.h"
+#include "broker/base/bump.h"
 
 enum toml_kind {
     TOML_TABLE,
@@ -29,7 +29,7 @@ struct toml_node {
 };
 
 struct toml_tree {
-    struct arena arena;
+    struct bump arena;
     struct toml_node *root;
     void *index; /* balanced tree over (parent, name): a table's size cannot slow a look-up down */
     size_t values;

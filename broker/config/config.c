@@ -9,7 +9,7 @@
 /* What is at work while one file is read. */
 struct reading {
     struct config *config;
-    struct arena *arena;
+    struct bump *arena;
     const char *name;
     const struct yaml_node **seen; /* by index of the table: what the file gave, or NULL */
 };
@@ -100,7 +100,7 @@ err_t config_parse(struct span text, const char *name, struct config **ret)
         FAIL(ERR_TOOLARGE, "%s has %zu bytes, the limit is %u", name, text.len, CONFIG_MAX);
     _cleanup_(config_freep) struct config *config = calloc(1, sizeof(*config));
     _cleanup_free_ const struct yaml_node **seen = calloc(config_keys.count, sizeof(*seen));
-    if (config) config->arena_ = calloc(1, sizeof(struct arena));
+    if (config) config->arena_ = calloc(1, sizeof(struct bump));
     if (!config || !config->arena_ || !seen) FAIL(ERR_INTERNAL, "out of memory to read %s", name);
     struct reading reading = {config, config->arena_, name, seen};
     TRY(read_defaults(&reading));
@@ -120,7 +120,7 @@ err_t config_load(const char *path, struct config **ret)
 void config_free(struct config *c)
 {
     if (!c) return;
-    if (c->arena_) arena_free(c->arena_);
+    if (c->arena_) bump_free(c->arena_);
     free(c->arena_);
     free(c);
 }

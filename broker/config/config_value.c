@@ -13,7 +13,7 @@
 /* Where the values of one mapping go. */
 struct target {
     uint8_t *base;
-    struct arena *arena;
+    struct bump *arena;
 };
 
 static const struct {
@@ -178,7 +178,7 @@ static err_t take_text(const struct config_key *key, const struct yaml_node *nod
     if (empty && !(key->flags & CONFIG_MAY_BE_EMPTY)) YAML_FAIL(node, "`%s` is empty", key->path);
     const char *wrong = !empty && key->check ? key->check(text) : NULL;
     if (wrong) YAML_FAIL(node, "`%s` %s", key->path, wrong);
-    const char *copy = arena_text(t->arena, span_str(text));
+    const char *copy = bump_text(t->arena, span_str(text));
     if (!copy) FAIL(ERR_INTERNAL, "out of memory for the configuration");
     *ret = copy;
     return ERR_OK;
@@ -203,7 +203,7 @@ static err_t new_list(const struct config_key *key, const struct yaml_node *node
     if (node->count > CONFIG_MAX_LIST)
         YAML_FAIL(node, "`%s` has %zu entries, the limit is %u", key->path, node->count,
                   CONFIG_MAX_LIST);
-    *ret = arena_alloc(t->arena, entry * node->count);
+    *ret = bump_alloc(t->arena, entry * node->count);
     if (!*ret) FAIL(ERR_INTERNAL, "out of memory for the configuration");
     return ERR_OK;
 }
@@ -347,7 +347,7 @@ static err_t read_section(const struct section *s, const struct yaml_node *map)
 }
 
 err_t config_read_map(const struct config_table *table, const struct yaml_node *map, void *base,
-                      struct arena *arena, const struct yaml_node **seen)
+                      struct bump *arena, const struct yaml_node **seen)
 {
     const struct section root = {table, "", {base, arena}, seen};
     return read_section(&root, map);

@@ -10,7 +10,7 @@
 struct parser {
     struct fy_parser *fy;
     struct fy_diag *diag;
-    struct arena *arena;
+    struct bump *arena;
     const char *name;
     unsigned documents;
     struct yaml_node *root;
@@ -56,7 +56,7 @@ static err_t syntax_error(struct parser *p)
 
 static struct yaml_node *new_node(struct parser *p, enum yaml_type type)
 {
-    struct yaml_node *node = arena_alloc(p->arena, sizeof(*node));
+    struct yaml_node *node = bump_alloc(p->arena, sizeof(*node));
     if (node)
         *node = (struct yaml_node){.type = type, .file = p->name, .line = p->line,
                                    .column = p->column};
@@ -70,7 +70,7 @@ static err_t new_scalar(struct parser *p, struct fy_event *event, struct yaml_no
     if (!text) len = 0;
     if (len && memchr(text, 0, len)) FAIL_HERE(p, ERR_USAGE, "no text here may contain U+0000");
     struct yaml_node *node = new_node(p, YAML_SCALAR);
-    char *copy = arena_text(p->arena, span_of(text, len));
+    char *copy = bump_text(p->arena, span_of(text, len));
     if (!node || !copy) FAIL(ERR_INTERNAL, "out of memory to read %s", p->name);
     node->text = copy;
     node->plain = !event->scalar.value ||
@@ -179,12 +179,12 @@ static err_t parse(struct parser *p)
     }
 }
 
-err_t yaml_parse(struct span text, const char *name, struct arena *arena, struct yaml_node **ret)
+err_t yaml_parse(struct span text, const char *name, struct bump *arena, struct yaml_node **ret)
 {
     if (!utf8_valid(text) || (text.len && memchr(text.data, 0, text.len)))
         FAIL(ERR_USAGE, "%s: the text is not UTF-8", name);
     _cleanup_(parser_done) struct parser p = {.arena = arena, .line = 1, .column = 1};
-    p.name = arena_text(arena, span_str(name));
+    p.name = bump_text(arena, span_str(name));
     if (!p.name) FAIL(ERR_INTERNAL, "out of memory to read %s", name);
     /* libfyaml refuses a NULL text even when it is empty. */
     if (text.len == 0) text = SPAN_LIT("\n");

@@ -2,7 +2,7 @@
  * no aliases, no tags, no duplicate keys. JSON is YAML too. libfyaml does the parsing. */
 #pragma once
 
-#include "broker/base/arena.h"
+#include "broker/base/bump.h"
 
 enum yaml_type { YAML_SCALAR, YAML_LIST, YAML_MAP };
 
@@ -29,7 +29,7 @@ struct yaml_node {
 /* The root, or NULL for a document that is empty. name: for errors, copied. ERR_USAGE
  * "NAME:LINE:COLUMN: ..."; ERR_TOOLARGE over YAML_MAX_DEPTH or YAML_MAX_ENTRIES (limits.h); the
  * caller bounds the length. Thread-safe for different arenas. */
-err_t yaml_parse(struct span text, const char *name, struct arena *arena, struct yaml_node **ret);
+err_t yaml_parse(struct span text, const char *name, struct bump *arena, struct yaml_node **ret);
 
 /* Nothing at all, `~` or `null`, without quotes (YAML 1.2 10.3.2). */
 bool yaml_is_null(const struct yaml_node *node);

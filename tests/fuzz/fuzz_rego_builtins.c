@@ -1,4 +1,4 @@
-/* Target Functions: builtin_run json_parse regex_translate */
+/* Target Functions: builtin_run json_to_value regex_translate */
 #include "policy/builtin.h"
 #include "policy/json.h"
 
@@ -21,7 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct budget budget;
     budget_init(&budget, 300000);
     struct builtin_call call = { .arena = arena, .budget = &budget, .now_ns = 1700000000000000000 };
-    const struct value *operands = json_parse(arena, (const char *) end + 1, size - len - 1, NULL, NULL);
+    const struct value *operands = json_to_value(arena, (const char *) end + 1, size - len - 1, NULL, NULL);
     if (value_is(operands, VALUE_ARRAY) && operands->count == row->arity) {
         const struct value *v = builtin_run(&call, row, operands->items);
         if (v && call.problem != BUILTIN_FINE) abort();
@@ -32,7 +32,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         text_init(&t, arena);
         if (v) json_write(&t, v);
         const char *json = v ? text_end(&t) : NULL;
-        if (json && !json_parse(arena, json, t.len, NULL, NULL) && !arena_failed(arena)) abort();
+        if (json && !json_to_value(arena, json, t.len, NULL, NULL) && !arena_failed(arena)) abort();
     }
     arena_free(arena);
     return 0;

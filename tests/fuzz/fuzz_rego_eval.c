@@ -35,7 +35,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     struct arena *arena = arena_new(1 << 20);
-    const struct value *documents = json_parse(arena, DOCUMENTS, sizeof DOCUMENTS - 1, NULL, NULL);
+    const struct value *documents = json_to_value(arena, DOCUMENTS, sizeof DOCUMENTS - 1, NULL, NULL);
     struct rego_run *run = rego_run_new(p, ARENA);
     if (!documents || !run) abort();
     uint64_t steps[2] = { 0 };

@@ -35,7 +35,7 @@ static inline void bench_open(struct builtin_bench *b)
 static inline const struct value *bench_json(struct builtin_bench *b, const char *json)
 {
     struct json_error error = { 0 };
-    const struct value *v = json_parse(b->arena, json, strlen(json), NULL, &error);
+    const struct value *v = json_to_value(b->arena, json, strlen(json), NULL, &error);
     if (!v) fail_msg("%s: %s", json, error.text);
     return v;
 }

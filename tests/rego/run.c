@@ -166,7 +166,7 @@ static const struct value *as_json(struct trial *t, const struct value *v)
     text_init(&text, t->arena);
     json_write(&text, v);
     const char *json = text_end(&text);
-    return json ? json_parse(t->arena, json, strlen(json), NULL, NULL) : NULL;
+    return json ? json_to_value(t->arena, json, strlen(json), NULL, NULL) : NULL;
 }
 
 /* Bindings as a set of objects, in the form in which two of them are compared. */
@@ -363,7 +363,7 @@ static bool run_file(const char *path)
     char *text = read_file(path, &len);
     struct arena *arena = arena_new(ARENA_BYTES);
     struct json_error error = { 0 };
-    const struct value *file = text && arena ? json_parse(arena, text, len, NULL, &error) : NULL;
+    const struct value *file = text && arena ? json_to_value(arena, text, len, NULL, &error) : NULL;
     const struct value *cases = value_is(file, VALUE_OBJECT) ? object_get_z(file, "cases") : NULL;
     bool fine = value_is(cases, VALUE_ARRAY);
     if (!fine)

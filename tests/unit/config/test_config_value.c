@@ -58,7 +58,7 @@ static const struct config_key keys[] = {
 static const struct config_table table = {keys, COUNT(keys), sizeof(struct sample)};
 
 struct world {
-    struct arena arena;
+    struct bump arena;
     struct sample sample;
     struct buf text;
     const struct yaml_node *seen[COUNT(keys)];
@@ -73,7 +73,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct world *w = *state;
-    arena_free(&w->arena);
+    bump_free(&w->arena);
     buf_free(&w->text);
     free(w);
     return 0;

@@ -16,7 +16,7 @@
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 struct world {
-    struct arena arena;
+    struct bump arena;
     struct buf text;
     struct yaml_node *root;
 };
@@ -30,7 +30,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct world *w = *state;
-    arena_free(&w->arena);
+    bump_free(&w->arena);
     buf_free(&w->text);
     free(w);
     return 0;

@@ -23,7 +23,7 @@ static int teardown(void **state)
 static const struct value *parse(struct arena *a, const char *text)
 {
     struct json_error e = { 0 };
-    const struct value *v = json_parse(a, text, strlen(text), NULL, &e);
+    const struct value *v = json_to_value(a, text, strlen(text), NULL, &e);
 
     if (!v) fail_msg("%s: %s at %zu", text, e.text, e.offset);
     return v;
@@ -67,7 +67,7 @@ static void test_parse__refused(void **state)
     for (size_t i = 0; i < LEN(cases); i++) {
         struct json_error e = { 0 };
 
-        if (json_parse(*state, cases[i].text, strlen(cases[i].text), NULL, &e) || !strstr(e.text, cases[i].problem))
+        if (json_to_value(*state, cases[i].text, strlen(cases[i].text), NULL, &e) || !strstr(e.text, cases[i].problem))
             fail_msg("%s: %s", cases[i].text, e.text ? e.text : "accepted");
     }
 }
@@ -77,7 +77,7 @@ static void test_parse__last_key_wins_on_request(void **state)
     const struct json_options options = { .last_key_wins = true };
     const char *text = "{\"a\":1,\"b\":2,\"a\":3}";
 
-    assert_string_equal(written(*state, json_parse(*state, text, strlen(text), &options, NULL)), "{\"a\":3,\"b\":2}");
+    assert_string_equal(written(*state, json_to_value(*state, text, strlen(text), &options, NULL)), "{\"a\":3,\"b\":2}");
 }
 
 static void test_parse__depth_limit(void **state)
@@ -87,9 +87,9 @@ static void test_parse__depth_limit(void **state)
 
     memset(text, '[', JSON_DEPTH_MAX + 1);
     memset(text + JSON_DEPTH_MAX + 1, ']', JSON_DEPTH_MAX + 1);
-    assert_null(json_parse(*state, text, sizeof text, NULL, &e));
+    assert_null(json_to_value(*state, text, sizeof text, NULL, &e));
     assert_string_equal(e.text, "nested too deep");
-    assert_non_null(json_parse(*state, text + 1, 2 * JSON_DEPTH_MAX, NULL, &e));
+    assert_non_null(json_to_value(*state, text + 1, 2 * JSON_DEPTH_MAX, NULL, &e));
 }
 
 static void test_parse__budget_and_memory(void **state)
@@ -100,10 +100,10 @@ static void test_parse__budget_and_memory(void **state)
     struct arena *small = arena_new(200);
 
     budget_init(&b, 4);
-    assert_non_null(json_parse(*state, "[1,2,3]", 7, &options, &e));
-    assert_null(json_parse(*state, "1", 1, &options, &e));
+    assert_non_null(json_to_value(*state, "[1,2,3]", 7, &options, &e));
+    assert_null(json_to_value(*state, "1", 1, &options, &e));
     assert_string_equal(e.text, "out of steps");
-    assert_null(json_parse(small, "[1,2,3,4,5,6,7,8,9,10,11,12]", 28, NULL, &e));
+    assert_null(json_to_value(small, "[1,2,3,4,5,6,7,8,9,10,11,12]", 28, NULL, &e));
     assert_string_equal(e.text, "out of memory");
     arena_free(small);
 }

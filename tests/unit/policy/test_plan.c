@@ -41,7 +41,7 @@ static struct checked_term *term(enum checked_term_kind kind)
 static struct checked_term *constant(const char *json)
 {
     struct checked_term *t = term(CHECKED_CONST);
-    t->value = json_parse(arena, json, strlen(json), NULL, NULL);
+    t->value = json_to_value(arena, json, strlen(json), NULL, NULL);
     return t;
 }
 

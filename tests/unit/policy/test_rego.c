@@ -23,7 +23,7 @@ static const struct value *parse(struct arena *a, const char *json)
 {
     if (!json) return NULL;
     struct json_error e = { 0 };
-    const struct value *v = json_parse(a, json, strlen(json), NULL, &e);
+    const struct value *v = json_to_value(a, json, strlen(json), NULL, &e);
     if (!v) fail_msg("%s: %s", json, e.text);
     return v;
 }

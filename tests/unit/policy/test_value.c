@@ -22,7 +22,7 @@ static int teardown(void **state)
 
 static const struct value *parse(struct arena *a, const char *text)
 {
-    const struct value *v = json_parse(a, text, strlen(text), NULL, NULL);
+    const struct value *v = json_to_value(a, text, strlen(text), NULL, NULL);
 
     assert_non_null(v);
     return v;

@@ -4,17 +4,17 @@
 
 #include "broker/base/buf.h"
 
-struct arena_block;
+struct bump_block;
 
-struct arena {
-    struct arena_block *blocks;
+struct bump {
+    struct bump_block *blocks;
 };
 
-/* len zeroed bytes, aligned for any type, valid until arena_free. NULL when out of memory. */
-void *arena_alloc(struct arena *a, size_t len);
+/* len zeroed bytes, aligned for any type, valid until bump_free. NULL when out of memory. */
+void *bump_alloc(struct bump *a, size_t len);
 
 /* The text with a NUL after it; its own NULs stay, so check before. NULL when out of memory. */
-char *arena_text(struct arena *a, struct span text);
+char *bump_text(struct bump *a, struct span text);
 
 /* Frees everything; the arena is empty and usable afterwards. */
-void arena_free(struct arena *a);
+void bump_free(struct bump *a);
