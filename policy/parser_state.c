@@ -29,6 +29,7 @@ struct rego_span parser_since(const struct parser *p, struct rego_span start)
     return start;
 }
 
+__attribute__((format(printf, 3, 0)))
 static void set_problem(struct parser *p, struct rego_span at, const char *format, va_list args)
 {
     if (p->failed) return;
