@@ -54,6 +54,7 @@ bool call_audit(struct call *c, const char *action, const char *decision, const 
         .request_id = c->x->req.id, .peer = c->x->req.peer, .principal = c->principal,
         .resource = c->name, .version = c->version,
         .policy = release_digest(c->policy), .tee = c->guest ? guest_tee(c->guest) : "",
+        .duration_us = (clock_mono_ns() - c->began) / 1000 + 1, /* a part of one counts as one */
     };
     struct err e = audit_write(c->api->config.audit, &event);
     if (err_ok(e)) return true;
@@ -191,6 +192,7 @@ static void head(void *ctx, struct exchange *x)
     }
     c->api = a;
     c->x = x;
+    c->began = clock_mono_ns();
     x->user = c;
     x->user_free = call_free;
     if (!route_call(c)) return;

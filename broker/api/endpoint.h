@@ -45,6 +45,7 @@ struct call {
     struct job job;           /* first: a job is cast back to its call */
     struct api *api;
     struct exchange *x;
+    uint64_t began;           /* clock_mono_ns, at the end of the head */
     const struct endpoint *endpoint;
     struct route route;
     const char *plugin;       /* "resource" or "pkcs11" */

@@ -1,19 +1,17 @@
 #include "broker/audit/audit.h"
 
+#include "broker/audit/audit_file.h"
 #include "broker/base/cleanup.h"
 #include "broker/base/clock.h"
-#include "broker/base/file.h"
 #include "broker/base/json.h"
 #include "broker/base/limits.h"
 #include "broker/base/log.h"
 #include "broker/base/rand.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
 #define RUN_BYTES 4
 
@@ -21,14 +19,14 @@ struct audit {
     enum audit_sync sync;
     char *path, *serial;
     char run[2 * RUN_BYTES + 1];
-    int fd; /* -1: no file */
+    bool off; /* no file: nothing is written */
     _Atomic uint64_t failures;
 
     pthread_mutex_t lock; /* over everything below, and over the order of lines in the file */
+    struct audit_file file;
     struct buf line;      /* keeps its memory from record to record */
     uint64_t seq;         /* of the last whole record */
     uint64_t synced_ns;   /* monotonic; when fdatasync last returned */
-    bool torn;            /* the file may end within a line */
 };
 
 bool audit_sync_from(const char *name, enum audit_sync *ret)
@@ -41,44 +39,6 @@ bool audit_sync_from(const char *name, enum audit_sync *ret)
         return true;
     }
     return false;
-}
-
-/* ---- the file ---------------------------------------------------------------------------------- */
-
-static err_t check_file(int fd, const char *path, bool *ret_torn)
-{
-    struct stat st;
-    if (fstat(fd, &st) != 0) FAIL_ERRNO(ERR_INTERNAL, "cannot look at the audit file %s", path);
-    if (!S_ISREG(st.st_mode))
-        FAIL(ERR_USAGE, "the audit file %s is not a regular file; name one", path);
-    if (st.st_uid != geteuid())
-        FAIL(ERR_USAGE, "the audit file %s belongs to user %u; chown it to the user that runs the "
-                        "broker", path, (unsigned) st.st_uid);
-    if (st.st_mode & 022)
-        FAIL(ERR_USAGE, "the audit file %s can be written by others (mode %04o); run: chmod 600 %s",
-             path, (unsigned) st.st_mode & 07777, path);
-    uint8_t last = '\n';
-    if (st.st_size > 0 && pread(fd, &last, 1, st.st_size - 1) != 1)
-        FAIL_ERRNO(ERR_INTERNAL, "cannot read the end of the audit file %s", path);
-    *ret_torn = last != '\n'; /* a power cut or a full disk ended the last process */
-    return ERR_OK;
-}
-
-static err_t open_file(const char *path, int *ret_fd, bool *ret_torn)
-{
-    /* O_NONBLOCK so that a FIFO somebody put there is refused instead of waited for. */
-    _cleanup_close_ int fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK |
-                                            O_NOCTTY | O_CLOEXEC, 0600);
-    if (fd < 0 && errno == ENOENT)
-        FAIL(ERR_USAGE, "the folder of the audit file %s does not exist; create it, owned by the "
-                        "user that runs the broker", path);
-    if (fd < 0 && errno == ELOOP)
-        FAIL(ERR_USAGE, "the audit file %s is a symbolic link; name the file itself", path);
-    if (fd < 0) FAIL_ERRNO(ERR_USAGE, "cannot open the audit file %s", path);
-    TRY(check_file(fd, path, ret_torn));
-    *ret_fd = fd;
-    fd = -1;
-    return ERR_OK;
 }
 
 /* ---- one record -------------------------------------------------------------------------------- */
@@ -113,7 +73,6 @@ static void format_record_locked(struct audit *a, const struct audit_event *e)
 {
     struct json_out o = JSON_OUT(&a->line);
     buf_reset(&a->line);
-    if (a->torn) buf_add_byte(&a->line, '\n'); /* the torn piece stays a line of its own */
     json_begin_object(&o);
     put_time(&o);
     json_member_str(&o, "run", a->run);
@@ -128,32 +87,40 @@ static void format_record_locked(struct audit *a, const struct audit_event *e)
     put_text(&o, "reason", e->reason);
     put_text(&o, "policy", e->policy);
     put_text(&o, "tee", e->tee);
+    put_number(&o, "duration_us", e->duration_us);
     put_text(&o, "token", a->serial);
+    json_member_str(&o, "prev", a->file.last.hex);
     json_end_object(&o);
     buf_add_byte(&a->line, '\n');
 }
 
-/* One write(2): with O_APPEND the kernel keeps lines of several writers apart, and a short write is
- * a failure, never continued, since the rest could land behind somebody else's line. */
-static err_t append_locked(struct audit *a)
+static err_t append_locked(struct audit *a, const struct audit_event *e)
 {
+    format_record_locked(a, e);
     TRYC(buf_ok(&a->line), "format an audit record");
-    ssize_t n = 0;
-    do {
-        n = write(a->fd, a->line.data, a->line.len);
-    } while (n < 0 && errno == EINTR);
-    if (n < 0) FAIL_ERRNO(ERR_INTERNAL, "cannot write to the audit file %s", a->path);
-    if (n > 0) a->torn = a->line.data[n - 1] != '\n';
-    if ((size_t) n < a->line.len)
-        FAIL(ERR_INTERNAL, "the audit file %s took only %zd of %zu bytes; is the disk full?",
-             a->path, n, a->line.len);
+    TRY(audit_file_append(&a->file, a->path, buf_span(&a->line)));
     a->seq++;
     return ERR_OK;
 }
 
+/* A piece of a line, left by a full disk or a power cut, gets a line end and a record of its own. */
+static err_t mend_locked(struct audit *a)
+{
+    size_t torn = a->file.torn;
+    if (!torn) return ERR_OK;
+    TRY(audit_file_end_torn(&a->file, a->path));
+    char reason[64];
+    snprintf(reason, sizeof reason, "the line before has %zu bytes and no end", torn);
+    struct audit_event event = {.action = "torn", .decision = "done", .reason = reason};
+    log_warn("audit.torn", LOG_S("file", a->path), LOG_U("bytes", torn));
+    struct err e = append_locked(a, &event);
+    if (!err_ok(e)) a->file.torn = torn; /* it still wants its record */
+    return e;
+}
+
 static err_t sync_locked(struct audit *a)
 {
-    if (fdatasync(a->fd) != 0)
+    if (fdatasync(a->file.fd) != 0)
         FAIL_ERRNO(ERR_INTERNAL, "cannot sync the audit file %s to disk", a->path);
     a->synced_ns = clock_mono_ns();
     return ERR_OK;
@@ -168,14 +135,14 @@ static bool sync_due_locked(const struct audit *a)
 static err_t write_record(struct audit *a, const struct audit_event *e)
 {
     SCOPED_LOCK(&a->lock);
-    format_record_locked(a, e);
-    TRY(append_locked(a));
+    TRY(mend_locked(a));
+    TRY(append_locked(a, e));
     return sync_due_locked(a) ? sync_locked(a) : ERR_OK;
 }
 
 struct err audit_write(struct audit *a, const struct audit_event *e)
 {
-    if (a->fd < 0) return ERR_OK;
+    if (a->off) return ERR_OK;
     struct err written = write_record(a, e);
     if (!err_ok(written)) a->failures++;
     return written;
@@ -184,6 +151,48 @@ struct err audit_write(struct audit *a, const struct audit_event *e)
 uint64_t audit_failures(const struct audit *a)
 {
     return a->failures;
+}
+
+/* ---- rotation ----------------------------------------------------------------------------------- */
+
+/* The new file begins with a record that links to the last line of the old one: one chain. A file
+ * that has lines already goes on with its own, and says where we come from. */
+static err_t change_file_locked(struct audit *a, struct audit_file *fresh)
+{
+    struct audit_file old = a->file;
+    uint64_t seq = a->seq;
+    char reason[sizeof "after " + CHAIN_HEX];
+    snprintf(reason, sizeof reason, "after %s", old.last.hex);
+    struct audit_event event = {.action = "rotate", .decision = "done", .reason = reason};
+    a->file = *fresh;
+    if (chain_is_start(&fresh->last)) a->file.last = old.last;
+    struct err e = mend_locked(a);
+    if (err_ok(e)) e = append_locked(a, &event);
+    if (!err_ok(e)) {
+        *fresh = a->file;
+        a->file = old;
+        a->seq = seq;
+        return e;
+    }
+    if (a->sync != AUDIT_SYNC_NONE) fdatasync(old.fd); /* nobody waits for these any more */
+    *fresh = old;
+    return ERR_OK;
+}
+
+struct err audit_reopen(struct audit *a, bool *ret_changed)
+{
+    *ret_changed = false;
+    if (a->off) return ERR_OK;
+    SCOPED_LOCK(&a->lock);
+    if (audit_file_same(&a->file, a->path)) return ERR_OK;
+    struct audit_file fresh;
+    TRY(audit_file_open(a->path, &fresh));
+    struct err e = change_file_locked(a, &fresh);
+    audit_file_close(&fresh); /* the old one, or the one that took no record */
+    if (!err_ok(e)) return e;
+    log_info("audit.rotated", LOG_S("file", a->path), LOG_S("head", a->file.last.hex));
+    *ret_changed = true;
+    return ERR_OK;
 }
 
 /* ---- life -------------------------------------------------------------------------------------- */
@@ -197,7 +206,8 @@ static err_t new_audit(const char *path, enum audit_sync sync, const char *token
     TRY(rand_bytes(run, sizeof run));
     _cleanup_(audit_closep) struct audit *a = calloc(1, sizeof *a);
     if (!a) FAIL(ERR_INTERNAL, "out of memory");
-    a->fd = -1;
+    a->file.fd = -1;
+    a->off = !path;
     a->sync = sync;
     a->synced_ns = clock_mono_ns();
     a->line.max = AUDIT_LINE_MAX;
@@ -217,7 +227,7 @@ struct err audit_open(const char *path, enum audit_sync sync, const char *token_
     _cleanup_(audit_closep) struct audit *a = NULL;
     TRY(new_audit(path, sync, token_serial, &a));
     if (path) {
-        TRY(open_file(path, &a->fd, &a->torn));
+        TRY(audit_file_open(path, &a->file));
         TRYC(audit_write(a, &start), "write the first audit record");
     }
     *ret = TAKE_PTR(a);
@@ -227,9 +237,10 @@ struct err audit_open(const char *path, enum audit_sync sync, const char *token_
 void audit_close(struct audit *a)
 {
     if (!a) return;
-    if (a->fd >= 0) {
-        if (a->sync != AUDIT_SYNC_NONE) fdatasync(a->fd); /* nobody is left to tell */
-        close(a->fd);
+    if (a->file.fd >= 0) {
+        if (a->sync != AUDIT_SYNC_NONE) fdatasync(a->file.fd); /* nobody is left to tell */
+        if (a->seq) log_info("audit.closed", LOG_S("file", a->path), LOG_S("head", a->file.last.hex));
+        audit_file_close(&a->file);
     }
     pthread_mutex_destroy(&a->lock);
     buf_free(&a->line);

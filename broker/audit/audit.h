@@ -1,6 +1,7 @@
 /* The record of every decision. A release, a denial or a change passes audit_write before its
  * response leaves: no record, no release (DESIGN 8). The file is the record: one JSON object a
- * line, appended by one write(2) each; journal and syslog copies never gate. */
+ * line, appended by one write(2) each, linked to the line before it by hash (chain.h); journal and
+ * syslog copies never gate. */
 #pragma once
 
 #include "broker/base/buf.h"
@@ -20,16 +21,23 @@ struct audit_event {
     const char *reason;    /* fixed words; never secrets, never policy text */
     const char *policy;    /* digest of the policy in force, or "" */
     const char *tee;       /* TEE name or "" */
+    uint64_t duration_us;  /* since the request began; 0: none */
 };
 
 /* path NULL: no file (dev without audit is loud in the log); the serial is in every record.
- * The file is created 0600 and must be a regular file of ours; ERR_USAGE otherwise. */
+ * The file is created 0600 and must be a regular file of ours (ERR_USAGE) that no other process
+ * writes (ERR_CONFLICT). A torn line that it ends in gets a record of its own. */
 err_t audit_open(const char *path, enum audit_sync sync, const char *token_serial,
                  struct audit **ret);
 void audit_close(struct audit *a);
 
 /* Thread-safe. An error means the decision must not take effect (503 to the client). */
 err_t audit_write(struct audit *a, const struct audit_event *e);
+
+/* After the file was renamed (log rotation): begins a new one at its path, whose first record links
+ * to the old file's last. Without a new name nothing happens. On an error the old file stays in
+ * use. Thread-safe. */
+err_t audit_reopen(struct audit *a, bool *ret_changed);
 
 uint64_t audit_failures(const struct audit *a);
 bool audit_sync_from(const char *name, enum audit_sync *ret); /* "none", "batch", "each" */

@@ -74,7 +74,8 @@
 
 /* Audit */
 #define AUDIT_MEMBER_MAX 1024u     /* bytes of one text in a record; longer ones are cut */
-#define AUDIT_LINE_MAX (64u << 10) /* one record; its nine texts, each byte escaped, fit */
+#define AUDIT_LINE_MAX (64u << 10) /* one record; its texts, each byte escaped, fit */
+#define AUDIT_PROBLEMS_MAX 100u    /* told one by one by `audit verify`; the rest is counted */
 
 /* Memory */
 #define SECRET_BUDGET_DEFAULT (8u << 20)

@@ -55,6 +55,8 @@ err_t cmd_resource_get(const struct command *self, int argc, char **argv);
 err_t cmd_resource_list(const struct command *self, int argc, char **argv);
 err_t cmd_resource_rm(const struct command *self, int argc, char **argv);
 err_t cmd_policy_set(const struct command *self, int argc, char **argv);
+err_t cmd_audit_tail(const struct command *self, int argc, char **argv);
+err_t cmd_audit_verify(const struct command *self, int argc, char **argv);
 err_t cmd_admin_keygen(const struct command *self, int argc, char **argv);
 err_t cmd_admin_token(const struct command *self, int argc, char **argv);
 err_t cmd_fetch(const struct command *self, int argc, char **argv);

@@ -33,7 +33,15 @@ static err_t start_server(const struct config *c, struct broker *b,
     return http_server_start(&config, handler, ret);
 }
 
-static void wait_for_end(const sigset_t *signals, const struct daemon_hooks *hooks)
+static void rotate_audit(struct audit *a)
+{
+    bool changed = false;
+    struct err e = audit_reopen(a, &changed);
+    if (!err_ok(e)) log_err(e, "audit.not-rotated", LOG_S("effect", "the old file stays in use"));
+}
+
+static void wait_for_end(struct broker *b, const sigset_t *signals,
+                         const struct daemon_hooks *hooks)
 {
     for (;;) {
         int signal = 0;
@@ -43,6 +51,7 @@ static void wait_for_end(const sigset_t *signals, const struct daemon_hooks *hoo
             return;
         }
         NOTIFY("RELOADING=1");
+        rotate_audit(b->audit);
         if (hooks->reload) hooks->reload(hooks->arg);
         NOTIFY("READY=1");
     }
@@ -63,7 +72,7 @@ static err_t serve(const struct config *config, struct broker *b, const sigset_t
     if (err_ok(e) && hooks->ready) e = hooks->ready(hooks->arg, url);
     if (err_ok(e)) {
         NOTIFY("READY=1");
-        wait_for_end(signals, hooks);
+        wait_for_end(b, signals, hooks);
     }
     NOTIFY("STOPPING=1");
     http_server_stop(server, GRACE_MS);

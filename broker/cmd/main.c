@@ -16,6 +16,8 @@ const struct command commands[] = {
     {"resource", "list", "the resources, without their values", cmd_resource_list},
     {"resource", "rm", "delete a resource", cmd_resource_rm},
     {"policy", "set", "set the release policy from a file", cmd_policy_set},
+    {"audit", "tail", "the last records of the audit file, and new ones as they come", cmd_audit_tail},
+    {"audit", "verify", "check the chain of the audit file", cmd_audit_verify},
     {"admin", "keygen", "make an operator's key pair", cmd_admin_keygen},
     {"admin", "token", "sign an operator's token", cmd_admin_token},
     {NULL, "fetch", "be a guest: attest with sample evidence and fetch a resource", cmd_fetch},

@@ -1,5 +1,6 @@
 #include "broker/audit/audit.h"
 
+#include "broker/audit/chain.h"
 #include "broker/base/clock.h"
 #include "broker/base/file.h"
 #include "broker/base/json.h"
@@ -11,6 +12,8 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #define NOW 1795453200 /* 2026-11-23T17:00:00Z */
 
@@ -23,6 +26,14 @@ int fdatasync(int fd)
     return sync_errno ? -1 : 0;
 }
 
+static bool cannot_cut;
+int ftruncate(int fd, off_t size)
+{
+    if (!cannot_cut) return (int) syscall(SYS_ftruncate, fd, size);
+    errno = EPERM; /* chattr +a */
+    return -1;
+}
+
 static struct fixture {
     char dir[64], path[96];
     struct audit *audit;
@@ -33,6 +44,7 @@ static struct fixture {
 static int setup(void **state)
 {
     syncs = sync_errno = 0;
+    cannot_cut = false;
     fx = (struct fixture){.dir = "/tmp/audit-test-XXXXXX"};
     if (!mkdtemp(fx.dir)) return -1;
     snprintf(fx.path, sizeof fx.path, "%s/audit.jsonl", fx.dir);
@@ -95,6 +107,18 @@ static struct json record(size_t n)
     return json_root(fx.doc);
 }
 
+static const char *hash_of_line(size_t n)
+{
+    static struct chain_link link;
+    assert_ok(chain_hash(line(n), &link));
+    return link.hex;
+}
+
+static const char *prev_of_line(size_t n)
+{
+    return json_string(json_get(record(n), "prev"));
+}
+
 static int64_t number(struct json o, const char *name)
 {
     int64_t n = -1;
@@ -104,7 +128,7 @@ static int64_t number(struct json o, const char *name)
 static const struct audit_event release = {
     .action = "release", .decision = "allow", .request_id = 7, .principal = "guest:ab",
     .peer = "127.0.0.1:4711", .resource = "default/key/1", .version = 3, .reason = "policy",
-    .policy = "cafe", .tee = "sample"};
+    .policy = "cafe", .tee = "sample", .duration_us = 250};
 static const struct audit_event small = {.action = "attest", .decision = "deny"};
 
 /* ---- records ----------------------------------------------------------------------------------- */
@@ -124,14 +148,15 @@ static void test_write__all_members_in_order(void **state)
 {
     open_audit(AUDIT_SYNC_NONE);
     assert_ok(audit_write(fx.audit, &release));
-    char run[9], want[512];
+    char run[9], want[640];
     snprintf(run, sizeof run, "%s", json_string(json_get(record(0), "run")));
     snprintf(want, sizeof want,
              "{\"time\":\"2026-11-23T17:00:00.000Z\",\"run\":\"%s\",\"seq\":2,"
              "\"action\":\"release\",\"decision\":\"allow\",\"request\":7,"
              "\"principal\":\"guest:ab\",\"peer\":\"127.0.0.1:4711\","
              "\"resource\":\"default/key/1\",\"version\":3,\"reason\":\"policy\","
-             "\"policy\":\"cafe\",\"tee\":\"sample\",\"token\":\"00112233\"}", run);
+             "\"policy\":\"cafe\",\"tee\":\"sample\",\"duration_us\":250,"
+             "\"token\":\"00112233\",\"prev\":\"%s\"}", run, hash_of_line(0));
     assert_span(line(1), want);
 }
 
@@ -141,7 +166,7 @@ static void test_write__empty_members_are_left_out(void **state)
     struct audit_event e = small;
     e.principal = "";
     assert_ok(audit_write(fx.audit, &e));
-    assert_int_equal(json_count(record(1)), 6); /* time run seq action decision token */
+    assert_int_equal(json_count(record(1)), 7); /* time run seq action decision token prev */
 }
 
 static void test_write__text_of_a_peer_stays_one_line(void **state)
@@ -177,7 +202,8 @@ static void test_write__the_largest_record_fits_its_limit(void **state)
     static char text[AUDIT_MEMBER_MAX];
     memset(text, 1, sizeof text - 1); /* six bytes each in JSON */
     open_audit(AUDIT_SYNC_NONE);
-    struct audit_event e = {text, text, UINT64_MAX, text, text, text, UINT64_MAX, text, text, text};
+    struct audit_event e = {text, text, UINT64_MAX, text, text, text, UINT64_MAX, text, text, text,
+                            UINT64_MAX};
     assert_ok(audit_write(fx.audit, &e));
     assert_true(line(1).len > 8 * 6 * (AUDIT_MEMBER_MAX - 1));
 }
@@ -271,7 +297,85 @@ static void test_open__a_torn_line_stays_apart(void **state)
     write_raw("{\"seq\":1}\n{\"se");
     open_audit(AUDIT_SYNC_NONE);
     assert_span(line(1), "{\"se");
-    assert_int_equal(number(record(2), "seq"), 1);
+    struct json torn = record(2);
+    assert_string_equal(json_string(json_get(torn, "action")), "torn");
+    assert_string_equal(json_string(json_get(torn, "reason")),
+                        "the line before has 4 bytes and no end");
+    assert_int_equal(number(torn, "seq"), 1);
+    assert_string_equal(prev_of_line(2), hash_of_line(1));
+    assert_string_equal(json_string(json_get(record(3), "action")), "start");
+}
+
+static void test_open__links_to_the_last_line(void **state)
+{
+    open_audit(AUDIT_SYNC_NONE);
+    assert_string_equal(prev_of_line(0), CHAIN_START.hex);
+    forget();
+    open_audit(AUDIT_SYNC_NONE);
+    assert_string_equal(prev_of_line(1), hash_of_line(0));
+}
+
+static void test_open__refuses_a_file_that_is_written_by_another(void **state)
+{
+    struct audit *second = NULL;
+    open_audit(AUDIT_SYNC_NONE);
+    assert_fails_with(audit_open(fx.path, AUDIT_SYNC_NONE, "", &second), ERR_CONFLICT,
+                      "another process writes");
+    forget();
+    open_audit(AUDIT_SYNC_NONE);
+}
+
+/* ---- rotation ----------------------------------------------------------------------------------- */
+
+static void rename_file(char old[128])
+{
+    snprintf(old, 128, "%s.1", fx.path);
+    assert_int_equal(rename(fx.path, old), 0);
+}
+
+static void test_reopen__begins_a_file_that_links_to_the_old_one(void **state)
+{
+    char old[128];
+    bool changed = false;
+    open_audit(AUDIT_SYNC_BATCH);
+    char hash[CHAIN_HEX + 1];
+    snprintf(hash, sizeof hash, "%s", hash_of_line(0));
+    rename_file(old);
+    assert_ok(audit_write(fx.audit, &small)); /* to the old file, which is still ours */
+    assert_int_not_equal(access(fx.path, F_OK), 0);
+    assert_ok(audit_reopen(fx.audit, &changed));
+    assert_true(changed);
+    struct json first = record(0);
+    assert_string_equal(json_string(json_get(first, "action")), "rotate");
+    assert_int_equal(number(first, "seq"), 3);
+    assert_string_not_equal(prev_of_line(0), hash);
+    assert_int_equal(unlink(old), 0);
+}
+
+static void test_reopen__without_a_new_name_changes_nothing(void **state)
+{
+    bool changed = true;
+    open_audit(AUDIT_SYNC_NONE);
+    assert_ok(audit_reopen(fx.audit, &changed));
+    assert_false(changed);
+    assert_ok(audit_write(fx.audit, &small));
+    assert_int_equal(number(record(1), "seq"), 2);
+}
+
+static void test_reopen__keeps_the_old_file_when_it_cannot(void **state)
+{
+    char old[128];
+    bool changed = true;
+    open_audit(AUDIT_SYNC_NONE);
+    rename_file(old);
+    assert_int_equal(mkdir(fx.path, 0700), 0);
+    assert_fails(audit_reopen(fx.audit, &changed), ERR_USAGE);
+    assert_false(changed);
+    assert_int_equal(rmdir(fx.path), 0);
+    assert_ok(audit_write(fx.audit, &small));
+    assert_int_equal(rename(old, fx.path), 0);
+    assert_int_equal(number(record(1), "seq"), 2);
+    assert_string_equal(prev_of_line(1), hash_of_line(0));
 }
 
 /* ---- failures ---------------------------------------------------------------------------------- */
@@ -303,27 +407,33 @@ static void test_write__full_disk(void **state)
     assert_int_equal(line(0).len, first);
     assert_int_equal(fx.text.len, first + 1);
 
-    /* A piece of the line fits: a failure too, and the next record is readable. */
+    /* A piece of the line fits: a failure too, and the piece is cut off again. */
     assert_fails_with(write_with_room_for(5), ERR_INTERNAL, "took only 5 of");
     assert_int_equal(audit_failures(fx.audit), 2);
     line(0);
-    assert_fails(write_with_room_for(0), ERR_INTERNAL);
+    assert_int_equal(fx.text.len, first + 1);
     assert_ok(audit_write(fx.audit, &small));
-    assert_span(line(1), "{\"tim");
-    assert_int_equal(number(record(2), "seq"), 2); /* what failed took no number */
-    assert_int_equal(audit_failures(fx.audit), 3);
+    assert_int_equal(number(record(1), "seq"), 2); /* what failed took no number */
+    assert_string_equal(prev_of_line(1), hash_of_line(0));
+    assert_int_equal(audit_failures(fx.audit), 2);
 }
 
-static void test_write__only_the_line_end_fits(void **state)
+static void test_write__a_piece_that_stays_gets_a_record_of_its_own(void **state)
 {
     open_audit(AUDIT_SYNC_NONE);
     line(0);
+    cannot_cut = true;
     assert_fails(write_with_room_for(5), ERR_INTERNAL);
     line(0);
-    assert_fails_with(write_with_room_for(1), ERR_INTERNAL, "took only 1 of");
+    assert_fails(write_with_room_for(1), ERR_INTERNAL); /* the line end fits, its record does not */
+    cannot_cut = false;
     assert_ok(audit_write(fx.audit, &small));
     assert_span(line(1), "{\"tim");
-    assert_int_equal(number(record(2), "seq"), 2); /* no empty line between them */
+    struct json torn = record(2);
+    assert_string_equal(json_string(json_get(torn, "action")), "torn");
+    assert_int_equal(number(torn, "seq"), 2);
+    assert_string_equal(prev_of_line(2), hash_of_line(1));
+    assert_int_equal(number(record(3), "seq"), 3);
 }
 
 static void test_write__sync_each(void **state)
@@ -419,7 +529,12 @@ int main(void)
         TEST(test_open__refuses_a_stranger_s_file),
         TEST(test_open__a_torn_line_stays_apart),
         TEST(test_write__full_disk),
-        TEST(test_write__only_the_line_end_fits),
+        TEST(test_open__links_to_the_last_line),
+        TEST(test_open__refuses_a_file_that_is_written_by_another),
+        TEST(test_reopen__begins_a_file_that_links_to_the_old_one),
+        TEST(test_reopen__without_a_new_name_changes_nothing),
+        TEST(test_reopen__keeps_the_old_file_when_it_cannot),
+        TEST(test_write__a_piece_that_stays_gets_a_record_of_its_own),
         TEST(test_write__sync_each),
         TEST(test_write__sync_none_and_batch),
         TEST(test_write__threads_write_whole_lines_in_order),
