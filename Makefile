@@ -14,7 +14,7 @@ VERSION := 0.1.0
 
 # ---- the house: folders, and what each may use (scripts/lint/layers.sh checks the includes) -----
 
-MODULES := base config jose http attest admin audit store api pkcs11 policy
+MODULES := base config jose http attest admin audit store builtins api pkcs11 policy
 DIR_pkcs11 := pkcs11
 DIR_policy := policy
 folder = $(or $(DIR_$(1)),broker/$(1))
@@ -29,8 +29,9 @@ DEPS_store  := pkcs11 base
 DEPS_admin  := jose base
 DEPS_attest := jose base
 DEPS_config := base
-DEPS_api    := store attest admin audit jose pkcs11 policy base
-DEPS_cmd    := api config http store attest admin audit jose pkcs11 policy base
+DEPS_builtins := jose policy base
+DEPS_api    := builtins store attest admin audit jose pkcs11 policy base
+DEPS_cmd    := api builtins config http store attest admin audit jose pkcs11 policy base
 
 # ---- flags --------------------------------------------------------------------------------------
 
@@ -172,7 +173,7 @@ check-interop: $(JOSE_DRIVER) ## JOSE both ways against jwcrypto
 	$(Q)$(PYTHON) tests/interop/jose.py "$(JOSE_DRIVER)"
 
 REGO_RUN := $(OUT)/tests/rego/run
-$(REGO_RUN): $(OUT)/tests/rego/run.o $(OUT)/tests/rego/host.o $(call libs,policy)
+$(REGO_RUN): $(OUT)/tests/rego/run.o $(call libs,builtins $(DEPS_builtins))
 	$(if $(Q),@echo "  LINK  $@")
 	$(Q)$(CC) $(ALL_LDFLAGS) -o "$@" $(filter %.o %.a,$^) $(LIBS)
 

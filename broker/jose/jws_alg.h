@@ -1,4 +1,5 @@
-/* Signature algorithms: RFC 7518 3.1 and RFC 8037 3.1, one table row each. Internal to jose/. */
+/* Signature algorithms: RFC 7518 3.1 and RFC 8037 3.1, one table row each. For jose/, and for the
+ * functions of policies that name an algorithm. */
 #pragma once
 
 #include "broker/jose/jwk.h"

@@ -1,5 +1,5 @@
-/* Target Functions: builtin_run json_to_value regex_translate */
-#include "policy/builtin.h"
+/* Target Functions: builtin_run json_to_value regex_translate jwt_parse jwt_keys_read x509_value */
+#include "broker/builtins/builtins.h"
 #include "policy/json.h"
 
 #include <stdint.h>
@@ -15,12 +15,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const uint8_t *end = size ? memchr(data, '\n', size) : NULL;
     if (!end) return 0;
     size_t len = (size_t) (end - data);
-    const struct builtin *row = builtin_find(NULL, (const char *) data, len);
+    const struct builtin *row = builtin_find(builtins_host(), (const char *) data, len);
     if (!row || !row->run || row->flags & BUILTIN_VARIADIC) return 0;
     struct arena *arena = arena_new((size_t) 32 << 20);
     struct budget budget;
     budget_init(&budget, 300000);
-    struct builtin_call call = { .arena = arena, .budget = &budget, .now_ns = 1700000000000000000 };
+    struct builtin_call call = { .arena = arena, .budget = &budget, .host = builtins_host(),
+                                 .now_ns = 1700000000000000000 };
     const struct value *operands = json_to_value(arena, (const char *) end + 1, size - len - 1, NULL, NULL);
     if (value_is(operands, VALUE_ARRAY) && operands->count == row->arity) {
         const struct value *v = builtin_run(&call, row, operands->items);

@@ -12,7 +12,7 @@
 #include "policy/builtin.h"
 #include "policy/json.h"
 #include "policy/rego.h"
-#include "tests/rego/host.h"
+#include "broker/builtins/builtins.h"
 
 #include <dirent.h>
 #include <inttypes.h>
@@ -109,7 +109,7 @@ static enum verdict cannot_run(struct trial *t)
     size_t count = 0;
     const struct builtin *rows = builtin_all(&count);
     for (size_t i = 0; i < count; i++)
-        if (rows[i].flags & BUILTIN_FROM_HOST && !builtin_find(&rego_test_host, rows[i].name, strlen(rows[i].name))->run
+        if (rows[i].flags & BUILTIN_FROM_HOST && !builtin_find(builtins_host(), rows[i].name, strlen(rows[i].name))->run
             && case_needs(t->fields, rows[i].name)) {
             snprintf(t->why, sizeof t->why, "%s: needs the host's cryptography", rows[i].name);
             return SKIPPED;
@@ -266,7 +266,7 @@ static enum verdict evaluate(struct trial *t)
     char names[MODULES_MAX][24];
     const char *query = field_text(t->fields, "query");
     struct rego_options options = { .queries = &query, .query_count = query ? 1 : 0, .allow_refused = true,
-                                    .host = &rego_test_host };
+                                    .host = builtins_host() };
     struct rego_errors errors = { 0 };
     const struct value *input = NULL;
     if (!query || !find_input(t, &input)) {
