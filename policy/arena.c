@@ -54,19 +54,33 @@ void arena_reset(struct arena *a)
     a->failed = false;
 }
 
-/* Chunks double, so their number is logarithmic; a request larger than that gets its own size. */
-static bool add_chunk(struct arena *a, size_t need)
+static bool add_chunk(struct arena *a, size_t size)
 {
-    size_t size = a->chunk ? a->chunk->size * 2 : FIRST_CHUNK;
-
-    if (size > LARGEST_CHUNK) size = LARGEST_CHUNK;
-    if (size < need) size = need;
     struct chunk *c = malloc(sizeof *c + size);
+
     if (!c) return false;
     *c = (struct chunk) { .before = a->chunk, .size = size };
     a->chunk = c;
     a->at = 0;
     return true;
+}
+
+/* Chunks double, so their number is logarithmic; a request larger than that gets its own size. */
+static bool add_room(struct arena *a, size_t need)
+{
+    size_t size = a->chunk ? a->chunk->size * 2 : FIRST_CHUNK;
+
+    if (size > LARGEST_CHUNK) size = LARGEST_CHUNK;
+    return add_chunk(a, size < need ? need : size);
+}
+
+struct arena *arena_new_whole(size_t cap)
+{
+    struct arena *a = arena_new(cap);
+
+    if (!a || add_chunk(a, cap)) return a;
+    free(a);
+    return NULL;
 }
 
 void *arena_alloc(struct arena *a, size_t size)
@@ -76,7 +90,7 @@ void *arena_alloc(struct arena *a, size_t size)
     if (a->failed) return NULL;
     if (size > a->cap || a->used > a->cap - size) return arena_fail(a), NULL;
     size_t whole = (size + unit - 1) / unit * unit;
-    if ((!a->chunk || a->chunk->size - a->at < whole) && !add_chunk(a, whole))
+    if ((!a->chunk || a->chunk->size - a->at < whole) && !add_room(a, whole))
         return arena_fail(a), NULL;
     void *p = a->chunk->bytes + a->at;
     a->at += whole;

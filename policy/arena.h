@@ -12,6 +12,9 @@ struct arena;
 
 /* NULL when there is no memory. `cap` counts bytes handed out, alignment included. */
 struct arena *arena_new(size_t cap);
+/* The same with all of it at hand at once, in one piece: for what is made once, its size known, and
+ * kept. */
+struct arena *arena_new_whole(size_t cap);
 void arena_free(struct arena *a); /* NULL is fine */
 
 /* Everything handed out becomes invalid; one chunk is kept, the failure mark is cleared. */

@@ -1,18 +1,9 @@
 #include "policy/errors.h"
 
+#include "policy/text.h"
+
 #include <stdio.h>
 #include <string.h>
-
-/* Copies what fits, whole characters only, and terminates. */
-static void copy_cut(char *to, size_t size, const char *from, size_t len)
-{
-    if (len > size - 1) {
-        len = size - 1;
-        while (len > 0 && ((unsigned char) from[len] & 0xc0) == 0x80) len--;
-    }
-    memcpy(to, from, len);
-    to[len] = '\0';
-}
 
 /* The line that offset is in, tabs and control characters as spaces so that a caret fits below. */
 static void copy_line(char *to, size_t size, const struct rego_source *source, size_t offset)
@@ -21,7 +12,7 @@ static void copy_line(char *to, size_t size, const struct rego_source *source, s
     size_t first = offset, end = offset;
     while (first > 0 && source->text[first - 1] != '\n') first--;
     while (end < source->len && source->text[end] != '\n') end++;
-    copy_cut(to, size, source->text + first, end - first);
+    text_cut(to, size, source->text + first, end - first);
     for (char *c = to; *c; c++)
         if ((unsigned char) *c < 0x20) *c = ' ';
 }
@@ -38,11 +29,11 @@ struct rego_error *rego_error_addv(struct rego_errors *errors, const char *code,
     }
     struct rego_error *e = &errors->items[errors->count++];
     *e = (struct rego_error){0};
-    copy_cut(e->code, sizeof e->code, code, strlen(code));
+    text_cut(e->code, sizeof e->code, code, strlen(code));
     vsnprintf(whole, sizeof whole, format, args);
-    copy_cut(e->text, sizeof e->text, whole, strlen(whole));
+    text_cut(e->text, sizeof e->text, whole, strlen(whole));
     if (source && source->name)
-        copy_cut(e->module, sizeof e->module, source->name, strlen(source->name));
+        text_cut(e->module, sizeof e->module, source->name, strlen(source->name));
     if (!at || at->line == 0) return e;
     e->line = at->line;
     e->column = at->column;
@@ -71,7 +62,7 @@ void rego_error_hint(struct rego_error *error, const char *format, ...)
     va_start(args, format);
     vsnprintf(whole, sizeof whole, format, args);
     va_end(args);
-    copy_cut(error->hint, sizeof error->hint, whole, strlen(whole));
+    text_cut(error->hint, sizeof error->hint, whole, strlen(whole));
 }
 
 static bool comes_before(const struct rego_error *a, const struct rego_error *b)

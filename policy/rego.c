@@ -27,6 +27,7 @@ struct rego_run {
     const struct rego_program *program;
     struct arena *arena;
     uint64_t *stack;
+    size_t stack_words;
     struct builtin_call call; /* of the evaluation; here because of its size */
 };
 
@@ -104,12 +105,21 @@ struct rego_run *rego_run_new(const struct rego_program *p, size_t arena_bytes)
 {
     struct rego_run *run = calloc(1, sizeof *run);
     if (!run) return NULL;
-    run->program = p;
     run->arena = arena_new(arena_bytes ? arena_bytes : RUN_BYTES);
-    run->stack = malloc(p->stack_words * sizeof *run->stack); /* touched as far as it is used */
-    if (run->arena && run->stack) return run;
+    if (run->arena && (!p || rego_run_bind(run, p))) return run;
     rego_run_free(run);
     return NULL;
+}
+
+bool rego_run_bind(struct rego_run *run, const struct rego_program *p)
+{
+    run->program = p;
+    if (p->stack_words <= run->stack_words) return true;
+    free(run->stack);
+    run->stack = malloc(p->stack_words * sizeof *run->stack); /* touched as far as it is used */
+    run->stack_words = run->stack ? p->stack_words : 0;
+    if (!run->stack) run->program = NULL;
+    return run->stack != NULL;
 }
 
 void rego_run_free(struct rego_run *run)
@@ -161,7 +171,7 @@ bool rego_eval(struct rego_run *run, size_t query, const struct rego_input *in, 
         .call = call,
         .scope = &scope,
         .stack = run->stack,
-        .stack_size = run->program->stack_words,
+        .stack_size = run->program->stack_words, /* not more, whoever ran here before */
         .depth_max = in->depth ? in->depth : VM_DEPTH_DEFAULT,
         .strict = in->strict,
     };

@@ -98,9 +98,14 @@ struct rego_result {
 };
 
 /* The memory of evaluations, reused by each; arena_bytes 0 for the default of 64 MiB. NULL only when
- * memory is short. The program must outlive it. */
+ * memory is short. The program must outlive it; NULL: rego_run_bind comes before the first evaluation. */
 struct rego_run *rego_run_new(const struct rego_program *p, size_t arena_bytes);
 void rego_run_free(struct rego_run *run);
+
+/* From now on the run evaluates this program, so that one run serves many. Costs nothing unless the
+ * program needs a larger stack than any before. False when memory is short: the run has no program
+ * then. */
+bool rego_run_bind(struct rego_run *run, const struct rego_program *p);
 
 /* Evaluates query number `query` (it must exist). True exactly when ret->status is REGO_OK; undefined
  * is no error. The values of *in must stay unchanged meanwhile. */

@@ -123,3 +123,13 @@ size_t utf8_encode(uint32_t rune, char out[4])
     out[0] = (char) ((0xF00u >> len & 0xF0) | rune);
     return len;
 }
+
+void text_cut(char *to, size_t size, const char *from, size_t len)
+{
+    if (len > size - 1) {
+        len = size - 1;
+        while (len > 0 && ((unsigned char) from[len] & 0xc0) == 0x80) len--;
+    }
+    memcpy(to, from, len);
+    to[len] = '\0';
+}

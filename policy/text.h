@@ -32,3 +32,6 @@ size_t utf8_decode(const char *at, const char *end, uint32_t *ret_rune);
 size_t utf8_count(const char *s, size_t len);
 /* Writes at most 4 bytes, returns how many. */
 size_t utf8_encode(uint32_t rune, char out[4]);
+
+/* Copies what fits of len bytes of UTF-8, whole characters only, and a NUL; size is at least 1. */
+void text_cut(char *to, size_t size, const char *from, size_t len);

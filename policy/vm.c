@@ -151,6 +151,13 @@ static void close_frame(struct vm *vm, const struct vm_frame *f)
     vm->depth--;
 }
 
+/* The innermost statement is where a budget ended, when nothing said otherwise. */
+static bool halted(struct vm *vm, const struct vm_frame *f)
+{
+    if (!vm->place.line) vm->place = f->unit->places[f->insn - f->unit->code];
+    return false;
+}
+
 static bool run(struct vm *vm, struct vm_frame *f)
 {
     const struct plan_insn *code = f->unit->code, *i = code;
@@ -160,7 +167,7 @@ static bool run(struct vm *vm, struct vm_frame *f)
         case VM_ON: i++; break;
         case VM_FAIL: i = code + i->to; break;
         case VM_END: return true;
-        case VM_HALT: return false;
+        case VM_HALT: return halted(vm, f);
         }
     }
 }
