@@ -1,181 +1,230 @@
 #include "policy/policy.h"
 
+#include "policy/errors.h"
 #include "policy/lexer.h"
+#include "policy/value.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-
-enum verdict { ALWAYS, NEVER, PLUGIN_RESOURCE };
-
-/* What may follow `package policy` and an optional `import rego.v1`. The bodies are Rego, read by
- * the same lexer as the text they are compared with; `:=` stands for itself and for `=`. */
-struct form {
-    const char *name;
-    const char *body;
-    enum verdict verdict;
-};
-
-static const struct form forms[] = {
-    {"allow-all", "default allow := true", ALWAYS},
-    {"deny-all", "default allow := false", NEVER},
-    /* Trustee's allow-all since 2026-03-09: any plugin but `resource` stays denied. */
-    {"allow-resource",
-     "default allow = false  plugin = data.plugin  allow if { plugin == \"resource\" }",
-     PLUGIN_RESOURCE},
-};
-#define FORM_COUNT (sizeof forms / sizeof forms[0])
-
-#define ACCEPTED                                                                 \
-    "this version accepts `default allow = true`, `default allow = false` and "  \
-    "the stock allow-all and deny-all of kbs-client"
 
 struct policy {
-    const struct form *form;
+    struct rego_program *program;
 };
 
-__attribute__((format(printf, 4, 5)))
-static void refuse(struct policy_error *e, unsigned line, unsigned column, const char *fmt, ...)
-{
-    e->line = line;
-    e->column = column;
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(e->text, sizeof e->text, fmt, ap);
-    va_end(ap);
-}
+struct policy_run {
+    struct rego_run *run;
+    struct arena *request; /* data of the decision; the run's own arena is reset when it begins */
+};
 
-/* Text of the token for a sentence: names, numbers and signs as they are, since they are short
- * ASCII; never the content of a string, which may be anything. */
-static void refuse_token(struct policy_error *e, const struct rego_token *t, const char *accepted)
-{
-    if (t->kind == REGO_BAD)
-        refuse(e, t->line, t->column, "%s; %s", t->problem, accepted);
-    else if (t->kind == REGO_END)
-        refuse(e, t->line, t->column, "the text ends too early; %s", accepted);
-    else if (t->kind == REGO_STRING)
-        refuse(e, t->line, t->column, "a string is not expected here; %s", accepted);
-    else
-        refuse(e, t->line, t->column, "`%.*s%s` is not expected here; %s",
-               (int) (t->len < 24 ? t->len : 24), t->text, t->len > 24 ? "..." : "", accepted);
-}
+/* ---- compiling ---------------------------------------------------------------------------------- */
 
-static bool token_fits(const struct rego_token *form, const struct rego_token *text)
+struct policy *policy_compile(const char *text, size_t len, const struct builtin_host *host,
+                              struct rego_errors *ret_errors)
 {
-    return rego_token_same(form, text) || (rego_token_is(form, ":=") && rego_token_is(text, "="));
-}
+    static const char *const question = "data.policy.allow";
+    const struct rego_module module = { .name = POLICY_MODULE, .text = text, .len = len };
+    const struct rego_options options = {
+        .queries = &question, .query_count = 1, .host = host, .arena_bytes = POLICY_PROGRAM_MAX,
+    };
+    struct policy *p = calloc(1, sizeof *p);
 
-/* Moves over these words; false, with the token that differs, when the text has others. */
-static bool take_words(struct rego_lexer *l, const char *const *words, struct rego_token *ret_other)
-{
-    for (; *words; words++) {
-        *ret_other = rego_lexer_next(l);
-        if (!rego_token_is(ret_other, *words)) return false;
-    }
-    return true;
-}
-
-static bool take_head(struct rego_lexer *l, struct policy_error *e)
-{
-    static const char *const package[] = {"package", "policy", NULL};
-    static const char *const import[] = {"import", "rego", ".", "v1", NULL};
-    struct rego_token other;
-    if (!take_words(l, package, &other)) {
-        refuse_token(e, &other, "a release policy begins with `package policy`");
-        return false;
-    }
-    struct rego_lexer ahead = *l;
-    struct rego_token next = rego_lexer_next(&ahead);
-    if (rego_token_is(&next, "import") && !take_words(l, import, &other)) {
-        refuse_token(e, &other, "the only import is `import rego.v1`");
-        return false;
-    }
-    return true;
-}
-
-/* Walks the text beside all forms at once; the first token with which the last of them falls out
- * is the one to point at. */
-static const struct form *match_body(struct rego_lexer *l, struct policy_error *e)
-{
-    struct rego_lexer at[FORM_COUNT];
-    bool out[FORM_COUNT] = {false};
-    for (size_t i = 0; i < FORM_COUNT; i++)
-        rego_lexer_init(&at[i], forms[i].body, strlen(forms[i].body));
-    for (;;) {
-        struct rego_token t = rego_lexer_next(l);
-        bool any = false;
-        for (size_t i = 0; i < FORM_COUNT; i++) {
-            if (out[i]) continue;
-            struct rego_token want = rego_lexer_next(&at[i]);
-            out[i] = !token_fits(&want, &t);
-            any = any || !out[i];
-            if (!out[i] && t.kind == REGO_END) return &forms[i];
-        }
-        if (any) continue;
-        refuse_token(e, &t, ACCEPTED);
-        return NULL;
-    }
-}
-
-/* Line and column of the byte, for text that is not UTF-8 only behind it. */
-static void refuse_bytes(struct policy_error *e, const char *text, size_t valid)
-{
-    unsigned line = 1, column = 1;
-    for (size_t i = 0; i < valid; i++) {
-        if (text[i] == '\n') line++, column = 1;
-        else if ((text[i] & 0xc0) != 0x80) column++;
-    }
-    refuse(e, line, column, "the text is not UTF-8; save the policy as UTF-8 and send it again");
-}
-
-struct policy *policy_compile(const char *text, size_t len, struct policy_error *error)
-{
-    size_t valid = 0;
-    if (len == 0) {
-        refuse(error, 0, 0, "the policy is empty; " ACCEPTED);
-        return NULL;
-    }
-    if (!rego_utf8_valid(text, len, &valid)) {
-        refuse_bytes(error, text, valid);
-        return NULL;
-    }
-    struct rego_lexer l;
-    rego_lexer_init(&l, text, len);
-    if (!take_head(&l, error)) return NULL;
-    const struct form *form = match_body(&l, error);
-    if (!form) return NULL;
-    struct policy *p = malloc(sizeof *p);
-    if (!p) refuse(error, 0, 0, "out of memory");
-    else p->form = form;
-    return p;
+    *ret_errors = (struct rego_errors) { 0 };
+    if (!p)
+        rego_error_add(ret_errors, REGO_COMPILE_ERROR, NULL, NULL, "out of memory");
+    else if ((p->program = rego_compile(&module, 1, &options, ret_errors)))
+        return p;
+    free(p);
+    return NULL;
 }
 
 void policy_free(struct policy *p)
 {
+    if (!p) return;
+    rego_program_free(p->program);
     free(p);
 }
 
-void policy_evaluate(const struct policy *p, const struct policy_input *input,
-                     struct policy_decision *ret)
+const struct rego_program *policy_program(const struct policy *p)
 {
-    *ret = (struct policy_decision){.allow = false, .reason = "no policy"};
-    if (!p) return;
-    switch (p->form->verdict) {
-    case ALWAYS:
-        *ret = (struct policy_decision){true, "default allow is true"};
-        return;
-    case NEVER:
-        ret->reason = "default allow is false";
-        return;
-    case PLUGIN_RESOURCE:
-        ret->allow = input && input->plugin && strcmp(input->plugin, "resource") == 0;
-        ret->reason = ret->allow ? "plugin is resource" : "plugin is not resource";
-        return;
+    return p->program;
+}
+
+/* ---- what a policy is given --------------------------------------------------------------------- */
+
+struct policy_run *policy_run_new(void)
+{
+    struct policy_run *run = calloc(1, sizeof *run);
+
+    if (!run) return NULL;
+    run->run = rego_run_new(NULL, POLICY_MEMORY_MAX);
+    run->request = arena_new(POLICY_REQUEST_MAX);
+    if (run->run && run->request) return run;
+    policy_run_free(run);
+    return NULL;
+}
+
+void policy_run_free(struct policy_run *run)
+{
+    if (!run) return;
+    rego_run_free(run->run);
+    arena_free(run->request);
+    free(run);
+}
+
+static const struct value *mended(struct arena *a, const char *text, size_t len)
+{
+    struct text t;
+
+    text_init(&t, a);
+    for (const char *at = text, *end = text + len; at < end;) {
+        uint32_t rune;
+
+        at += utf8_decode(at, end, &rune);
+        text_add_rune(&t, rune);
+    }
+    return value_from_text(&t);
+}
+
+/* Not copied: it outlives the decision. */
+static const struct value *text_value(struct arena *a, const char *text)
+{
+    size_t len = strlen(text), valid;
+
+    return rego_utf8_valid(text, len, &valid) ? value_string_shared(a, text, len) : mended(a, text, len);
+}
+
+static const struct value *path_value(struct arena *a, const struct policy_request *r)
+{
+    const struct value **items = arena_alloc_array(a, r->path_count, sizeof *items);
+
+    for (size_t i = 0; items && i < r->path_count; i++)
+        if (!(items[i] = text_value(a, r->path[i]))) return NULL;
+    return items ? value_array(a, items, r->path_count) : NULL;
+}
+
+static const struct value *query_value(struct arena *a, const struct policy_request *r)
+{
+    if (r->query_count == 0) return &VALUE_EMPTY_OBJECT;
+    struct value_pair *pairs = arena_alloc_array(a, r->query_count, sizeof *pairs);
+
+    for (size_t i = 0; pairs && i < r->query_count; i++) {
+        pairs[i] = (struct value_pair) { text_value(a, r->query[i].name), text_value(a, r->query[i].value) };
+        if (!pairs[i].key || !pairs[i].value) return NULL;
+    }
+    return pairs ? value_object(a, pairs, r->query_count, NULL) : NULL;
+}
+
+#define NAME(text) { .kind = VALUE_STRING, .count = sizeof(text) - 1, .string = text }
+
+/* {"plugin": .., "query": {..}, "resource-path": [..]} (kbs-api.md 7.1) */
+static const struct value *data_value(struct arena *a, const struct policy_request *r)
+{
+    static const struct value plugin = NAME("plugin"), query = NAME("query"), path = NAME("resource-path");
+    struct value_pair *pairs = arena_alloc_array(a, 3, sizeof *pairs);
+
+    if (!pairs) return NULL;
+    pairs[0] = (struct value_pair) { &plugin, text_value(a, r->plugin) };
+    pairs[1] = (struct value_pair) { &query, query_value(a, r) };
+    pairs[2] = (struct value_pair) { &path, path_value(a, r) };
+    if (!pairs[0].value || !pairs[1].value || !pairs[2].value) return NULL;
+    return value_object(a, pairs, 3, NULL);
+}
+
+bool policy_run_input(struct policy_run *run, const struct policy_request *request,
+                      struct rego_input *ret)
+{
+    arena_reset(run->request);
+    *ret = (struct rego_input) {
+        .input = request->claims ? policy_claims_value(request->claims) : NULL,
+        .data = data_value(run->request, request),
+        .now_ns = request->now_ns,
+        .strict = true,
+        .steps = POLICY_STEPS_MAX,
+        .depth = POLICY_DEPTH_MAX,
+        .print = request->print,
+        .context = request->context,
+    };
+    return ret->data != NULL;
+}
+
+/* ---- deciding ----------------------------------------------------------------------------------- */
+
+const char *policy_outcome_name(enum policy_outcome outcome)
+{
+    static const char *const names[] = {
+        [POLICY_ALLOW] = "allow",
+        [POLICY_DENY_FALSE] = "deny-false",
+        [POLICY_DENY_UNDEFINED] = "deny-undefined",
+        [POLICY_DENY_NOT_BOOLEAN] = "deny-not-boolean",
+        [POLICY_FAILED] = "failed",
+        [POLICY_LIMIT] = "limit",
+    };
+    return names[outcome];
+}
+
+static void deny(struct policy_decision *d, enum policy_outcome outcome, const char *reason)
+{
+    d->outcome = outcome;
+    text_cut(d->reason, sizeof d->reason, reason, strlen(reason));
+}
+
+static void decide_value(struct policy_decision *d, const struct value *allow)
+{
+    static const char yes[] = "allow is true";
+
+    if (!allow) {
+        deny(d, POLICY_DENY_UNDEFINED, "allow is undefined");
+    } else if (allow->kind != VALUE_BOOL) {
+        d->outcome = POLICY_DENY_NOT_BOOLEAN;
+        snprintf(d->reason, sizeof d->reason, "allow is not a boolean but of type %s", value_kind_name(allow->kind));
+    } else if (!allow->boolean) {
+        deny(d, POLICY_DENY_FALSE, "allow is false");
+    } else {
+        d->allow = true;
+        d->outcome = POLICY_ALLOW;
+        memcpy(d->reason, yes, sizeof yes);
     }
 }
 
-const char *policy_name(const struct policy *p)
+static void decide_error(struct policy_decision *d, const struct rego_result *r)
 {
-    return p->form->name;
+    char place[32] = "";
+
+    d->error_code = r->error_code;
+    if (r->error_line && strcmp(r->error_module, POLICY_MODULE) == 0) {
+        d->line = r->error_line;
+        d->column = r->error_column;
+        snprintf(place, sizeof place, " " POLICY_MODULE ":%u", d->line);
+    }
+    d->outcome = r->status == REGO_LIMIT ? POLICY_LIMIT : POLICY_FAILED;
+    if (d->outcome == POLICY_LIMIT)
+        snprintf(d->reason, sizeof d->reason, "the policy used up its budget%s", place);
+    else
+        snprintf(d->reason, sizeof d->reason, "the policy failed: %s%s", r->error_code, place);
+    text_cut(d->detail, sizeof d->detail, r->error_text, strlen(r->error_text));
+}
+
+void policy_decide(const struct policy *p, struct policy_run *run, const struct policy_request *request,
+                   struct policy_decision *ret)
+{
+    struct rego_input in;
+    struct rego_result result;
+
+    ret->allow = false;
+    ret->detail[0] = '\0';
+    ret->error_code = NULL;
+    ret->line = ret->column = 0;
+    ret->steps = 0;
+    bool bound = rego_run_bind(run->run, p->program);
+    if (!bound || !policy_run_input(run, request, &in)) {
+        ret->error_code = "limit_error";
+        deny(ret, POLICY_LIMIT, bound ? "the request takes too much memory" : "out of memory");
+        snprintf(ret->detail, sizeof ret->detail, "plugin, path and query may take %zu bytes", POLICY_REQUEST_MAX);
+        return;
+    }
+    if (rego_eval(run->run, 0, &in, &result))
+        decide_value(ret, result.value);
+    else
+        decide_error(ret, &result);
+    ret->steps = result.steps;
 }

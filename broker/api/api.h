@@ -20,6 +20,7 @@ struct api_config {
     struct admin *admin;
     struct audit *audit;
     struct job_pool *jobs;
+    const struct builtin_host *builtins; /* functions of policies beside the engine's; NULL: none */
     size_t value_max;          /* bytes of a resource; 0: VALUE_MAX */
     bool reference_statuses;   /* 401 for everything, as the reference server */
 };

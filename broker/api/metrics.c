@@ -15,6 +15,8 @@ static const struct {
     [METRIC_POLICY_EVALUATIONS] = {"kbs_policy_evaluations_total", "Policy decisions"},
     [METRIC_POLICY_APPROVALS] = {"kbs_policy_approvals_total", "Policy decisions: allow"},
     [METRIC_POLICY_VIOLATIONS] = {"kbs_policy_violations_total", "Policy decisions: deny"},
+    [METRIC_POLICY_ERRORS] = {"kbs_policy_errors_total",
+                              "Policy decisions: deny, for want of a plain false"},
     [METRIC_READS] = {"kbs_resource_reads_total", "Resource reads past the policy"},
     [METRIC_WRITES] = {"kbs_resource_writes_total", "Resource writes by operators"},
     [METRIC_DELETES] = {"kbs_resource_deletes_total", "Resource deletes by operators"},

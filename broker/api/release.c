@@ -1,35 +1,51 @@
 #include "broker/api/release.h"
 
+#include "broker/api/policy_runs.h"
+#include "broker/base/clock.h"
 #include "broker/base/json.h"
 #include "broker/base/log.h"
+#include "policy/errors.h"
 
 #include <openssl/evp.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <string.h>
 
 struct release_policy {
     _Atomic int references;
     struct policy *policy; /* NULL: denies all, because of `why` */
-    const char *name, *why;
+    const char *state, *why;
     uint64_t version;      /* in the store, once it lies there */
     char digest[17];
 };
 
 struct release {
-    pthread_mutex_t lock; /* guards current, seen and certain */
     struct store *store;
+    const struct builtin_host *host;
+    struct policy_runs *runs;
+    pthread_mutex_t lock; /* guards the ones below; nothing is read or compiled under it */
     struct release_policy *current;
     uint64_t seen;        /* store_rescans() when `current` was read */
     bool certain;         /* false: the store could not be read then, so ask again */
+    bool reading;         /* some thread reads the store */
+    uint64_t sets;        /* how often a policy was set: what was read before it is old */
 };
 
-static struct release_policy *policy_new(const char *name, const char *why)
+/* ---- one policy ------------------------------------------------------------------------------ */
+
+static struct release_policy *policy_new(const char *state, const char *why)
 {
     struct release_policy *p = calloc(1, sizeof *p);
     if (!p) return NULL;
     p->references = 1;
-    p->name = name;
+    p->state = state;
     p->why = why;
+    return p;
+}
+
+static struct release_policy *policy_ref(struct release_policy *p)
+{
+    atomic_fetch_add(&p->references, 1);
     return p;
 }
 
@@ -39,6 +55,7 @@ void release_policy_unref(struct release_policy *p)
     policy_free(p->policy);
     free(p);
 }
+DEFINE_CLEANUP(struct release_policy, release_policy_unref);
 
 static void put_digest(struct span text, char out[17])
 {
@@ -48,124 +65,186 @@ static void put_digest(struct span text, char out[17])
     for (int i = 0; i < 8; i++) snprintf(out + 2 * i, 3, "%02x", hash[i]);
 }
 
-struct err release_compile(struct span text, struct release_policy **ret)
+struct err release_compile(const struct release *r, struct span text,
+                           struct rego_errors *ret_errors, struct release_policy **ret)
 {
-    if (!utf8_valid(text)) FAIL(ERR_USAGE, "the policy is not UTF-8");
-    struct release_policy *p = policy_new("", "");
+    *ret_errors = (struct rego_errors){0};
+    _cleanup_(release_policy_unrefp) struct release_policy *p = policy_new("set", "");
     if (!p) FAIL(ERR_INTERNAL, "out of memory");
-    struct policy_error why = {0};
-    p->policy = policy_compile((const char *) text.data, text.len, &why);
+    p->policy = policy_compile((const char *) text.data, text.len, r->host, ret_errors);
     if (!p->policy) {
-        release_policy_unref(p);
-        FAIL(ERR_USAGE, "line %u, column %u: %s", why.line, why.column, why.text);
+        char first[ERR_TEXT];
+        rego_error_print(&ret_errors->items[0], first, sizeof first);
+        FAIL(ERR_USAGE, "%s", first);
     }
-    p->name = policy_name(p->policy);
     put_digest(text, p->digest);
-    *ret = p;
+    *ret = TAKE_PTR(p);
     return ERR_OK;
 }
 
-static err_t read_stored(struct store *store, struct release_policy **ret)
+/* ---- what the store holds -------------------------------------------------------------------- */
+
+/* `old` again when the store still holds that one: another writer's resource costs no compilation. */
+static err_t read_stored(struct release *r, struct release_policy *old, struct release_policy **ret)
 {
     _cleanup_secret_ struct secret *text = NULL;
+    _cleanup_free_ struct rego_errors *errors = calloc(1, sizeof *errors);
     struct store_entry entry = {0};
-    TRY(store_get(store, ENVELOPE_POLICY, RELEASE_POLICY_NAME, &text, &entry));
-    TRY(release_compile(secret_span(text), ret));
+    char digest[17] = "";
+    if (!errors) FAIL(ERR_INTERNAL, "out of memory");
+    TRY(store_get(r->store, ENVELOPE_POLICY, RELEASE_POLICY_NAME, &text, &entry));
+    put_digest(secret_span(text), digest);
+    if (old && old->policy && old->version == entry.version && strcmp(old->digest, digest) == 0) {
+        *ret = policy_ref(old);
+        return ERR_OK;
+    }
+    TRY(release_compile(r, secret_span(text), errors, ret));
     (*ret)->version = entry.version;
     return ERR_OK;
 }
 
-/* The policy that the store holds now; one that denies all when there is none or it is damaged, or
- * cannot be read at the moment (then *ret_certain is false). */
-static struct release_policy *load(struct store *store, bool *ret_certain)
+static const struct trouble {
+    enum err_class code;
+    bool passing; /* it may be another one soon */
+    const char *event, *state, *why, *effect;
+} troubles[] = {
+    {ERR_NOTFOUND, false, "policy.none", "none", "no policy is set",
+     "every release is denied until a policy is set"},
+    {ERR_DAMAGED, false, "policy.damaged", "damaged", "the policy is damaged",
+     "every release is denied; set the policy again"},
+    {ERR_USAGE, false, "policy.refused", "refused", "the policy does not compile",
+     "every release is denied; correct the policy and set it again"},
+    {ERR_NONE, true, "policy.unreadable", "unreadable", "the policy cannot be read",
+     "every release is denied until it is read"},
+};
+
+/* The policy that the store holds now; one that denies all when there is none that can be used, or
+ * it cannot be read at the moment (then *ret_certain is false). NULL without memory. */
+static struct release_policy *load(struct release *r, struct release_policy *old, bool *ret_certain)
 {
     struct release_policy *p = NULL;
-    struct err e = read_stored(store, &p);
-    bool damaged = e.code == ERR_DAMAGED || e.code == ERR_USAGE;
-    *ret_certain = err_ok(e) || e.code == ERR_NOTFOUND || damaged;
+    struct err e = read_stored(r, old, &p);
+    *ret_certain = true;
     if (err_ok(e)) {
-        log_info("policy.loaded", LOG_S("name", p->name), LOG_S("digest", p->digest));
+        if (p != old)
+            log_info("policy.loaded", LOG_U("version", p->version), LOG_S("digest", p->digest));
         return p;
     }
-    if (e.code == ERR_NOTFOUND) {
-        log_info("policy.none", LOG_S("effect", "every release is denied until a policy is set"));
-        return policy_new("none", "no policy is set");
-    }
-    if (!damaged) {
-        log_err(e, "policy.unreadable", LOG_S("effect", "every release is denied until it is read"));
-        return policy_new("unreadable", "the policy cannot be read");
-    }
-    log_err(e, "policy.damaged", LOG_S("effect", "every release is denied; set the policy again"));
-    return policy_new("damaged", "the policy is damaged");
+    const struct trouble *t = troubles;
+    while (!t->passing && t->code != e.code) t++;
+    *ret_certain = !t->passing;
+    if (e.code == ERR_NOTFOUND) log_info(t->event, LOG_S("effect", t->effect));
+    else log_err(e, t->event, LOG_S("effect", t->effect));
+    return policy_new(t->state, t->why);
 }
 
-struct err release_new(struct store *store, struct release **ret)
+/* ---- the one in force ------------------------------------------------------------------------ */
+
+struct err release_new(struct store *store, const struct builtin_host *host, struct release **ret)
 {
     struct release *r = calloc(1, sizeof *r);
     if (!r) FAIL(ERR_INTERNAL, "out of memory");
     pthread_mutex_init(&r->lock, NULL);
     r->store = store;
+    r->host = host;
     r->seen = store_rescans(store);
-    r->current = load(store, &r->certain);
-    if (!r->current) {
-        release_free(r);
-        FAIL(ERR_INTERNAL, "out of memory");
-    }
-    *ret = r;
-    return ERR_OK;
+    struct err e = policy_runs_new(&r->runs);
+    if (err_ok(e)) r->current = load(r, NULL, &r->certain);
+    if (err_ok(e) && !r->current) e = ERR_MAKE(ERR_INTERNAL, "out of memory");
+    if (err_ok(e)) *ret = r;
+    else release_free(r);
+    return e;
 }
 
 void release_free(struct release *r)
 {
     if (!r) return;
     release_policy_unref(r->current);
+    policy_runs_free(r->runs);
     pthread_mutex_destroy(&r->lock);
     free(r);
+}
+
+/* Reads the store without the lock, which every decision takes. */
+static struct release_policy *renew(struct release *r, struct release_policy *old, uint64_t rescans,
+                                    uint64_t sets)
+{
+    bool certain = false;
+    _cleanup_(release_policy_unrefp) struct release_policy *fresh = load(r, old, &certain);
+    SCOPED_LOCK(&r->lock);
+    r->reading = false;
+    if (fresh && r->sets == sets) {
+        struct release_policy *gone = r->current;
+        r->current = TAKE_PTR(fresh);
+        r->seen = rescans;
+        r->certain = certain;
+        fresh = gone;
+    }
+    return policy_ref(r->current);
 }
 
 struct release_policy *release_current(struct release *r)
 {
     uint64_t rescans = store_rescans(r->store);
-    SCOPED_LOCK(&r->lock);
-    if (rescans != r->seen || !r->certain) {
-        bool certain = false;
-        struct release_policy *fresh = load(r->store, &certain);
-        if (fresh) {
-            release_policy_unref(r->current);
-            r->current = fresh;
-            r->seen = rescans;
-            r->certain = certain;
-        }
-    }
-    atomic_fetch_add(&r->current->references, 1);
-    return r->current;
+    pthread_mutex_lock(&r->lock);
+    struct release_policy *current = policy_ref(r->current);
+    bool renews = !r->reading && (rescans != r->seen || !r->certain);
+    uint64_t sets = r->sets;
+    if (renews) r->reading = true;
+    pthread_mutex_unlock(&r->lock);
+    if (!renews) return current;
+    struct release_policy *fresh = renew(r, current, rescans, sets);
+    release_policy_unref(current);
+    return fresh;
 }
 
 void release_set_take(struct release *r, struct release_policy *p, uint64_t version)
 {
+    _cleanup_(release_policy_unrefp) struct release_policy *old = p; /* before the lock: freed after */
     SCOPED_LOCK(&r->lock);
-    struct release_policy *old = p;
-    if (version > r->current->version) {
-        old = r->current;
-        p->version = version;
-        r->current = p;
-        r->certain = true;
-    }
-    release_policy_unref(old);
+    if (version <= r->current->version) return;
+    old = r->current;
+    p->version = version;
+    r->current = p;
+    r->certain = true;
+    r->sets++;
 }
 
-bool release_decide(const struct release_policy *p, const struct policy_input *input,
-                    const char **ret_reason)
+/* ---- deciding -------------------------------------------------------------------------------- */
+
+static void print_line(void *context, const char *line, size_t len)
 {
-    if (!p->policy) {
-        *ret_reason = p->why;
-        return false;
+    unsigned *left = context;
+    char shown[512];
+    if (*left == 0) return;
+    if (--*left == 0) snprintf(shown, sizeof shown, "(no more lines are shown)");
+    else snprintf(shown, sizeof shown, "%.*s", (int) (len < sizeof shown ? len : sizeof shown), line);
+    log_debug("policy.print", LOG_S("line", shown));
+}
+
+static void deny_all(const char *why, struct policy_decision *ret)
+{
+    *ret = (struct policy_decision){.outcome = POLICY_FAILED};
+    snprintf(ret->reason, sizeof ret->reason, "%s", why);
+}
+
+void release_decide(struct release *r, const struct release_policy *p,
+                    const struct policy_request *request, struct policy_decision *ret)
+{
+    unsigned lines = RELEASE_PRINT_LINES + 1;
+    struct policy_request asked = *request;
+    struct policy_run *run = p->policy ? policy_runs_take(r->runs) : NULL;
+    if (!run) {
+        deny_all(p->policy ? "out of memory" : p->why, ret);
+        return;
     }
-    struct policy_decision d = {0};
-    policy_evaluate(p->policy, input, &d);
-    *ret_reason = d.reason ? d.reason : "";
-    return d.allow;
+    asked.now_ns = clock_now_ns();
+    asked.print = log_enabled(LOG_LEVEL_DEBUG) ? print_line : NULL;
+    asked.context = &lines;
+    policy_decide(p->policy, run, &asked, ret);
+    policy_runs_put(r->runs, run);
 }
 
 const char *release_digest(const struct release_policy *p) { return p ? p->digest : ""; }
-const char *release_name(const struct release_policy *p) { return p->name; }
+uint64_t release_version(const struct release_policy *p) { return p->version; }
+const char *release_state(const struct release_policy *p) { return p->state; }

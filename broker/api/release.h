@@ -1,5 +1,6 @@
 /* The release policy in force: compiled once, read from the store, swapped when it is set.
- * Fails closed: no policy, a damaged one and one that cannot be read deny all. Thread-safe. */
+ * Fails closed: no policy, a damaged one, one that does not compile and one that cannot be read deny
+ * all. Thread-safe. */
 #pragma once
 
 #include "broker/store/store.h"
@@ -10,22 +11,31 @@ struct release_policy; /* one compiled policy; reference-counted, immutable */
 
 #define RELEASE_POLICY_NAME "resource-policy"
 
-err_t release_new(struct store *store, struct release **ret);
+/* store and host (the functions of policies beside the builtins, or NULL) outlive it. */
+err_t release_new(struct store *store, const struct builtin_host *host, struct release **ret);
 void release_free(struct release *r);
 
 /* The policy in force now, as a reference of the caller's; looks at the store again when another
- * writer was there. */
+ * writer was there. Whoever comes while another thread looks gets the one of before. */
 struct release_policy *release_current(struct release *r);
 void release_policy_unref(struct release_policy *p);
 
-/* Compiles a text that is not yet in force. ERR_USAGE "line L, column C: ..." */
-err_t release_compile(struct span text, struct release_policy **ret);
+/* Compiles a text that is not yet in force. ERR_USAGE with the first of *ret_errors, which has them
+ * all; ERR_INTERNAL (out of memory) leaves it empty. */
+err_t release_compile(const struct release *r, struct span text, struct rego_errors *ret_errors,
+                      struct release_policy **ret);
 /* Puts it in force after it was stored as this version, unless a later one is in force already: two
  * who set it at once end here in any order. Takes the reference. */
 void release_set_take(struct release *r, struct release_policy *p, uint64_t version);
 
-/* Decides. Returns true only for a plain allow; *ret_reason is static text. */
-bool release_decide(const struct release_policy *p, const struct policy_input *input,
-                    const char **ret_reason);
+/* Decides, at the clock's time; request->now_ns, print and context need not be filled. At log level
+ * debug what the policy prints goes to the log, as far as RELEASE_PRINT_LINES. */
+void release_decide(struct release *r, const struct release_policy *p,
+                    const struct policy_request *request, struct policy_decision *ret);
+#define RELEASE_PRINT_LINES 100
+
 const char *release_digest(const struct release_policy *p); /* 16 hex digits of SHA-256, or "" */
-const char *release_name(const struct release_policy *p);   /* "deny-all", "damaged", ... */
+uint64_t release_version(const struct release_policy *p);   /* in the store; 0: none */
+/* "set"; or, of those that deny all: "none", "damaged", "refused" (stored, but it does not compile),
+ * "unreadable". */
+const char *release_state(const struct release_policy *p);

@@ -43,6 +43,12 @@ static const struct {
 
 void reply_error(struct response *resp, bool reference, enum kbs_error error, const char *detail)
 {
+    reply_error_with(resp, reference, error, detail, NULL, NULL);
+}
+
+void reply_error_with(struct response *resp, bool reference, enum kbs_error error, const char *detail,
+                      void (*more)(const void *arg, struct json_out *o), const void *arg)
+{
     response_reset(resp);
     resp->status = reference ? errors[error].reference : errors[error].status;
     resp->content_type = "application/json";
@@ -53,6 +59,7 @@ void reply_error(struct response *resp, bool reference, enum kbs_error error, co
     buf_addf(&resp->body, "\"" TYPE_PREFIX "%s\"", errors[error].variant);
     o.need_comma = true;
     json_member_str(&o, "detail", detail ? detail : errors[error].detail);
+    if (more) more(arg, &o);
     json_end_object(&o);
 }
 

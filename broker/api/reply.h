@@ -4,6 +4,8 @@
 
 #include "broker/base/exchange.h"
 
+struct json_out;
+
 /* The variants of kbs-api.md 9.1 that we answer with, and a few of our own below them. */
 enum kbs_error {
     KBS_TOKEN_NOT_FOUND, KBS_TOKEN_VERIFIER, KBS_ATTESTATION, KBS_ATTESTATION_MALFORMED,
@@ -18,6 +20,10 @@ enum kbs_error {
 /* Fills resp with the variant's status and a JSON body. detail NULL: the variant's own text.
  * `reference` gives the reference server's statuses (401 for nearly everything). */
 void reply_error(struct response *resp, bool reference, enum kbs_error error, const char *detail);
+
+/* The same with more members, which clients skip and our own commands read: `more` writes them. */
+void reply_error_with(struct response *resp, bool reference, enum kbs_error error, const char *detail,
+                      void (*more)(const void *arg, struct json_out *o), const void *arg);
 
 /* What an error of the store or the token is to a client. */
 enum kbs_error reply_error_of(struct err e);

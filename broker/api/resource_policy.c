@@ -1,11 +1,13 @@
 /* The release policy: POST and GET resource-policy (kbs-api.md 6.3). */
+#include "broker/api/diagnostics.h"
 #include "broker/api/endpoint.h"
 
-#include "broker/base/json.h"
 #include "broker/base/log.h"
 #include "broker/jose/b64url.h"
 
 #include <stdio.h>
+
+#define ERRORS_IN_DETAIL 5 /* all of them stand in the member "errors" */
 
 /* The upload's text into c->text. The sentences are those of the reference. */
 static err_t read_upload(struct call *c)
@@ -25,12 +27,41 @@ static err_t read_upload(struct call *c)
     return ERR_OK;
 }
 
-static void refuse(struct call *c, enum kbs_error error, const char *before, struct err e)
+static void refuse_body(struct call *c, struct err e)
 {
     char detail[ERR_TEXT + 80];
-    snprintf(detail, sizeof detail, "%s%s", before, err_reason(e));
+    snprintf(detail, sizeof detail, "Failed to parse policy: %s", err_reason(e));
     log_warn_err(e, "policy.refused", LOG_S("principal", c->principal));
-    if (call_audit(c, "set-policy", "error", "refused")) call_error(c, error, detail);
+    if (call_audit(c, "set-policy", "error", "refused")) call_error(c, KBS_POLICY_PARSE, detail);
+}
+
+static void put_errors(const void *arg, struct json_out *o)
+{
+    diagnostics_members(arg, o);
+}
+
+static void refuse_text(struct call *c, struct err e, const struct rego_errors *errors)
+{
+    _cleanup_buf_ struct buf detail = BUF_INIT;
+    log_warn_err(e, "policy.refused", LOG_S("principal", c->principal),
+                 LOG_U("errors", errors->count + errors->more));
+    if (!call_audit(c, "set-policy", "error", "refused")) return;
+    buf_add_str(&detail, "Policy engine error: Failed to load policy: ");
+    diagnostics_text(errors, ERRORS_IN_DETAIL, &detail);
+    reply_error_with(&c->x->resp, c->api->config.reference_statuses, KBS_POLICY_ENGINE,
+                     buf_str(&detail), put_errors, errors);
+}
+
+/* False: answered. */
+static bool compile_upload(struct call *c)
+{
+    _cleanup_free_ struct rego_errors *errors = calloc(1, sizeof *errors);
+    struct err e = errors ? release_compile(c->api->release, buf_span(&c->text), errors, &c->policy)
+                          : ERR_MAKE(ERR_INTERNAL, "out of memory");
+    if (err_ok(e)) return true;
+    if (e.code == ERR_USAGE) refuse_text(c, e, errors);
+    else call_fail(c, "set-policy", e);
+    return false;
 }
 
 bool policy_set_decide(struct call *c)
@@ -38,15 +69,10 @@ bool policy_set_decide(struct call *c)
     snprintf(c->name, sizeof c->name, "%s", RELEASE_POLICY_NAME);
     struct err e = read_upload(c);
     if (!err_ok(e)) {
-        refuse(c, KBS_POLICY_PARSE, "Failed to parse policy: ", e);
+        refuse_body(c, e);
         return true;
     }
-    e = release_compile(buf_span(&c->text), &c->policy);
-    if (!err_ok(e)) {
-        refuse(c, KBS_POLICY_ENGINE, "Policy engine error: Failed to load policy: ", e);
-        return true;
-    }
-    return !call_preconditions(c);
+    return !compile_upload(c) || !call_preconditions(c);
 }
 
 struct err policy_set_work(struct call *c)
@@ -65,9 +91,9 @@ void policy_set_finish(struct call *c, struct err e)
         return;
     }
     /* It is stored, so it is in force, even if the record of it then fails. */
-    log_info("policy.set", LOG_S("name", release_name(c->policy)),
+    log_info("policy.set", LOG_U("version", c->version),
              LOG_S("digest", release_digest(c->policy)), LOG_S("principal", c->principal));
-    bool recorded = call_audit(c, "set-policy", "done", release_name(c->policy));
+    bool recorded = call_audit(c, "set-policy", "done", "");
     release_set_take(c->api->release, TAKE_PTR(c->policy), c->version);
     if (!recorded) return;
     reply_empty(&c->x->resp);

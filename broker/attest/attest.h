@@ -9,6 +9,7 @@
 #include "broker/jose/jwe.h"
 
 struct attest;
+struct policy_claims; /* policy/policy_claims.h */
 struct guest; /* a verified attestation token; reference-counted, immutable */
 
 struct attest_config {
@@ -58,7 +59,8 @@ err_t attest_by_token(struct attest *a, struct span token, struct guest **ret);
 
 void guest_ref(struct guest *g);
 void guest_unref(struct guest *g); /* NULL-safe */
-struct span guest_claims(const struct guest *g);         /* JSON text of all claims */
+/* All claims, parsed as policies see them. Borrowed from the guest. */
+const struct policy_claims *guest_claims(const struct guest *g);
 const char *guest_fingerprint(const struct guest *g);    /* 16 hex digits of the token's SHA-256 */
 const char *guest_tee(const struct guest *g);            /* "sample", ... or "" */
 /* The key to encrypt to; ERR_AUTH (no tee-pubkey where kbs-api.md 4.5 looks), ERR_CRYPTO

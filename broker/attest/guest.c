@@ -1,5 +1,7 @@
 #include "broker/attest/guest.h"
 
+#include "policy/policy_claims.h"
+
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,7 +16,8 @@ struct guest {
     char fingerprint[2 * FINGERPRINT_BYTES + 1];
     const char *tee; /* static */
     int64_t exp;
-    struct buf token, claims;
+    struct buf token;
+    struct policy_claims *claims;
     struct buf key_text;  /* canonical; empty when there is no key */
     struct jwe_key *key;  /* NULL: key_error says why */
     struct err key_error;
@@ -42,6 +45,15 @@ static struct json find_key(struct json claims, const struct guest_rules *rules)
 {
     struct json key = first_of(claims, rules->extra_paths, rules->extra_path_count);
     return json_present(key) ? key : first_of(claims, key_paths, LENGTH(key_paths));
+}
+
+/* Parsed here once, since every decision of a policy reads them. */
+static err_t read_claims(struct guest *g, struct span payload)
+{
+    struct policy_claims_error why = {0};
+    g->claims = policy_claims_new((const char *) payload.data, payload.len, &why);
+    if (!g->claims) FAIL(ERR_USAGE, "the token's claims, byte %zu: %s", why.offset, why.text);
+    return ERR_OK;
 }
 
 static err_t read_key(struct guest *g, struct json claims, const struct guest_rules *rules)
@@ -81,9 +93,8 @@ struct err guest_new(const struct guest_token *token, const struct guest_rules *
     for (size_t i = 0; i < FINGERPRINT_BYTES; i++)
         snprintf(g->fingerprint + 2 * i, 3, "%02x", token->sha256->bytes[i]);
     buf_add_span(&g->token, token->text);
-    buf_add_span(&g->claims, token->payload);
     TRY(buf_ok(&g->token));
-    TRY(buf_ok(&g->claims));
+    TRY(read_claims(g, token->payload));
     g->key_error = read_key(g, token->claims, rules);
     if (g->key_error.code == ERR_INTERNAL) return g->key_error;
     if (!err_ok(g->key_error))
@@ -103,12 +114,12 @@ void guest_unref(struct guest *g)
     if (!g || atomic_fetch_sub_explicit(&g->refs, 1, memory_order_acq_rel) != 1) return;
     jwe_key_free(g->key);
     buf_free(&g->key_text);
-    buf_free(&g->claims);
+    policy_claims_free(g->claims);
     buf_free(&g->token);
     free(g);
 }
 
-struct span guest_claims(const struct guest *g) { return buf_span(&g->claims); }
+const struct policy_claims *guest_claims(const struct guest *g) { return g->claims; }
 struct span guest_token_text(const struct guest *g) { return buf_span(&g->token); }
 const char *guest_fingerprint(const struct guest *g) { return g->fingerprint; }
 const char *guest_tee(const struct guest *g) { return g->tee; }

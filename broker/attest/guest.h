@@ -18,7 +18,8 @@ struct guest_rules {
 
 /* From a token that has been verified: its text, the SHA-256 of that, its payload, the payload
  * parsed, its exp. Copies what it keeps. A token without a usable key makes a guest all the same;
- * guest_key says what is wrong with it. One reference, the caller's. */
+ * guest_key says what is wrong with it. ERR_USAGE when its claims go beyond the limits of
+ * policy_claims.h. One reference, the caller's. */
 struct guest_token {
     struct span text;
     const struct digest *sha256;

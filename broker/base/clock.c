@@ -9,14 +9,19 @@ static _Atomic int64_t test_time;
 void clock_test_set(int64_t unix_seconds) { test_time = unix_seconds; }
 #endif
 
-int64_t clock_now_ms(void)
+int64_t clock_now_ns(void)
 {
 #ifdef STRONGROOM_TEST
-    if (test_time) return test_time * 1000;
+    if (test_time) return test_time * (int64_t) CLOCK_SECOND_NS;
 #endif
     struct timespec t;
     clock_gettime(CLOCK_REALTIME, &t);
-    return (int64_t) t.tv_sec * 1000 + t.tv_nsec / 1000000;
+    return (int64_t) t.tv_sec * (int64_t) CLOCK_SECOND_NS + t.tv_nsec;
+}
+
+int64_t clock_now_ms(void)
+{
+    return clock_now_ns() / 1000000;
 }
 
 int64_t clock_now(void)

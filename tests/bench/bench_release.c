@@ -81,15 +81,16 @@ static err_t part_caller(void)
 }
 
 static struct policy *allow_all;
+static _Thread_local struct policy_run *policy_run;
 
 static err_t part_policy(void)
 {
     static const char *const path[] = {"bench", "value", "1"};
-    struct span claims = guest_claims(bench.guest);
-    struct policy_input input = {.claims = (const char *) claims.data, .claims_len = claims.len,
-                                 .plugin = "resource", .path = path, .path_count = 3};
-    struct policy_decision d = {0};
-    policy_evaluate(allow_all, &input, &d);
+    struct policy_request request = {.claims = guest_claims(bench.guest), .plugin = "resource",
+                                     .path = path, .path_count = 3};
+    struct policy_decision d;
+    if (!policy_run && !(policy_run = policy_run_new())) FAIL(ERR_INTERNAL, "out of memory");
+    policy_decide(allow_all, policy_run, &request, &d);
     return d.allow ? ERR_OK : ERR_MAKE(ERR_INTERNAL, "the policy denied");
 }
 
@@ -232,12 +233,12 @@ static void print_report(const struct cost *us, double http_us, double rate)
 
 static err_t prepare(struct bench *b, const struct exchange_handler *api)
 {
-    struct policy_error why;
     uint8_t value[VALUE] = {0};
     TRY(put_resources(b));
     TRY(start_server(api, &b->server));
     TRY(attest(b));
-    allow_all = policy_compile(POLICY_ALLOW_ALL_TEXT, strlen(POLICY_ALLOW_ALL_TEXT), &why);
+    static struct rego_errors errors;
+    allow_all = policy_compile(POLICY_ALLOW_ALL_TEXT, strlen(POLICY_ALLOW_ALL_TEXT), NULL, &errors);
     struct envelope_meta meta = {.kind = ENVELOPE_RESOURCE, .version = 1,
                                  .name = SPAN_LIT("bench/part/open")};
     return p11_seal(b->broker.token, &meta, span_of(value, sizeof value), &envelope);

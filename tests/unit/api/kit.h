@@ -316,18 +316,24 @@ static inline const char *text_at(const char *pointer)
     return text;
 }
 
-/* The response is an error in the form of kbs-api.md 9.1. detail NULL: any. */
-static inline void check_error(int status, const char *variant, const char *detail)
+/* The response is an error in the form of kbs-api.md 9.1, with this many members beside type and
+ * detail. detail NULL: any. */
+static inline void check_error_with(int status, const char *variant, const char *detail, size_t more)
 {
     char type[160];
     snprintf(type, sizeof type, "https://github.com/confidential-containers/kbs/errors/%s", variant);
     if (response()->status != status)
         fail_msg("%d expected, %d: %s", status, response()->status, response_text());
     assert_string_equal(response()->content_type, "application/json");
-    assert_int_equal(json_count(member("")), 2);
+    assert_int_equal(json_count(member("")), 2 + more);
     assert_string_equal(text_at("/type"), type);
     if (detail) assert_string_equal(text_at("/detail"), detail);
     else assert_true(strlen(text_at("/detail")) > 0);
+}
+
+static inline void check_error(int status, const char *variant, const char *detail)
+{
+    check_error_with(status, variant, detail, 0);
 }
 
 /* ---- the record -------------------------------------------------------------------------- */

@@ -140,7 +140,8 @@ static void test_status__what_there_is(void **state)
     assert_true(flag_at("/healthy"));
     assert_true(flag_at("/kek"));
     assert_string_equal(text_at("/suite"), p11_suite_text(kit.token));
-    assert_string_equal(text_at("/policy"), "deny-all");
+    assert_string_equal(text_at("/policy"), "set");
+    assert_int_equal(number_at("/policy_version"), 1);
     assert_int_equal(strlen(text_at("/policy_digest")), 16);
     assert_int_equal(number_at("/resources"), 2); /* the policy is a name of the store too */
     assert_int_equal(number_at("/deleted"), 1);

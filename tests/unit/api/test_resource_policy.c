@@ -1,5 +1,9 @@
 #include "tests/unit/api/kit.h"
 
+/* What sha256sum says of the two stock texts. */
+#define ALLOW_ALL "25acb27c77924ba2"
+#define DENY_ALL "0d4dae163accd296"
+
 #define TARGET "/kbs/v0/resource-policy"
 
 static struct buf body;
@@ -15,7 +19,7 @@ static void test_set__in_force_at_once(void **state)
     assert_int_equal(set_policy(POLICY_ALLOW_ALL_TEXT), 200);
     assert_int_equal(response()->body.len, 0);
     assert_string_equal(header("ETag"), "\"1\"");
-    check_record("set-policy", "done", "allow-all");
+    check_record("set-policy", "done", "");
     assert_string_equal(audit_text("resource"), "resource-policy");
     assert_string_equal(audit_text("principal"), "local:unix:uid=0");
     assert_int_equal(strlen(audit_text("policy")), 16);
@@ -38,7 +42,7 @@ static void test_set__allow_resource_is_not_pkcs11(void **state)
     check_released("value");
     guest_get("/kbs/v0/pkcs11/resource/a/b/c");
     check_error(403, "PolicyDeny", NULL);
-    check_record("release", "deny", "plugin is not resource");
+    check_record("release", "deny", "allow is false");
 }
 
 static void test_set__refused_uploads(void **state)
@@ -70,22 +74,63 @@ static void test_set__refused_uploads(void **state)
         check_record("set-policy", "error", "refused");
     }
     assert_int_equal(ASK("GET", "/strongroom/v1/status", .local = true), 200);
-    assert_string_equal(text_at("/policy"), "allow-all"); /* what was in force still is */
+    assert_string_equal(text_at("/policy_digest"), ALLOW_ALL); /* what was in force still is */
 }
 
-static void test_set__refused_text_names_line_and_column(void **state)
+#define FAILED "Policy engine error: Failed to load policy: "
+
+/* For a person: place, sentence, that line of his text, the way out. */
+static void test_set__refused_text_says_where_and_why(void **state)
 {
-    assert_int_equal(set_policy("package policy\n\ndefault allow = maybe\n"), 400);
-    check_error(400, "PolicyEngineError", NULL);
-    static const char start[] =
-        "Policy engine error: Failed to load policy: line 3, column 17: ";
-    assert_int_equal(strncmp(text_at("/detail"), start, strlen(start)), 0);
-    check_record("set-policy", "error", "refused");
-    assert_int_equal(set_policy(""), 400);
-    check_error(400, "PolicyEngineError", NULL);
+    static const struct { const char *text, *detail; } rows[] = {
+        {"package policy\n\ndefault allow := false\n\nallow if {\n\tstartwith(data.plugin, \"re\")\n}\n",
+         FAILED "policy.rego:6:2: rego_type_error: undefined function startwith\n"
+                "     startwith(data.plugin, \"re\")\n"
+                "    did you mean startswith?"},
+        {"package policy\n\nallow {\n\ttrue\n}\n",
+         FAILED "policy.rego:3:7: rego_parse_error: `if` keyword is required before rule body\n"
+                "    allow {\n"
+                "    this is how Rego was written before version 1; write `if {`"},
+        {"package policy\nallow if http.send({}).ok\n",
+         FAILED "policy.rego:2:10: rego_type_error: unsafe built-in function calls in expression: "
+                "http.send\n    allow if http.send({}).ok\n"
+                "    nothing outside is reached from a policy; put the value into data or input"},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        assert_int_equal(set_policy(rows[i].text), 400);
+        check_error_with(400, "PolicyEngineError", rows[i].detail, 1);
+        check_record("set-policy", "error", "refused");
+        assert_int_equal(json_count(member("/errors")), 1);
+    }
     kit_open((struct kit_options){.reference = true});
     assert_int_equal(set_policy("nonsense"), 401);
-    check_error(401, "PolicyEngineError", NULL);
+    check_error_with(401, "PolicyEngineError", NULL, 1);
+    assert_int_equal(set_policy(""), 401);
+    check_error_with(401, "PolicyEngineError", NULL, 1);
+}
+
+/* All that is wrong, bounded: five for the reader, twenty for a program, and how many more. */
+static void test_set__many_errors_at_once(void **state)
+{
+    struct buf text = BUF_INIT;
+    buf_add_str(&text, "package policy\n");
+    for (int i = 0; i < 30; i++) buf_addf(&text, "p%02d if nosuch%02d(1)\n", i, i);
+    int status = set_policy(buf_str(&text));
+    buf_free(&text);
+    assert_int_equal(status, 400);
+    check_error_with(400, "PolicyEngineError", NULL, 2);
+    assert_int_equal(json_count(member("/errors")), REGO_ERRORS_MAX);
+    assert_string_equal(text_at("/errors/19/source"), "p19 if nosuch19(1)");
+    assert_string_equal(text_at("/errors/19/code"), "rego_type_error");
+    int64_t n = 0;
+    assert_true(json_int(member("/more"), &n));
+    assert_int_equal(n, 10);
+    assert_true(json_int(member("/errors/19/line"), &n));
+    assert_int_equal(n, 21);
+    assert_true(json_int(member("/errors/19/column"), &n));
+    assert_int_equal(n, 8);
+    assert_non_null(strstr(text_at("/detail"), "\nand 25 more"));
+    assert_null(strstr(text_at("/detail"), "nosuch05"));
 }
 
 /* A comment makes the text as long as wanted. */
@@ -144,7 +189,7 @@ static void test_set__without_a_record(void **state)
     check_error(503, "Unavailable", NULL);
     assert_null(header("ETag"));
     assert_int_equal(ASK("GET", "/strongroom/v1/status", .local = true), 200);
-    assert_string_equal(text_at("/policy"), "deny-all");
+    assert_string_equal(text_at("/policy_digest"), DENY_ALL);
     audit_break();
     status = set_policy("nonsense");
     audit_heal();
@@ -175,7 +220,8 @@ int main(void)
         KIT_TEST(test_set__in_force_at_once),
         KIT_TEST(test_set__allow_resource_is_not_pkcs11),
         KIT_TEST(test_set__refused_uploads),
-        KIT_TEST(test_set__refused_text_names_line_and_column),
+        KIT_TEST(test_set__refused_text_says_where_and_why),
+        KIT_TEST(test_set__many_errors_at_once),
         KIT_TEST(test_set__size_limit),
         KIT_TEST(test_set__preconditions),
         KIT_TEST(test_set__reader),

@@ -8,6 +8,7 @@
 #include "broker/base/json.h"
 #include "broker/base/log.h"
 #include "broker/jose/b64url.h"
+#include "tests/lib/claims.h"
 #include "tests/lib/test.h"
 
 /* kbs-api.md A.1, and the key of the recorded P-256 exchanges. */
@@ -93,6 +94,9 @@ static inline void device_write(const char *nonce, const char *key, struct buf *
 static inline struct json_doc *claims_of(const struct guest *g)
 {
     struct json_doc *doc = NULL;
-    assert_ok(json_parse(guest_claims(g), &doc));
+    struct buf text = BUF_INIT;
+    claims_text(g, &text);
+    assert_ok(json_parse(buf_span(&text), &doc));
+    buf_free(&text);
     return doc;
 }

@@ -352,7 +352,10 @@ static void test_attest_by_token__foreign_and_remembered(void **state)
     mint_token(&m, "{\"exp\":1795521900,\"my\":{\"key\":" KEY_A "}}", &token);
     assert_ok(attest_by_token(a, buf_span(&token), &g));
     assert_ok(guest_key(g, &key));
-    assert_span(guest_claims(g), "{\"exp\":1795521900,\"my\":{\"key\":" KEY_A "}}");
+    struct json_doc *claims = claims_of(g);
+    assert_int_equal(json_count(json_root(claims)), 2);
+    assert_true(json_present(json_pointer(json_root(claims), "/my/key/kty")));
+    json_free(claims);
     assert_int_equal(strlen(guest_fingerprint(g)), 16);
     assert_ok(attest_by_token(a, buf_span(&token), &again));
     assert_ptr_equal(g, again); /* remembered: the same guest */
