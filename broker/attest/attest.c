@@ -96,10 +96,10 @@ struct err attest_new(const struct attest_config *config, struct attest **ret)
     TRY(copy_config(a, config));
     TRY(secret_new(NONCE_BYTES, &a->nonce_key));
     TRY(rand_bytes(secret_data(a->nonce_key), NONCE_BYTES));
-    TRY(sessions_new(config->session_max ? config->session_max : SESSION_MAX,
+    TRY(sessions_new(config->session_max ? config->session_max : SESSION_MAX, SESSION_BYTES,
                      config->session_seconds ? config->session_seconds : SESSION_SECONDS,
                      &a->sessions));
-    TRY(cache_new(GUEST_CACHE_MAX, &a->cache));
+    TRY(cache_new(GUEST_CACHE_MAX, GUEST_CACHE_BYTES, &a->cache));
     TRY(issuer_new(config->signer_key_file, config->signer_chain_file, &a->issuer));
     TRY(verifier_new(config, issuer_chain(a->issuer), &a->verifier));
     if (a->sample_verifier) {

@@ -9,15 +9,17 @@
 struct remembered {
     struct table_entry entry; /* first: a table_entry is its remembered */
     struct guest *guest;      /* our reference */
+    struct remembered *next_dead; /* out of the table, to be freed after the lock */
 };
 
 struct cache {
-    size_t max;
-    pthread_mutex_t lock; /* covers table and its entries */
+    size_t max, max_bytes;
+    pthread_mutex_t lock; /* covers table, its entries and bytes */
     struct table *table;
+    size_t bytes;
 };
 
-struct err cache_new(size_t max, struct cache **ret)
+struct err cache_new(size_t max, size_t max_bytes, struct cache **ret)
 {
     _cleanup_(table_freep) struct table *table = NULL;
     TRY(table_new(max, SHA256_BYTES, &table));
@@ -25,6 +27,7 @@ struct err cache_new(size_t max, struct cache **ret)
     if (!c) FAIL(ERR_INTERNAL, "out of memory");
     pthread_mutex_init(&c->lock, NULL);
     c->max = max;
+    c->max_bytes = max_bytes;
     c->table = TAKE_PTR(table);
     *ret = c;
     return ERR_OK;
@@ -32,16 +35,22 @@ struct err cache_new(size_t max, struct cache **ret)
 
 static void forget(struct remembered *r)
 {
-    if (!r) return;
-    guest_unref(r->guest);
-    free(r);
+    while (r) {
+        struct remembered *next = r->next_dead;
+        guest_unref(r->guest);
+        free(r);
+        r = next;
+    }
 }
 DEFINE_CLEANUP(struct remembered, forget);
 
 static struct remembered *take_locked(struct cache *c, struct table_entry *e)
 {
-    if (e) table_remove(c->table, e);
-    return (struct remembered *) e;
+    struct remembered *r = (struct remembered *) e;
+    if (!r) return NULL;
+    table_remove(c->table, e);
+    c->bytes -= guest_bytes(r->guest);
+    return r;
 }
 
 void cache_free(struct cache *c)
@@ -79,11 +88,18 @@ struct err cache_put(struct cache *c, const struct digest *sha256, struct guest 
     memcpy(mine->entry.key, sha256->bytes, SHA256_BYTES);
     guest_ref(g);
     mine->guest = g;
+    size_t bytes = guest_bytes(g);
+    if (bytes > c->max_bytes) return ERR_OK;
 
     SCOPED_LOCK(&c->lock);
     if (table_find(c->table, sha256->bytes)) return ERR_OK; /* two verified it at once */
-    if (table_count(c->table) >= c->max) evicted = take_locked(c, table_oldest(c->table));
+    while (table_count(c->table) >= c->max || c->bytes > c->max_bytes - bytes) {
+        struct remembered *oldest = take_locked(c, table_oldest(c->table));
+        oldest->next_dead = evicted;
+        evicted = oldest;
+    }
     table_add(c->table, &mine->entry);
+    c->bytes += bytes;
     mine = NULL;
     return ERR_OK;
 }

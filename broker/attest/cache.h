@@ -6,15 +6,16 @@
 
 struct cache;
 
-/* max: guests remembered; the oldest makes room. */
-err_t cache_new(size_t max, struct cache **ret);
+/* max: guests remembered, max_bytes: memory they take (guest_bytes); the oldest make room. */
+err_t cache_new(size_t max, size_t max_bytes, struct cache **ret);
 void cache_free(struct cache *c);
 DEFINE_CLEANUP(struct cache, cache_free);
 
 /* A reference of the caller's, or NULL when unknown or expired. */
 struct guest *cache_get(struct cache *c, const struct digest *sha256, int64_t now);
 
-/* Takes a reference of its own. A token that is there already stays as it is. */
+/* Takes a reference of its own. A token that is there already stays as it is; a guest larger than
+ * all the memory is not remembered. */
 err_t cache_put(struct cache *c, const struct digest *sha256, struct guest *g);
 
 size_t cache_count(struct cache *c);

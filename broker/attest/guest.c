@@ -121,6 +121,12 @@ void guest_unref(struct guest *g)
 
 const struct policy_claims *guest_claims(const struct guest *g) { return g->claims; }
 struct span guest_token_text(const struct guest *g) { return buf_span(&g->token); }
+
+size_t guest_bytes(const struct guest *g)
+{
+    return g->token.cap + policy_claims_bytes(g->claims) + GUEST_FIXED_BYTES;
+}
+
 const char *guest_fingerprint(const struct guest *g) { return g->fingerprint; }
 const char *guest_tee(const struct guest *g) { return g->tee; }
 

@@ -20,12 +20,12 @@ struct session {
 };
 
 struct sessions {
-    size_t max;
+    size_t max, max_bytes;
     int64_t seconds;
     pthread_mutex_t lock; /* covers all below and every session in the table */
     struct table *table;
     struct session *first, *last; /* unattested, oldest first */
-    size_t attested;
+    size_t attested, bytes; /* sessions with a guest, and what these take */
     uint64_t evicted;
 };
 
@@ -35,7 +35,7 @@ void session_view_done(struct session_view *v)
     v->guest = NULL;
 }
 
-struct err sessions_new(size_t max, int64_t seconds, struct sessions **ret)
+struct err sessions_new(size_t max, size_t max_bytes, int64_t seconds, struct sessions **ret)
 {
     _cleanup_(table_freep) struct table *table = NULL;
     TRY(table_new(max, SESSION_ID_BYTES, &table));
@@ -43,6 +43,7 @@ struct err sessions_new(size_t max, int64_t seconds, struct sessions **ret)
     if (!s) FAIL(ERR_INTERNAL, "out of memory");
     pthread_mutex_init(&s->lock, NULL);
     s->max = max;
+    s->max_bytes = max_bytes;
     s->seconds = seconds;
     s->table = TAKE_PTR(table);
     *ret = s;
@@ -66,8 +67,12 @@ static void unqueue_locked(struct sessions *s, struct session *x)
 /* Takes x out of the table and puts it before the dead ones, which it returns. */
 static struct session *bury_locked(struct sessions *s, struct session *x, struct session *dead)
 {
-    if (x->guest) s->attested--;
-    else unqueue_locked(s, x);
+    if (x->guest) {
+        s->attested--;
+        s->bytes -= guest_bytes(x->guest);
+    } else {
+        unqueue_locked(s, x);
+    }
     table_remove(s->table, &x->entry);
     x->next_dead = dead;
     return x;
@@ -167,6 +172,10 @@ struct err sessions_attest(struct sessions *s, const uint8_t id[SESSION_ID_BYTES
     SCOPED_LOCK(&s->lock);
     struct session *x = find_locked(s, id, now);
     if (!x) FAIL(ERR_NOTFOUND, "the session ended while its evidence was verified");
+    size_t more = guest_bytes(g), less = x->guest ? guest_bytes(x->guest) : 0;
+    if (s->bytes - less + more > s->max_bytes)
+        FAIL(ERR_BUSY, "the guests of %zu sessions take all memory there is for them", s->attested);
+    s->bytes += more - less;
     if (!x->guest) {
         unqueue_locked(s, x);
         s->attested++;

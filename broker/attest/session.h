@@ -20,8 +20,9 @@ struct session_view {
 };
 void session_view_done(struct session_view *v);
 
-/* max: sessions at once; seconds: life from auth. */
-err_t sessions_new(size_t max, int64_t seconds, struct sessions **ret);
+/* max: sessions at once; max_bytes: memory of all their guests (guest_bytes); seconds: life from
+ * auth. */
+err_t sessions_new(size_t max, size_t max_bytes, int64_t seconds, struct sessions **ret);
 void sessions_free(struct sessions *s);
 DEFINE_CLEANUP(struct sessions, sessions_free);
 
@@ -33,7 +34,8 @@ err_t sessions_find(struct sessions *s, const uint8_t id[SESSION_ID_BYTES], int6
                     struct session_view *ret);
 
 /* Gives the session this guest (takes a reference of its own) instead of any that it had.
- * ERR_NOTFOUND when the session ended or was evicted meanwhile. */
+ * ERR_NOTFOUND when the session ended or was evicted meanwhile; ERR_BUSY when the guests of all
+ * sessions take max_bytes. */
 err_t sessions_attest(struct sessions *s, const uint8_t id[SESSION_ID_BYTES], int64_t now,
                       struct guest *g);
 

@@ -40,7 +40,9 @@
 /* Guests */
 #define SESSION_MAX 100000u        /* sessions at once; unattested ones make room first */
 #define SESSION_SECONDS 300u       /* from auth */
+#define SESSION_BYTES (2ul << 30)  /* of memory for the guests of all sessions */
 #define GUEST_CACHE_MAX 10000u     /* verified tokens remembered */
+#define GUEST_CACHE_BYTES (256ul << 20) /* of memory for them; a token's claims: policy_claims.h */
 #define TEE_EVIDENCE_MAX 8u        /* additional pieces of evidence */
 #define TOKEN_ADDITIONAL_MAX (16u << 10) /* bytes of additional evidence that a token of ours repeats */
 

@@ -103,6 +103,35 @@ static void test_guest__what_it_says(void **state)
     guest_unref(g);
 }
 
+/* A token may be as long as JOSE_MAX_TOKEN, and yet hold more values than anybody wants to keep. */
+static void test_guest_new__claims_too_large(void **state)
+{
+    static char claims[120000];
+    struct guest_rules rules = {0};
+    struct json_doc *doc = NULL;
+    struct guest *g = NULL;
+    struct digest d = {.len = 32};
+    size_t n = (size_t) snprintf(claims, sizeof claims, "{\"a\":[0");
+    while (n < JOSE_MAX_TOKEN / 4 * 3) n += (size_t) snprintf(claims + n, sizeof claims - n, ",0");
+    snprintf(claims + n, sizeof claims - n, "]}");
+    assert_ok(json_parse(span_str(claims), &doc));
+    struct guest_token t = {.text = SPAN_LIT("t"), .sha256 = &d, .payload = span_str(claims),
+                            .claims = json_root(doc), .exp = NOON};
+    struct err e = guest_new(&t, &rules, &g);
+    json_free(doc);
+    assert_fails_with(e, ERR_USAGE, "the claims are too large");
+}
+
+static void test_guest_bytes__grows_with_the_token(void **state)
+{
+    struct guest *small = guest_of("{}", NULL), *large = guest_of("{\"a\":[1,2,3,4,5,6,7,8]}", NULL);
+    size_t a = guest_bytes(small), b = guest_bytes(large);
+    guest_unref(small);
+    guest_unref(large);
+    assert_true(a >= GUEST_FIXED_BYTES && a < 2 * GUEST_FIXED_BYTES);
+    assert_true(b > a + 8 * 32 && b < a + 1024);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -110,6 +139,8 @@ int main(void)
         cmocka_unit_test(test_guest_key__order),
         cmocka_unit_test(test_guest_key__unsupported),
         cmocka_unit_test(test_guest__what_it_says),
+        cmocka_unit_test(test_guest_new__claims_too_large),
+        cmocka_unit_test(test_guest_bytes__grows_with_the_token),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -25,7 +25,7 @@ static struct guest *guest;
 
 static int setup(void **state)
 {
-    assert_ok(sessions_new(4, SECONDS, &s));
+    assert_ok(sessions_new(4, SESSION_BYTES, SECONDS, &s));
     guest = new_guest();
     return 0;
 }
@@ -111,6 +111,24 @@ static void test_sessions_create__flood(void **state)
     assert_true(there(&v, NOON));
 }
 
+/* Room for the guests of two sessions: a third waits until one ends, and the same guest again takes
+ * no more room. */
+static void test_sessions_attest__memory(void **state)
+{
+    sessions_free(s);
+    assert_ok(sessions_new(4, 2 * guest_bytes(guest) + 1, SECONDS, &s));
+    struct session_view one = create(NOON), two = create(NOON + 10), three = create(NOON + 10);
+    assert_ok(sessions_attest(s, one.id, NOON + 10, guest));
+    assert_ok(sessions_attest(s, two.id, NOON + 10, guest));
+    assert_ok(sessions_attest(s, two.id, NOON + 10, guest));
+    assert_fails(sessions_attest(s, three.id, NOON + 10, guest), ERR_BUSY);
+    assert_true(there(&three, NOON + 10));
+    struct session_counts counts = {0};
+    sessions_count(s, NOON + SECONDS, &counts); /* the first has ended */
+    assert_int_equal(counts.attested, 1);
+    assert_ok(sessions_attest(s, three.id, NOON + SECONDS, guest));
+}
+
 static void test_sessions_create__all_attested(void **state)
 {
     struct session_view v;
@@ -194,7 +212,7 @@ static void test_sessions__threads(void **state)
 {
     struct sessions *table = NULL;
     pthread_t threads[THREADS];
-    assert_ok(sessions_new(50, 20, &table));
+    assert_ok(sessions_new(50, SESSION_BYTES, 20, &table));
     for (size_t i = 0; i < THREADS; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, hammer, table), 0);
     for (size_t i = 0; i < THREADS; i++) {
@@ -220,6 +238,7 @@ int main(void)
         TEST(test_sessions_create__ids_are_fresh),
         TEST(test_sessions_create__oldest_unattested_makes_room),
         TEST(test_sessions_create__flood),
+        TEST(test_sessions_attest__memory),
         TEST(test_sessions_create__all_attested),
         TEST(test_sessions_attest__replaces_the_guest),
         TEST(test_sessions_count__clears_the_expired),
