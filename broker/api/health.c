@@ -5,6 +5,7 @@
 #include "broker/base/json.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #define READY_FRESH_NS (2 * CLOCK_SECOND_NS) /* probes cost the token no more than this */
 
@@ -52,23 +53,32 @@ struct err health_ready_work(struct call *c)
     return p11_check(token);
 }
 
+/* Without any policy the broker is as it should be at first, and waits for one. With one that it
+ * cannot use it could only refuse: so that a new version which does not understand the stored policy
+ * never takes the place of the old one, it says so. */
 void health_ready_finish(struct call *c, struct err e)
 {
     struct api *a = c->api;
+    c->policy = release_current(a->release);
+    bool broken = err_ok(e) && release_broken(c->policy);
     pthread_mutex_lock(&a->ready_lock);
-    a->ready = err_ok(e);
-    /* Class only: /readyz is open to anybody. The log has the chain. */
-    snprintf(a->ready_reason, sizeof a->ready_reason, "%s", err_class_name(e.code));
+    a->ready = err_ok(e) && !broken;
+    /* Words only: /readyz is open to anybody. The log has the chain. */
+    if (broken)
+        snprintf(a->ready_reason, sizeof a->ready_reason, "policy-%s", release_state(c->policy));
+    else snprintf(a->ready_reason, sizeof a->ready_reason, "%s", err_class_name(e.code));
     pthread_mutex_unlock(&a->ready_lock);
     answer(c);
 }
 
-static void put_gauges(const struct api_config *config, struct buf *out)
+static void put_gauges(struct call *c, struct buf *out)
 {
+    const struct api_config *config = &c->api->config;
     struct store_stats store = {0};
     struct attest_stats guests = {0};
     store_stats(config->store, &store);
     attest_stats(config->attest, &guests);
+    c->policy = release_current(c->api->release);
     const struct {
         const char *name, *type, *help;
         uint64_t value;
@@ -81,6 +91,11 @@ static void put_gauges(const struct api_config *config, struct buf *out)
         {"strongroom_sessions", "gauge", "Guest sessions", guests.sessions},
         {"strongroom_sessions_attested", "gauge", "Guest sessions that attested", guests.attested},
         {"strongroom_sessions_evicted_total", "counter", "Sessions that made room", guests.evicted},
+        {"strongroom_policy_in_force", "gauge",
+         "1: a policy decides; 0: there is none to use, and all is denied",
+         strcmp(release_state(c->policy), "set") == 0},
+        {"strongroom_policy_version", "gauge", "Version of the policy in force, 0 without one",
+         release_version(c->policy)},
         {"strongroom_jobs_waiting", "gauge", "Token jobs in the queue",
          job_pool_depth(config->jobs)},
         {"strongroom_audit_failures_total", "counter", "Audit records that could not be written",
@@ -96,7 +111,7 @@ bool health_metrics(struct call *c)
 {
     _cleanup_buf_ struct buf body = BUF_INIT;
     metrics_put(&c->api->metrics, &body);
-    put_gauges(&c->api->config, &body);
+    put_gauges(c, &body);
     buf_add_str(&body, "# HELP kbs_build_info Constant 1\n# TYPE kbs_build_info gauge\n"
                        "kbs_build_info{version=\"" STRONGROOM_VERSION "\"} 1\n");
     reply_json(&c->x->resp, &body);

@@ -15,6 +15,7 @@ struct release_policy {
     _Atomic int references;
     struct policy *policy; /* NULL: denies all, because of `why` */
     const char *state, *why;
+    bool broken;           /* only a new one helps */
     uint64_t version;      /* in the store, once it lies there */
     char digest[17];
 };
@@ -105,16 +106,16 @@ static err_t read_stored(struct release *r, struct release_policy *old, struct r
 
 static const struct trouble {
     enum err_class code;
-    bool passing; /* it may be another one soon */
+    bool broken, passing; /* only a new policy helps; or it may be another trouble soon */
     const char *event, *state, *why, *effect;
 } troubles[] = {
-    {ERR_NOTFOUND, false, "policy.none", "none", "no policy is set",
+    {ERR_NOTFOUND, false, false, "policy.none", "none", "no policy is set",
      "every release is denied until a policy is set"},
-    {ERR_DAMAGED, false, "policy.damaged", "damaged", "the policy is damaged",
+    {ERR_DAMAGED, true, false, "policy.damaged", "damaged", "the policy is damaged",
      "every release is denied; set the policy again"},
-    {ERR_USAGE, false, "policy.refused", "refused", "the policy does not compile",
+    {ERR_USAGE, true, false, "policy.refused", "refused", "the policy does not compile",
      "every release is denied; correct the policy and set it again"},
-    {ERR_NONE, true, "policy.unreadable", "unreadable", "the policy cannot be read",
+    {ERR_NONE, false, true, "policy.unreadable", "unreadable", "the policy cannot be read",
      "every release is denied until it is read"},
 };
 
@@ -135,7 +136,8 @@ static struct release_policy *load(struct release *r, struct release_policy *old
     *ret_certain = !t->passing;
     if (e.code == ERR_NOTFOUND) log_info(t->event, LOG_S("effect", t->effect));
     else log_err(e, t->event, LOG_S("effect", t->effect));
-    return policy_new(t->state, t->why);
+    if ((p = policy_new(t->state, t->why))) p->broken = t->broken;
+    return p;
 }
 
 /* ---- the one in force ------------------------------------------------------------------------ */
@@ -248,3 +250,4 @@ void release_decide(struct release *r, const struct release_policy *p,
 const char *release_digest(const struct release_policy *p) { return p ? p->digest : ""; }
 uint64_t release_version(const struct release_policy *p) { return p->version; }
 const char *release_state(const struct release_policy *p) { return p->state; }
+bool release_broken(const struct release_policy *p) { return p->broken; }

@@ -39,3 +39,5 @@ uint64_t release_version(const struct release_policy *p);   /* in the store; 0: 
 /* "set"; or, of those that deny all: "none", "damaged", "refused" (stored, but it does not compile),
  * "unreadable". */
 const char *release_state(const struct release_policy *p);
+/* What is stored cannot be used until somebody sets it again: "damaged" or "refused". */
+bool release_broken(const struct release_policy *p);

@@ -77,6 +77,36 @@ static void test_ready__old_answers_are_not_believed(void **state)
     check_ready();
 }
 
+/* A stored policy that this version does not understand, as after an upgrade: not ready, so that the
+ * old version stays; and ready at once when a good one is set. None at all is no trouble. */
+static void test_ready__a_policy_that_does_not_compile(void **state)
+{
+    ASK("GET", "/readyz");
+    check_ready();
+    assert_int_equal(metric_now("strongroom_policy_in_force"), 0);
+    store_policy("package policy\n\nallow if nosuch(\"hush\")\n");
+    kit_open((struct kit_options){0});
+    ASK("GET", "/readyz");
+    check_unready("policy-refused");
+    assert_null(strstr(response_text(), "hush")); /* anybody may ask */
+    assert_int_equal(metric_now("strongroom_policy_in_force"), 0);
+    assert_int_equal(metric_now("strongroom_policy_version"), 0);
+    put("a/b/c", "value");
+    guest_attest();
+    guest_get("/kbs/v0/resource/a/b/c");
+    check_error(403, "PolicyDeny", "Access denied by policy");
+    check_record("release", "deny", "the policy does not compile");
+    assert_int_equal(metric_now("kbs_policy_errors_total"), 1);
+    assert_int_equal(set_policy(POLICY_ALLOW_ALL_TEXT), 200);
+    set_checked(0);
+    ASK("GET", "/readyz");
+    check_ready();
+    assert_int_equal(metric_now("strongroom_policy_in_force"), 1);
+    assert_int_equal(metric_now("strongroom_policy_version"), 2);
+    guest_get("/kbs/v0/resource/a/b/c");
+    check_released("value");
+}
+
 /* Through the fault module: how often the token is asked. */
 static void test_ready__many_probes_cost_one_look(void **state)
 {
@@ -123,7 +153,8 @@ static void test_metrics__text_of_all(void **state)
         "\nstrongroom_audit_failures_total 0\n", "\n# TYPE strongroom_resources gauge\n",
         "\n# TYPE strongroom_rescans_total counter\n", "\n# TYPE kbs_build_info gauge\n",
         "\nkbs_build_info{version=\"" STRONGROOM_VERSION "\"} 1\n", "\nstrongroom_locked_bytes ",
-        "\nstrongroom_locked_bytes_max ",
+        "\nstrongroom_locked_bytes_max ", "\nkbs_policy_errors_total 0\n",
+        "\nstrongroom_policy_in_force 0\n", "\nstrongroom_policy_version 0\n",
     };
     put("secret-team/b/c", "value");
     guest_auth();
@@ -143,6 +174,7 @@ int main(void)
         KIT_TEST(test_live__empty_200),
         KIT_TEST(test_health__other_methods_and_paths),
         KIT_TEST(test_ready__old_answers_are_not_believed),
+        KIT_TEST(test_ready__a_policy_that_does_not_compile),
         KIT_TEST(test_metrics__text_of_all),
         KIT_TEST(test_ready__many_probes_cost_one_look), /* last: its token has another module */
     };
