@@ -95,6 +95,7 @@ struct err cache_put(struct cache *c, const struct digest *sha256, struct guest 
     if (table_find(c->table, sha256->bytes)) return ERR_OK; /* two verified it at once */
     while (table_count(c->table) >= c->max || c->bytes > c->max_bytes - bytes) {
         struct remembered *oldest = take_locked(c, table_oldest(c->table));
+        if (!oldest) break;
         oldest->next_dead = evicted;
         evicted = oldest;
     }

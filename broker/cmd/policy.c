@@ -2,6 +2,7 @@
 #include "broker/base/file.h"
 #include "broker/base/json.h"
 #include "broker/base/limits.h"
+#include "broker/base/log.h"
 #include "broker/cmd/cmd.h"
 #include "broker/cmd/policy_upload.h"
 #include "broker/cmd/vault.h"
@@ -32,6 +33,43 @@ static err_t make_upload(const char *file, bool allow_all, bool deny_all, struct
     return policy_upload_body(buf_span(&text), ret);
 }
 
+static const char *shown_member(struct json e, const char *name, char *out, size_t size)
+{
+    const char *text = json_string(json_get(e, name));
+    return text ? log_escape(out, size, span_str(text)) : NULL;
+}
+
+/* As compilers do it: place and sentence, the line, a mark below the place, the way out. */
+static void print_error(const char *file, struct json e)
+{
+    char code[64], text[512], source[512], hint[512];
+    int64_t line = 0, column = 1;
+    fprintf(stderr, "%s", file);
+    if (json_int(json_get(e, "line"), &line) && json_int(json_get(e, "column"), &column))
+        fprintf(stderr, ":%jd:%jd", (intmax_t) line, (intmax_t) column);
+    fprintf(stderr, ": %s: %s\n", shown_member(e, "code", code, sizeof code),
+            shown_member(e, "text", text, sizeof text));
+    if (shown_member(e, "source", source, sizeof source) && source[0])
+        fprintf(stderr, "    %s\n    %*s^\n", source, (int) (column > 200 ? 200 : column) - 1, "");
+    if (shown_member(e, "hint", hint, sizeof hint)) fprintf(stderr, "    %s\n", hint);
+}
+
+/* What is wrong with the policy, when the answer says so in members. */
+static err_t refused(const char *file, const struct http_answer *answer)
+{
+    _cleanup_json_ struct json_doc *doc = NULL;
+    struct json errors = {0};
+    int64_t more = 0;
+    if (err_ok(json_parse(secret_span(answer->body), &doc)))
+        errors = json_get(json_root(doc), "errors");
+    if (json_type(errors) != JSON_ARRAY || json_count(errors) == 0)
+        return http_answer_error(answer, "policy set");
+    for (struct json e = json_first(errors); json_present(e); e = json_next(e)) print_error(file, e);
+    if (json_int(json_get(json_root(doc), "more"), &more))
+        fprintf(stderr, "and %jd more\n", (intmax_t) more);
+    FAIL(ERR_USAGE, "policy set: %s is refused, and the policy of before stays in force", file);
+}
+
 struct err cmd_policy_set(const struct command *self, int argc, char **argv)
 {
     const char *config_file = CONFIG_DEFAULT, *operands[1];
@@ -51,7 +89,7 @@ struct err cmd_policy_set(const struct command *self, int argc, char **argv)
     TRY(vault_open(config, "strongroom policy set", &vault));
     _cleanup_(http_answer_free) struct http_answer answer = {0};
     TRY(vault_send(vault, "POST", "/kbs/v0/resource-policy", NULL, buf_span(&body), &answer));
-    if (answer.status != 200) return http_answer_error(&answer, "policy set");
+    if (answer.status != 200) return refused(operands[0] ? operands[0] : "policy", &answer);
     fprintf(stderr, "policy set, version %s\n", answer.etag);
     return ERR_OK;
 }

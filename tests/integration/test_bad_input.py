@@ -120,7 +120,7 @@ class Requests(unittest.TestCase):
     def test_a_policy_that_is_not_understood_leaves_the_old_one(self):
         status, _, body = self.vault.set_policy("package policy\n\nallow { true }\n")
         self.assertEqual(status, 400)
-        self.assertIn("line 3", json.loads(body)["detail"])
+        self.assertIn("policy.rego:3:7: ", json.loads(body)["detail"])
 
 
 class Token(unittest.TestCase):

@@ -291,7 +291,7 @@ class Resources:
         for args in ((), ("--allow-all", "--deny-all"), (good, "--deny-all"),
                      (good, "--allow-all", "--deny-all")):
             self.refused(run(*args), 2, "one of FILE, --allow-all and --deny-all")
-        self.refused(run(bad), 2, "line 3")
+        self.refused(run(bad), 2, "bad.rego:3:7: rego_parse_error: ", "bad.rego is refused")
         self.refused(run(self.vault.path("none.rego")), 3, "none.rego")
         large = self.vault.write("large.rego", ALLOW_ALL + "#" * (256 << 10))
         self.refused(run(large), 2, "large.rego", "limit")

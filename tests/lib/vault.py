@@ -226,10 +226,16 @@ class Vault:
         assert status == 200, (status, body)
         return int(headers["etag"].strip('"'))
 
-    def set_policy(self, text):
+    def set_policy(self, text, query=""):
         import base64
         encoded = base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
-        return self.admin("POST", "/kbs/v0/resource-policy", json.dumps({"policy": encoded}))
+        return self.admin("POST", "/kbs/v0/resource-policy" + query, json.dumps({"policy": encoded}))
+
+    def allow_if(self, condition):
+        """A policy of this one condition."""
+        status, _, body = self.set_policy(f"package policy\n\nallow if {{\n\t{condition}\n}}\n")
+        assert status == 200, body
+        return self
 
     def allow_all(self):
         status, _, body = self.set_policy(ALLOW_ALL)
