@@ -9,19 +9,28 @@ static _Atomic int64_t test_time;
 void clock_test_set(int64_t unix_seconds) { test_time = unix_seconds; }
 #endif
 
-int64_t clock_now_ns(void)
+static struct timespec now(void)
 {
+    struct timespec t = {0};
 #ifdef STRONGROOM_TEST
-    if (test_time) return test_time * (int64_t) CLOCK_SECOND_NS;
+    if ((t.tv_sec = test_time)) return t;
 #endif
-    struct timespec t;
     clock_gettime(CLOCK_REALTIME, &t);
-    return (int64_t) t.tv_sec * (int64_t) CLOCK_SECOND_NS + t.tv_nsec;
+    return t;
 }
 
 int64_t clock_now_ms(void)
 {
-    return clock_now_ns() / 1000000;
+    struct timespec t = now();
+    return (int64_t) t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+int64_t clock_now_ns(void)
+{
+    struct timespec t = now();
+    int64_t ns;
+    if (__builtin_mul_overflow(t.tv_sec, (int64_t) CLOCK_SECOND_NS, &ns)) return INT64_MAX;
+    return ns + t.tv_nsec;
 }
 
 int64_t clock_now(void)

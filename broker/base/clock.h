@@ -6,7 +6,7 @@
 
 int64_t clock_now(void);      /* Unix time, seconds */
 int64_t clock_now_ms(void);   /* Unix time, milliseconds */
-int64_t clock_now_ns(void);   /* Unix time, nanoseconds */
+int64_t clock_now_ns(void);   /* Unix time, nanoseconds; until the year 2262, then its last */
 uint64_t clock_mono_ns(void); /* monotonic, nanoseconds; for deadlines and durations */
 
 #define CLOCK_SECOND_NS UINT64_C(1000000000)

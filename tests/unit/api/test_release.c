@@ -11,6 +11,8 @@ static void spy_decide(const struct policy *p, struct policy_run *run,
 #include "policy/value.h"
 #include "tests/unit/api/kit.h"
 
+#include <sched.h>
+
 static struct {
     char plugin[32], path[300], query[300];
     const struct policy_claims *claims;
@@ -23,10 +25,14 @@ static struct {
     size_t block_count;
 } spy;
 
+static _Thread_local bool unwatched; /* there is one spy, and many threads in one test */
+
 static void spy_decide(const struct policy *p, struct policy_run *run,
                        const struct policy_request *request, struct policy_decision *ret)
 {
     size_t n = 0;
+    policy_decide(p, run, request, ret);
+    if (unwatched) return;
     snprintf(spy.plugin, sizeof spy.plugin, "%s", request->plugin);
     spy.path[0] = spy.query[0] = '\0';
     for (size_t i = 0; i < request->path_count; i++)
@@ -37,7 +43,6 @@ static void spy_decide(const struct policy *p, struct policy_run *run,
                                request->query[i].name, request->query[i].value);
     spy.claims = request->claims;
     spy.now_ns = request->now_ns;
-    policy_decide(p, run, request, ret);
 }
 
 static int teardown(void **state)
@@ -165,6 +170,23 @@ static void test_current__follows_another_writer(void **state)
     check_in_force("set", "allow is false");
 }
 
+/* Another writer's resource makes it look again, but not compile again. */
+static void test_current__the_same_text_stays_compiled(void **state)
+{
+    assert_int_equal(set_policy(POLICY_ALLOW_ALL_TEXT), 200);
+    kit_open((struct kit_options){0});
+    spy.policy = release_current(kit.api->release);
+    write_elsewhere(ENVELOPE_RESOURCE, "a/b/c", "x");
+    assert_ok(store_refresh(kit.store));
+    spy.other = release_current(kit.api->release);
+    assert_ptr_equal(spy.other, spy.policy);
+    assert_int_equal(kit.api->release->seen, store_rescans(kit.store));
+    write_elsewhere(ENVELOPE_POLICY, RELEASE_POLICY_NAME, POLICY_ALLOW_ALL_TEXT); /* version 2 */
+    assert_ok(store_refresh(kit.store));
+    check_in_force("set", "allow is true");
+    assert_int_equal(release_version(spy.policy), 2);
+}
+
 static void test_current__what_another_wrote_does_not_compile(void **state)
 {
     assert_int_equal(set_policy(POLICY_ALLOW_ALL_TEXT), 200);
@@ -220,6 +242,7 @@ static void test_new__damaged_denies_all(void **state)
     damage_policy();
     kit_open((struct kit_options){0});
     check_in_force("damaged", "the policy is damaged");
+    assert_true(release_broken(spy.policy));
     put("a/b/c", "value");
     guest_attest();
     guest_get("/kbs/v0/resource/a/b/c");
@@ -257,11 +280,13 @@ static void test_decide__input(void **state)
     guest_attest();
     for (size_t i = 0; i < COUNT(rows); i++) {
         spy.plugin[0] = '\0';
+        int64_t before = clock_now_ns();
         guest_get(rows[i].target);
         assert_string_equal(spy.plugin, rows[i].plugin);
         assert_string_equal(spy.path, rows[i].path);
         assert_string_equal(spy.query, rows[i].query);
         assert_non_null(object_get_z(policy_claims_value(spy.claims), "submods"));
+        assert_in_range(spy.now_ns, before, clock_now_ns());
     }
 }
 
@@ -276,6 +301,53 @@ static void test_decide__not_for_others(void **state)
     assert_string_equal(spy.plugin, "");
 }
 
+/* ---- many threads --------------------------------------------------------------------------- */
+
+static struct crowd {
+    pthread_t threads[3];
+    _Atomic bool stop;
+    _Atomic unsigned decided, wrong;
+} crowd;
+
+/* Whatever is in force at the moment, it decides as its own digest says. */
+static void *decide_often(void *arg)
+{
+    static const struct policy_request request = {.plugin = "resource"};
+    struct policy_decision d;
+    unwatched = true;
+    while (!crowd.stop) {
+        struct release_policy *p = release_current(kit.api->release);
+        release_decide(kit.api->release, p, &request, &d);
+        bool allow_all = strcmp(release_digest(p), "25acb27c77924ba2") == 0;
+        crowd.wrong += d.allow != allow_all || strcmp(release_state(p), "set") != 0;
+        crowd.decided++;
+        release_policy_unref(p);
+    }
+    return NULL;
+}
+
+static void test_decide__while_policies_change(void **state)
+{
+    struct release *r = kit.api->release;
+    assert_int_equal(set_policy(POLICY_ALLOW_ALL_TEXT), 200);
+    for (size_t i = 0; i < COUNT(crowd.threads); i++)
+        assert_int_equal(pthread_create(&crowd.threads[i], NULL, decide_often, NULL), 0);
+    unsigned failed = 0;
+    for (uint64_t version = 2; version < 200; version++) {
+        const char *text = version % 2 ? POLICY_ALLOW_ALL_TEXT : POLICY_DENY_ALL_TEXT;
+        failed += !err_ok(compile(text, &spy.policy));
+        release_set_take(r, TAKE_PTR(spy.policy), version);
+        pthread_mutex_lock(&r->lock);
+        r->certain = version % 8 != 0; /* now and then it is read from the store again */
+        pthread_mutex_unlock(&r->lock);
+        for (unsigned seen = crowd.decided; crowd.decided < seen + 10;) sched_yield();
+    }
+    crowd.stop = true;
+    for (size_t i = 0; i < COUNT(crowd.threads); i++) pthread_join(crowd.threads[i], NULL);
+    assert_int_equal(failed, 0);
+    assert_int_equal(crowd.wrong, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -286,11 +358,13 @@ int main(void)
         POLICY_TEST(test_current__a_reference_outlives_the_change),
         POLICY_TEST(test_set__the_later_version_stays),
         POLICY_TEST(test_current__follows_another_writer),
+        POLICY_TEST(test_current__the_same_text_stays_compiled),
         POLICY_TEST(test_current__what_another_wrote_does_not_compile),
         POLICY_TEST(test_current__unreadable_for_a_moment),
         POLICY_TEST(test_new__damaged_denies_all),
         POLICY_TEST(test_decide__input),
         POLICY_TEST(test_decide__not_for_others),
+        POLICY_TEST(test_decide__while_policies_change),
     };
     return cmocka_run_group_tests(tests, kit_token, kit_token_end);
 }

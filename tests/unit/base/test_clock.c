@@ -95,9 +95,22 @@ static void test_clock_mono_ns__goes_forward_in_nanoseconds(void **state)
 
 #define REAL(test) cmocka_unit_test_teardown(test, real_clock)
 
+static void test_clock_now_ns__fits_the_others(void **state)
+{
+    int64_t before = clock_now_ms(), ns = clock_now_ns(), after = clock_now_ms();
+    assert_in_range(ns / 1000000, before, after);
+    clock_test_set(1795521600);
+    assert_int_equal(clock_now_ns(), INT64_C(1795521600000000000));
+    assert_int_equal(clock_now_ms(), INT64_C(1795521600000));
+    clock_test_set(253402300799);
+    assert_int_equal(clock_now_ns(), INT64_MAX);
+    assert_int_equal(clock_now(), 253402300799);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(test_clock_now_ns__fits_the_others, real_clock),
         REAL(test_clock_texts__known_moments),
         REAL(test_clock_texts__every_day_and_month),
         REAL(test_clock_texts__beyond_every_calendar),

@@ -63,6 +63,21 @@ static void test_alloc__larger_than_any_chunk(void **state)
     arena_free(a);
 }
 
+/* All of it is there at once, and nothing beyond. */
+static void test_new_whole__is_all_there_is(void **state)
+{
+    struct arena *a = arena_new_whole(1024);
+
+    for (int i = 0; i < 64; i++) assert_non_null(arena_alloc(a, 16));
+    assert_int_equal(arena_used(a), 1024);
+    assert_null(arena_alloc(a, 1));
+    arena_free(a);
+    a = arena_new_whole(0);
+    assert_non_null(arena_alloc(a, 0));
+    assert_null(arena_alloc(a, 1));
+    arena_free(a);
+}
+
 static void test_grow__keeps_the_elements(void **state)
 {
     struct arena *a = arena_new(1 << 20);
@@ -127,6 +142,24 @@ static void test_utf8__as_go_decodes(void **state)
     assert_int_equal(utf8_count("a\xc3\xa9\xff\xe2\x82", 6), 5);
 }
 
+static void test_text_cut__whole_characters(void **state)
+{
+    static const struct { const char *from; size_t size; const char *to; } cases[] = {
+        { "abc", 4, "abc" }, { "abcd", 4, "abc" }, { "", 1, "" }, { "a", 1, "" },
+        { "a\xc3\xa9", 4, "a\xc3\xa9" }, { "a\xc3\xa9", 3, "a" }, { "\xf0\x9f\x98\x80", 4, "" },
+        { "\xf0\x9f\x98\x80", 5, "\xf0\x9f\x98\x80" }, { "\xe2\x82\xac\xe2\x82\xac", 6, "\xe2\x82\xac" },
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char to[16];
+
+        memset(to, 'x', sizeof to);
+        text_cut(to, cases[i].size, cases[i].from, strlen(cases[i].from));
+        assert_string_equal(to, cases[i].to);
+        assert_int_equal(to[cases[i].size], 'x');
+    }
+}
+
 static bool refuse(void *context)
 {
     ++*(unsigned *) context;
@@ -171,6 +204,7 @@ int main(void)
         cmocka_unit_test(test_alloc_array__overflow),     cmocka_unit_test(test_alloc__larger_than_any_chunk),
         cmocka_unit_test(test_grow__keeps_the_elements),  cmocka_unit_test(test_text__grows_and_ends),
         cmocka_unit_test(test_text__without_memory),      cmocka_unit_test(test_utf8__as_go_decodes),
+        cmocka_unit_test(test_new_whole__is_all_there_is), cmocka_unit_test(test_text_cut__whole_characters),
         cmocka_unit_test(test_budget__spent_is_sticky),   cmocka_unit_test(test_budget__asks_the_host),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -229,6 +229,54 @@ static void test_eval__depth_is_spent(void **state)
     limits = (struct rego_input) { 0 };
 }
 
+static struct rego_program *compile_query(const char *module, const char *query)
+{
+    struct rego_module m = { "test.rego", module, strlen(module) };
+    struct rego_options o = { .queries = &query, .query_count = 1 };
+    static struct rego_errors errors;
+    struct rego_program *p = rego_compile(&m, 1, &o, &errors);
+    assert_non_null(p);
+    return p;
+}
+
+/* One run, two programs in turn, one of which needs a stack of its own size. */
+static void test_run_bind__one_run_for_many(void **state)
+{
+    enum { VARS = 9000 }; /* of one body: a frame beyond the usual stack */
+    static char wide[VARS * 16 + 64];
+    int n = snprintf(wide, sizeof wide, P "p if {\n");
+    for (int i = 0; i < VARS; i++) n += snprintf(wide + n, sizeof wide - (size_t) n, "x%d := %d\n", i, i);
+    snprintf(wide + n, sizeof wide - (size_t) n, "}\n");
+    struct rego_program *small = compile_query(P "p := 1", "data.t.p"), *large = compile_query(wide, "data.t.p");
+    struct rego_run *run = rego_run_new(NULL, 0);
+    struct rego_input in = { 0 };
+    struct rego_result r;
+    assert_non_null(run);
+    for (int i = 0; i < 4; i++) {
+        assert_true(rego_run_bind(run, i % 2 ? large : small));
+        assert_true(rego_eval(run, 0, &in, &r));
+        assert_non_null(r.value);
+        assert_int_equal(r.value->kind, i % 2 ? VALUE_BOOL : VALUE_NUMBER);
+    }
+    rego_run_free(run);
+    rego_program_free(small);
+    rego_program_free(large);
+}
+
+static void test_eval__a_limit_has_a_place(void **state)
+{
+    struct rego_program *p = compile_query(P "\np if {\n\tcount(numbers.range(1, 100000)) > 1\n}", "data.t.p");
+    struct rego_run *run = rego_run_new(p, 0);
+    struct rego_input in = { .steps = 1000 };
+    struct rego_result r;
+    assert_false(rego_eval(run, 0, &in, &r));
+    assert_int_equal(r.status, REGO_LIMIT);
+    assert_int_equal(r.error_line, 4);
+    assert_string_equal(r.error_module, "test.rego");
+    rego_run_free(run);
+    rego_program_free(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -243,6 +291,8 @@ int main(void)
         cmocka_unit_test(test_eval__steps_are_spent),
         cmocka_unit_test(test_eval__memory_is_spent),
         cmocka_unit_test(test_eval__depth_is_spent),
+        cmocka_unit_test(test_eval__a_limit_has_a_place),
+        cmocka_unit_test(test_run_bind__one_run_for_many),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
