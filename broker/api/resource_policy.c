@@ -1,31 +1,13 @@
 /* The release policy: POST and GET resource-policy (kbs-api.md 6.3). */
 #include "broker/api/diagnostics.h"
 #include "broker/api/endpoint.h"
+#include "broker/api/policy_text.h"
 
 #include "broker/base/log.h"
-#include "broker/jose/b64url.h"
 
 #include <stdio.h>
 
 #define ERRORS_IN_DETAIL 5 /* all of them stand in the member "errors" */
-
-/* The upload's text into c->text. The sentences are those of the reference. */
-static err_t read_upload(struct call *c)
-{
-    _cleanup_json_ struct json_doc *doc = NULL;
-    if (!err_ok(json_parse(request_body(&c->x->req), &doc)))
-        FAIL(ERR_USAGE, "Illegal SetPolicy Request Json");
-    struct json policy = json_get(json_root(doc), "policy");
-    if (!json_present(policy)) FAIL(ERR_USAGE, "No `policy` field inside SetPolicy Request Json");
-    const char *text = json_string(policy);
-    if (!text) FAIL(ERR_USAGE, "`policy` field is not a string in SetPolicy Request Json");
-    c->text.max = POLICY_MAX;
-    if (!err_ok(b64url_decode(span_str(text), &c->text)))
-        FAIL(ERR_USAGE, "Failed to decode policy: not base64url without padding, or over %u bytes",
-             POLICY_MAX);
-    if (!utf8_valid(buf_span(&c->text))) FAIL(ERR_USAGE, "Failed to decode policy: not UTF-8");
-    return ERR_OK;
-}
 
 static void refuse_body(struct call *c, struct err e)
 {
@@ -67,7 +49,7 @@ static bool compile_upload(struct call *c)
 bool policy_set_decide(struct call *c)
 {
     snprintf(c->name, sizeof c->name, "%s", RELEASE_POLICY_NAME);
-    struct err e = read_upload(c);
+    struct err e = policy_text_read(request_body(&c->x->req), &c->text);
     if (!err_ok(e)) {
         refuse_body(c, e);
         return true;

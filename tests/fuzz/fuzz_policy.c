@@ -1,4 +1,8 @@
-/* Target Functions: policy_compile policy_decide policy_claims_new policy_run_input */
+/* Target Functions: policy_compile policy_decide policy_run_input policy_claims_new policy_text_read
+ * diagnostics_text diagnostics_members */
+#include "broker/api/diagnostics.h"
+#include "broker/api/policy_text.h"
+#include "broker/base/limits.h"
 #include "policy/policy.h"
 
 #include <stdint.h>
@@ -46,26 +50,60 @@ static void decide_twice(const struct policy *p, const char *asked)
     policy_claims_free(claims);
 }
 
-/* Whatever is accepted decides the same twice and within its budget; whatever is refused says why. */
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void try_policy(const char *text, size_t len, const char *asked)
 {
     static struct rego_errors errors;
+    struct policy *p = policy_compile(text, len, NULL, &errors);
+    if (p) decide_twice(p, asked);
+    else check_errors(&errors);
+    policy_free(p);
+}
+
+/* An upload as an operator sends it; the answer to a refused one is JSON that can be read. */
+static void try_upload(struct span body)
+{
+    static struct rego_errors errors;
+    struct buf text = BUF_INIT, detail = BUF_INIT, out = BUF_INIT;
+    struct json_doc *doc = NULL;
+    struct policy *p = NULL;
+    struct err e = policy_text_read(body, &text);
+    if (err_ok(e) && text.len > POLICY_MAX) abort();
+    if (err_ok(e)) p = policy_compile((const char *) text.data, text.len, NULL, &errors);
+    if (err_ok(e) && !p) {
+        struct json_out o = JSON_OUT(&out);
+        diagnostics_text(&errors, 5, &detail);
+        json_begin_object(&o);
+        diagnostics_members(&errors, &o);
+        json_member_span(&o, "detail", buf_span(&detail));
+        json_end_object(&o);
+        if (!err_ok(buf_ok(&out)) || !err_ok(json_parse(buf_span(&out), &doc))) abort();
+    }
+    json_free(doc);
+    policy_free(p);
+    buf_free(&text);
+    buf_free(&detail);
+    buf_free(&out);
+}
+
+static void try_claims(const char *json, size_t len)
+{
+    struct policy_claims_error why = {0};
+    struct policy_claims *claims = policy_claims_new(json, len, &why);
+    if (claims ? policy_claims_bytes(claims) > POLICY_CLAIMS_MAX : !why.text || why.offset > len) abort();
+    policy_claims_free(claims);
+}
+
+/* Whatever is accepted decides the same twice and within its budget; whatever is refused says why.
+ * The bytes are tried as a policy with what is asked, as the body of an upload, and as claims. */
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
     if (size > 20000) return 0;
     const uint8_t *end = memchr(data, 0, size);
     size_t len = end ? (size_t) (end - data) : size;
-    struct policy *p = policy_compile((const char *) data, len, NULL, &errors);
-    if (p) {
-        char *asked = strndup(end ? (const char *) end + 1 : "b", end ? size - len - 1 : 1);
-        decide_twice(p, asked);
-        free(asked);
-    } else {
-        check_errors(&errors);
-    }
-    policy_free(p);
-    /* The same bytes as claims. */
-    struct policy_claims_error why = {0};
-    struct policy_claims *claims = policy_claims_new((const char *) data, size, &why);
-    if (claims ? policy_claims_bytes(claims) > POLICY_CLAIMS_MAX : !why.text || why.offset > size) abort();
-    policy_claims_free(claims);
+    char *asked = strndup(end ? (const char *) end + 1 : "b", end ? size - len - 1 : 1);
+    try_policy((const char *) data, len, asked);
+    free(asked);
+    try_upload(span_of(data, size));
+    try_claims((const char *) data, size);
     return 0;
 }
