@@ -31,8 +31,8 @@ static bool policy_allows(struct call *c)
     if (d.allow) return true;
     /* The guest gets one sentence for all of these: neither text nor reason of a policy is its. */
     log_info("release.denied", LOG_S("resource", c->name), LOG_S("principal", c->principal),
-             LOG_S("reason", d.reason), LOG_S("detail", d.detail),
-             LOG_S("digest", release_digest(c->policy)));
+             LOG_S("digest", release_digest(c->policy)), LOG_S("reason", d.reason),
+             d.detail[0] ? LOG_S("detail", d.detail) : (struct log_field){0});
     if (call_audit(c, "release", "deny", d.reason)) call_error(c, KBS_POLICY_DENY, NULL);
     return false;
 }

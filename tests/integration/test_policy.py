@@ -113,6 +113,7 @@ class Policies(unittest.TestCase):
             line, recorded = self.last_denial()
             self.assertEqual(recorded, reason)
             self.assertIn(f'reason="{reason}"', line)
+            self.assertEqual(" detail=" in line, "failed" in reason)
             self.assertIn("resource=team/key/one", line)
             self.assertIn("principal=guest:", line)
 

@@ -152,13 +152,13 @@ static void test_free__null(void **state)
 
 /* ---- the stock policies of both generations of kbs-client (kbs-api.md 6.4, 7.3) ---------------- */
 
-/* The file's text; the caller frees. */
+/* A file of the repository; the caller frees. */
 static char *read_file(const char *name)
 {
     const char *source = getenv("STRONGROOM_SOURCE");
     char file[512], *text = NULL;
     size_t size = 0;
-    snprintf(file, sizeof file, "%s/tests/vectors/kbs/%s.json", source ? source : ".", name);
+    snprintf(file, sizeof file, "%s/%s", source ? source : ".", name);
     FILE *f = fopen(file, "r");
     if (!f) fail_msg("cannot read %s", file);
     assert_true(getdelim(&text, &size, '\0', f) > 0);
@@ -193,7 +193,9 @@ static void hash(const char *text, size_t len, char hex[2 * SHA256_DIGEST_LENGTH
 
 static void compile_recorded(const char *name, const char *sha256)
 {
-    char text[8192], hex[2 * SHA256_DIGEST_LENGTH + 1], *file = read_file(name);
+    char text[8192], hex[2 * SHA256_DIGEST_LENGTH + 1], path_of[80];
+    snprintf(path_of, sizeof path_of, "tests/vectors/kbs/%s.json", name);
+    char *file = read_file(path_of);
     size_t len = decode_behind(file, "{\\\"policy\\\":\\\"", text, sizeof text);
     free(file);
     hash(text, len, hex);
@@ -204,7 +206,7 @@ static void compile_recorded(const char *name, const char *sha256)
 /* The claims of the token that the reference gave to a sample guest. */
 static void recorded_token(char *ret, size_t size)
 {
-    char *file = read_file("new-attest-p256");
+    char *file = read_file("tests/vectors/kbs/new-attest-p256.json");
     char *token = strstr(file, "{\\\"token\\\":\\\"");
     assert_non_null(token);
     decode_behind(token, ".", ret, size);
@@ -254,6 +256,34 @@ static void test_decide__stock_policies(void **state)
             if (o != (want[g % GUESTS] == '+' ? POLICY_ALLOW : POLICY_DENY_FALSE))
                 fail_msg("%s, guest %zu: %s", stock[i].file, g, decision.reason);
         }
+    }
+}
+
+/* The example that is installed, for guests as they come. */
+static void test_decide__the_example(void **state)
+{
+    static const struct { const char *repository, *claims; bool allow; } rows[] = {
+        { "public", "{\"submods\":{\"cpu0\":" EVIDENCE("tdx", "affirming") "}}", true },
+        { "public", "{\"submods\":{\"cpu0\":" EVIDENCE("tdx", "warning") "}}", false },
+        { "public", "{\"submods\":{}}", false },
+        { "public", "{}", false },
+        { "team-a", "{\"submods\":{\"cpu0\":" EVIDENCE("tdx", "affirming") "}}", false },
+        { "team-a", "{\"submods\":{\"cpu0\":{\"ear.status\":\"affirming\",\"ear.veraison.annotated-evidence\":"
+                    "{\"init_data_claims\":{\"repository\":\"team-a\"}}}}}", true },
+        { "team-b", "{\"submods\":{\"cpu0\":{\"ear.status\":\"affirming\",\"ear.veraison.annotated-evidence\":"
+                    "{\"init_data_claims\":{\"repository\":\"team-a\"}}}}}", false },
+        { "team-a", "{\"submods\":{\"cpu0\":{\"ear.status\":\"warning\",\"ear.veraison.annotated-evidence\":"
+                    "{\"init_data_claims\":{\"repository\":\"team-a\"}}}}}", false },
+    };
+    char *text = read_file("scripts/share/policy.rego");
+    compile(text);
+    free(text);
+    for (size_t i = 0; i < LEN(rows); i++) {
+        const char *asked[] = { rows[i].repository, "b", "c" };
+        set_claims(rows[i].claims);
+        enum policy_outcome o = DECIDE(.path = asked, .path_count = 3);
+        if (o != (rows[i].allow ? POLICY_ALLOW : POLICY_DENY_FALSE)) fail_msg("row %zu: %s", i, decision.reason);
+        assert_int_equal(DECIDE(.plugin = "pkcs11", .path = asked, .path_count = 3), POLICY_DENY_FALSE);
     }
 }
 
@@ -442,6 +472,7 @@ int main(void)
         POLICY_TEST(test_compile__a_nul_does_not_end_the_text),
         POLICY_TEST(test_free__null),
         POLICY_TEST(test_decide__stock_policies),
+        POLICY_TEST(test_decide__the_example),
         POLICY_TEST(test_decide__outcomes),
         POLICY_TEST(test_decide__budgets),
         POLICY_TEST(test_decide__depth),
