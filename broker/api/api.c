@@ -37,6 +37,7 @@ static void call_free(void *arg)
     secret_free(c->value);
     release_policy_unref(c->policy);
     buf_free(&c->text);
+    free(c->warnings);
     free(c);
 }
 
@@ -78,6 +79,19 @@ void call_fail(struct call *c, const char *action, struct err e)
     if (err_http_status(e.code) >= 500) metric_add(&c->api->metrics, METRIC_FAILURES);
     if (call_audit(c, action, e.code == ERR_NOTFOUND ? "missing" : "error", reason))
         call_error(c, reply_error_of(e), c->x->req.local_admin ? detail : NULL);
+}
+
+const char *call_query(const struct call *c, const char *name)
+{
+    for (size_t i = 0; i < c->route.query_count; i++)
+        if (strcmp(c->route.query[i].name, name) == 0) return c->route.query[i].value;
+    return NULL;
+}
+
+bool call_asks(const struct call *c, const char *name)
+{
+    const char *value = call_query(c, name);
+    return value && (strcmp(value, "1") == 0 || strcmp(value, "true") == 0);
 }
 
 /* An ETag of ours, or its number bare: digits alone. A list, a weak tag or a number beyond 64 bits

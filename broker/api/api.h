@@ -9,6 +9,7 @@
 #include "broker/audit/audit.h"
 #include "broker/base/exchange.h"
 #include "broker/store/store.h"
+#include "policy/rego.h"
 
 struct api;
 
@@ -21,6 +22,10 @@ struct api_config {
     struct audit *audit;
     struct job_pool *jobs;
     const struct builtin_host *builtins; /* functions of policies beside the engine's; NULL: none */
+    /* Looks through a policy that compiles for what its author can hardly mean; sets *ret_warnings.
+     * NULL: nothing is looked for. */
+    void (*lint)(const struct rego_module *policy, const struct builtin_host *builtins,
+                 struct rego_errors *ret_warnings);
     size_t value_max;          /* bytes of a resource; 0: VALUE_MAX */
     bool reference_statuses;   /* 401 for everything, as the reference server */
 };

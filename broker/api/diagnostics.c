@@ -36,11 +36,16 @@ static void put_error(struct json_out *o, const struct rego_error *e)
     json_end_object(o);
 }
 
-void diagnostics_members(const struct rego_errors *errors, struct json_out *o)
+void diagnostics_list(const char *name, const struct rego_errors *errors, struct json_out *o)
 {
-    json_key(o, "errors");
+    json_key(o, name);
     json_begin_array(o);
     for (size_t i = 0; i < errors->count; i++) put_error(o, &errors->items[i]);
     json_end_array(o);
+}
+
+void diagnostics_members(const struct rego_errors *errors, struct json_out *o)
+{
+    diagnostics_list("errors", errors, o);
     if (errors->more) json_member_uint(o, "more", errors->more);
 }

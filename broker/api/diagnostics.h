@@ -12,3 +12,5 @@ void diagnostics_text(const struct rego_errors *errors, size_t most, struct buf 
 /* Members "errors": [{"code","text","line","column","source","hint"}], without those that do not
  * apply, and "more" when some did not fit. */
 void diagnostics_members(const struct rego_errors *errors, struct json_out *o);
+/* The list alone, as the member of this name: "warnings". */
+void diagnostics_list(const char *name, const struct rego_errors *errors, struct json_out *o);

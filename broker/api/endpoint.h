@@ -58,6 +58,7 @@ struct call {
     uint64_t version;
     struct release_policy *policy; /* our reference: the one that decided, or the new one */
     struct buf text;          /* policy text to store, or JSON that work made */
+    struct rego_errors *warnings; /* of the new policy; NULL: none */
     bool has_if_match;
     uint64_t if_match;
     struct err work_error;
@@ -72,6 +73,11 @@ bool call_audit(struct call *c, const char *action, const char *decision, const 
 
 /* An error of work or of ours: logged once, audited under `action`, answered by its class. */
 void call_fail(struct call *c, const char *action, struct err e);
+
+/* The value of this name in the query, "" when it has none; NULL when the name is not there. And
+ * whether it is one of "1" and "true". */
+const char *call_query(const struct call *c, const char *name);
+bool call_asks(const struct call *c, const char *name);
 
 /* If-Match and If-None-Match: * into the call; false (answered 400) for any other form of them. */
 bool call_preconditions(struct call *c);

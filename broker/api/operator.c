@@ -5,14 +5,6 @@
 #include "broker/base/json.h"
 
 #include <stdio.h>
-#include <string.h>
-
-static const char *query_value(const struct call *c, const char *name)
-{
-    for (size_t i = 0; i < c->route.query_count; i++)
-        if (strcmp(c->route.query[i].name, name) == 0) return c->route.query[i].value;
-    return NULL;
-}
 
 /* ---- the list of resources ----------------------------------------------------------------- */
 
@@ -39,12 +31,11 @@ bool operator_list(struct call *c)
 {
     _cleanup_buf_ struct buf body = {.max = 64u << 20};
     struct json_out o = JSON_OUT(&body);
-    const char *deleted = query_value(c, "deleted");
     json_begin_object(&o);
     json_key(&o, "resources");
     json_begin_array(&o);
-    struct err e = store_list(c->api->config.store, ENVELOPE_RESOURCE, query_value(c, "prefix"),
-                              deleted && strcmp(deleted, "true") == 0, put_entry, &o);
+    struct err e = store_list(c->api->config.store, ENVELOPE_RESOURCE, call_query(c, "prefix"),
+                              call_asks(c, "deleted"), put_entry, &o);
     json_end_array(&o);
     json_end_object(&o);
     if (err_ok(e)) e = buf_ok(&body);
@@ -177,8 +168,7 @@ struct err operator_keks_work(struct call *c)
 struct err operator_kek_create_work(struct call *c)
 {
     struct p11_kek_info kek = {0};
-    const char *next = query_value(c, "next");
-    TRY(p11_kek_create(c->api->config.token, next && strcmp(next, "true") == 0, &kek));
+    TRY(p11_kek_create(c->api->config.token, call_asks(c, "next"), &kek));
     if (!call_audit(c, "kek-create", "done", kek.label))
         FAIL(ERR_INTERNAL, "the key was made, but its audit record could not be written");
     struct json_out o = JSON_OUT(&c->text);

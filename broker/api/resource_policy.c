@@ -4,6 +4,7 @@
 #include "broker/api/policy_text.h"
 
 #include "broker/base/log.h"
+#include "policy/errors.h"
 
 #include <stdio.h>
 
@@ -34,6 +35,45 @@ static void refuse_text(struct call *c, struct err e, const struct rego_errors *
                      buf_str(&detail), put_errors, errors);
 }
 
+/* Warnings go to the log and into the answer; with ?strict=1 they are errors. False: answered. */
+static bool lint_upload(struct call *c)
+{
+    const struct api_config *config = &c->api->config;
+    const struct rego_module policy = {POLICY_MODULE, (const char *) c->text.data, c->text.len};
+    if (!config->lint || !(c->warnings = calloc(1, sizeof *c->warnings))) return true;
+    config->lint(&policy, config->builtins, c->warnings);
+    if (c->warnings->count == 0 || !call_asks(c, "strict")) return true;
+    struct err e = ERR_MAKE(ERR_USAGE, "%zu warnings, and strict was asked for",
+                            c->warnings->count + c->warnings->more);
+    refuse_text(c, e, c->warnings);
+    return false;
+}
+
+static void log_warnings(const struct call *c)
+{
+    char line[REGO_TEXT_MAX + 160];
+    for (size_t i = 0; c->warnings && i < c->warnings->count; i++) {
+        rego_error_print(&c->warnings->items[i], line, sizeof line);
+        log_warn("policy.warning", LOG_U("version", c->version), LOG_S("text", line));
+    }
+}
+
+/* An upload is answered without a body, as clients know it, unless there is something to say: they
+ * look at the status alone. */
+static void reply_set(struct call *c)
+{
+    _cleanup_buf_ struct buf body = BUF_INIT;
+    if (!c->warnings || c->warnings->count == 0) {
+        reply_empty(&c->x->resp);
+        return;
+    }
+    struct json_out o = JSON_OUT(&body);
+    json_begin_object(&o);
+    diagnostics_list("warnings", c->warnings, &o);
+    json_end_object(&o);
+    reply_json(&c->x->resp, &body);
+}
+
 /* False: answered. */
 static bool compile_upload(struct call *c)
 {
@@ -54,7 +94,7 @@ bool policy_set_decide(struct call *c)
         refuse_body(c, e);
         return true;
     }
-    return !compile_upload(c) || !call_preconditions(c);
+    return !compile_upload(c) || !lint_upload(c) || !call_preconditions(c);
 }
 
 struct err policy_set_work(struct call *c)
@@ -75,10 +115,11 @@ void policy_set_finish(struct call *c, struct err e)
     /* It is stored, so it is in force, even if the record of it then fails. */
     log_info("policy.set", LOG_U("version", c->version),
              LOG_S("digest", release_digest(c->policy)), LOG_S("principal", c->principal));
+    log_warnings(c);
     bool recorded = call_audit(c, "set-policy", "done", "");
     release_set_take(c->api->release, TAKE_PTR(c->policy), c->version);
     if (!recorded) return;
-    reply_empty(&c->x->resp);
+    reply_set(c);
     response_header(&c->x->resp, "ETag", "\"%ju\"", (uintmax_t) c->version);
 }
 

@@ -33,25 +33,26 @@ static err_t make_upload(const char *file, bool allow_all, bool deny_all, struct
     return policy_upload_body(buf_span(&text), ret);
 }
 
+/* "" when it is not there. */
 static const char *shown_member(struct json e, const char *name, char *out, size_t size)
 {
     const char *text = json_string(json_get(e, name));
-    return text ? log_escape(out, size, span_str(text)) : NULL;
+    return log_escape(out, size, span_str(text ? text : ""));
 }
 
 /* As compilers do it: place and sentence, the line, a mark below the place, the way out. */
-static void print_error(const char *file, struct json e)
+static void print_error(const char *file, const char *kind, struct json e)
 {
     char code[64], text[512], source[512], hint[512];
     int64_t line = 0, column = 1;
     fprintf(stderr, "%s", file);
     if (json_int(json_get(e, "line"), &line) && json_int(json_get(e, "column"), &column))
         fprintf(stderr, ":%jd:%jd", (intmax_t) line, (intmax_t) column);
-    fprintf(stderr, ": %s: %s\n", shown_member(e, "code", code, sizeof code),
+    fprintf(stderr, ": %s%s: %s\n", kind, shown_member(e, "code", code, sizeof code),
             shown_member(e, "text", text, sizeof text));
-    if (shown_member(e, "source", source, sizeof source) && source[0])
+    if (shown_member(e, "source", source, sizeof source)[0])
         fprintf(stderr, "    %s\n    %*s^\n", source, (int) (column > 200 ? 200 : column) - 1, "");
-    if (shown_member(e, "hint", hint, sizeof hint)) fprintf(stderr, "    %s\n", hint);
+    if (shown_member(e, "hint", hint, sizeof hint)[0]) fprintf(stderr, "    %s\n", hint);
 }
 
 /* What is wrong with the policy, when the answer says so in members. */
@@ -64,20 +65,34 @@ static err_t refused(const char *file, const struct http_answer *answer)
         errors = json_get(json_root(doc), "errors");
     if (json_type(errors) != JSON_ARRAY || json_count(errors) == 0)
         return http_answer_error(answer, "policy set");
-    for (struct json e = json_first(errors); json_present(e); e = json_next(e)) print_error(file, e);
+    for (struct json e = json_first(errors); json_present(e); e = json_next(e))
+        print_error(file, "", e);
     if (json_int(json_get(json_root(doc), "more"), &more))
         fprintf(stderr, "and %jd more\n", (intmax_t) more);
     FAIL(ERR_USAGE, "policy set: %s is refused, and the policy of before stays in force", file);
 }
 
+/* Without warnings the answer has no body. */
+static void print_warnings(const char *file, const struct http_answer *answer)
+{
+    _cleanup_json_ struct json_doc *doc = NULL;
+    if (secret_span(answer->body).len == 0) return;
+    if (!err_ok(json_parse(secret_span(answer->body), &doc))) return;
+    struct json warnings = json_get(json_root(doc), "warnings");
+    if (json_type(warnings) != JSON_ARRAY) return;
+    for (struct json w = json_first(warnings); json_present(w); w = json_next(w))
+        print_error(file, "warning: ", w);
+}
+
 struct err cmd_policy_set(const struct command *self, int argc, char **argv)
 {
     const char *config_file = CONFIG_DEFAULT, *operands[1];
-    bool allow_all = false, deny_all = false;
+    bool allow_all = false, deny_all = false, strict = false;
     const struct opt table[] = {
         {"config", 'c', OPT_TEXT, &config_file, "FILE", "configuration"},
         {"allow-all", 0, OPT_FLAG, &allow_all, NULL, "every attested guest may have everything"},
         {"deny-all", 0, OPT_FLAG, &deny_all, NULL, "nobody may have anything"},
+        {"strict", 0, OPT_FLAG, &strict, NULL, "refuse it when there are warnings"},
         {0},
     };
     TRY(opt_parse(self, table, "[FILE]", NULL, argc, argv, 0, 1, operands));
@@ -88,8 +103,11 @@ struct err cmd_policy_set(const struct command *self, int argc, char **argv)
     TRY(config_load(config_file, &config));
     TRY(vault_open(config, "strongroom policy set", &vault));
     _cleanup_(http_answer_free) struct http_answer answer = {0};
-    TRY(vault_send(vault, "POST", "/kbs/v0/resource-policy", NULL, buf_span(&body), &answer));
-    if (answer.status != 200) return refused(operands[0] ? operands[0] : "policy", &answer);
+    const char *file = operands[0] ? operands[0] : "policy";
+    const char *path = strict ? "/kbs/v0/resource-policy?strict=1" : "/kbs/v0/resource-policy";
+    TRY(vault_send(vault, "POST", path, NULL, buf_span(&body), &answer));
+    if (answer.status != 200) return refused(file, &answer);
+    print_warnings(file, &answer);
     fprintf(stderr, "policy set, version %s\n", answer.etag);
     return ERR_OK;
 }

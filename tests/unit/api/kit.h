@@ -26,6 +26,8 @@ struct kit_options {
     const struct admin_acl *acls;
     size_t acl_count;
     const char *signer_key, *signer_chain; /* PEM files of who signs attestation tokens */
+    void (*lint)(const struct rego_module *policy, const struct builtin_host *builtins,
+                 struct rego_errors *ret_warnings);
 };
 
 /* What is asked; NULL and 0 are the usual. */
@@ -134,7 +136,8 @@ static inline void kit_open(struct kit_options o)
     assert_ok(job_pool_new(o.workers, o.queue_max ? o.queue_max : P11_JOB_QUEUE_MAX, &kit.jobs));
     struct api_config api = {.token = kit.token, .store = kit.store, .attest = kit.attest,
                              .admin = kit.admin, .audit = kit.audit, .jobs = kit.jobs,
-                             .value_max = o.value_max, .reference_statuses = o.reference};
+                             .value_max = o.value_max, .reference_statuses = o.reference,
+                             .lint = o.lint};
     assert_ok(api_new(&api, &kit.api));
 }
 

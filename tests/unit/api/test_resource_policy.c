@@ -1,3 +1,4 @@
+#include "policy/errors.h"
 #include "tests/unit/api/kit.h"
 
 /* What sha256sum says of the two stock texts. */
@@ -133,6 +134,58 @@ static void test_set__many_errors_at_once(void **state)
     assert_null(strstr(text_at("/detail"), "nosuch05"));
 }
 
+/* The form of a lint, whatever it is that it finds: here a word in the text. */
+static void find_word(const struct rego_module *policy, const struct builtin_host *builtins,
+                      struct rego_errors *ret_warnings)
+{
+    const struct rego_source source = {policy->name, policy->text, policy->len};
+    const char *word = memmem(policy->text, policy->len, "cpu1", 4);
+    *ret_warnings = (struct rego_errors){0};
+    if (!word) return;
+    struct rego_span at = {.line = 3, .column = 24, .offset = (uint32_t) (word - policy->text), .len = 4};
+    rego_error_hint(rego_error_add(ret_warnings, "lint_claim", &source, &at, "tokens have no cpu1"),
+                    "did you mean cpu0?");
+}
+
+static int upload(const char *text, const char *target)
+{
+    policy_body(text, &body);
+    return ASK("POST", target, .local = true, .body = buf_span(&body));
+}
+
+#define SUSPICIOUS "package policy\n\nallow if input.submods.cpu1\n"
+
+/* It is set all the same, and the answer says so in a body that clients do not look at. */
+static void test_set__warnings_are_told(void **state)
+{
+    kit_open((struct kit_options){.lint = find_word});
+    assert_int_equal(upload(SUSPICIOUS, TARGET), 200);
+    assert_string_equal(header("ETag"), "\"1\"");
+    assert_string_equal(response()->content_type, "application/json");
+    assert_int_equal(json_count(member("/warnings")), 1);
+    assert_string_equal(text_at("/warnings/0/code"), "lint_claim");
+    assert_string_equal(text_at("/warnings/0/source"), "allow if input.submods.cpu1");
+    assert_string_equal(text_at("/warnings/0/hint"), "did you mean cpu0?");
+    check_record("set-policy", "done", "");
+    assert_int_equal(upload(POLICY_ALLOW_ALL_TEXT, TARGET "?strict=1"), 200);
+    assert_int_equal(response()->body.len, 0);
+}
+
+static void test_set__strict_makes_warnings_errors(void **state)
+{
+    kit_open((struct kit_options){.lint = find_word});
+    assert_int_equal(upload(POLICY_ALLOW_ALL_TEXT, TARGET), 200);
+    assert_int_equal(upload(SUSPICIOUS, TARGET "?strict=1"), 400);
+    check_error_with(400, "PolicyEngineError",
+                     FAILED "policy.rego:3:24: lint_claim: tokens have no cpu1\n"
+                     "    allow if input.submods.cpu1\n    did you mean cpu0?", 1);
+    check_record("set-policy", "error", "refused");
+    assert_int_equal(upload(SUSPICIOUS, TARGET "?strict=true"), 400);
+    assert_int_equal(ASK("GET", "/strongroom/v1/status", .local = true), 200);
+    assert_string_equal(text_at("/policy_digest"), ALLOW_ALL);
+    assert_int_equal(upload(SUSPICIOUS, TARGET "?strict=0"), 200);
+}
+
 /* A comment makes the text as long as wanted. */
 static int set_policy_of(size_t bytes)
 {
@@ -222,6 +275,8 @@ int main(void)
         KIT_TEST(test_set__refused_uploads),
         KIT_TEST(test_set__refused_text_says_where_and_why),
         KIT_TEST(test_set__many_errors_at_once),
+        KIT_TEST(test_set__warnings_are_told),
+        KIT_TEST(test_set__strict_makes_warnings_errors),
         KIT_TEST(test_set__size_limit),
         KIT_TEST(test_set__preconditions),
         KIT_TEST(test_set__reader),
