@@ -16,7 +16,7 @@ struct err api_new(const struct api_config *config, struct api **ret)
     if (a->config.value_max == 0) a->config.value_max = VALUE_MAX;
     pthread_mutex_init(&a->ready_lock, NULL);
     snprintf(a->ready_reason, sizeof a->ready_reason, "starting"); /* until the first probe */
-    TRY(release_new(config->store, config->builtins, &a->release));
+    TRY(release_new(config->store, &a->release));
     *ret = TAKE_PTR(a);
     return ERR_OK;
 }

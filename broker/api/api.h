@@ -21,11 +21,9 @@ struct api_config {
     struct admin *admin;
     struct audit *audit;
     struct job_pool *jobs;
-    const struct builtin_host *builtins; /* functions of policies beside the engine's; NULL: none */
     /* Looks through a policy that compiles for what its author can hardly mean; sets *ret_warnings.
      * NULL: nothing is looked for. */
-    void (*lint)(const struct rego_module *policy, const struct builtin_host *builtins,
-                 struct rego_errors *ret_warnings);
+    void (*lint)(const struct rego_module *policy, struct rego_errors *ret_warnings);
     size_t value_max;          /* bytes of a resource; 0: VALUE_MAX */
     bool reference_statuses;   /* 401 for everything, as the reference server */
 };

@@ -4,6 +4,7 @@
 #include "broker/base/clock.h"
 #include "broker/base/json.h"
 #include "broker/base/log.h"
+#include "broker/builtins/builtins.h"
 #include "policy/errors.h"
 
 #include <openssl/evp.h>
@@ -22,7 +23,6 @@ struct release_policy {
 
 struct release {
     struct store *store;
-    const struct builtin_host *host;
     struct policy_runs *runs;
     pthread_mutex_t lock; /* guards the ones below; nothing is read or compiled under it */
     struct release_policy *current;
@@ -66,13 +66,14 @@ static void put_digest(struct span text, char out[17])
     for (int i = 0; i < 8; i++) snprintf(out + 2 * i, 3, "%02x", hash[i]);
 }
 
-struct err release_compile(const struct release *r, struct span text,
-                           struct rego_errors *ret_errors, struct release_policy **ret)
+struct err release_compile(struct span text, struct rego_errors *ret_errors,
+                           struct release_policy **ret)
 {
     *ret_errors = (struct rego_errors){0};
     _cleanup_(release_policy_unrefp) struct release_policy *p = policy_new("set", "");
     if (!p) FAIL(ERR_INTERNAL, "out of memory");
-    p->policy = policy_compile((const char *) text.data, text.len, r->host, ret_errors);
+    p->policy = policy_compile((const char *) text.data, text.len, builtins_host(),
+                               ret_errors);
     if (!p->policy) {
         char first[ERR_TEXT];
         rego_error_print(&ret_errors->items[0], first, sizeof first);
@@ -99,7 +100,7 @@ static err_t read_stored(struct release *r, struct release_policy *old, struct r
         *ret = policy_ref(old);
         return ERR_OK;
     }
-    TRY(release_compile(r, secret_span(text), errors, ret));
+    TRY(release_compile(secret_span(text), errors, ret));
     (*ret)->version = entry.version;
     return ERR_OK;
 }
@@ -142,13 +143,12 @@ static struct release_policy *load(struct release *r, struct release_policy *old
 
 /* ---- the one in force ------------------------------------------------------------------------ */
 
-struct err release_new(struct store *store, const struct builtin_host *host, struct release **ret)
+struct err release_new(struct store *store, struct release **ret)
 {
     struct release *r = calloc(1, sizeof *r);
     if (!r) FAIL(ERR_INTERNAL, "out of memory");
     pthread_mutex_init(&r->lock, NULL);
     r->store = store;
-    r->host = host;
     r->seen = store_rescans(store);
     struct err e = policy_runs_new(&r->runs);
     if (err_ok(e)) r->current = load(r, NULL, &r->certain);

@@ -11,8 +11,8 @@ struct release_policy; /* one compiled policy; reference-counted, immutable */
 
 #define RELEASE_POLICY_NAME "resource-policy"
 
-/* store and host (the functions of policies beside the builtins, or NULL) outlive it. */
-err_t release_new(struct store *store, const struct builtin_host *host, struct release **ret);
+/* The store outlives it. */
+err_t release_new(struct store *store, struct release **ret);
 void release_free(struct release *r);
 
 /* The policy in force now, as a reference of the caller's; looks at the store again when another
@@ -20,10 +20,9 @@ void release_free(struct release *r);
 struct release_policy *release_current(struct release *r);
 void release_policy_unref(struct release_policy *p);
 
-/* Compiles a text that is not yet in force. ERR_USAGE with the first of *ret_errors, which has them
+/* Compiles a text that is not yet in force, with all functions of broker/builtins. ERR_USAGE with the first of *ret_errors, which has them
  * all; ERR_INTERNAL (out of memory) leaves it empty. */
-err_t release_compile(const struct release *r, struct span text, struct rego_errors *ret_errors,
-                      struct release_policy **ret);
+err_t release_compile(struct span text, struct rego_errors *ret_errors, struct release_policy **ret);
 /* Puts it in force after it was stored as this version, unless a later one is in force already: two
  * who set it at once end here in any order. Takes the reference. */
 void release_set_take(struct release *r, struct release_policy *p, uint64_t version);

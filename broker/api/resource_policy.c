@@ -41,7 +41,7 @@ static bool lint_upload(struct call *c)
     const struct api_config *config = &c->api->config;
     const struct rego_module policy = {POLICY_MODULE, (const char *) c->text.data, c->text.len};
     if (!config->lint || !(c->warnings = calloc(1, sizeof *c->warnings))) return true;
-    config->lint(&policy, config->builtins, c->warnings);
+    config->lint(&policy, c->warnings);
     if (c->warnings->count == 0 || !call_asks(c, "strict")) return true;
     struct err e = ERR_MAKE(ERR_USAGE, "%zu warnings, and strict was asked for",
                             c->warnings->count + c->warnings->more);
@@ -78,7 +78,7 @@ static void reply_set(struct call *c)
 static bool compile_upload(struct call *c)
 {
     _cleanup_free_ struct rego_errors *errors = calloc(1, sizeof *errors);
-    struct err e = errors ? release_compile(c->api->release, buf_span(&c->text), errors, &c->policy)
+    struct err e = errors ? release_compile(buf_span(&c->text), errors, &c->policy)
                           : ERR_MAKE(ERR_INTERNAL, "out of memory");
     if (err_ok(e)) return true;
     if (e.code == ERR_USAGE) refuse_text(c, e, errors);

@@ -1,6 +1,7 @@
 """The release policy in Rego: set by operators, asked for every guest, on the built program."""
 
 import base64
+import hashlib
 import json
 import pathlib
 import re
@@ -69,7 +70,8 @@ class Policies(unittest.TestCase):
                 ("data.query == {}", True),
                 ("input.exp > time.now_ns() / 1000000000", True),
                 ("input.exp - input.iat > 100000", False),
-                ('regex.match("^[a-z]+$", data["resource-path"][2])', True)):
+                ('regex.match("^[a-z]+$", data["resource-path"][2])', True),
+                ('crypto.sha256(data.plugin) == "' + hashlib.sha256(b"resource").hexdigest() + '"', True)):
             self.vault.allow_if(condition)
             self.assertEqual(self.allowed(), allowed, condition)
         self.vault.allow_if('data.query.release == "v 2"')

@@ -26,8 +26,7 @@ struct kit_options {
     const struct admin_acl *acls;
     size_t acl_count;
     const char *signer_key, *signer_chain; /* PEM files of who signs attestation tokens */
-    void (*lint)(const struct rego_module *policy, const struct builtin_host *builtins,
-                 struct rego_errors *ret_warnings);
+    void (*lint)(const struct rego_module *policy, struct rego_errors *ret_warnings);
 };
 
 /* What is asked; NULL and 0 are the usual. */

@@ -61,7 +61,7 @@ static int teardown(void **state)
 static err_t compile(const char *text, struct release_policy **ret)
 {
     release_policy_unref(TAKE_PTR(*ret));
-    return release_compile(kit.api->release, span_str(text), &spy.errors, ret);
+    return release_compile(span_str(text), &spy.errors, ret);
 }
 
 /* What it says to a guest without claims; the reason is in spy.decision. */
@@ -97,6 +97,23 @@ static void test_compile__digest(void **state)
     assert_false(allows(spy.other));
     assert_string_equal(spy.decision.reason, "allow is false");
     assert_string_equal(release_digest(NULL), "");
+}
+
+/* What policy/ leaves to the broker: hashes, time zones, certificates, tokens. */
+static void test_compile__with_the_brokers_functions(void **state)
+{
+    assert_ok(compile("package policy\n\nallow if {\n"
+                      "\tcrypto.sha256(\"abc\") == \"ba7816bf8f01cfea414140de5dae2223b00361a396177a9c"
+                      "b410ff61f20015ad\"\n"
+                      "\ttime.clock([0, \"Europe/Berlin\"]) == [1, 0, 0]\n"
+                      "\tnot io.jwt.decode(\"x\")[0]\n}\n", &spy.policy));
+    assert_false(allows(spy.policy));
+    assert_string_equal(spy.decision.reason, "the policy failed: eval_builtin_error policy.rego:6");
+    assert_ok(compile("package policy\n\nallow if {\n"
+                      "\tcrypto.sha256(\"abc\") == \"ba7816bf8f01cfea414140de5dae2223b00361a396177a9c"
+                      "b410ff61f20015ad\"\n"
+                      "\ttime.clock([0, \"Europe/Berlin\"]) == [1, 0, 0]\n}\n", &spy.policy));
+    assert_true(allows(spy.policy));
 }
 
 /* ---- what is in force --------------------------------------------------------------------- */
@@ -353,6 +370,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         POLICY_TEST(test_compile__refusals),
         POLICY_TEST(test_compile__digest),
+        POLICY_TEST(test_compile__with_the_brokers_functions),
         POLICY_TEST(test_current__none_denies_all),
         POLICY_TEST(test_current__survives_a_restart),
         POLICY_TEST(test_current__a_reference_outlives_the_change),

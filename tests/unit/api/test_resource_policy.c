@@ -135,8 +135,7 @@ static void test_set__many_errors_at_once(void **state)
 }
 
 /* The form of a lint, whatever it is that it finds: here a word in the text. */
-static void find_word(const struct rego_module *policy, const struct builtin_host *builtins,
-                      struct rego_errors *ret_warnings)
+static void find_word(const struct rego_module *policy, struct rego_errors *ret_warnings)
 {
     const struct rego_source source = {policy->name, policy->text, policy->len};
     const char *word = memmem(policy->text, policy->len, "cpu1", 4);
