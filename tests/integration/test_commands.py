@@ -16,7 +16,8 @@ from vault import ALLOW_ALL, MODULE, Vault, program, wait_until
 
 VALUE_MAX = 2 << 20
 COMMANDS = ("serve", "dev", "token init", "token status", "kek create", "kek list", "resource put",
-            "resource get", "resource list", "resource rm", "policy set", "admin keygen",
+            "resource get", "resource list", "resource rm", "policy set", "audit tail",
+            "audit verify", "admin keygen",
             "admin token", "fetch")
 
 
@@ -371,9 +372,10 @@ class Daemon(Commands):
             for number, name in ((signal.SIGTERM, "SIGTERM"), (signal.SIGINT, "SIGINT")):
                 vault.start()
                 self.ends(vault, number)
-                last = vault.read("log").splitlines()[-2:]
+                last = vault.read("log").splitlines()[-3:]
                 self.assertEqual(last[0], f"info stopping signal={name}")
-                self.assertEqual(last[1], "info stopped")
+                self.assertTrue(last[1].startswith("info audit.closed "), last[1])
+                self.assertEqual(last[2], "info stopped")
                 self.assertEqual(vault.audit()[-1]["action"], "stop")
 
     def hup(self, vault, event, count=1):
