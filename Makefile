@@ -136,7 +136,7 @@ $(BENCH_BIN): $(OUT)/%: $(OUT)/%.o $(BENCH_OBJ) $(call libs,$(DEPS_cmd))
 
 # ---- checks -------------------------------------------------------------------------------------
 
-.PHONY: check check-unit check-tsan check-integration check-interop check-rego check-conformance lint fuzz fuzz-smoke bench
+.PHONY: check check-unit check-tsan check-integration check-interop check-rego check-conformance lint fuzz fuzz-smoke bench bench-regorus check-differential
 check: ## everything that CI runs: lint, unit (asan+ubsan, tsan), integration, conformance, fuzz smoke
 	$(Q)$(MAKE) --no-print-directory lint
 	$(Q)$(MAKE) --no-print-directory check-unit
@@ -176,6 +176,18 @@ REGO_RUN := $(OUT)/tests/rego/run
 $(REGO_RUN): $(OUT)/tests/rego/run.o $(call libs,builtins $(DEPS_builtins))
 	$(if $(Q),@echo "  LINK  $@")
 	$(Q)$(CC) $(ALL_LDFLAGS) -o "$@" $(filter %.o %.a,$^) $(LIBS)
+
+# Our engine driven like the reference's, for benchmarks and comparisons of answers.
+REGO_BESIDE := $(OUT)/tests/rego/beside
+$(REGO_BESIDE): $(OUT)/tests/rego/beside.o $(call libs,builtins $(DEPS_builtins))
+	$(if $(Q),@echo "  LINK  $@")
+	$(Q)$(CC) $(ALL_LDFLAGS) -o "$@" $(filter %.o %.a,$^) $(LIBS)
+
+bench-regorus: $(REGO_BESIDE) ## our policy engine beside the reference's, where a cargo is found
+	$(Q)tests/bench/beside.py "$(OUT)"
+
+check-differential: $(REGO_BESIDE) ## COUNT=10000 generated policies (SEED=1) through our engine and the reference's
+	$(Q)tests/rego/differential/run.py "$(OUT)" $(or $(COUNT),10000) $(or $(SEED),1)
 
 CASES ?= $(wildcard ../shared/rego-conformance)
 check-rego: $(REGO_RUN) ## Rego conformance cases of CASES=DIR (default ../shared/rego-conformance, when there)
