@@ -210,7 +210,8 @@ fuzz: ## every fuzz target for ten minutes (SECONDS_EACH=n changes that)
 run-fuzz: $(FUZZ_BIN)
 	$(Q)tests/fuzz/run.sh "$(OUT)" $(SECONDS_EACH) $(FUZZ_BIN)
 
-bench: all $(BENCH_BIN) ## parts, floor and rate of a release, measured side by side
+bench: all $(BENCH_BIN) $(REGO_BESIDE) ## parts, floor and rate of a release, measured side by side
+	$(Q)tests/bench/beside.py "$(OUT)"
 	$(Q)tests/bench/run "$(OUT)" $(SECONDS_EACH) $(RESOURCES)
 
 # ---- install ------------------------------------------------------------------------------------

@@ -59,7 +59,7 @@ class Policy:
 
     def name(self):
         self.fresh += 1
-        return f"v{self.fresh}"
+        return f"l{self.fresh}"
 
     # ---- terms: text of a term of about this type, over these locals {name: type} ----
 
@@ -139,7 +139,15 @@ class Policy:
     def object_comprehension(self, scope, depth):
         x, y = self.name(), self.name()
         inner = {**scope, x: "str", y: "num"}
-        return f"{{{x}: {y} | some {x}, {y} in {self.term('obj', scope, depth - 1)}; {self.expr(inner, depth - 1)}}}"
+        return f"{{{x}: {y} | {self.some(f'{x}, {y}', 'obj', scope, depth - 1)}; {self.expr(inner, depth - 1)}}}"
+
+    def some(self, names, kind, scope, depth):
+        """The other engine wants the collection in a variable when it is a call."""
+        collection = self.term(kind, scope, depth)
+        if "(" not in collection and "|" not in collection:
+            return f"some {names} in {collection}"
+        bound = self.name()
+        return f"{bound} := {collection}; some {names} in {bound}"
 
     # ---- bodies ----
 
@@ -160,10 +168,10 @@ class Policy:
             return f"{x} := {self.term(kind, scope, depth)}", {x: kind}
         if dice < 0.4:
             collection, kind = self.pick(("arr", "num"), ("set", "num"), ("arr", "str"))
-            return f"some {x} in {self.term(collection, scope, depth)}", {x: kind}
+            return self.some(x, collection, scope, depth), {x: kind}
         if dice < 0.47:
             y = self.name()
-            return f"some {x}, {y} in {self.term('obj', scope, depth)}", {x: "str", y: "num"}
+            return self.some(f"{x}, {y}", "obj", scope, depth), {x: "str", y: "num"}
         if dice < 0.53:
             y = self.name()
             return f"some {y}; {x} := input.{self.pick('xs', 'ss')}[{y}]", {x: "num", y: "num"}
@@ -185,7 +193,7 @@ class Policy:
         if choice < 0.7 and depth > 0:
             x = self.name()
             inner, _ = self.body({**scope, x: self.pick("num", "str")}, depth - 1, 1)
-            return f"every {x} in {t(self.pick('arr', 'set'))} {{ {inner} }}"
+            return f"every {x} in {t(self.pick('arr', 'set'))} {{ {x} != {self.pick(*STRINGS, *NUMBERS)}; {inner} }}"
         if choice < 0.76 and self.rules:
             name, kind = self.dice.choice(self.rules)
             with_value = self.pick("3", '"b"', "[1, 2]", "{}", "input.o")
@@ -263,5 +271,5 @@ def case(seed):
     if not policy.rules:
         policy.boolean("last", None)
     name = policy.rules[-1 if dice.random() < 0.6 else dice.randrange(len(policy.rules))][0]
-    text = "package t\n\nimport rego.v1\n\n" + "\n\n".join(policy.text) + "\n"
+    text = "\n\n".join(["package t", "import rego.v1"] + policy.text) + "\n"
     return {"modules": [text], "query": f"data.t.{name}", "input": document(dice), "data": {}}

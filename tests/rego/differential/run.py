@@ -25,7 +25,8 @@ SHOWN_MAX = 12
 
 class Engine:
     def __init__(self, program):
-        self.process = subprocess.Popen([str(program), "oracle"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen([str(program), "oracle"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=subprocess.DEVNULL, text=True)
 
     def ask(self, question):
         self.process.stdin.write(json.dumps(question) + "\n")
@@ -49,7 +50,7 @@ def same(ours, theirs):
 
 
 def read_explained():
-    """[(ours, theirs, pattern of the policy's text, pattern of their text, reason)]"""
+    """[(ours, theirs, pattern of the policy's text, pattern of both answers, reason)]"""
     rows = []
     for number, line in enumerate((HERE / "explained.txt").read_text().splitlines(), 1):
         if not line.strip() or line.startswith("#"):
@@ -62,7 +63,7 @@ def read_explained():
 
 
 def explain(rows, question, ours, theirs):
-    text, said = question["modules"][0], json.dumps(theirs)
+    text, said = question["modules"][0], f"{json.dumps(ours)} {json.dumps(theirs)}"
     for mine, other, pattern, answer, reason in rows:
         if mine in (kind(ours), "any") and other in (kind(theirs), "any") and pattern.search(text) and answer.search(said):
             return reason
@@ -76,7 +77,11 @@ def differs(pair, question):
 
 def shrink(pair, question, rows):
     """Takes rules, statements and members of the input away as long as the difference stays unexplained."""
+    rule = question["query"].rsplit(".", 1)[1]
+
     def still(candidate):
+        if not re.search(rf"^{rule} ", candidate["modules"][0], re.M):
+            return False
         found = differs(pair, candidate)
         return bool(found) and "refused" not in found[0] and not explain(rows, candidate, *found)
 
@@ -123,7 +128,7 @@ def main():
         ours, other = (engine.ask(question) for engine in pair)
         kinds[kind(ours)] += 1
         if "refused" in ours and "refused" not in other:
-            refusals[re.sub(r"\b(v|r)\d+\b|:\d+", "_", ours["refused"])[:90]] += 1
+            refusals[re.sub(r"\b(l|r)\d+\b|:\d+", "_", ours["refused"])[:90]] += 1
         if same(ours, other):
             continue
         reason = explain(rows, question, ours, other)
