@@ -37,6 +37,7 @@ static err_t open_store(const struct config *c, struct broker *b)
 {
     struct store_config config = {
         .token = b->token, .keep_versions = c->storage_keep_versions,
+        .keep_policies = c->policy_keep_versions,
         .cache_bytes = c->storage_cache_bytes, .writable = b->lock != NULL,
         .writer = or_null(c->token_writer), .value_max = c->http_max_body,
     };

@@ -33,6 +33,8 @@ struct config {
     /* storage */
     unsigned storage_keep_versions;
     size_t storage_cache_bytes;
+    /* policy */
+    unsigned policy_keep_versions;
     /* attestation_service */
     const char *attestation_verifier;   /* "none" or "sample" */
     int64_t attestation_timeout_seconds; /* what `timeout` says; the next one is what holds */

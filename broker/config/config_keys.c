@@ -120,6 +120,11 @@ static const struct config_key keys[] = {
     {"storage.cache", CONFIG_SIZE, FIELD(storage_cache_bytes), .max = CONFIG_MAX_CACHE,
      .fallback = "64MiB", .doc = "Memory for envelopes; they are ciphertext."},
 
+    {"policy.keep_versions", CONFIG_NUMBER, FIELD(policy_keep_versions), .min = 1,
+     .max = STORE_KEEP_VERSIONS_MAX, .fallback = "10",
+     .doc = "Versions of the release policy that stay on the token, the one in force included, to "
+            "look at, compare and roll back to."},
+
     {"attestation_service.verifier", CONFIG_WORD, FIELD(attestation_verifier),
      .choices = verifiers, .fallback = "none",
      .doc = "Who verifies evidence. none: guests come with tokens of an attestation service that "

@@ -142,22 +142,27 @@ void catalog_each(const struct catalog *c, void (*visit)(void *arg, const struct
         for (const struct entry *e = c->buckets[i]; e; e = e->chain) visit(arg, e);
 }
 
-void entry_describe(const struct entry *e, struct store_entry *ret)
+void version_describe(const struct entry *e, const struct version *v, struct store_entry *ret)
 {
-    const struct version *v = e->versions;
     *ret = (struct store_entry){
         .kind = e->kind,
-        .state = versions_state(v),
-        .version = versions_highest(v),
+        .state = versions_state(v), /* of the list that begins with it */
+        .version = v->version == VERSION_UNKNOWN ? 0 : v->version,
         .created = v->created,
         .not_after = v->not_after,
         .size = v->size,
         .kek_generation = v->generation,
-        .versions = (unsigned) versions_count(v),
+        .versions = (unsigned) versions_count(e->versions),
     };
     snprintf(ret->name, sizeof ret->name, "%s", e->name);
     if (v->content_type)
         snprintf(ret->content_type, sizeof ret->content_type, "%s", v->content_type);
+}
+
+void entry_describe(const struct entry *e, struct store_entry *ret)
+{
+    version_describe(e, e->versions, ret);
+    ret->version = versions_highest(e->versions); /* what a writer goes above, though it be unknown */
 }
 
 void oddities_add(struct oddities *o, size_t *count, const char *label, const char *what)

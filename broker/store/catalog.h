@@ -51,7 +51,9 @@ void catalog_remove(struct catalog *c, enum envelope_kind kind, const char *name
 /* Calls visit for each entry, in no order. */
 void catalog_each(const struct catalog *c, void (*visit)(void *arg, const struct entry *e),
                   void *arg);
-/* As the store's callers see it. */
+/* As the store's callers see it: the entry by its newest version, and one version of it (`version`
+ * 0 when it is not known). */
 void entry_describe(const struct entry *e, struct store_entry *ret);
+void version_describe(const struct entry *e, const struct version *v, struct store_entry *ret);
 
 void oddities_add(struct oddities *o, size_t *count, const char *label, const char *what);

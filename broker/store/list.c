@@ -72,6 +72,45 @@ struct err store_list(struct store *s, enum envelope_kind kind, const char *pref
     return ERR_OK;
 }
 
+/* ---- the versions of one name ------------------------------------------------------------ */
+
+/* Of copies of a version the first one counts; of those that nobody can number each is told. */
+static err_t copy_versions(struct store *s, enum envelope_kind kind, const char *name,
+                           struct store_entry **ret, size_t *ret_n)
+{
+    SCOPED_LOCK(&s->lock);
+    const struct entry *e = catalog_find(s->catalog, kind, name);
+    if (!e) FAIL(ERR_NOTFOUND, "there is no %s %s", kind_noun(kind), name);
+    struct store_entry *all = calloc(versions_count(e->versions), sizeof *all);
+    if (!all) FAIL(ERR_INTERNAL, "out of memory");
+    size_t n = 0;
+    uint64_t last = VERSION_UNKNOWN;
+    for (const struct version *v = e->versions; v; v = v->older) {
+        if (v->version == last && last != VERSION_UNKNOWN) continue;
+        last = v->version;
+        version_describe(e, v, &all[n++]);
+    }
+    *ret = all;
+    *ret_n = n;
+    return ERR_OK;
+}
+
+struct err store_list_versions(struct store *s, enum envelope_kind kind, const char *name,
+                               err_t (*visit)(void *arg, const struct store_entry *e), void *arg)
+{
+    _cleanup_free_ struct store_entry *all = NULL;
+    size_t n = 0;
+    TRY(refresh_tick(s));
+    struct err e = copy_versions(s, kind, name, &all, &n);
+    if (e.code == ERR_NOTFOUND) {
+        TRY(refresh_now(s));
+        e = copy_versions(s, kind, name, &all, &n);
+    }
+    TRY(e);
+    for (size_t i = 0; i < n; i++) TRY(visit(arg, &all[i]));
+    return ERR_OK;
+}
+
 static void tally(void *arg, const struct entry *e)
 {
     struct store_stats *stats = arg;

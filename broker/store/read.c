@@ -8,8 +8,12 @@
 /* How often a reader looks again when the object was replaced between looking and reading. */
 #define READ_TRIES 8
 
-/* A copy of what the catalog says, good without its lock. */
+/* What is asked for, and a copy of what the catalog says of it, good without its lock. */
 struct found {
+    enum envelope_kind kind;
+    const char *name;
+    uint64_t wanted; /* a version, or 0 for the newest */
+
     struct store_entry entry;
     struct p11_object object;
     uint64_t version;
@@ -22,23 +26,36 @@ static void found_done(struct found *f)
     blob_unref(TAKE_PTR(f->bytes));
 }
 
-static err_t look_up(struct store *s, enum envelope_kind kind, const char *name, struct found *f)
+static err_t check_value(const struct found *f, const struct version *v)
 {
-    const char *noun = kind_noun(kind);
-    SCOPED_LOCK(&s->lock);
-    struct entry *e = catalog_find(s->catalog, kind, name);
-    if (!e) FAIL(ERR_NOTFOUND, "there is no %s %s", noun, name);
-    struct version *v = e->versions;
+    const char *noun = kind_noun(f->kind);
+    if (v->unreadable && f->wanted)
+        FAIL(ERR_DAMAGED, "version %llu of %s %s is damaged: it cannot be read",
+             (unsigned long long) f->wanted, noun, f->name);
     if (v->unreadable)
         FAIL(ERR_DAMAGED, "%s %s is damaged: an object under its name cannot be read and may be "
-             "its newest version; put it again to replace it", noun, name);
+             "its newest version; put it again to replace it", noun, f->name);
     if (v->tombstone)
-        FAIL(ERR_NOTFOUND, "%s %s was deleted (version %llu)", noun, name,
+        FAIL(ERR_NOTFOUND, "%s %s was deleted (version %llu)", noun, f->name,
              (unsigned long long) v->version);
     if (v->not_after && clock_now() > v->not_after)
-        FAIL(ERR_NOTFOUND, "%s %s has expired", noun, name);
+        FAIL(ERR_NOTFOUND, "%s %s has expired", noun, f->name);
+    return ERR_OK;
+}
+
+static err_t look_up(struct store *s, struct found *f)
+{
+    const char *noun = kind_noun(f->kind);
+    SCOPED_LOCK(&s->lock);
+    struct entry *e = catalog_find(s->catalog, f->kind, f->name);
+    if (!e) FAIL(ERR_NOTFOUND, "there is no %s %s", noun, f->name);
+    struct version *v = f->wanted ? versions_find(e->versions, f->wanted) : e->versions;
+    if (!v)
+        FAIL(ERR_NOTFOUND, "%s %s has no version %llu, or no longer", noun, f->name,
+             (unsigned long long) f->wanted);
+    TRY(check_value(f, v));
     cache_use(&s->catalog->cache, v);
-    entry_describe(e, &f->entry);
+    version_describe(e, v, &f->entry);
     f->object = v->object;
     f->version = v->version;
     f->bytes = v->bytes ? blob_ref(v->bytes) : NULL;
@@ -47,23 +64,24 @@ static err_t look_up(struct store *s, enum envelope_kind kind, const char *name,
 }
 
 /* A 404 is given only after a look at the epoch object. */
-static err_t find_newest(struct store *s, enum envelope_kind kind, const char *name,
-                         struct found *f)
+static err_t find_version(struct store *s, struct found *f)
 {
-    struct err e = look_up(s, kind, name, f);
+    struct err e = look_up(s, f);
     if (e.code != ERR_NOTFOUND) return e;
     TRY(refresh_now(s));
-    return look_up(s, kind, name, f);
+    return look_up(s, f);
 }
 
-/* The version that was found, if the catalog still has it and it is still the newest. */
-static struct version *still_newest(struct store *s, const struct found *f)
+/* The version that was found, if the catalog still has it and it is still what is asked for. */
+static struct version *still_there(struct store *s, const struct found *f)
 {
-    struct entry *e = catalog_find(s->catalog, f->entry.kind, f->entry.name);
-    if (!e || e->versions->object.handle != f->object.handle ||
-        e->versions->object.epoch != f->object.epoch || e->versions->version != f->version)
+    struct entry *e = catalog_find(s->catalog, f->kind, f->name);
+    if (!e) return NULL;
+    struct version *v = f->wanted ? versions_find(e->versions, f->wanted) : e->versions;
+    if (!v || v->object.handle != f->object.handle || v->object.epoch != f->object.epoch ||
+        v->version != f->version)
         return NULL;
-    return e->versions;
+    return v;
 }
 
 static err_t fetch(struct store *s, struct found *f)
@@ -74,8 +92,9 @@ static err_t fetch(struct store *s, struct found *f)
     TRY(buf_ok(&b));
     f->bytes = blob_new(buf_span(&b));
     if (!f->bytes) FAIL(ERR_INTERNAL, "out of memory");
+    if (f->wanted) return ERR_OK; /* looked at once: it must not drive out what is served */
     SCOPED_LOCK(&s->lock);
-    struct version *v = still_newest(s, f);
+    struct version *v = still_there(s, f);
     if (v) cache_keep(&s->catalog->cache, v, f->bytes, true);
     return ERR_OK;
 }
@@ -88,7 +107,7 @@ static err_t open_found(struct store *s, struct found *f, struct secret **ret)
     struct envelope e = {0};
     bool has_meta = false;
     enum envelope_flaw flaw = envelope_decode(blob_span(f->bytes), &e, &has_meta);
-    if (flaw != ENVELOPE_SOUND || !span_eq_str(e.meta.name, f->entry.name) ||
+    if (flaw != ENVELOPE_SOUND || !span_eq_str(e.meta.name, f->name) ||
         e.meta.version != f->version)
         FAIL(ERR_NOTFOUND, "the object is another one by now");
     return p11_unseal(s->config.token, &e, ret);
@@ -100,7 +119,7 @@ static bool was_outrun(struct store *s, const struct found *f, struct err e)
 {
     if (e.code == ERR_NOTFOUND) return true;
     SCOPED_LOCK(&s->lock);
-    return !still_newest(s, f);
+    return !still_there(s, f);
 }
 
 /* Notes what opening showed, and logs a change of state once. */
@@ -110,30 +129,33 @@ static void note_health(struct store *s, const struct found *f, bool broken)
     if (was == broken) return;
     {
         SCOPED_LOCK(&s->lock);
-        struct version *v = still_newest(s, f);
+        struct version *v = still_there(s, f);
         if (!v || v->broken == broken) return;
         v->broken = broken;
     }
-    log_warn(broken ? "store.damaged" : "store.healed", LOG_S("kind", kind_noun(f->entry.kind)),
-             LOG_S("name", f->entry.name), LOG_U("version", f->version));
+    log_warn(broken ? "store.damaged" : "store.healed", LOG_S("kind", kind_noun(f->kind)),
+             LOG_S("name", f->name), LOG_U("version", f->version));
 }
 
 static err_t give_up(struct store *s, const struct found *f, struct err e)
 {
-    const char *noun = kind_noun(f->entry.kind), *name = f->entry.name;
+    const char *noun = kind_noun(f->kind), *name = f->name;
     if (e.code != ERR_DAMAGED) TRYC(e, "reading %s %s", noun, name);
     note_health(s, f, true);
+    if (f->wanted)
+        FAIL(ERR_DAMAGED, "version %llu of %s %s is damaged: it does not verify",
+             (unsigned long long) f->version, noun, name);
     FAIL(ERR_DAMAGED, "%s %s is damaged: its newest version %llu does not verify; put it again to "
          "replace it", noun, name, (unsigned long long) f->version);
 }
 
-struct err store_get(struct store *s, enum envelope_kind kind, const char *name,
-                     struct secret **ret, struct store_entry *ret_entry)
+static err_t read_version(struct store *s, enum envelope_kind kind, const char *name,
+                          uint64_t wanted, struct secret **ret, struct store_entry *ret_entry)
 {
     TRY(refresh_tick(s));
     for (unsigned tries = 0; tries < READ_TRIES; tries++) {
-        _cleanup_(found_done) struct found f = {0};
-        TRY(find_newest(s, kind, name, &f));
+        _cleanup_(found_done) struct found f = {.kind = kind, .name = name, .wanted = wanted};
+        TRY(find_version(s, &f));
         struct err e = open_found(s, &f, ret);
         if (err_ok(e)) {
             note_health(s, &f, false);
@@ -145,4 +167,17 @@ struct err store_get(struct store *s, enum envelope_kind kind, const char *name,
         TRY(refresh_lost(s, f.changes));
     }
     FAIL(ERR_BUSY, "%s %s changes faster than it can be read; try again", kind_noun(kind), name);
+}
+
+struct err store_get(struct store *s, enum envelope_kind kind, const char *name,
+                     struct secret **ret, struct store_entry *ret_entry)
+{
+    return read_version(s, kind, name, 0, ret, ret_entry);
+}
+
+struct err store_get_version(struct store *s, enum envelope_kind kind, const char *name,
+                             uint64_t version, struct secret **ret, struct store_entry *ret_entry)
+{
+    if (version == 0) FAIL(ERR_NOTFOUND, "there is no version 0; versions begin at 1");
+    return read_version(s, kind, name, version, ret, ret_entry);
 }

@@ -27,6 +27,7 @@ struct err store_open(const struct store_config *config, struct store **ret)
     s->config.writer = config->writer ? strdup(config->writer) : NULL;
     if (config->writer && !s->config.writer) FAIL(ERR_INTERNAL, "out of memory");
     if (s->config.keep_versions == 0) s->config.keep_versions = 1;
+    if (s->config.keep_policies == 0) s->config.keep_policies = 1;
     if (s->config.value_max == 0 || s->config.value_max > VALUE_MAX)
         s->config.value_max = VALUE_MAX;
     uint64_t begun = clock_mono_ns();

@@ -14,6 +14,7 @@ struct store;
 struct store_config {
     struct p11 *token;          /* borrowed; must outlive the store */
     unsigned keep_versions;     /* the newest N complete versions stay, tombstones count; 0: 1 */
+    unsigned keep_policies;     /* the same for policies, whose history is looked at; 0: 1 */
     size_t cache_bytes;         /* envelopes (ciphertext) kept in memory */
     bool writable;              /* we hold the writer lock */
     const char *writer;         /* who writes when we do not; for the 503. May be NULL */
@@ -53,6 +54,17 @@ err_t store_check_name(const char *name);
 err_t store_get(struct store *s, enum envelope_kind kind, const char *name, struct secret **ret,
                 struct store_entry *ret_entry);
 
+/* Every version of a name that is kept, newest first: the first one is what decides. `state` is
+ * what is known of that version (one that was never opened may yet turn out damaged), `version` 0
+ * when nobody can tell. ERR_NOTFOUND when there is none. */
+err_t store_list_versions(struct store *s, enum envelope_kind kind, const char *name,
+                          err_t (*visit)(void *arg, const struct store_entry *e), void *arg);
+
+/* The value of one kept version, newest or not. ERR_NOTFOUND: not kept, a tombstone, or past
+ * not-after. ERR_DAMAGED: it does not verify. ret_entry describes that version; may be NULL. */
+err_t store_get_version(struct store *s, enum envelope_kind kind, const char *name,
+                        uint64_t version, struct secret **ret, struct store_entry *ret_entry);
+
 struct store_put {
     enum envelope_kind kind;
     const char *name;
@@ -69,6 +81,21 @@ err_t store_put(struct store *s, const struct store_put *put, uint64_t *ret_vers
 /* Writes a tombstone. ERR_NOTFOUND when there is no live (or damaged) version. */
 err_t store_delete(struct store *s, enum envelope_kind kind, const char *name, bool has_if_match,
                    uint64_t if_match, uint64_t *ret_version);
+
+struct store_restore {
+    enum envelope_kind kind;
+    const char *name;
+    uint64_t version;         /* a kept one; only a value that verifies is restored */
+    bool has_if_match;        /* as in store_put */
+    uint64_t if_match;
+    /* Sees the value before it is written; its error ends the restore. May be NULL. */
+    err_t (*check)(void *arg, struct span value);
+    void *arg;
+};
+/* Writes the value of a kept version as the next one, with its content type and not-after; so what
+ * was restored stands in the history like any write. ERR_CONFLICT when it is what is in force
+ * already; else as store_get_version and store_put. */
+err_t store_restore(struct store *s, const struct store_restore *r, uint64_t *ret_version);
 
 /* Entries of a kind whose name begins with prefix (NULL: all), in name order. */
 err_t store_list(struct store *s, enum envelope_kind kind, const char *prefix, bool with_deleted,

@@ -116,6 +116,13 @@ uint64_t versions_highest(const struct version *list)
     return list ? list->version : 0;
 }
 
+struct version *versions_find(struct version *list, uint64_t version)
+{
+    if (version == 0 || version == VERSION_UNKNOWN) return NULL;
+    while (list && list->version != version) list = list->older;
+    return list; /* of copies the first one counts (version_before) */
+}
+
 enum store_state versions_state(const struct version *list)
 {
     if (list->unreadable || list->broken) return STORE_DAMAGED;

@@ -64,6 +64,8 @@ bool version_before(const struct version *a, const struct version *b);
 void versions_insert(struct version **list, struct version *v);
 /* The highest version that is known, 0 when none is. */
 uint64_t versions_highest(const struct version *list);
+/* The one that counts under this number, NULL when none has it. VERSION_UNKNOWN and 0 find none. */
+struct version *versions_find(struct version *list, uint64_t version);
 /* What the newest one says. The list is not empty. */
 enum store_state versions_state(const struct version *list);
 size_t versions_count(const struct version *list);

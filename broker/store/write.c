@@ -121,6 +121,11 @@ static err_t create_locked(struct store *s, const struct draft *d, struct span b
     return ERR_OK;
 }
 
+static unsigned keep_of(const struct store *s, enum envelope_kind kind)
+{
+    return kind == ENVELOPE_POLICY ? s->config.keep_policies : s->config.keep_versions;
+}
+
 static err_t list_surplus(struct store *s, const struct draft *d, struct p11_object **ret,
                           size_t *ret_n)
 {
@@ -129,7 +134,7 @@ static err_t list_surplus(struct store *s, const struct draft *d, struct p11_obj
     ENSURE(e);
     struct p11_object *surplus = calloc(versions_count(e->versions), sizeof *surplus);
     if (!surplus) FAIL(ERR_INTERNAL, "out of memory");
-    *ret_n = versions_surplus(e->versions, s->config.keep_versions, surplus);
+    *ret_n = versions_surplus(e->versions, keep_of(s, d->kind), surplus);
     *ret = surplus;
     return ERR_OK;
 }

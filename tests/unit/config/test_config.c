@@ -59,6 +59,7 @@ static void test_config_parse__defaults_are_the_named_limits(void **state)
     assert_int_equal(c->token_sessions, P11_SESSIONS_DEFAULT);
     assert_int_equal(c->token_cek_cache, CEK_CACHE_DEFAULT);
     assert_int_equal(c->storage_cache_bytes, STORE_CACHE_DEFAULT);
+    assert_int_equal(c->policy_keep_versions, 10);
     assert_int_equal(c->attestation_session_seconds, SESSION_SECONDS);
     assert_int_equal(c->attestation_session_max, SESSION_MAX);
     assert_int_equal(c->memory_locked_bytes, SECRET_BUDGET_DEFAULT);
@@ -91,6 +92,7 @@ static void test_config_parse__whole_file(void **state)
         "token:\n  module: /m.so\n  uri: pkcs11:serial=12\n  pin_source: credential:pin\n"
         "  role: reader\n  writer: vault-1\n"
         "storage: {keep_versions: 3, cache: 1GiB}\n"
+        "policy: {keep_versions: 20}\n"
         "attestation_service:\n  verifier: sample\n  timeout: 10\n"
         "  attestation_token_broker:\n    duration_min: 7\n    issuer_name: me\n"
         "    signer: {key_path: /k.pem, cert_path: /c.pem}\n"
@@ -114,6 +116,7 @@ static void test_config_parse__whole_file(void **state)
     assert_string_equal(c->token_writer, "vault-1");
     assert_int_equal(c->storage_keep_versions, 3);
     assert_int_equal(c->storage_cache_bytes, 1 << 30);
+    assert_int_equal(c->policy_keep_versions, 20);
     assert_string_equal(c->attestation_verifier, "sample");
     assert_int_equal(c->attestation_session_seconds, 600);
     assert_int_equal(c->attestation_token_seconds, 420);

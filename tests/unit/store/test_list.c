@@ -92,6 +92,99 @@ static void test_store_list__error_of_visit_ends_it(void **state)
     assert_int_equal(seen.count, 1);
 }
 
+/* ---- the versions of one name ------------------------------------------------------------ */
+
+static err_t keep(void *arg, const struct store_entry *e)
+{
+    assert_true(seen.count < 8);
+    seen.entries[seen.count++] = *e;
+    return seen.count == seen.stop_at ? ERR_MAKE(ERR_LIMIT, "enough") : ERR_OK;
+}
+
+static err_t list_versions(enum envelope_kind kind, const char *name)
+{
+    memset(&seen, 0, sizeof seen);
+    return store_list_versions(fx.store, kind, name, keep, NULL);
+}
+
+static void place_sealed(const char *name, uint64_t version)
+{
+    struct buf bytes = BUF_INIT;
+    fx_seal(fx.token, name, version, "copy", &bytes);
+    fx_place(name, buf_span(&bytes));
+    buf_free(&bytes);
+}
+
+static void test_store_list_versions__newest_first(void **state)
+{
+    struct store_config config = fx_config();
+    config.keep_versions = 3;
+    fx_open_store(config);
+    clock_test_set(1000);
+    fx_put("a/b/c", "1");
+    fx_put("a/b/c", "22");
+    clock_test_set(2000);
+    fx_put("a/b/c", "333");
+    fx_delete("a/b/c");
+    for (int restarted = 0; restarted < 2; restarted++) {
+        assert_ok(list_versions(ENVELOPE_RESOURCE, "a/b/c"));
+        assert_int_equal(seen.count, 3); /* the first one is beyond what is kept */
+        static const struct store_entry want[] = {
+            {.version = 4, .state = STORE_DELETED, .created = 2000},
+            {.version = 3, .state = STORE_LIVE, .created = 2000, .size = 3},
+            {.version = 2, .state = STORE_LIVE, .created = 1000, .size = 2}};
+        for (size_t i = 0; i < 3; i++) {
+            assert_string_equal(seen.entries[i].name, "a/b/c");
+            assert_int_equal(seen.entries[i].version, want[i].version);
+            assert_int_equal(seen.entries[i].state, want[i].state);
+            assert_int_equal(seen.entries[i].created, want[i].created);
+            assert_int_equal(seen.entries[i].size, want[i].size);
+            assert_int_equal(seen.entries[i].versions, 3);
+        }
+        fx_restart(config);
+    }
+}
+
+static void test_store_list_versions__copies_and_unreadable_ones(void **state)
+{
+    place_sealed("a/b/c", 1);
+    place_sealed("a/b/c", 1); /* a rotation that was cut short */
+    place_sealed("a/b/c", 2);
+    fx_place("a/b/c", SPAN_LIT("SRE1\x02"));
+    fx_place("a/b/c", SPAN_LIT("SRE1\x02"));
+    fx_restart(fx_config());
+    assert_ok(list_versions(ENVELOPE_RESOURCE, "a/b/c"));
+    static const struct { uint64_t version; enum store_state state; } want[] = {
+        {0, STORE_DAMAGED}, {0, STORE_DAMAGED}, {2, STORE_LIVE}, {1, STORE_LIVE}};
+    assert_int_equal(seen.count, 4);
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(seen.entries[i].version, want[i].version);
+        assert_int_equal(seen.entries[i].state, want[i].state);
+    }
+}
+
+static void test_store_list_versions__nothing_there(void **state)
+{
+    fx_put("a/b/c", "x");
+    assert_fails_with(list_versions(ENVELOPE_RESOURCE, "x/y/z"), ERR_NOTFOUND,
+                      "there is no resource x/y/z");
+    assert_fails_with(list_versions(ENVELOPE_POLICY, "a/b/c"), ERR_NOTFOUND, "no policy");
+    memset(&seen, 0, sizeof seen);
+    seen.stop_at = 1;
+    assert_fails(store_list_versions(fx.store, ENVELOPE_RESOURCE, "a/b/c", keep, NULL), ERR_LIMIT);
+}
+
+static void test_store_list_versions__what_another_wrote(void **state)
+{
+    struct store *second = NULL;
+    struct store_config config = fx_config();
+    assert_ok(store_open(&config, &second));
+    assert_ok(fx_try_put(second, "a/b/c", "x", NULL));
+    store_close(second);
+    assert_ok(list_versions(ENVELOPE_RESOURCE, "a/b/c"));
+    assert_int_equal(seen.count, 1);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup(name, setup_store)
@@ -100,6 +193,10 @@ int main(void)
         TEST(test_store_list__kinds_and_states),
         TEST(test_store_list__visit_may_use_the_store),
         TEST(test_store_list__error_of_visit_ends_it),
+        TEST(test_store_list_versions__newest_first),
+        TEST(test_store_list_versions__copies_and_unreadable_ones),
+        TEST(test_store_list_versions__nothing_there),
+        TEST(test_store_list_versions__what_another_wrote),
     };
     return cmocka_run_group_tests(tests, setup_token, teardown_token);
 }

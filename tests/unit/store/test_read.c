@@ -124,6 +124,100 @@ static void test_store_get__lost_object(void **state)
     assert_fails(fx_try_get(fx.store, "a/b/c"), ERR_NOTFOUND);
 }
 
+/* ---- one given version -------------------------------------------------------------------- */
+
+static err_t get_version(uint64_t version)
+{
+    secret_free(TAKE_PTR(fx.value));
+    return store_get_version(fx.store, ENVELOPE_RESOURCE, "a/b/c", version, &fx.value, &fx.entry);
+}
+
+static void keep_versions(unsigned versions, size_t cache_bytes)
+{
+    struct store_config config = fx_config();
+    config.keep_versions = versions;
+    config.cache_bytes = cache_bytes;
+    fx_restart(config);
+}
+
+static void test_store_get_version__each_that_is_kept(void **state)
+{
+    keep_versions(3, STORE_CACHE_DEFAULT);
+    static const char *const values[] = {"one", "two", "three", "four"};
+    for (size_t i = 0; i < 4; i++) fx_put("a/b/c", values[i]);
+    for (size_t round = 0; round < 2; round++) {
+        assert_fails_with(get_version(1), ERR_NOTFOUND, "has no version 1, or no longer");
+        for (uint64_t v = 2; v <= 4; v++) {
+            assert_ok(get_version(v));
+            assert_span(secret_span(fx.value), values[v - 1]);
+            assert_int_equal(fx.entry.version, v);
+            assert_int_equal(fx.entry.size, strlen(values[v - 1]));
+            assert_int_equal(fx.entry.state, STORE_LIVE);
+            assert_int_equal(fx.entry.versions, 3);
+        }
+        assert_fails(get_version(5), ERR_NOTFOUND);
+        assert_fails_with(get_version(0), ERR_NOTFOUND, "versions begin at 1");
+        keep_versions(3, 0);
+    }
+}
+
+static void test_store_get_version__tombstone_and_expiry(void **state)
+{
+    keep_versions(3, STORE_CACHE_DEFAULT);
+    struct store_put put = {.kind = ENVELOPE_RESOURCE, .name = "a/b/c", .value = SPAN_LIT("v"),
+                            .not_after = 5000};
+    clock_test_set(4000);
+    assert_ok(store_put(fx.store, &put, NULL));
+    fx_delete("a/b/c");
+    assert_ok(get_version(1)); /* though the name is deleted */
+    assert_fails_with(get_version(2), ERR_NOTFOUND, "was deleted (version 2)");
+    clock_test_set(5001);
+    assert_fails_with(get_version(1), ERR_NOTFOUND, "has expired");
+}
+
+static void test_store_get_version__damage_is_that_versions_own(void **state)
+{
+    place_tampered(1, "a/b/c", 1);
+    keep_versions(3, STORE_CACHE_DEFAULT);
+    fx_put("a/b/c", "good");
+    assert_fails_with(get_version(1), ERR_DAMAGED,
+                      "version 1 of resource a/b/c is damaged: it does not verify");
+    assert_null(fx.value);
+    assert_ok(get_version(2));
+    assert_value("a/b/c", "good");
+    assert_int_equal(fx_stats().damaged, 0);
+    place_tampered(1, "a/b/c", 3);
+    keep_versions(3, STORE_CACHE_DEFAULT);
+    assert_fails(fx_try_get(fx.store, "a/b/c"), ERR_DAMAGED);
+    assert_ok(get_version(2)); /* only by its number */
+    assert_span(secret_span(fx.value), "good");
+}
+
+/* An envelope of a newer suite: the header tells its version, nobody can read it. */
+static void test_store_get_version__unreadable(void **state)
+{
+    fx_seal(fx.token, "a/b/c", 1, "value", &bytes);
+    bytes.data[5] = 99;
+    fx_place("a/b/c", buf_span(&bytes));
+    keep_versions(3, STORE_CACHE_DEFAULT);
+    assert_fails_with(get_version(1), ERR_DAMAGED,
+                      "version 1 of resource a/b/c is damaged: it cannot be read");
+    assert_fails(get_version(VERSION_UNKNOWN), ERR_NOTFOUND);
+    assert_null(fx.value);
+}
+
+/* What is looked at once does not drive out what is served. */
+static void test_store_get_version__is_not_cached(void **state)
+{
+    keep_versions(3, STORE_CACHE_DEFAULT);
+    fx_put("a/b/c", "one");
+    size_t cached = fx_stats().cached_bytes;
+    fx_put("a/b/c", "two");
+    assert_int_equal(fx_stats().cached_bytes, cached);
+    assert_ok(get_version(1));
+    assert_int_equal(fx_stats().cached_bytes, cached);
+}
+
 /* ---- threads ----------------------------------------------------------------------------- */
 
 #define READERS 4
@@ -209,6 +303,11 @@ int main(void)
         TEST(test_store_get__note_of_damage_survives_a_rescan),
         TEST(test_store_get__heals_when_it_opens_again),
         TEST(test_store_get__lost_object),
+        TEST(test_store_get_version__each_that_is_kept),
+        TEST(test_store_get_version__tombstone_and_expiry),
+        TEST(test_store_get_version__damage_is_that_versions_own),
+        TEST(test_store_get_version__unreadable),
+        TEST(test_store_get_version__is_not_cached),
         TEST(test_store_get__beside_a_writer),
         TEST(test_store_get__beside_a_writer_without_cache),
     };

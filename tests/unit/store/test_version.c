@@ -170,10 +170,28 @@ static void test_content_type_ok__length_at_and_beyond_the_limit(void **state)
     assert_false(content_type_ok(span_of(text, 128)));
 }
 
+static void test_versions_find__by_number(void **state)
+{
+    struct version *mine = NULL, v[] = {
+        {.version = 3, .generation = 1, .object.handle = 1},
+        {.version = 3, .generation = 2, .object.handle = 2}, /* this copy counts */
+        {.version = 1, .object.handle = 3},
+        {.version = VERSION_UNKNOWN, .unreadable = true, .object.handle = 4},
+    };
+    assert_null(versions_find(NULL, 1));
+    for (size_t i = 0; i < sizeof v / sizeof *v; i++) versions_insert(&mine, &v[i]);
+    assert_ptr_equal(versions_find(mine, 3), &v[1]);
+    assert_ptr_equal(versions_find(mine, 1), &v[2]);
+    assert_null(versions_find(mine, 2));
+    assert_null(versions_find(mine, 0));
+    assert_null(versions_find(mine, VERSION_UNKNOWN));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_teardown(name, teardown)
     const struct CMUnitTest tests[] = {
+        TEST(test_versions_find__by_number),
         TEST(test_versions_insert__newest_first),
         TEST(test_version_before__equal_versions),
         TEST(test_versions_state__what_the_newest_says),

@@ -43,6 +43,23 @@ static void test_store_put__keep_three(void **state)
     assert_int_equal(fx.entry.versions, 3);
 }
 
+/* Policies have a history of their own length. */
+static void test_store_put__keep_policies(void **state)
+{
+    struct store_config config = fx_config();
+    config.keep_policies = 4;
+    fx_open_store(config);
+    struct store_put put = {.kind = ENVELOPE_POLICY, .name = "p", .value = SPAN_LIT("text")};
+    for (int i = 0; i < 6; i++) assert_ok(store_put(fx.store, &put, NULL));
+    for (int i = 0; i < 3; i++) fx_put("a/b/c", "x");
+    assert_int_equal(fx_objects("strongroom:policy:p"), 4);
+    assert_int_equal(fx_objects("a/b/c"), 1);
+    config.keep_policies = 0; /* one, as for resources */
+    fx_open_store(config);
+    assert_ok(store_put(fx.store, &put, NULL));
+    assert_int_equal(fx_objects("strongroom:policy:p"), 1);
+}
+
 static void test_store_put__fewer_versions_after_the_setting_shrank(void **state)
 {
     struct store_config config = fx_config();
@@ -235,6 +252,7 @@ int main(void)
         TEST(test_store_put__overwrite_keeps_one),
         TEST(test_store_put__empty_value),
         TEST(test_store_put__keep_three),
+        TEST(test_store_put__keep_policies),
         TEST(test_store_put__fewer_versions_after_the_setting_shrank),
         TEST(test_store_put__survives_a_restart),
         TEST(test_store_put__attributes),
