@@ -36,6 +36,7 @@ static void call_free(void *arg)
     guest_unref(c->guest);
     secret_free(c->value);
     release_policy_unref(c->policy);
+    free(c->errors);
     buf_free(&c->text);
     free(c->warnings);
     free(c);
@@ -94,13 +95,8 @@ bool call_asks(const struct call *c, const char *name)
     return value && (strcmp(value, "1") == 0 || strcmp(value, "true") == 0);
 }
 
-/* An ETag of ours, or its number bare: digits alone. A list, a weak tag or a number beyond 64 bits
- * is none: what we do not understand must not pass for a condition that holds. */
-static bool read_version(const char *text, uint64_t *ret)
+bool call_read_version(struct span digits, uint64_t *ret)
 {
-    size_t len = strlen(text);
-    bool quoted = len > 2 && text[0] == '"' && text[len - 1] == '"';
-    struct span digits = span_of(text + quoted, len - 2 * (size_t) quoted);
     uint64_t n = 0;
     for (size_t i = 0; i < digits.len; i++) {
         unsigned digit = (unsigned) digits.data[i] - '0';
@@ -111,13 +107,22 @@ static bool read_version(const char *text, uint64_t *ret)
     return digits.len > 0;
 }
 
+/* An ETag of ours, or its number bare. A list, a weak tag or a number beyond 64 bits is none: what we
+ * do not understand must not pass for a condition that holds. */
+static bool read_etag(const char *text, uint64_t *ret)
+{
+    size_t len = strlen(text);
+    bool quoted = len > 2 && text[0] == '"' && text[len - 1] == '"';
+    return call_read_version(span_of(text + quoted, len - 2 * (size_t) quoted), ret);
+}
+
 bool call_preconditions(struct call *c)
 {
     const char *match = request_header(&c->x->req, "If-Match");
     const char *none = request_header(&c->x->req, "If-None-Match");
     if (!match && !none) return true;
     c->has_if_match = true; /* with version 0, which is none, for If-None-Match: * */
-    if (match && !none && read_version(match, &c->if_match)) return true;
+    if (match && !none && read_etag(match, &c->if_match)) return true;
     if (none && !match && strcmp(none, "*") == 0) return true;
     call_error(c, KBS_BAD_PATH, "If-Match wants the version as ETag gives it, such as \"3\"; "
                                 "If-None-Match wants *; they exclude each other");
@@ -126,17 +131,33 @@ bool call_preconditions(struct call *c)
 
 /* ---- choosing the endpoint ----------------------------------------------------------------- */
 
-static const struct endpoint *find_endpoint(const char *prefix, const char *name,
-                                            enum http_method method, bool *ret_known)
+/* How many segments this name has, if the route begins with them; else 0. */
+static size_t name_segments(const char *name, const struct route *r)
 {
-    *ret_known = false;
+    for (size_t n = 0; n < r->segment_count; name++) {
+        size_t len = strcspn(name, "/");
+        if (!span_eq_str(span_of(name, len), r->segments[n++])) return 0;
+        name += len;
+        if (!*name) return n;
+    }
+    return 0;
+}
+
+/* The row with the longest name that fits; *ret_segments is its length, 0 when none does. */
+static const struct endpoint *find_endpoint(const char *prefix, const struct route *r,
+                                            enum http_method method, size_t *ret_segments)
+{
+    const struct endpoint *found = NULL;
+    *ret_segments = 0;
     for (size_t i = 0; i < endpoint_count; i++) {
         const struct endpoint *e = &endpoints[i];
-        if (strcmp(e->prefix, prefix) != 0 || strcmp(e->name, name) != 0) continue;
-        *ret_known = true;
-        if (e->method == method) return e;
+        size_t n = strcmp(e->prefix, prefix) == 0 ? name_segments(e->name, r) : 0;
+        if (n == 0 || n < *ret_segments) continue;
+        if (n > *ret_segments) found = NULL; /* a shorter name with this method is another thing */
+        *ret_segments = n;
+        if (e->method == method) found = e;
     }
-    return NULL;
+    return found;
 }
 
 static const char *const prefixes[] = {"/kbs/v0/", "/strongroom/v1/", "/"};
@@ -149,19 +170,22 @@ static bool route_call(struct call *c)
         if (!span_starts(r->path, prefixes[i])) continue;
         if (i == 0) metric_add(&c->api->metrics, METRIC_HTTP_REQUESTS);
         struct err e = route_parse(r->path, prefixes[i], r->query, &c->route);
-        bool known = false, kbs = i == 0;
+        bool kbs = i == 0;
+        size_t known = 0; /* segments of the name, when there is such a one with any method */
         const char *name = err_ok(e) ? c->route.segments[0] : "";
         bool whole = prefixes[i][1] != '\0' || c->route.segment_count == 1; /* not /healthz/x */
-        if (err_ok(e) && whole) c->endpoint = find_endpoint(prefixes[i], name, r->method, &known);
+        if (err_ok(e) && whole) c->endpoint = find_endpoint(prefixes[i], &c->route, r->method, &known);
+        c->path_first = known;
         if (c->endpoint) return true;
         if (!err_ok(e) && !kbs) call_error(c, KBS_UNKNOWN_PATH, NULL);
         else if (!err_ok(e)) {
             /* An escaped NUL or an endless path: no name, but 401 first for whoever has no token
              * (kbs-api.md 2.7). */
-            c->endpoint = find_endpoint(prefixes[i], "resource", r->method, &known);
+            static const struct route resource = {.segments = {"resource"}, .segment_count = 1};
+            c->endpoint = find_endpoint(prefixes[i], &resource, r->method, &c->path_first);
             if (c->endpoint && c->endpoint->method == HTTP_GET) return true;
             call_error(c, KBS_BAD_PATH, NULL);
-        } else if (known && (r->method == HTTP_HEAD || r->method == HTTP_OTHER || !kbs)) {
+        } else if (known > 0 && (r->method == HTTP_HEAD || r->method == HTTP_OTHER || !kbs)) {
             call_error(c, KBS_METHOD, NULL);
             response_header(&c->x->resp, "Allow", "GET, POST, PUT, DELETE");
         } else if (kbs) {
@@ -186,7 +210,9 @@ static void locate_name(struct call *c)
     const struct route *r = &c->route;
     bool pkcs11 = strcmp(c->endpoint->name, "pkcs11") == 0;
     c->plugin = c->endpoint->name;
-    c->path_first = !pkcs11 && r->segment_count == 5 && r->segments[1][0] == '\0' ? 2 : 1;
+    if (strcmp(c->endpoint->name, "resource") == 0 && r->segment_count == 5 &&
+        r->segments[1][0] == '\0')
+        c->path_first = 2;
     size_t name_first = c->path_first;
     if (pkcs11) {
         if (r->segment_count < 2 || strcmp(r->segments[1], "resource") != 0) return;

@@ -29,7 +29,7 @@ struct call;
 
 struct endpoint {
     const char *prefix;       /* "/kbs/v0/" */
-    const char *name;         /* first segment below it */
+    const char *name;         /* first segment or segments below it; the longest that fits counts */
     enum http_method method;
     enum access access;
     size_t body_limit;        /* bytes; BODY_VALUE: as configured for resources */
@@ -49,13 +49,15 @@ struct call {
     const struct endpoint *endpoint;
     struct route route;
     const char *plugin;       /* "resource" or "pkcs11" */
-    size_t path_first;        /* index of the first segment that policy and ACL see */
+    size_t path_first;        /* index of the first segment below the name; policy sees it and on */
     char name[NAME_MAX_BYTES + 1];
     char principal[200];      /* for audit */
     struct guest *guest;      /* our reference */
     struct secret *value;     /* read by work */
     struct store_entry entry;
     uint64_t version;
+    uint64_t wanted;          /* an older version that is asked for; 0: none */
+    struct rego_errors *errors;    /* what compiling it found; or NULL */
     struct release_policy *policy; /* our reference: the one that decided, or the new one */
     struct buf text;          /* policy text to store, or JSON that work made */
     struct rego_errors *warnings; /* of the new policy; NULL: none */
@@ -81,6 +83,9 @@ bool call_asks(const struct call *c, const char *name);
 
 /* If-Match and If-None-Match: * into the call; false (answered 400) for any other form of them. */
 bool call_preconditions(struct call *c);
+
+/* Digits alone, at most 64 bits of them. */
+bool call_read_version(struct span digits, uint64_t *ret);
 
 /* caller.c: who asks. Both answer the request themselves when they return false. */
 bool caller_guest(struct call *c);
@@ -108,6 +113,20 @@ bool policy_set_decide(struct call *c);
 err_t policy_set_work(struct call *c);
 void policy_set_finish(struct call *c, struct err e);
 bool policy_list_decide(struct call *c);
+/* Compiles into c->policy and looks for c->warnings. ERR_USAGE: it does not compile, or has warnings
+ * and ?strict=1 was asked for; answer with policy_refuse_text. */
+err_t policy_compile_text(struct call *c, struct span text);
+void policy_refuse_text(struct call *c, const char *action, struct err e);
+/* policy_history.c */
+bool policy_read_decide(struct call *c);
+err_t policy_read_work(struct call *c);
+void policy_read_finish(struct call *c, struct err e);
+bool policy_versions_decide(struct call *c);
+err_t policy_versions_work(struct call *c);
+void policy_versions_finish(struct call *c, struct err e);
+bool policy_rollback_decide(struct call *c);
+err_t policy_rollback_work(struct call *c);
+void policy_rollback_finish(struct call *c, struct err e);
 /* health.c */
 bool health_live(struct call *c);
 bool health_ready_decide(struct call *c);

@@ -3,7 +3,7 @@
 #define KBS "/kbs/v0/"
 #define OWN "/strongroom/v1/"
 
-/* Every endpoint, by prefix, first segment and method. Whatever is not here is 404 or 405. */
+/* Every endpoint, by prefix, first segments and method. Whatever is not here is 404 or 405. */
 const struct endpoint endpoints[] = {
     /* the handshake (kbs-api.md 2.2, 2.4) */
     {KBS, "auth", HTTP_POST, ACCESS_OPEN, BODY_JSON, handshake_auth, NULL, NULL},
@@ -41,6 +41,14 @@ const struct endpoint endpoints[] = {
      operator_keks_work, operator_json_finish},
     {OWN, "keks", HTTP_POST, ACCESS_LOCAL, BODY_IGNORED, operator_job_decide,
      operator_kek_create_work, operator_json_finish},
+
+    /* the release policy's text and history; guests see none of it (policy_history.c) */
+    {OWN, "policy", HTTP_GET, ACCESS_ADMIN_PLUGIN, BODY_IGNORED, policy_read_decide,
+     policy_read_work, policy_read_finish},
+    {OWN, "policy/versions", HTTP_GET, ACCESS_ADMIN_PLUGIN, BODY_IGNORED, policy_versions_decide,
+     policy_versions_work, policy_versions_finish},
+    {OWN, "policy/rollback", HTTP_POST, ACCESS_ADMIN_PLUGIN, BODY_JSON, policy_rollback_decide,
+     policy_rollback_work, policy_rollback_finish},
 
     /* health */
     {"/", "healthz", HTTP_GET, ACCESS_OPEN, BODY_IGNORED, health_live, NULL, NULL},

@@ -58,7 +58,7 @@ void release_policy_unref(struct release_policy *p)
 }
 DEFINE_CLEANUP(struct release_policy, release_policy_unref);
 
-static void put_digest(struct span text, char out[17])
+void release_digest_of(struct span text, char out[17])
 {
     unsigned char hash[EVP_MAX_MD_SIZE];
     unsigned len = 0;
@@ -79,7 +79,7 @@ struct err release_compile(struct span text, struct rego_errors *ret_errors,
         rego_error_print(&ret_errors->items[0], first, sizeof first);
         FAIL(ERR_USAGE, "%s", first);
     }
-    put_digest(text, p->digest);
+    release_digest_of(text, p->digest);
     *ret = TAKE_PTR(p);
     return ERR_OK;
 }
@@ -95,7 +95,7 @@ static err_t read_stored(struct release *r, struct release_policy *old, struct r
     char digest[17] = "";
     if (!errors) FAIL(ERR_INTERNAL, "out of memory");
     TRY(store_get(r->store, ENVELOPE_POLICY, RELEASE_POLICY_NAME, &text, &entry));
-    put_digest(secret_span(text), digest);
+    release_digest_of(secret_span(text), digest);
     if (old && old->policy && old->version == entry.version && strcmp(old->digest, digest) == 0) {
         *ret = policy_ref(old);
         return ERR_OK;

@@ -33,6 +33,8 @@ void release_decide(struct release *r, const struct release_policy *p,
                     const struct policy_request *request, struct policy_decision *ret);
 #define RELEASE_PRINT_LINES 100
 
+/* By which a text is named in records: 16 hex digits of SHA-256. */
+void release_digest_of(struct span text, char out[17]);
 const char *release_digest(const struct release_policy *p); /* 16 hex digits of SHA-256, or "" */
 uint64_t release_version(const struct release_policy *p);   /* in the store; 0: none */
 /* "set"; or, of those that deny all: "none", "damaged", "refused" (stored, but it does not compile),

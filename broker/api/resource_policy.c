@@ -23,30 +23,29 @@ static void put_errors(const void *arg, struct json_out *o)
     diagnostics_members(arg, o);
 }
 
-static void refuse_text(struct call *c, struct err e, const struct rego_errors *errors)
+void policy_refuse_text(struct call *c, const char *action, struct err e)
 {
+    const struct rego_errors *errors = c->errors->count ? c->errors : c->warnings;
     _cleanup_buf_ struct buf detail = BUF_INIT;
-    log_warn_err(e, "policy.refused", LOG_S("principal", c->principal),
+    log_warn_err(e, "policy.refused", LOG_S("action", action), LOG_S("principal", c->principal),
                  LOG_U("errors", errors->count + errors->more));
-    if (!call_audit(c, "set-policy", "error", "refused")) return;
+    if (!call_audit(c, action, "error", "refused")) return;
     buf_add_str(&detail, "Policy engine error: Failed to load policy: ");
     diagnostics_text(errors, ERRORS_IN_DETAIL, &detail);
     reply_error_with(&c->x->resp, c->api->config.reference_statuses, KBS_POLICY_ENGINE,
                      buf_str(&detail), put_errors, errors);
 }
 
-/* Warnings go to the log and into the answer; with ?strict=1 they are errors. False: answered. */
-static bool lint_upload(struct call *c)
+/* Warnings go to the log and into the answer; with ?strict=1 they are errors. */
+static err_t lint(struct call *c, struct span text)
 {
     const struct api_config *config = &c->api->config;
-    const struct rego_module policy = {POLICY_MODULE, (const char *) c->text.data, c->text.len};
-    if (!config->lint || !(c->warnings = calloc(1, sizeof *c->warnings))) return true;
+    const struct rego_module policy = {POLICY_MODULE, (const char *) text.data, text.len};
+    if (!config->lint || !(c->warnings = calloc(1, sizeof *c->warnings))) return ERR_OK;
     config->lint(&policy, c->warnings);
-    if (c->warnings->count == 0 || !call_asks(c, "strict")) return true;
-    struct err e = ERR_MAKE(ERR_USAGE, "%zu warnings, and strict was asked for",
-                            c->warnings->count + c->warnings->more);
-    refuse_text(c, e, c->warnings);
-    return false;
+    if (c->warnings->count == 0 || !call_asks(c, "strict")) return ERR_OK;
+    FAIL(ERR_USAGE, "%zu warnings, and strict was asked for",
+         c->warnings->count + c->warnings->more);
 }
 
 static void log_warnings(const struct call *c)
@@ -74,14 +73,20 @@ static void reply_set(struct call *c)
     reply_json(&c->x->resp, &body);
 }
 
+struct err policy_compile_text(struct call *c, struct span text)
+{
+    if (!c->errors && !(c->errors = calloc(1, sizeof *c->errors)))
+        FAIL(ERR_INTERNAL, "out of memory");
+    TRY(release_compile(text, c->errors, &c->policy));
+    return lint(c, text);
+}
+
 /* False: answered. */
 static bool compile_upload(struct call *c)
 {
-    _cleanup_free_ struct rego_errors *errors = calloc(1, sizeof *errors);
-    struct err e = errors ? release_compile(buf_span(&c->text), errors, &c->policy)
-                          : ERR_MAKE(ERR_INTERNAL, "out of memory");
+    struct err e = policy_compile_text(c, buf_span(&c->text));
     if (err_ok(e)) return true;
-    if (e.code == ERR_USAGE) refuse_text(c, e, errors);
+    if (e.code == ERR_USAGE) policy_refuse_text(c, "set-policy", e);
     else call_fail(c, "set-policy", e);
     return false;
 }
@@ -94,7 +99,7 @@ bool policy_set_decide(struct call *c)
         refuse_body(c, e);
         return true;
     }
-    return !compile_upload(c) || !lint_upload(c) || !call_preconditions(c);
+    return !compile_upload(c) || !call_preconditions(c);
 }
 
 struct err policy_set_work(struct call *c)
