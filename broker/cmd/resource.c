@@ -13,13 +13,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static err_t open_vault(const char *config_file, const char *who, struct config **config,
-                        struct vault **vault)
-{
-    TRY(config_load(config_file, config));
-    return vault_open(*config, who, vault);
-}
-
 static err_t resource_path(const char *prefix, const char *name, char *out, size_t size)
 {
     if (strncmp(name, "kbs:///", 7) == 0) name += 7;
@@ -62,7 +55,7 @@ struct err cmd_resource_put(const struct command *self, int argc, char **argv)
     TRY(read_value(operands[1], &value));
     _cleanup_(config_freep) struct config *config = NULL;
     _cleanup_(vault_closep) struct vault *vault = NULL;
-    TRY(open_vault(config_file, "strongroom resource put", &config, &vault));
+    TRY(vault_open_file(config_file, "strongroom resource put", &config, &vault));
     snprintf(match, sizeof match, "If-Match: %s", if_match ? if_match : "");
     const char *headers[] = {create ? "If-None-Match: *" : if_match ? match : NULL, NULL};
     _cleanup_(http_answer_free) struct http_answer answer = {0};
@@ -86,7 +79,7 @@ struct err cmd_resource_get(const struct command *self, int argc, char **argv)
     TRY(resource_path("/strongroom/v1/resource/", operands[0], path, sizeof path));
     _cleanup_(config_freep) struct config *config = NULL;
     _cleanup_(vault_closep) struct vault *vault = NULL;
-    TRY(open_vault(config_file, "strongroom resource get", &config, &vault));
+    TRY(vault_open_file(config_file, "strongroom resource get", &config, &vault));
     _cleanup_(http_answer_free) struct http_answer answer = {0};
     TRY(vault_send(vault, "GET", path, NULL, span_of(NULL, 0), &answer));
     if (answer.status != 200) return http_answer_error(&answer, operands[0]);
@@ -132,7 +125,7 @@ struct err cmd_resource_list(const struct command *self, int argc, char **argv)
              deleted ? "&deleted=true" : "");
     _cleanup_(config_freep) struct config *config = NULL;
     _cleanup_(vault_closep) struct vault *vault = NULL;
-    TRY(open_vault(config_file, "strongroom resource list", &config, &vault));
+    TRY(vault_open_file(config_file, "strongroom resource list", &config, &vault));
     _cleanup_(http_answer_free) struct http_answer answer = {0};
     TRY(vault_send(vault, "GET", path, NULL, span_of(NULL, 0), &answer));
     if (answer.status != 200) return http_answer_error(&answer, "list");
@@ -152,7 +145,7 @@ struct err cmd_resource_rm(const struct command *self, int argc, char **argv)
     TRY(resource_path("/kbs/v0/resource/", operands[0], path, sizeof path));
     _cleanup_(config_freep) struct config *config = NULL;
     _cleanup_(vault_closep) struct vault *vault = NULL;
-    TRY(open_vault(config_file, "strongroom resource rm", &config, &vault));
+    TRY(vault_open_file(config_file, "strongroom resource rm", &config, &vault));
     snprintf(match, sizeof match, "If-Match: %s", if_match ? if_match : "");
     const char *headers[] = {if_match ? match : NULL, NULL};
     _cleanup_(http_answer_free) struct http_answer answer = {0};

@@ -39,6 +39,13 @@ struct err vault_open(const struct config *config, const char *who, struct vault
     return ERR_OK;
 }
 
+struct err vault_open_file(const char *config_file, const char *who, struct config **ret_config,
+                           struct vault **ret)
+{
+    TRY(config_load(config_file, ret_config));
+    return vault_open(*ret_config, who, ret);
+}
+
 void vault_close(struct vault *v)
 {
     if (!v) return;

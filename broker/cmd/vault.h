@@ -13,6 +13,10 @@ err_t vault_open(const struct config *config, const char *who, struct vault **re
 void vault_close(struct vault *v);
 DEFINE_CLEANUP(struct vault, vault_close);
 
+/* The same from a configuration file, which the vault is then borrowed from; free it after. */
+err_t vault_open_file(const char *config_file, const char *who, struct config **ret_config,
+                      struct vault **ret);
+
 bool vault_is_served(const struct vault *v); /* true: a broker runs, we use its socket */
 
 /* One request; the answer is the caller's. headers as http_client_send; body is only read. */

@@ -1,0 +1,15 @@
+/* The policy's versions as the vault tells of them; for the commands of `policy`. */
+#pragma once
+
+#include "broker/cmd/vault.h"
+
+/* The text of a version, 0 for the one in force. The caller frees the answer; its etag is the
+ * version. ERR_NOTFOUND, ERR_DAMAGED. */
+err_t policy_fetch(struct vault *v, uint64_t version, struct http_answer *ret);
+
+/* The newest version before the one that decides that can be restored. ret_if_match says at which
+ * version that was seen. ERR_NOTFOUND. */
+err_t policy_find_previous(struct vault *v, uint64_t *ret, char ret_if_match[32]);
+
+/* A version as an operator writes it. ERR_USAGE. */
+err_t policy_parse_version(const char *text, uint64_t *ret);
