@@ -17,6 +17,7 @@ struct err api_new(const struct api_config *config, struct api **ret)
     pthread_mutex_init(&a->ready_lock, NULL);
     snprintf(a->ready_reason, sizeof a->ready_reason, "starting"); /* until the first probe */
     TRY(release_new(config->store, &a->release));
+    TRY(recent_new(&a->recent));
     *ret = TAKE_PTR(a);
     return ERR_OK;
 }
@@ -24,6 +25,7 @@ struct err api_new(const struct api_config *config, struct api **ret)
 void api_free(struct api *a)
 {
     if (!a) return;
+    recent_free(a->recent);
     release_free(a->release);
     pthread_mutex_destroy(&a->ready_lock);
     free(a);

@@ -3,6 +3,7 @@
 
 #include "broker/api/api.h"
 #include "broker/api/metrics.h"
+#include "broker/api/recent.h"
 #include "broker/api/release.h"
 #include "broker/api/reply.h"
 #include "broker/api/route.h"
@@ -10,6 +11,7 @@
 struct api {
     struct api_config config;
     struct release *release;
+    struct recent *recent;
     struct metrics metrics;
     pthread_mutex_t ready_lock; /* guards the three below: /readyz asks the token now and then */
     uint64_t ready_checked;     /* clock_mono_ns, 0: never */
@@ -62,6 +64,7 @@ struct call {
     struct buf text;          /* policy text to store, or JSON that work made */
     struct rego_errors *warnings; /* of the new policy; NULL: none */
     bool has_if_match;
+    bool given;               /* a dry run on requests that it brought along */
     uint64_t if_match;
     struct err work_error;
     struct err_chain chain;   /* of work, when it ran on another thread */
@@ -127,6 +130,10 @@ void policy_versions_finish(struct call *c, struct err e);
 bool policy_rollback_decide(struct call *c);
 err_t policy_rollback_work(struct call *c);
 void policy_rollback_finish(struct call *c, struct err e);
+/* dry_run.c */
+bool dry_run_decide(struct call *c);
+err_t dry_run_work(struct call *c);
+void dry_run_finish(struct call *c, struct err e);
 /* health.c */
 bool health_live(struct call *c);
 bool health_ready_decide(struct call *c);

@@ -49,6 +49,8 @@ const struct endpoint endpoints[] = {
      policy_versions_work, policy_versions_finish},
     {OWN, "policy/rollback", HTTP_POST, ACCESS_ADMIN_PLUGIN, BODY_JSON, policy_rollback_decide,
      policy_rollback_work, policy_rollback_finish},
+    {OWN, "policy/dry-run", HTTP_POST, ACCESS_ADMIN_PLUGIN, BODY_JSON, dry_run_decide, dry_run_work,
+     dry_run_finish},
 
     /* health */
     {"/", "healthz", HTTP_GET, ACCESS_OPEN, BODY_IGNORED, health_live, NULL, NULL},

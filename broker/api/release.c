@@ -230,21 +230,35 @@ static void deny_all(const char *why, struct policy_decision *ret)
     snprintf(ret->reason, sizeof ret->reason, "%s", why);
 }
 
-void release_decide(struct release *r, const struct release_policy *p,
-                    const struct policy_request *request, struct policy_decision *ret)
+static void decide(struct release *r, const struct release_policy *p,
+                   const struct policy_request *request, struct policy_decision *ret)
 {
-    unsigned lines = RELEASE_PRINT_LINES + 1;
-    struct policy_request asked = *request;
     struct policy_run *run = p->policy ? policy_runs_take(r->runs) : NULL;
     if (!run) {
         deny_all(p->policy ? "out of memory" : p->why, ret);
         return;
     }
+    policy_decide(p->policy, run, request, ret);
+    policy_runs_put(r->runs, run);
+}
+
+void release_decide(struct release *r, const struct release_policy *p,
+                    const struct policy_request *request, struct policy_decision *ret)
+{
+    unsigned lines = RELEASE_PRINT_LINES + 1;
+    struct policy_request asked = *request;
     asked.now_ns = clock_now_ns();
     asked.print = log_enabled(LOG_LEVEL_DEBUG) ? print_line : NULL;
     asked.context = &lines;
-    policy_decide(p->policy, run, &asked, ret);
-    policy_runs_put(r->runs, run);
+    decide(r, p, &asked, ret);
+}
+
+void release_try(struct release *r, const struct release_policy *p,
+                 const struct policy_request *request, struct policy_decision *ret)
+{
+    struct policy_request asked = *request;
+    asked.print = NULL;
+    decide(r, p, &asked, ret);
 }
 
 const char *release_digest(const struct release_policy *p) { return p ? p->digest : ""; }

@@ -32,6 +32,10 @@ void release_set_take(struct release *r, struct release_policy *p, uint64_t vers
 void release_decide(struct release *r, const struct release_policy *p,
                     const struct policy_request *request, struct policy_decision *ret);
 #define RELEASE_PRINT_LINES 100
+/* What it would decide at the time request->now_ns: nothing is printed, and who asks releases
+ * nothing by it. */
+void release_try(struct release *r, const struct release_policy *p,
+                 const struct policy_request *request, struct policy_decision *ret);
 
 /* By which a text is named in records: 16 hex digits of SHA-256. */
 void release_digest_of(struct span text, char out[17]);

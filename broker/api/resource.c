@@ -27,6 +27,7 @@ static bool policy_allows(struct call *c)
     struct policy_decision d;
     c->policy = release_current(c->api->release);
     release_decide(c->api->release, c->policy, &request, &d);
+    recent_note(c->api->recent, c->guest, &request, &d);
     count_decision(&c->api->metrics, d.outcome);
     if (d.allow) return true;
     /* The guest gets one sentence for all of these: neither text nor reason of a policy is its. */

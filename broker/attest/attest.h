@@ -61,6 +61,9 @@ void guest_ref(struct guest *g);
 void guest_unref(struct guest *g); /* NULL-safe */
 /* All claims, parsed as policies see them. Borrowed from the guest. */
 const struct policy_claims *guest_claims(const struct guest *g);
+/* What the guest takes in memory, for those who keep many: token, parsed claims, and a round figure
+ * for the key and the rest. */
+size_t guest_bytes(const struct guest *g);
 const char *guest_fingerprint(const struct guest *g);    /* 16 hex digits of the token's SHA-256 */
 const char *guest_tee(const struct guest *g);            /* "sample", ... or "" */
 /* The key to encrypt to; ERR_AUTH (no tee-pubkey where kbs-api.md 4.5 looks), ERR_CRYPTO

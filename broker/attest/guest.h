@@ -32,9 +32,7 @@ err_t guest_new(const struct guest_token *token, const struct guest_rules *rules
 
 struct span guest_token_text(const struct guest *g);
 
-/* What the guest takes in memory, for those who keep many: token, parsed claims, and a round figure
- * for the key and the rest. */
-size_t guest_bytes(const struct guest *g);
+/* In guest_bytes, for the key and the rest. */
 #define GUEST_FIXED_BYTES 4096u
 
 /* Whether this is the guest's key, both in the canonical form of jwe_tee_key_canonical. */

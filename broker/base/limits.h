@@ -74,6 +74,15 @@
 #define STORE_EPOCH_MS 100u        /* how often the epoch object is looked at */
 #define STORE_RESCAN_SECONDS 600u  /* a scan even so: for writers that are no Strongroom */
 
+/* Requests that are remembered to try a policy on (api/recent.h) */
+#define RECENT_SETS 64u            /* each with a lock of its own */
+#define RECENT_WAYS 4u             /* requests in a set */
+#define RECENT_MAX (RECENT_SETS * RECENT_WAYS)
+#define RECENT_TEXT_MAX 512u       /* bytes of one request's path and query */
+#define RECENT_BYTES_MAX (16u << 20) /* bytes of tokens and claims that are kept for it */
+#define DRY_RUN_REQUESTS_MAX 64u   /* requests that a dry run brings along */
+#define DRY_RUN_MS 1000u           /* for all evaluations of a dry run; the rest is left out */
+
 /* Audit */
 #define AUDIT_MEMBER_MAX 1024u     /* bytes of one text in a record; longer ones are cut */
 #define AUDIT_LINE_MAX (64u << 10) /* one record; its texts, each byte escaped, fit */

@@ -333,8 +333,7 @@ static void test_rollback__compiles_first(void **state)
     assert_ok(store_refresh(kit.store));
     assert_int_equal(set_policy(text_of(1)), 200);
     rollback("{\"version\":1}", NULL);
-    assert_int_equal(response()->status, 400);
-    assert_non_null(strstr(text_at("/type"), "PolicyEngineError"));
+    check_error_with(400, "PolicyEngineError", NULL, 1);
     assert_int_equal(number_at("/errors/0/line"), 3);
     check_record("rollback-policy", "error", "refused");
     ASK("GET", POLICY, .local = true);
