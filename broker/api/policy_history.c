@@ -7,6 +7,13 @@
 
 #include <stdio.h>
 
+/* For our own commands, whose exit codes tell damage from the rest of 500. */
+static void put_class(const void *arg, struct json_out *o)
+{
+    const struct err *e = arg;
+    json_member_str(o, "class", err_class_name(e->code));
+}
+
 /* An operator is told which version is missing, damaged or in force: the store's own sentence, which
  * names versions and nothing else. */
 static void fail(struct call *c, const char *action, struct err e)
@@ -16,7 +23,9 @@ static void fail(struct call *c, const char *action, struct err e)
     call_fail(c, action, e);
     bool plain = e.code == ERR_NOTFOUND || e.code == ERR_CONFLICT || e.code == ERR_DAMAGED ||
                  e.code == ERR_PRECONDITION;
-    if (plain && c->x->resp.status != 503) call_error(c, reply_error_of(e), detail);
+    if (plain && c->x->resp.status != 503)
+        reply_error_with(&c->x->resp, c->api->config.reference_statuses, reply_error_of(e), detail,
+                         put_class, &e);
 }
 
 /* True when nothing stands below the endpoint's name from there on; otherwise it was answered. */

@@ -26,5 +26,6 @@ err_t http_client_send(struct http_client *c, const char *method, const char *pa
 /* The body and a line end to standard output, for --format json. */
 err_t http_answer_print(const struct http_answer *a);
 
-/* {"type","detail"} of an answer that is not 200, as an error of the class that fits the status. */
+/* {"type","detail"} of an answer that is not 200, as an error of the class that its member "class"
+ * names or, without one, that fits the status. */
 err_t http_answer_error(const struct http_answer *a, const char *what);

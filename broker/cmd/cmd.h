@@ -59,6 +59,7 @@ err_t cmd_policy_get(const struct command *self, int argc, char **argv);
 err_t cmd_policy_list(const struct command *self, int argc, char **argv);
 err_t cmd_policy_rollback(const struct command *self, int argc, char **argv);
 err_t cmd_policy_diff(const struct command *self, int argc, char **argv);
+err_t cmd_policy_dry_run(const struct command *self, int argc, char **argv);
 err_t cmd_audit_tail(const struct command *self, int argc, char **argv);
 err_t cmd_audit_verify(const struct command *self, int argc, char **argv);
 err_t cmd_admin_keygen(const struct command *self, int argc, char **argv);

@@ -19,6 +19,8 @@ const struct command commands[] = {
     {"policy", "get", "the text of the policy, or of an older version", cmd_policy_get},
     {"policy", "list", "the versions of the policy that are kept", cmd_policy_list},
     {"policy", "diff", "what differs between versions and files", cmd_policy_diff},
+    {"policy", "dry-run", "what a policy would decide on recent requests, setting nothing",
+     cmd_policy_dry_run},
     {"policy", "rollback", "put an older version of the policy in force again",
      cmd_policy_rollback},
     {"audit", "tail", "the last records of the audit file, and new ones as they come", cmd_audit_tail},

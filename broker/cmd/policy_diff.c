@@ -90,10 +90,11 @@ struct err cmd_policy_diff(const struct command *self, int argc, char **argv)
         {0},
     };
     TRY(opt_parse(self, table, "[VERSION|FILE [VERSION|FILE]]",
-                  "The differences as a unified diff: from the version before to the one in force;\n"
-                  "from VERSION to the one in force; from that to FILE; or from the first to the\n"
-                  "second. Digits are a version; a file of such a name is ./3. Exits with 0 when there\n"
-                  "are none and with 1 when there are some.", argc, argv, 0, 2, operands));
+                  "The differences as a unified diff. Without operands from the newest version that\n"
+                  "says something else to the one in force; with one from VERSION to that in force,\n"
+                  "or from that to FILE; with two from the first to the second. Digits are a\n"
+                  "version; a file of such a name is ./3. Exits with 0 when there are none and with\n"
+                  "1 when there are some.", argc, argv, 0, 2, operands));
     TRY(print_diff(config_file, operands, &differ));
     if (differ) exit(1); /* as diff(1); all is closed by now */
     return ERR_OK;

@@ -42,6 +42,12 @@ struct err policy_fetch(struct vault *v, uint64_t version, struct http_answer *r
     return ask(v, path, ret);
 }
 
+static const char *text_or(struct json object, const char *name, const char *otherwise)
+{
+    const char *text = json_string(json_get(object, name));
+    return text ? text : otherwise;
+}
+
 static bool is_current(struct json version)
 {
     bool current = false;
@@ -55,16 +61,17 @@ struct err policy_find_previous(struct vault *v, uint64_t *ret, char ret_if_matc
     TRY(ask(v, VERSIONS, &answer));
     TRY(json_parse(secret_span(answer.body), &doc));
     struct json list = json_get(json_root(doc), "versions");
+    const char *in_force = text_or(json_first(list), "digest", ""); /* none when it is damaged */
     for (struct json j = json_first(list); json_present(j); j = json_next(j)) {
-        const char *state = json_string(json_get(j, "state"));
         int64_t version = 0;
-        if (is_current(j) || !state || strcmp(state, "live") != 0) continue;
+        if (is_current(j) || strcmp(text_or(j, "state", ""), "live") != 0) continue;
+        if (strcmp(text_or(j, "digest", "-"), in_force) == 0) continue;
         if (!json_int(json_get(j, "version"), &version)) continue;
         *ret = (uint64_t) version;
         snprintf(ret_if_match, sizeof answer.etag, "%s", answer.etag);
         return ERR_OK;
     }
-    FAIL(ERR_NOTFOUND, "no version of the policy before the one in force is kept");
+    FAIL(ERR_NOTFOUND, "no other version of the policy before the one in force is kept");
 }
 
 /* ---- get ------------------------------------------------------------------------------------ */
@@ -90,12 +97,6 @@ struct err cmd_policy_get(const struct command *self, int argc, char **argv)
 }
 
 /* ---- list ----------------------------------------------------------------------------------- */
-
-static const char *text_or(struct json object, const char *name, const char *otherwise)
-{
-    const char *text = json_string(json_get(object, name));
-    return text ? text : otherwise;
-}
 
 static err_t print_table(struct span text)
 {
@@ -162,8 +163,8 @@ struct err cmd_policy_rollback(const struct command *self, int argc, char **argv
         {0},
     };
     TRY(opt_parse(self, table, "[VERSION]",
-                  "Without VERSION the one before that in force. What it says is set as the next\n"
-                  "version, so a rollback can itself be rolled back; `policy list` shows them all.",
+                  "Without VERSION the newest before that in force that says something else. It is\n"
+                  "set as the next version, so a rollback can be rolled back; `policy list` shows all.",
                   argc, argv, 0, 1, operands));
     uint64_t version = 0;
     char seen[32];

@@ -7,8 +7,8 @@
  * version. ERR_NOTFOUND, ERR_DAMAGED. */
 err_t policy_fetch(struct vault *v, uint64_t version, struct http_answer *ret);
 
-/* The newest version before the one that decides that can be restored. ret_if_match says at which
- * version that was seen. ERR_NOTFOUND. */
+/* The newest version before the one that decides that can be restored and says something else.
+ * ret_if_match says at which version that was seen. ERR_NOTFOUND. */
 err_t policy_find_previous(struct vault *v, uint64_t *ret, char ret_if_match[32]);
 
 /* A version as an operator writes it. ERR_USAGE. */

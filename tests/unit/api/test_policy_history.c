@@ -51,7 +51,7 @@ static int rollback(const char *body, const char *condition)
 static void test_read__text_as_it_was_set(void **state)
 {
     ASK("GET", POLICY, .local = true);
-    check_error(404, "ResourceNotFound", NULL);
+    check_error_with(404, "ResourceNotFound", NULL, 1);
     set_many(2);
     assert_int_equal(ASK("GET", POLICY, .local = true), 200);
     check_text(text_of(2));
@@ -154,7 +154,8 @@ static void test_access__operators_by_path(void **state)
     assert_string_equal(audit_text("principal"), "admin:admin:alice");
     /* Over the network too an operator is told which version is missing. */
     ASK("POST", ROLLBACK, HEADERS(operator_bearer("admin")), BODY("{\"version\":9}"));
-    check_error(404, "ResourceNotFound", "policy resource-policy has no version 9, or no longer");
+    check_error_with(404, "ResourceNotFound",
+                     "policy resource-policy has no version 9, or no longer", 1);
 }
 
 /* ---- the list ----------------------------------------------------------------------------- */
@@ -197,9 +198,9 @@ static void test_versions__as_many_as_are_kept(void **state)
     assert_int_equal(json_count(member("/versions")), 10);
     assert_int_equal(number_at("/versions/9/version"), 3);
     ASK("GET", VERSIONS "/2", .local = true);
-    check_error(404, "ResourceNotFound", NULL);
+    check_error_with(404, "ResourceNotFound", NULL, 1);
     rollback("{\"version\":2}", NULL);
-    check_error(404, "ResourceNotFound", NULL);
+    check_error_with(404, "ResourceNotFound", NULL, 1);
     check_record("rollback-policy", "missing", "not-found");
 }
 
@@ -242,9 +243,11 @@ static void test_versions__a_damaged_one_is_told(void **state)
     assert_string_equal(text_at("/versions/1/state"), "live");
     assert_string_equal(header("ETag"), "\"2\"");
     ASK("GET", POLICY, .local = true);
-    check_error(500, "PluginInternalError", NULL);
+    check_error_with(500, "PluginInternalError", NULL, 1);
+    assert_string_equal(text_at("/class"), "damaged");
     ASK("GET", VERSIONS "/2", .local = true);
-    check_error(500, "PluginInternalError", NULL);
+    check_error_with(500, "PluginInternalError", NULL, 1);
+    assert_string_equal(text_at("/class"), "damaged");
     assert_non_null(strstr(text_at("/detail"), "version 2 of policy resource-policy is damaged"));
     assert_int_equal(ASK("GET", VERSIONS "/1", .local = true), 200);
 }
@@ -294,9 +297,9 @@ static void test_rollback__mistakes(void **state)
     rollback("{\"version\":1}", "If-Match: two");
     check_error(400, "InvalidRequestPath", NULL);
     rollback("{\"version\":9}", NULL);
-    check_error(404, "ResourceNotFound", NULL);
+    check_error_with(404, "ResourceNotFound", NULL, 1);
     rollback("{\"version\":2}", NULL);
-    check_error(409, "Conflict", NULL);
+    check_error_with(409, "Conflict", NULL, 1);
     assert_non_null(strstr(text_at("/detail"), "is at version 2 already"));
     ASK("GET", POLICY, .local = true);
     check_text(text_of(2));
@@ -307,10 +310,10 @@ static void test_rollback__preconditions(void **state)
 {
     set_many(3);
     rollback("{\"version\":1}", "If-Match: \"2\"");
-    check_error(412, "PreconditionFailed", NULL);
+    check_error_with(412, "PreconditionFailed", NULL, 1);
     check_record("rollback-policy", "error", "precondition");
     rollback("{\"version\":1}", "If-None-Match: *");
-    check_error(412, "PreconditionFailed", NULL);
+    check_error_with(412, "PreconditionFailed", NULL, 1);
     assert_int_equal(rollback("{\"version\":1}", "If-Match: \"3\""), 200);
 }
 
@@ -347,7 +350,7 @@ static void test_rollback__another_writer_was_there(void **state)
     set_many(2);
     write_elsewhere(text_of(5));
     rollback("{\"version\":1}", "If-Match: \"2\"");
-    check_error(412, "PreconditionFailed", NULL);
+    check_error_with(412, "PreconditionFailed", NULL, 1);
     assert_int_equal(rollback("{\"version\":2}", "If-Match: \"3\""), 200);
     assert_int_equal(number_at("/version"), 4);
 }
@@ -362,7 +365,8 @@ static void test_rollback__heals_a_damaged_policy(void **state)
     check_error(403, "PolicyDeny", NULL);
     check_record("release", "deny", "the policy is damaged");
     rollback("{\"version\":3}", NULL);
-    check_error(500, "PluginInternalError", NULL);
+    check_error_with(500, "PluginInternalError", NULL, 1);
+    assert_string_equal(text_at("/class"), "damaged");
     assert_int_equal(rollback("{\"version\":1}", "If-Match: \"3\""), 200);
     assert_int_equal(number_at("/version"), 4);
     guest_get("/kbs/v0/resource/a/b/c");
