@@ -113,7 +113,7 @@ static const struct trouble {
     {ERR_NOTFOUND, false, false, "policy.none", "none", "no policy is set",
      "every release is denied until a policy is set"},
     {ERR_DAMAGED, true, false, "policy.damaged", "damaged", "the policy is damaged",
-     "every release is denied; set the policy again"},
+     "every release is denied; set the policy again or roll it back"},
     {ERR_USAGE, true, false, "policy.refused", "refused", "the policy does not compile",
      "every release is denied; correct the policy and set it again"},
     {ERR_NONE, false, true, "policy.unreadable", "unreadable", "the policy cannot be read",

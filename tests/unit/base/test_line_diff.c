@@ -1,4 +1,5 @@
 #include "broker/base/line_diff.h"
+#include "tests/lib/patch.h"
 #include "tests/lib/test.h"
 
 static struct buf out, left, right;
@@ -68,46 +69,12 @@ static void make_text(struct buf *text, uint32_t lines, uint32_t letters)
     }
 }
 
-static struct span take_line(struct span *text)
-{
-    const uint8_t *end = memchr(text->data, '\n', text->len);
-    size_t len = end ? (size_t) (end - text->data) + 1 : text->len;
-    struct span line = span_of(text->data, len);
-    *text = span_of(text->data + len, text->len - len);
-    return line;
-}
-
 /* The hunks, applied to a, give b; returns how many lines go and come. */
 static size_t check_applies(struct span a, struct span b, struct span patch)
 {
-    static const char mark[] = "\\ No newline at end of file\n";
     struct buf made = BUF_INIT;
-    size_t at = 0, edits = 0;
-    take_line(&patch);
-    take_line(&patch);
-    while (patch.len) {
-        struct span line = take_line(&patch);
-        if (line.data[0] == '@') {
-            size_t first = strtoul((const char *) line.data + 4, NULL, 10);
-            const char *count = strchr((const char *) line.data, ',');
-            bool empty = count && count[1] == '0' && count < strchr((const char *) line.data, '+');
-            if (!empty) first--;
-            for (; at < first; at++) buf_add_span(&made, take_line(&a));
-            continue;
-        }
-        struct span content = span_of(line.data + 1, line.len - 1);
-        if (span_starts(patch, mark)) {
-            content.len--;
-            take_line(&patch);
-        }
-        if (line.data[0] != '+') {
-            assert_true(span_eq(take_line(&a), content));
-            at++;
-        }
-        if (line.data[0] != '-') buf_add_span(&made, content);
-        edits += line.data[0] != ' ';
-    }
-    buf_add_span(&made, a);
+    size_t edits = 0;
+    assert_true(patch_apply(a, patch, &made, &edits));
     assert_true(span_eq(buf_span(&made), b));
     buf_free(&made);
     return edits;
