@@ -1,4 +1,5 @@
 /* POST policy/dry-run: what a policy would decide, with nothing set and nothing released. */
+#include "broker/api/diagnostics.h"
 #include "broker/api/dry_run_body.h"
 #include "broker/api/endpoint.h"
 
@@ -149,6 +150,8 @@ static void put_policies(struct trial *t)
     json_begin_object(&t->out);
     json_member_str(&t->out, "digest", release_digest(t->candidate));
     json_end_object(&t->out);
+    const struct rego_errors *warnings = t->c->warnings;
+    if (warnings && warnings->count) diagnostics_list("warnings", warnings, &t->out);
 }
 
 static void put_counts(struct trial *t)

@@ -1,4 +1,5 @@
 /* The release policy's text and its versions, for operators: read back, list, roll back. */
+#include "broker/api/diagnostics.h"
 #include "broker/api/endpoint.h"
 
 #include "broker/base/clock.h"
@@ -200,6 +201,7 @@ static void answer_rollback(struct call *c, const char *digest)
     json_member_uint(&o, "version", c->version);
     json_member_uint(&o, "restored", c->wanted);
     json_member_str(&o, "digest", digest);
+    if (c->warnings && c->warnings->count) diagnostics_list("warnings", c->warnings, &o);
     json_end_object(&o);
     reply_json(&c->x->resp, &c->text);
     response_header(&c->x->resp, "ETag", "\"%ju\"", (uintmax_t) c->version);

@@ -5,6 +5,7 @@
 #include "broker/base/json.h"
 #include "broker/base/log.h"
 #include "broker/cmd/cmd.h"
+#include "broker/cmd/policy_findings.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -148,7 +149,10 @@ static err_t roll_back(struct vault *vault, uint64_t version, const char *if_mat
     _cleanup_(http_answer_free) struct http_answer answer = {0};
     TRY(vault_send(vault, "POST", "/strongroom/v1/policy/rollback", headers, span_str(body),
                    &answer));
-    if (answer.status != 200) return http_answer_error(&answer, "policy rollback");
+    char shown[48];
+    snprintf(shown, sizeof shown, "version %" PRIu64, version);
+    if (answer.status != 200) return policy_refused(&answer, "policy rollback", shown, "");
+    policy_print_warnings(&answer, shown);
     fprintf(stderr, "version %" PRIu64 " of the policy is in force again, as version %s\n", version,
             answer.etag);
     return ERR_OK;

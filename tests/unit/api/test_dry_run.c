@@ -1,4 +1,5 @@
 #include "tests/unit/api/kit.h"
+#include "tests/unit/api/warnings.h"
 
 #define DRY_RUN "/strongroom/v1/policy/dry-run"
 
@@ -252,6 +253,22 @@ static void test_refused__does_not_compile(void **state)
     check_record("policy-dry-run", "error", "refused");
 }
 
+/* What is suspicious is tried and said; with ?strict=1 it is refused. */
+static void test_warnings(void **state)
+{
+    kit_open((struct kit_options){.lint = find_word});
+    some_requests();
+    assert_int_equal(dry_run(SUSPICIOUS, NULL), 200);
+    check_number("/now_denied", 3);
+    assert_string_equal(text_at("/warnings/0/hint"), "did you mean cpu0?");
+    assert_int_equal(ASK("POST", DRY_RUN "?strict=1", .local = true, .body = buf_span(&body)), 400);
+    check_error_with(400, "PolicyEngineError", NULL, 1);
+    assert_string_equal(text_at("/errors/0/code"), "lint_claim");
+    check_record("policy-dry-run", "error", "refused");
+    assert_int_equal(dry_run(POLICY_DENY_ALL_TEXT, NULL), 200);
+    assert_false(json_present(member("/warnings")));
+}
+
 static void test_refused__body(void **state)
 {
     static const char *const bodies[] = {"{", "[]", "{\"polcy\":\"\"}", "{\"claims\":{},\"x\":1}"};
@@ -339,6 +356,7 @@ int main(void)
         KIT_TEST(test_given__single),
         KIT_TEST(test_given__claims_plugin_and_query),
         KIT_TEST(test_refused__does_not_compile),
+        KIT_TEST(test_warnings),
         KIT_TEST(test_refused__body),
         KIT_TEST(test_refused__who_may_not),
         KIT_TEST(test_leaves__nothing_but_a_record),

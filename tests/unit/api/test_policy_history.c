@@ -1,4 +1,5 @@
 #include "tests/unit/api/kit.h"
+#include "tests/unit/api/warnings.h"
 
 #define POLICY "/strongroom/v1/policy"
 #define VERSIONS POLICY "/versions"
@@ -345,6 +346,19 @@ static void test_rollback__compiles_first(void **state)
     assert_int_equal(ASK("GET", VERSIONS "/1", .local = true), 200); /* it can still be looked at */
 }
 
+static void test_rollback__warnings(void **state)
+{
+    kit_open((struct kit_options){.lint = find_word});
+    assert_int_equal(set_policy(SUSPICIOUS), 200);
+    assert_int_equal(set_policy(text_of(1)), 200);
+    ASK("POST", ROLLBACK "?strict=1", .local = true, BODY("{\"version\":1}"));
+    check_error_with(400, "PolicyEngineError", NULL, 1);
+    assert_string_equal(text_at("/errors/0/code"), "lint_claim");
+    assert_int_equal(rollback("{\"version\":1}", NULL), 200);
+    assert_string_equal(text_at("/warnings/0/code"), "lint_claim");
+    assert_int_equal(number_at("/version"), 3);
+}
+
 static void test_rollback__another_writer_was_there(void **state)
 {
     set_many(2);
@@ -416,6 +430,7 @@ int main(void)
         KIT_TEST(test_rollback__mistakes),
         KIT_TEST(test_rollback__preconditions),
         KIT_TEST(test_rollback__compiles_first),
+        KIT_TEST(test_rollback__warnings),
         KIT_TEST(test_rollback__another_writer_was_there),
         KIT_TEST(test_rollback__heals_a_damaged_policy),
         KIT_TEST(test_rollback__reader),

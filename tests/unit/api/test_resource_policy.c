@@ -1,5 +1,5 @@
-#include "policy/errors.h"
 #include "tests/unit/api/kit.h"
+#include "tests/unit/api/warnings.h"
 
 /* What sha256sum says of the two stock texts. */
 #define ALLOW_ALL "25acb27c77924ba2"
@@ -134,25 +134,12 @@ static void test_set__many_errors_at_once(void **state)
     assert_null(strstr(text_at("/detail"), "nosuch05"));
 }
 
-/* The form of a lint, whatever it is that it finds: here a word in the text. */
-static void find_word(const struct rego_module *policy, struct rego_errors *ret_warnings)
-{
-    const struct rego_source source = {policy->name, policy->text, policy->len};
-    const char *word = memmem(policy->text, policy->len, "cpu1", 4);
-    *ret_warnings = (struct rego_errors){0};
-    if (!word) return;
-    struct rego_span at = {.line = 3, .column = 24, .offset = (uint32_t) (word - policy->text), .len = 4};
-    rego_error_hint(rego_error_add(ret_warnings, "lint_claim", &source, &at, "tokens have no cpu1"),
-                    "did you mean cpu0?");
-}
-
 static int upload(const char *text, const char *target)
 {
     policy_body(text, &body);
     return ASK("POST", target, .local = true, .body = buf_span(&body));
 }
 
-#define SUSPICIOUS "package policy\n\nallow if input.submods.cpu1\n"
 
 /* It is set all the same, and the answer says so in a body that clients do not look at. */
 static void test_set__warnings_are_told(void **state)
