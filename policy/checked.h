@@ -37,11 +37,18 @@ struct value;
 struct checked_group;
 struct checked_node;
 struct checked_rule;
+struct rego_source;
 
 /* Where the author wrote it; module counts from 0 in the order of the modules given, queries follow
  * behind the last module. */
 struct checked_place {
     uint32_t module, line, column, offset; /* offset in bytes, from 0 */
+};
+
+/* A stretch of the text, len in bytes. */
+struct checked_span {
+    struct checked_place place;
+    uint32_t len;
 };
 
 /* ---- terms ------------------------------------------------------------------------------------- */
@@ -147,6 +154,8 @@ struct checked_expr {
     bool made; /* by the compiler out of a part of the author's expression at the same place */
     bool assigned; /* a UNIFY written with := (for messages; it runs like every other) */
     struct checked_place place;
+    struct checked_span statement; /* what the author wrote that this is a part of: one expression of a
+                                      body, or a head */
     union {
         struct checked_term *test;
         struct { struct checked_term *left, *right; } unify;
@@ -186,6 +195,7 @@ struct checked_rule {
     bool is_default;                /* body at most builds value (a comprehension); patterns of a function
                                        are locals */
     struct checked_place place;
+    struct checked_span head;           /* without body; `else := 2` of an else branch */
     const char *name;               /* as written in the head, for messages */
     struct checked_group *group;
     struct checked_term *const *args;   /* patterns of a FUNCTION; bound before the body */
@@ -250,5 +260,6 @@ struct checked_program {
     const struct checked_query *queries;   /* as many as given */
     size_t query_count;
     const char *const *module_names;       /* then those of the queries: "query 1", ... */
+    const struct rego_source *sources;     /* their texts, in the same order */
     size_t module_count;
 };

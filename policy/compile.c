@@ -88,9 +88,10 @@ static bool parse_queries(struct compile *c)
         char name[32];
         int len = snprintf(name, sizeof name, "query %zu", i + 1);
         u->source = (struct rego_source) {
-            arena_copy(c->arena, name, (size_t) len), text, strlen(text),
+            arena_copy(c->arena, name, (size_t) len), arena_copy(c->arena, text, strlen(text)), strlen(text),
         };
-        u->query = rego_parse_query(c->arena, text, strlen(text), c->errors);
+        if (!u->source.name || !u->source.text) return false;
+        u->query = rego_parse_query(c->arena, u->source.text, u->source.len, c->errors);
     }
     return error_count(c) == before;
 }
@@ -117,9 +118,14 @@ static bool check_all(struct compile *c, struct checked_query *queries, struct c
 static bool module_names(struct compile *c, struct checked_program *p)
 {
     const char **names = arena_alloc_array(c->arena, c->unit_count, sizeof *names);
-    if (!names) return false;
-    for (size_t i = 0; i < c->unit_count; i++) names[i] = c->units[i].source.name;
+    struct rego_source *sources = arena_alloc_array(c->arena, c->unit_count, sizeof *sources);
+    if (!names || !sources) return false;
+    for (size_t i = 0; i < c->unit_count; i++) {
+        sources[i] = c->units[i].source;
+        names[i] = sources[i].name;
+    }
     p->module_names = names;
+    p->sources = sources;
     p->module_count = c->unit_count;
     return true;
 }

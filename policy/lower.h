@@ -10,6 +10,7 @@ struct lower {
     struct compile *compile;
     struct scopes scopes;
     struct pointers *out;    /* expressions of the body being made */
+    struct rego_span statement; /* the author's expression or head that is being lowered */
     /* Numbers for `_` directly under a `not`: reserved outside of it, since there a wildcard has to be
      * bound by somebody else, that is, it is unsafe. Empty when equal. */
     uint32_t wildcard_next, wildcard_end;

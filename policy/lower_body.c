@@ -8,6 +8,7 @@ struct checked_expr *lower_expr_new(struct lower *l, enum checked_expr_kind kind
     e->kind = kind;
     e->made = made;
     e->place = lower_place(l, at);
+    e->statement = (struct checked_span) { lower_place(l, l->statement), l->statement.len };
     pointers_push(l->compile, l->out, e);
     return e;
 }
@@ -310,5 +311,10 @@ static void lower_expr(struct lower *l, const struct rego_expr *e)
 
 void lower_body(struct lower *l, const struct rego_body *body)
 {
-    for (size_t i = 0; i < body->count; i++) lower_expr(l, body->exprs[i]);
+    struct rego_span outer = l->statement;
+    for (size_t i = 0; i < body->count; i++) {
+        l->statement = body->exprs[i]->at;
+        lower_expr(l, body->exprs[i]);
+    }
+    l->statement = outer;
 }

@@ -73,6 +73,7 @@ static void lower_branch(struct lower *l, const struct rego_rule *ast, struct ch
     for (size_t i = fixed; i < ast->path_count; i++) scope_survey_term(&l->scopes, ast->path[i]);
     for (size_t i = 0; i < ast->arg_count; i++) scope_survey_term(&l->scopes, ast->args[i]);
     scope_survey_term(&l->scopes, value);
+    l->statement = ast->head_at;
     lower_body(l, ast->body);
     compare_args(l, ast, rule);
     rule->rest = lower_terms(l, ast->path + fixed, ast->path_count - fixed);
@@ -89,6 +90,7 @@ static struct checked_rule *rule_new(struct lower *l, const struct rego_rule *as
     rule->kind = n->group.kind;
     rule->is_default = ast->is_default;
     rule->place = lower_place(l, ast->at);
+    rule->head = (struct checked_span) { lower_place(l, ast->head_at), ast->head_at.len };
     rule->name = n->rules->ast->path[0]->text.at;
     rule->group = &((struct tree_node *) n)->group;
     return rule;
@@ -186,6 +188,7 @@ static void lower_query(struct compile *c, uint32_t unit, struct checked_query *
     scope_enter(&l.scopes, &scope);
     lower_nest_begin(&l, &nest);
     scope_survey_body(&l.scopes, body);
+    l.statement = body->at;
     if (is_one_value(body, &scope)) q->value = lower_simple(&l, body->exprs[0]->term);
     else lower_body(&l, body);
     q->body = lower_nest_end(&l, &nest);

@@ -92,6 +92,15 @@ static inline enum vm_next vm_store_made(struct vm *vm, struct vm_frame *f, int3
 /* Value of a unit with its arguments. NULL: undefined, or the evaluation ended. */
 const struct value *vm_unit(struct vm *vm, const struct plan_unit *u, const struct value *const *args);
 
+/* One instruction, whichever it is. */
+enum vm_next vm_step(struct vm *vm, struct vm_frame *f, const struct plan_insn *i);
+
+/* ---- vm_trace.c: with vm->tracer, instead of the fast loop ---- */
+
+/* Runs the unit's code; false when the evaluation is over. */
+bool vm_trace_run(struct vm *vm, struct vm_frame *f);
+void vm_trace_leave(struct vm *vm, const struct vm_frame *f, const struct value *v);
+
 /* ---- vm_values.c, vm_build.c, vm_calls.c, vm_tree.c, vm_with.c ---- */
 
 vm_op vm_move, vm_true, vm_equal, vm_compare, vm_compared, vm_iterate, vm_next_turn, vm_get, vm_at, vm_array_of,

@@ -18,10 +18,10 @@ static bool plan_all(struct planner *p, struct plan *plan)
     return true;
 }
 
-const struct plan *plan_make(struct arena *a, const struct checked_program *checked,
-                             struct plan_problem *ret_problem)
+static const struct plan *make(struct arena *a, const struct checked_program *checked, bool traced,
+                               struct plan_problem *ret_problem)
 {
-    struct planner p = { .arena = a, .checked = checked, .problem = ret_problem };
+    struct planner p = { .arena = a, .checked = checked, .problem = ret_problem, .traced = traced };
     *ret_problem = (struct plan_problem) { 0 };
     struct plan *plan = arena_alloc(a, sizeof *plan);
     if (!plan) {
@@ -36,4 +36,16 @@ const struct plan *plan_make(struct arena *a, const struct checked_program *chec
     plan->builtins = p.builtins;
     plan->withs = p.withs;
     return plan;
+}
+
+const struct plan *plan_make(struct arena *a, const struct checked_program *checked,
+                             struct plan_problem *ret_problem)
+{
+    return make(a, checked, false, ret_problem);
+}
+
+const struct plan *plan_make_traced(struct arena *a, const struct checked_program *checked,
+                                    struct plan_problem *ret_problem)
+{
+    return make(a, checked, true, ret_problem);
 }

@@ -14,9 +14,11 @@
 
 struct arena;
 struct builtin;
+struct checked_expr;
 struct checked_node;
 struct checked_place;
 struct checked_program;
+struct checked_rule;
 struct checked_with;
 struct value;
 
@@ -25,7 +27,7 @@ struct value;
  * failure. Destinations are always slots. */
 enum plan_op {
     PLAN_NOP,
-    PLAN_JUMP,        /* to `to` */
+    PLAN_JUMP,        /* to `to`; flag: because the expression fails */
     PLAN_MOVE,        /* a = b */
     PLAN_TRUE,        /* b is not false */
     PLAN_EQUAL,       /* b == c */
@@ -61,11 +63,22 @@ enum plan_op {
     PLAN_WHEN_RESULT, /* to `to` when the unit has a value */
     PLAN_INSERT,      /* into the unit's document at path args: value b; flag: b is a member of a set there */
     PLAN_INSERT_MISSING, /* the same unless something is there: defaults */
+    PLAN_MARK,        /* of a traced plan: a body (flag PLAN_MARK_BODY) or an expression begins */
     PLAN_END,         /* of the unit */
     PLAN_OPS
 };
 
 enum plan_compare { PLAN_EQ, PLAN_NE, PLAN_LT, PLAN_LE, PLAN_GT, PLAN_GE };
+
+enum plan_mark { PLAN_MARK_EXPR, PLAN_MARK_BODY };
+
+/* Whose an instruction is. */
+struct plan_origin {
+    const struct checked_rule *rule; /* the branch; NULL in a query and between rules */
+    const struct checked_expr *expr; /* NULL: the rule's own, such as its head */
+    const struct plan_origin *outer; /* of the expression whose body this one stands in (not, every,
+                                        with, a comprehension in it); NULL in the rule's own body */
+};
 
 struct plan_insn {
     uint8_t op, flag;
@@ -88,6 +101,7 @@ struct plan_unit {
     const char *name; /* "data.policy.allow"; for messages */
     const struct plan_insn *code;
     const struct checked_place *places; /* one for each instruction */
+    const struct plan_origin *const *origins; /* the same in a traced plan, never NULL; else NULL */
     uint32_t length;
     uint32_t slots, iterators, builders;
     uint32_t arity;
@@ -116,6 +130,14 @@ struct plan_problem {
 /* NULL, with *ret_problem, on failure; the arena's exhaustion is one. */
 const struct plan *plan_make(struct arena *a, const struct checked_program *checked,
                              struct plan_problem *ret_problem);
+
+/* The plan to be traced (trace.h). It does the same and in the same order, but shows every step: each
+ * instruction knows its origin, PLAN_MARK stands before each body and expression, and nothing is left
+ * out for being needless. So whatever makes plans shorter (fused instructions, an index that picks the
+ * rules which may hold, expressions evaluated beforehand) must be off here: a rule that an index skips
+ * has to be entered and to fail at its own expression, or nobody learns which one that was. */
+const struct plan *plan_make_traced(struct arena *a, const struct checked_program *checked,
+                                    struct plan_problem *ret_problem);
 
 /* Does the group make a document (anything but a function)? */
 struct checked_group;

@@ -32,6 +32,15 @@ static void *room(struct planner *p, void *items, size_t count, size_t *cap, siz
     return grown;
 }
 
+static bool put_origin(struct planner *p)
+{
+    const struct plan_origin **origins = room(p, p->origins, p->length, &p->origin_cap, sizeof *origins);
+    if (!origins) return false;
+    p->origins = origins;
+    origins[p->length] = p->origin;
+    return true;
+}
+
 struct plan_insn *plan_emit(struct planner *p, enum plan_op op, int32_t a, int32_t b, int32_t c)
 {
     if (p->failed) return &p->nowhere;
@@ -42,6 +51,7 @@ struct plan_insn *plan_emit(struct planner *p, enum plan_op op, int32_t a, int32
     if (!places) return &p->nowhere;
     p->places = places;
     places[p->length] = p->place;
+    if (p->traced && !put_origin(p)) return &p->nowhere;
     code[p->length] = (struct plan_insn) {
         .op = (uint8_t) op, .a = a, .b = b, .c = c, .to = p->otherwise,
     };
@@ -51,6 +61,13 @@ struct plan_insn *plan_emit(struct planner *p, enum plan_op op, int32_t a, int32
 void plan_jump(struct planner *p, plan_label to)
 {
     plan_emit(p, PLAN_JUMP, -1, -1, -1)->to = to;
+}
+
+void plan_fail_here(struct planner *p, plan_label otherwise)
+{
+    struct plan_insn *jump = plan_emit(p, PLAN_JUMP, -1, -1, -1);
+    jump->to = otherwise;
+    jump->flag = true;
 }
 
 plan_label plan_label_new(struct planner *p)

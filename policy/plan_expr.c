@@ -109,7 +109,7 @@ static bool plan_not(struct planner *p, const struct checked_body *body)
     plan_label holds = plan_label_new(p);
     struct scope outer = enter(p, holds);
     plan_body(p, body);
-    plan_jump(p, outer.otherwise);
+    plan_fail_here(p, outer.otherwise);
     plan_label_here(p, holds);
     leave(p, outer);
     return !p->failed;
@@ -251,9 +251,8 @@ static bool plan_with_body(struct planner *p, const struct checked_expr *e)
 
 /* ---- bodies ------------------------------------------------------------------------------------- */
 
-static bool plan_expr(struct planner *p, const struct checked_expr *e)
+static bool expr_code(struct planner *p, const struct checked_expr *e)
 {
-    p->place = e->place;
     switch (e->kind) {
     case CHECKED_TEST: {
         if (e->test->kind == CHECKED_CONST && value_truthy(e->test->value)) return true;
@@ -268,6 +267,14 @@ static bool plan_expr(struct planner *p, const struct checked_expr *e)
     case CHECKED_WITH: return plan_with_body(p, e);
     }
     return plan_fail(p, "an unknown kind of expression");
+}
+
+static void plan_expr(struct planner *p, const struct checked_expr *e)
+{
+    p->place = e->place;
+    const struct plan_origin *outer = plan_trace_expr(p, e);
+    expr_code(p, e);
+    plan_trace_end(p, outer);
 }
 
 bool plan_body(struct planner *p, const struct checked_body *body)

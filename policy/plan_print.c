@@ -40,6 +40,7 @@ static const char *const names[PLAN_OPS] = {
     [PLAN_WHEN_RESULT] = "when-result",
     [PLAN_INSERT] = "insert",
     [PLAN_INSERT_MISSING] = "insert-missing",
+    [PLAN_MARK] = "mark",
     [PLAN_END] = "end",
 };
 

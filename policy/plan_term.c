@@ -158,7 +158,7 @@ static bool unify_arrays(struct planner *p, const struct checked_term *l, const 
 {
     if (l->items.count == r->items.count)
         return unify_pairs(p, l->items.at, r->items.at, l->items.count);
-    plan_jump(p, p->otherwise);
+    plan_fail_here(p, p->otherwise);
     /* What follows is dead but is planned: its variables need a place. */
     for (size_t i = 0; i < l->items.count; i++) plan_match(p, l->items.at[i], 0);
     for (size_t i = 0; i < r->items.count; i++) plan_match(p, r->items.at[i], 0);
@@ -190,7 +190,7 @@ static bool unify_objects(struct planner *p, const struct checked_term *l, const
         same = sides[count + i] != NULL;
     }
     if (same) return unify_pairs(p, sides, sides + count, count);
-    plan_jump(p, p->otherwise);
+    plan_fail_here(p, p->otherwise);
     for (size_t i = 0; i < count; i++) plan_match(p, l->pairs.at[2 * i + 1], 0);
     for (size_t i = 0; i < r->pairs.count; i++) plan_match(p, r->pairs.at[2 * i + 1], 0);
     return !p->failed;
@@ -211,7 +211,7 @@ static bool unify(struct planner *p, const struct checked_term *l, const struct 
     if (l->kind == CHECKED_OBJECT && r->kind == CHECKED_OBJECT) return unify_objects(p, l, r);
     if (l->kind == CHECKED_LOCAL || r->kind == CHECKED_LOCAL)
         return plan_fail(p, "neither side of = binds the other");
-    plan_jump(p, p->otherwise); /* an array never equals an object */
+    plan_fail_here(p, p->otherwise); /* an array never equals an object */
     return true;
 }
 

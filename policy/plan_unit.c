@@ -101,13 +101,16 @@ static void plan_rule(struct planner *p, const struct checked_rule *r, struct si
     if (!begin_rule(p, r->local_count, (uint32_t) r->group->arity)) return;
     count_mentions(p, r);
     p->otherwise = done;
+    plan_trace_rule(p, r);
     for (size_t i = 0; i < r->arg_count; i++) plan_match(p, r->args[i], (int32_t) i);
     size_t bound = p->trail_count;
     for (const struct checked_rule *b = r; b && !p->failed; b = b->otherwise) {
         plan_unbind(p, bound);
+        if (b != r) plan_trace_rule(p, b);
         branch(p, b, sink, done);
     }
     plan_label_here(p, done);
+    plan_trace_rule(p, NULL);
 }
 
 static void plan_default(struct planner *p, const struct checked_rule *r, struct sink sink)
@@ -119,14 +122,17 @@ static void plan_default(struct planner *p, const struct checked_rule *r, struct
     count_mentions(p, r);
     p->otherwise = done;
     if (sink.kind == PLAN_UNIT_DOCUMENT) {
+        plan_trace_rule(p, r);
         insert(p, r, sink.depth, PLAN_INSERT_MISSING);
     } else {
         plan_emit(p, PLAN_WHEN_RESULT, -1, -1, -1)->to = done;
+        plan_trace_rule(p, r);
         for (size_t i = 0; i < r->arg_count; i++) plan_match(p, r->args[i], (int32_t) i);
         plan_body(p, &r->body);
         deliver(p, r, sink);
     }
     plan_label_here(p, done);
+    plan_trace_rule(p, NULL);
 }
 
 /* ---- units -------------------------------------------------------------------------------------- */
@@ -135,10 +141,12 @@ static void begin_unit(struct planner *p)
 {
     p->code = NULL;
     p->places = NULL;
+    p->origins = NULL;
     p->labels = NULL;
-    p->length = p->code_cap = p->place_cap = p->label_count = p->label_cap = 0;
+    p->length = p->code_cap = p->place_cap = p->origin_cap = p->label_count = p->label_cap = 0;
     p->slots = p->slots_max = p->iterators = p->builders = 0;
     p->otherwise = plan_label_new(p);
+    plan_trace_rule(p, NULL);
 }
 
 static bool end_unit(struct planner *p, plan_label end, struct plan_unit *ret)
@@ -149,6 +157,7 @@ static bool end_unit(struct planner *p, plan_label end, struct plan_unit *ret)
     for (size_t i = 0; i < p->length; i++) p->code[i].to = p->labels[p->code[i].to];
     ret->code = p->code;
     ret->places = p->places;
+    ret->origins = p->origins;
     ret->length = (uint32_t) p->length;
     ret->slots = p->slots_max;
     ret->iterators = p->iterators;

@@ -25,6 +25,8 @@ struct planner {
     unsigned depth;
     struct plan_insn nowhere; /* what is emitted after a failure */
     struct checked_place place; /* of what is being planned */
+    bool traced;
+    const struct plan_origin *origin; /* of what is being planned; NULL unless traced */
 
     /* of the program */
     const struct value **constants;
@@ -41,6 +43,8 @@ struct planner {
     size_t length, code_cap;
     struct checked_place *places;
     size_t place_cap;
+    const struct plan_origin **origins;
+    size_t origin_cap;
     uint32_t *labels;
     size_t label_count, label_cap;
     uint32_t slots, slots_max, iterators, builders;
@@ -65,9 +69,16 @@ bool plan_fail(struct planner *p, const char *format, ...) __attribute__((format
  * until the next one. `to` is p->otherwise. */
 struct plan_insn *plan_emit(struct planner *p, enum plan_op op, int32_t a, int32_t b, int32_t c);
 void plan_jump(struct planner *p, plan_label to);
+void plan_fail_here(struct planner *p, plan_label otherwise); /* the expression fails */
 
 plan_label plan_label_new(struct planner *p);
 void plan_label_here(struct planner *p, plan_label label);
+
+/* Of a traced plan only, nothing otherwise: what follows is the branch's own, or the expression's and
+ * begins here. plan_trace_end goes back to what plan_trace_expr returned. */
+void plan_trace_rule(struct planner *p, const struct checked_rule *r);
+const struct plan_origin *plan_trace_expr(struct planner *p, const struct checked_expr *e);
+void plan_trace_end(struct planner *p, const struct plan_origin *outer);
 
 int32_t plan_slot(struct planner *p); /* a fresh one */
 int32_t plan_constant(struct planner *p, const struct value *v);

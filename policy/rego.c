@@ -20,6 +20,7 @@ struct rego_program {
     struct arena *arena;
     const struct builtin_host *host;
     const struct plan *plan;
+    const struct plan *traced; /* NULL unless asked for */
     size_t stack_words;
 };
 
@@ -46,9 +47,20 @@ static bool copy_modules(struct arena *a, const struct rego_module *modules, siz
     return true;
 }
 
-static const struct plan *compile(struct arena *a, const struct rego_module *modules, size_t count,
-                                  const struct rego_options *o, struct rego_errors *errors)
+static void refuse_plan(const struct checked_program *checked, const struct plan_problem *problem,
+                        struct rego_errors *errors)
 {
+    const char *name = problem->module < checked->module_count ? checked->module_names[problem->module] : "";
+    const struct rego_source source = { .name = name, .text = "" };
+    const struct rego_span at = { .line = problem->line, .column = problem->column };
+    rego_error_add(errors, REGO_COMPILE_ERROR, &source, &at, "%s", problem->text);
+}
+
+/* Fills p's plans. */
+static bool compile(struct rego_program *p, const struct rego_module *modules, size_t count,
+                    const struct rego_options *o, struct rego_errors *errors)
+{
+    struct arena *a = p->arena;
     const struct compile_options options = {
         .host = o->host,
         .allow_refused = o->allow_refused,
@@ -62,16 +74,20 @@ static const struct plan *compile(struct arena *a, const struct rego_module *mod
     if (!checked) {
         if (!errors->count)
             rego_error_add(errors, REGO_COMPILE_ERROR, NULL, NULL, "the policy needs too much memory");
-        return NULL;
+        return false;
     }
     struct plan_problem problem = { 0 };
-    const struct plan *plan = plan_make(a, checked, &problem);
-    if (plan) return plan;
-    const char *name = problem.module < checked->module_count ? checked->module_names[problem.module] : "";
-    const struct rego_source source = { .name = name, .text = "" };
-    const struct rego_span at = { .line = problem.line, .column = problem.column };
-    rego_error_add(errors, REGO_COMPILE_ERROR, &source, &at, "%s", problem.text);
-    return NULL;
+    p->plan = plan_make(a, checked, &problem);
+    if (p->plan && o->traced) p->traced = plan_make_traced(a, checked, &problem);
+    if (p->plan && (p->traced || !o->traced)) return true;
+    refuse_plan(checked, &problem, errors);
+    return false;
+}
+
+static size_t stack_words(const struct rego_program *p)
+{
+    size_t fast = vm_stack_words(p->plan), traced = p->traced ? vm_stack_words(p->traced) : 0;
+    return fast > traced ? fast : traced;
 }
 
 struct rego_program *rego_compile(const struct rego_module *modules, size_t count,
@@ -82,16 +98,19 @@ struct rego_program *rego_compile(const struct rego_module *modules, size_t coun
     *ret_errors = (struct rego_errors) { 0 };
     struct arena *a = arena_new(options->arena_bytes ? options->arena_bytes : PROGRAM_BYTES);
     struct rego_program *p = a ? arena_alloc(a, sizeof *p) : NULL;
-    const struct plan *plan = p ? compile(a, modules, count, options, ret_errors) : NULL;
-    if (!plan) {
+    if (p) *p = (struct rego_program) { .arena = a, .host = options->host };
+    if (!p || !compile(p, modules, count, options, ret_errors)) {
         if (!p) rego_error_add(ret_errors, REGO_COMPILE_ERROR, NULL, NULL, "out of memory");
         arena_free(a);
         return NULL;
     }
-    *p = (struct rego_program) {
-        .arena = a, .host = options->host, .plan = plan, .stack_words = vm_stack_words(plan),
-    };
+    p->stack_words = stack_words(p);
     return p;
+}
+
+const struct checked_program *rego_program_checked(const struct rego_program *p)
+{
+    return p->plan->checked;
 }
 
 void rego_program_free(struct rego_program *p)
@@ -147,7 +166,8 @@ static void report(const struct vm *vm, struct rego_result *ret)
 
 bool rego_eval(struct rego_run *run, size_t query, const struct rego_input *in, struct rego_result *ret)
 {
-    const struct plan *plan = run->program->plan;
+    bool traced = in->tracer && run->program->traced;
+    const struct plan *plan = traced ? run->program->traced : run->program->plan;
     uint64_t steps = in->steps ? in->steps : STEPS_DEFAULT;
     struct budget budget;
     budget_init(&budget, steps);
@@ -174,6 +194,7 @@ bool rego_eval(struct rego_run *run, size_t query, const struct rego_input *in, 
         .stack_size = run->program->stack_words, /* not more, whoever ran here before */
         .depth_max = in->depth ? in->depth : VM_DEPTH_DEFAULT,
         .strict = in->strict,
+        .tracer = traced ? in->tracer : NULL,
     };
     if (vm.depth_max > VM_DEPTH_MAX) vm.depth_max = VM_DEPTH_MAX;
     if (scope.memo) {

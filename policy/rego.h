@@ -8,8 +8,10 @@
 #include <stdint.h>
 
 struct builtin_host;
+struct checked_program;
 struct rego_program;
 struct rego_run;
+struct tracer;
 struct value;
 
 struct rego_module {
@@ -51,6 +53,7 @@ struct rego_options {
     /* Tests only: builtins that are refused (network, randomness, private keys) are known by their
      * signature, so that a case may replace them by `with`. False: mentioning one is an error. */
     bool allow_refused;
+    bool traced;        /* evaluations can be watched (rego_input.tracer): the program has a second plan */
     size_t arena_bytes; /* most memory for the program; 0 for the default of 64 MiB */
 };
 
@@ -60,6 +63,9 @@ struct rego_program *rego_compile(const struct rego_module *modules, size_t coun
                                   const struct rego_options *options,
                                   struct rego_errors *ret_errors);
 void rego_program_free(struct rego_program *p);
+/* What its rules are (checked.h): for explanations, coverage and test runners. Lives as long as the
+ * program. */
+const struct checked_program *rego_program_checked(const struct rego_program *p);
 
 /* ---- evaluating ------------------------------------------------------------------------------- */
 
@@ -73,6 +79,9 @@ struct rego_input {
     /* Called for print() and trace(): one line without newline. NULL: they do nothing. */
     void (*print)(void *context, const char *line, size_t len);
     void *context; /* handed to print and to the host's functions */
+    /* Told of every step (trace.h); NULL for none. Ignored by a program that was not compiled for it. The
+     * result is the same; the steps spent are more. */
+    const struct tracer *tracer;
 };
 
 enum rego_status {

@@ -99,6 +99,7 @@ static vm_op *const ops[PLAN_OPS] = {
     [PLAN_WHEN_RESULT] = when_result,
     [PLAN_INSERT] = vm_insert,
     [PLAN_INSERT_MISSING] = vm_insert_missing,
+    [PLAN_MARK] = nop,
     [PLAN_END] = end,
 };
 
@@ -158,8 +159,14 @@ static bool halted(struct vm *vm, const struct vm_frame *f)
     return false;
 }
 
+enum vm_next vm_step(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
+{
+    return ops[i->op](vm, f, i);
+}
+
 static bool run(struct vm *vm, struct vm_frame *f)
 {
+    if (vm->tracer) return vm_trace_run(vm, f) || halted(vm, f);
     const struct plan_insn *code = f->unit->code, *i = code;
     for (;;) {
         f->insn = i;
@@ -190,8 +197,10 @@ const struct value *vm_unit(struct vm *vm, const struct plan_unit *u, const stru
     if (!vm_spend(vm, 1 + u->length / 8) || !open_frame(vm, &f, u)) return NULL;
     for (uint32_t i = 0; i < u->arity; i++) f.slots[i] = args[i];
     if (run(vm, &f)) v = unit_value(vm, &f);
+    if (vm->status != VM_FINE) v = NULL;
+    if (vm->tracer) vm_trace_leave(vm, &f, v);
     close_frame(vm, &f);
-    return vm->status == VM_FINE ? v : NULL;
+    return v;
 }
 
 bool vm_query(struct vm *vm, const struct plan_unit *u, const struct value **ret_value,
@@ -204,6 +213,7 @@ bool vm_query(struct vm *vm, const struct plan_unit *u, const struct value **ret
         *ret_bindings = value_builder_end(&f.builders[0], NULL);
         if (!*ret_bindings) vm_spent(vm);
     }
+    if (vm->tracer) vm_trace_leave(vm, &f, *ret_value);
     close_frame(vm, &f);
     if (vm->status == VM_FINE && vm->builtin_code) {
         vm->status = VM_ERROR;
