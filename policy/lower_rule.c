@@ -90,7 +90,8 @@ static struct checked_rule *rule_new(struct lower *l, const struct rego_rule *as
     rule->kind = n->group.kind;
     rule->is_default = ast->is_default;
     rule->place = lower_place(l, ast->at);
-    rule->head = (struct checked_span) { lower_place(l, ast->head_at), ast->head_at.len };
+    struct rego_span head = ast->is_default ? ast->at : ast->head_at; /* `default` included */
+    rule->head = (struct checked_span) { lower_place(l, head), head.len };
     rule->name = n->rules->ast->path[0]->text.at;
     rule->group = &((struct tree_node *) n)->group;
     return rule;

@@ -1,4 +1,4 @@
-/* The machine's inside, shared by vm*.c only. */
+/* The machine's inside, shared by vm*.c; moment*.c read frames. */
 #pragma once
 
 #include "policy/vm.h"

@@ -149,6 +149,11 @@ void rego_run_free(struct rego_run *run)
     free(run);
 }
 
+const struct checked_program *rego_run_checked(const struct rego_run *run)
+{
+    return run->program->plan->checked;
+}
+
 static void report(const struct vm *vm, struct rego_result *ret)
 {
     const struct checked_program *checked = vm->plan->checked;

@@ -110,6 +110,7 @@ struct rego_result {
  * memory is short. The program must outlive it; NULL: rego_run_bind comes before the first evaluation. */
 struct rego_run *rego_run_new(const struct rego_program *p, size_t arena_bytes);
 void rego_run_free(struct rego_run *run);
+const struct checked_program *rego_run_checked(const struct rego_run *run); /* of its program */
 
 /* From now on the run evaluates this program, so that one run serves many. Costs nothing unless the
  * program needs a larger stack than any before. False when memory is short: the run has no program

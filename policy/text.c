@@ -62,6 +62,12 @@ void text_addf(struct text *t, const char *format, ...)
     va_end(again);
 }
 
+void text_tame(struct text *t, size_t from)
+{
+    for (size_t i = from; i < t->len; i++)
+        if ((unsigned char) t->data[i] < 0x20 || t->data[i] == 0x7f) t->data[i] = ' ';
+}
+
 const char *text_end(struct text *t)
 {
     if (!reserve(t, 0)) return NULL;

@@ -158,3 +158,5 @@ const char *value_kind_name(enum value_kind kind);
 
 /* In Rego's syntax: set(), {1, 2}, {"a": [true]}; what sprintf's %v shows of composites. */
 void value_print(struct text *t, const struct value *v);
+/* The same, about `max` bytes of it: what is left out is an ellipsis. */
+void value_print_cut(struct text *t, const struct value *v, size_t max);

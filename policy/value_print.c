@@ -1,14 +1,27 @@
 #include "policy/value.h"
 
+static const char ellipsis[] = "\xe2\x80\xa6";
+
+/* Is the text full? `end` is where it is to stop, SIZE_MAX for nowhere. Says so once. */
+static bool cut(struct text *t, size_t end)
+{
+    if (t->len < end) return false;
+    text_add_string(t, ellipsis);
+    return true;
+}
+
+static void print(struct text *t, const struct value *v, size_t end);
+
 /* Go's strconv.Quote: what OPA shows of strings. */
-static void print_string(struct text *t, const struct value *v)
+static void print_string(struct text *t, const struct value *v, size_t end)
 {
     static const char letters[] = "abtnvfr"; /* from \a, 7 */
-    const char *at = v->string, *end = at + v->count;
+    const char *at = v->string, *last = at + v->count;
     uint32_t rune;
 
     text_add_char(t, '"');
-    for (size_t len; (len = utf8_decode(at, end, &rune)); at += len) {
+    for (size_t len; (len = utf8_decode(at, last, &rune)); at += len) {
+        if (cut(t, end)) break;
         if (rune == '"' || rune == '\\') {
             text_addf(t, "\\%c", (char) rune);
         } else if (rune >= 7 && rune <= 13) {
@@ -22,23 +35,24 @@ static void print_string(struct text *t, const struct value *v)
     text_add_char(t, '"');
 }
 
-static void print_composite(struct text *t, const struct value *v, const char *brackets)
+static void print_composite(struct text *t, const struct value *v, const char *brackets, size_t end)
 {
     text_add_char(t, brackets[0]);
     for (uint32_t i = 0; i < v->count && !t->failed; i++) {
         if (i) text_add_string(t, ", ");
+        if (cut(t, end)) break;
         if (v->kind == VALUE_OBJECT) {
-            value_print(t, v->pairs[i].key);
+            print(t, v->pairs[i].key, end);
             text_add_string(t, ": ");
-            value_print(t, v->pairs[i].value);
+            print(t, v->pairs[i].value, end);
         } else {
-            value_print(t, v->items[i]);
+            print(t, v->items[i], end);
         }
     }
     text_add_char(t, brackets[1]);
 }
 
-void value_print(struct text *t, const struct value *v)
+static void print(struct text *t, const struct value *v, size_t end)
 {
     char buf[NUM_BUF];
     size_t len;
@@ -51,15 +65,25 @@ void value_print(struct text *t, const struct value *v)
         text_add(t, number, len);
         break;
     }
-    case VALUE_STRING: print_string(t, v); break;
-    case VALUE_ARRAY: print_composite(t, v, "[]"); break;
+    case VALUE_STRING: print_string(t, v, end); break;
+    case VALUE_ARRAY: print_composite(t, v, "[]", end); break;
     case VALUE_SET:
         if (v->count == 0) {
             text_add_string(t, "set()");
             break;
         }
-        print_composite(t, v, "{}");
+        print_composite(t, v, "{}", end);
         break;
-    default: print_composite(t, v, "{}"); break;
+    default: print_composite(t, v, "{}", end); break;
     }
+}
+
+void value_print(struct text *t, const struct value *v)
+{
+    print(t, v, SIZE_MAX);
+}
+
+void value_print_cut(struct text *t, const struct value *v, size_t max)
+{
+    print(t, v, t->len + max);
 }

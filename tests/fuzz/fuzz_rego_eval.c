@@ -1,4 +1,5 @@
-/* Target Functions: rego_compile rego_eval builtin_run */
+/* Target Functions: rego_compile rego_eval builtin_run explain */
+#include "policy/explain.h"
 #include "policy/json.h"
 #include "policy/plan.h"
 #include "policy/rego.h"
@@ -70,6 +71,26 @@ static void check_traced(struct rego_run *run, struct rego_input in, const struc
     free(again);
 }
 
+/* Whatever happens can be told, on a screen. */
+static void check_explained(struct rego_run *run, const struct rego_input *in)
+{
+    struct arena *a = arena_new((size_t) 4 << 20);
+    struct rego_result result;
+    struct text t;
+    char line[EXPLAIN_SHORT_MAX];
+    const struct explanation *e = explain(run, 0, in, a, &result);
+    if (!e) abort();
+    text_init(&t, a);
+    explain_print(&t, e);
+    const char *text = text_end(&t);
+    explain_short(e, line, sizeof line);
+    if (!text || text[0] == 0 || line[0] == 0 || strchr(line, '\n') || !explain_value(e, a)) abort();
+    size_t lines = 0;
+    for (; *text; text++) lines += *text == '\n';
+    if (lines > EXPLAIN_LINES_MAX + 1) abort();
+    arena_free(a);
+}
+
 /* Whatever compiles runs within its budget and does the same twice, watched or not; what does not
  * compile says why. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -104,6 +125,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         char *bindings = result.status == REGO_OK ? text_of(result.bindings) : NULL;
         const struct rego_result untraced = { .status = result.status, .error_code = result.error_code };
         check_traced(run, in, &untraced, bindings);
+        check_explained(run, &in);
         free(bindings);
     }
     if (steps[0] != steps[1] || status[0] != status[1]) abort();

@@ -196,9 +196,30 @@ static void test_builder__refuses_undefined(void **state)
     assert_null(value_builder_end(&b, NULL));
 }
 
+static void test_value_print_cut__leaves_out(void **state)
+{
+    static const struct { const char *json; size_t max; const char *want; } rows[] = {
+        { "[1,2,3]", 9, "[1, 2, 3]" },
+        { "[1,2,3]", 3, "[1, \xe2\x80\xa6]" },
+        { "\"abcdef\"", 100, "\"abcdef\"" },
+        { "\"abcdef\"", 4, "\"abc\xe2\x80\xa6\"" },
+        { "\"\xc3\xa4\xc3\xa4\"", 2, "\"\xc3\xa4\xe2\x80\xa6\"" },
+        { "{\"a\":[[1,2],3]}", 8, "{\"a\": [[\xe2\x80\xa6], \xe2\x80\xa6]}" },
+        { "{}", 0, "{}" },
+    };
+    for (size_t i = 0; i < LEN(rows); i++) {
+        struct text t;
+        text_init(&t, *state);
+        text_add_string(&t, "x");
+        value_print_cut(&t, parse(*state, rows[i].json), rows[i].max);
+        assert_string_equal(text_end(&t) + 1, rows[i].want);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_value_print_cut__leaves_out, setup, teardown),
         cmocka_unit_test_setup_teardown(test_compare__canonical_order, setup, teardown),
         cmocka_unit_test_setup_teardown(test_hash__equal_values, setup, teardown),
         cmocka_unit_test_setup_teardown(test_set__sorted_without_duplicates, setup, teardown),
