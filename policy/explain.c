@@ -132,7 +132,7 @@ static const char *error_text(struct arena *a, const struct rego_result *result)
     const char *module = result->error_module ? result->error_module : "";
     if (result->error_line) text_addf(&t, "%s:%u:%u: ", module, result->error_line, result->error_column);
     text_addf(&t, "%s: %s", result->error_code, result->error_text);
-    text_tame(&t, 0);
+    text_tame(t.data, t.len);
     return text_end(&t);
 }
 

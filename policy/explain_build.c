@@ -12,30 +12,7 @@ struct builder {
 
 /* ---- words -------------------------------------------------------------------------------------- */
 
-static const char *value_text(struct builder *b, const struct value *v)
-{
-    struct text t;
-    if (!v) return NULL;
-    text_init(&t, b->arena);
-    value_print_cut(&t, v, MOMENT_VALUE_MAX);
-    return text_end(&t);
-}
-
-static const char *span_text(struct builder *b, struct checked_span span)
-{
-    struct text t;
-    text_init(&t, b->arena);
-    statement_print(&t, b->recorder->program, span, EXPLAIN_STATEMENT_MAX);
-    return text_end(&t);
-}
-
-static const char *module_name(struct builder *b, struct checked_place place)
-{
-    const struct checked_program *p = b->recorder->program;
-    return place.module < p->module_count ? p->module_names[place.module] : "";
-}
-
-/* Cut at a character. */
+/* Cut at a character, and safe to show. */
 static const char *finish(struct text *t)
 {
     if (t->len > EXPLAIN_WHY_MAX) {
@@ -43,8 +20,31 @@ static const char *finish(struct text *t)
         while (t->len && ((unsigned char) t->data[t->len] & 0xc0) == 0x80) t->len--;
         text_add_string(t, "\xe2\x80\xa6");
     }
-    text_tame(t, 0);
+    text_tame(t->data, t->len);
     return text_end(t);
+}
+
+static const char *value_text(struct builder *b, const struct value *v)
+{
+    struct text t;
+    if (!v) return NULL;
+    text_init(&t, b->arena);
+    value_print_cut(&t, v, MOMENT_VALUE_MAX);
+    return finish(&t);
+}
+
+static const char *span_text(struct builder *b, struct checked_span span)
+{
+    struct text t;
+    text_init(&t, b->arena);
+    statement_print(&t, b->recorder->program, span, EXPLAIN_STATEMENT_MAX);
+    return finish(&t);
+}
+
+static const char *module_name(struct builder *b, struct checked_place place)
+{
+    const struct checked_program *p = b->recorder->program;
+    return place.module < p->module_count ? p->module_names[place.module] : "";
 }
 
 static struct explain_stop stop_of(struct builder *b, const struct moment *m)

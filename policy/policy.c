@@ -1,6 +1,7 @@
 #include "policy/policy.h"
 
 #include "policy/errors.h"
+#include "policy/explain.h"
 #include "policy/lexer.h"
 #include "policy/value.h"
 
@@ -25,6 +26,7 @@ struct policy *policy_compile(const char *text, size_t len, const struct builtin
     const struct rego_module module = { .name = POLICY_MODULE, .text = text, .len = len };
     const struct rego_options options = {
         .queries = &question, .query_count = 1, .host = host, .arena_bytes = POLICY_PROGRAM_MAX,
+        .traced = true,
     };
     struct policy *p = calloc(1, sizeof *p);
 
@@ -204,17 +206,32 @@ static void decide_error(struct policy_decision *d, const struct rego_result *r)
     text_cut(d->detail, sizeof d->detail, r->error_text, strlen(r->error_text));
 }
 
+static void begin_decision(struct policy_decision *d)
+{
+    d->allow = false;
+    d->detail[0] = '\0';
+    d->error_code = NULL;
+    d->line = d->column = 0;
+    d->steps = 0;
+}
+
+void policy_judge(const struct rego_result *result, struct policy_decision *ret)
+{
+    begin_decision(ret);
+    if (result->status == REGO_OK)
+        decide_value(ret, result->value);
+    else
+        decide_error(ret, result);
+    ret->steps = result->steps;
+}
+
 void policy_decide(const struct policy *p, struct policy_run *run, const struct policy_request *request,
                    struct policy_decision *ret)
 {
     struct rego_input in;
     struct rego_result result;
 
-    ret->allow = false;
-    ret->detail[0] = '\0';
-    ret->error_code = NULL;
-    ret->line = ret->column = 0;
-    ret->steps = 0;
+    begin_decision(ret);
     bool bound = rego_run_bind(run->run, p->program);
     if (!bound || !policy_run_input(run, request, &in)) {
         ret->error_code = "limit_error";
@@ -222,9 +239,23 @@ void policy_decide(const struct policy *p, struct policy_run *run, const struct 
         snprintf(ret->detail, sizeof ret->detail, "plugin, path and query may take %zu bytes", POLICY_REQUEST_MAX);
         return;
     }
-    if (rego_eval(run->run, 0, &in, &result))
-        decide_value(ret, result.value);
-    else
-        decide_error(ret, &result);
-    ret->steps = result.steps;
+    rego_eval(run->run, 0, &in, &result);
+    policy_judge(&result, ret);
+}
+
+void policy_explain(const struct policy *p, struct policy_run *run, const struct policy_request *request,
+                    char *ret, size_t size)
+{
+    struct rego_input in;
+    struct rego_result result;
+    struct arena *words = arena_new(POLICY_EXPLAIN_MAX);
+    const struct explanation *e = NULL;
+
+    if (words && rego_run_bind(run->run, p->program) && policy_run_input(run, request, &in)) {
+        in.print = NULL;
+        e = explain(run->run, 0, &in, words, &result);
+    }
+    if (e) explain_short(e, ret, size);
+    else snprintf(ret, size, "there is no memory to tell why");
+    arena_free(words);
 }

@@ -154,6 +154,16 @@ const struct checked_program *rego_run_checked(const struct rego_run *run)
     return run->program->plan->checked;
 }
 
+size_t rego_program_bytes(const struct rego_program *p)
+{
+    return arena_used(p->arena);
+}
+
+size_t rego_run_bytes(const struct rego_run *run)
+{
+    return arena_used(run->arena);
+}
+
 static void report(const struct vm *vm, struct rego_result *ret)
 {
     const struct checked_program *checked = vm->plan->checked;

@@ -66,6 +66,7 @@ void rego_program_free(struct rego_program *p);
 /* What its rules are (checked.h): for explanations, coverage and test runners. Lives as long as the
  * program. */
 const struct checked_program *rego_program_checked(const struct rego_program *p);
+size_t rego_program_bytes(const struct rego_program *p); /* of memory in use */
 
 /* ---- evaluating ------------------------------------------------------------------------------- */
 
@@ -111,6 +112,7 @@ struct rego_result {
 struct rego_run *rego_run_new(const struct rego_program *p, size_t arena_bytes);
 void rego_run_free(struct rego_run *run);
 const struct checked_program *rego_run_checked(const struct rego_run *run); /* of its program */
+size_t rego_run_bytes(const struct rego_run *run); /* of values that the last evaluation made */
 
 /* From now on the run evaluates this program, so that one run serves many. Costs nothing unless the
  * program needs a larger stack than any before. False when memory is short: the run has no program

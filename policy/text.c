@@ -62,10 +62,13 @@ void text_addf(struct text *t, const char *format, ...)
     va_end(again);
 }
 
-void text_tame(struct text *t, size_t from)
+void text_tame(char *s, size_t len)
 {
-    for (size_t i = from; i < t->len; i++)
-        if ((unsigned char) t->data[i] < 0x20 || t->data[i] == 0x7f) t->data[i] = ' ';
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char) s[i], next = i + 1 < len ? (unsigned char) s[i + 1] : 0;
+        if (c == 0xc2 && next >= 0x80 && next < 0xa0) s[i] = s[i + 1] = ' ';
+        else if (c < 0x20 || c == 0x7f) s[i] = ' ';
+    }
 }
 
 const char *text_end(struct text *t)

@@ -25,8 +25,9 @@ __attribute__((format(printf, 2, 3))) void text_addf(struct text *t, const char 
 /* The finished text, NUL-terminated, living in the arena; NULL when something did not fit. */
 const char *text_end(struct text *t);
 
-/* Control characters from `from` on become spaces: what comes from elsewhere must not move a cursor. */
-void text_tame(struct text *t, size_t from);
+/* Control characters become spaces, those of two bytes (U+0080 to U+009F) two: what comes from elsewhere
+ * must not move a cursor. */
+void text_tame(char *s, size_t len);
 
 /* Decodes one rune at `at` of [at, end): Go's rules, so a bad byte is U+FFFD of length 1.
  * Returns the number of bytes; 0 only when at == end. */

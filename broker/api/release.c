@@ -6,6 +6,7 @@
 #include "broker/base/log.h"
 #include "broker/builtins/builtins.h"
 #include "policy/errors.h"
+#include "policy/explain.h"
 
 #include <openssl/evp.h>
 #include <stdatomic.h>
@@ -230,7 +231,16 @@ static void deny_all(const char *why, struct policy_decision *ret)
     snprintf(ret->reason, sizeof ret->reason, "%s", why);
 }
 
-static void decide(struct release *r, const struct release_policy *p,
+static void log_why(const struct policy *p, struct policy_run *run,
+                    const struct policy_request *request)
+{
+    char why[EXPLAIN_SHORT_MAX];
+    policy_explain(p, run, request, why, sizeof why);
+    log_debug("policy.why", LOG_S("line", why));
+}
+
+/* explain: whether a denial is explained in the log. */
+static void decide(struct release *r, const struct release_policy *p, bool explain,
                    const struct policy_request *request, struct policy_decision *ret)
 {
     struct policy_run *run = p->policy ? policy_runs_take(r->runs) : NULL;
@@ -239,6 +249,7 @@ static void decide(struct release *r, const struct release_policy *p,
         return;
     }
     policy_decide(p->policy, run, request, ret);
+    if (explain && !ret->allow) log_why(p->policy, run, request);
     policy_runs_put(r->runs, run);
 }
 
@@ -250,7 +261,7 @@ void release_decide(struct release *r, const struct release_policy *p,
     asked.now_ns = clock_now_ns();
     asked.print = log_enabled(LOG_LEVEL_DEBUG) ? print_line : NULL;
     asked.context = &lines;
-    decide(r, p, &asked, ret);
+    decide(r, p, log_enabled(LOG_LEVEL_DEBUG), &asked, ret);
 }
 
 void release_try(struct release *r, const struct release_policy *p,
@@ -258,7 +269,7 @@ void release_try(struct release *r, const struct release_policy *p,
 {
     struct policy_request asked = *request;
     asked.print = NULL;
-    decide(r, p, &asked, ret);
+    decide(r, p, false, &asked, ret);
 }
 
 const char *release_digest(const struct release_policy *p) { return p ? p->digest : ""; }

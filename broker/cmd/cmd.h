@@ -21,9 +21,18 @@ extern const size_t command_count;
 
 /* ---- options ------------------------------------------------------------------------------ */
 
-enum opt_kind { OPT_FLAG, OPT_TEXT, OPT_NUMBER };
+enum opt_kind { OPT_FLAG, OPT_TEXT, OPT_NUMBER, OPT_LIST };
 
-/* One row an option; NULL name ends the table. target: bool *, const char ** or unsigned *. */
+#define OPT_LIST_MAX 16
+
+/* What an option that may be repeated was given, in that order. */
+struct opt_list {
+    const char *at[OPT_LIST_MAX];
+    size_t count;
+};
+
+/* One row an option; NULL name ends the table. target: bool *, const char **, unsigned * or struct
+ * opt_list *. */
 struct opt {
     const char *name;
     char letter;          /* 0: none */
@@ -60,6 +69,11 @@ err_t cmd_policy_list(const struct command *self, int argc, char **argv);
 err_t cmd_policy_rollback(const struct command *self, int argc, char **argv);
 err_t cmd_policy_diff(const struct command *self, int argc, char **argv);
 err_t cmd_policy_dry_run(const struct command *self, int argc, char **argv);
+err_t cmd_policy_check(const struct command *self, int argc, char **argv);
+err_t cmd_policy_eval(const struct command *self, int argc, char **argv);
+err_t cmd_policy_explain(const struct command *self, int argc, char **argv);
+err_t cmd_policy_test(const struct command *self, int argc, char **argv);
+err_t cmd_policy_bench(const struct command *self, int argc, char **argv);
 err_t cmd_audit_tail(const struct command *self, int argc, char **argv);
 err_t cmd_audit_verify(const struct command *self, int argc, char **argv);
 err_t cmd_admin_keygen(const struct command *self, int argc, char **argv);

@@ -30,6 +30,7 @@ static err_t store_value(const struct opt *o, const char *text)
 {
     char *end = NULL;
     unsigned long number;
+    struct opt_list *list = o->target;
     switch (o->kind) {
     case OPT_FLAG: *(bool *) o->target = true; break;
     case OPT_TEXT: *(const char **) o->target = text; break;
@@ -38,6 +39,10 @@ static err_t store_value(const struct opt *o, const char *text)
         if (*text < '0' || *text > '9' || *end || number > UINT32_MAX)
             FAIL(ERR_USAGE, "--%s wants a number, not \"%s\"", o->name, text);
         *(unsigned *) o->target = (unsigned) number;
+        break;
+    case OPT_LIST:
+        if (list->count == OPT_LIST_MAX) FAIL(ERR_USAGE, "--%s more than %d times", o->name, OPT_LIST_MAX);
+        list->at[list->count++] = text;
     }
     return ERR_OK;
 }

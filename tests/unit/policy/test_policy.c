@@ -463,6 +463,44 @@ static void test_decide__a_run_serves_many(void **state)
     policy_free(one);
 }
 
+static void test_explain__says_what_the_decision_does_not(void **state)
+{
+    char why[200];
+    const struct policy_request r = { .plugin = "other", .path = path, .path_count = 3 };
+    compile_if("data.plugin == \"resource\"");
+    assert_int_equal(decide_request(r), POLICY_DENY_UNDEFINED);
+    policy_explain(compiled, run, &r, why, sizeof why);
+    assert_string_equal(why, "policy.rego:4: data.plugin == \"resource\": left is \"other\"");
+    compile_if("print(\"not again\")");
+    printed[0] = '\0';
+    policy_explain(compiled, run, &(struct policy_request) { .plugin = "x", .print = keep_line, .context = printed },
+                   why, sizeof why);
+    assert_string_equal(why, "policy.rego:3: allow: holds with true");
+    assert_string_equal(printed, "");
+    policy_explain(compiled, run, &r, why, 12);
+    assert_string_equal(why, "policy.rego");
+}
+
+static void test_judge__is_what_decide_says(void **state)
+{
+    static const char *const question = "data.policy.allow";
+    static const char text[] = "package policy\n\nallow := count(1)\n";
+    const struct rego_module module = { POLICY_MODULE, text, sizeof text - 1 };
+    const struct rego_options options = { .queries = &question, .query_count = 1 };
+    struct rego_program *p = rego_compile(&module, 1, &options, &errors);
+    struct rego_run *own = rego_run_new(p, 0);
+    struct rego_result result;
+    memset(&decision, 0xAA, sizeof decision);
+    rego_eval(own, 0, &(struct rego_input) { .strict = true }, &result);
+    policy_judge(&result, &decision);
+    assert_false(decision.allow);
+    assert_int_equal(decision.outcome, POLICY_FAILED);
+    assert_string_equal(decision.reason, "the policy failed: eval_type_error policy.rego:3");
+    assert_int_equal(decision.steps, result.steps);
+    rego_run_free(own);
+    rego_program_free(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -482,6 +520,8 @@ int main(void)
         POLICY_TEST(test_decide__request_too_large),
         POLICY_TEST(test_decide__print),
         POLICY_TEST(test_decide__a_run_serves_many),
+        POLICY_TEST(test_explain__says_what_the_decision_does_not),
+        POLICY_TEST(test_judge__is_what_decide_says),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
