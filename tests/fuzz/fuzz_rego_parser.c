@@ -1,6 +1,7 @@
-/* Target Functions: rego_parse_module rego_parse_query rego_parse_term rego_print_module rego_print_body */
+/* Target Functions: rego_format rego_parse_module rego_parse_query rego_parse_term rego_print_module rego_print_body */
 #include "policy/arena.h"
 #include "policy/ast_print.h"
+#include "policy/format.h"
 #include "policy/lexer.h"
 #include "policy/parser.h"
 
@@ -35,6 +36,20 @@ static const char *form_module(struct arena *a, const char *text, size_t len)
     return m ? text_end(&to) : NULL;
 }
 
+/* Laid out, which every text that parses can be. */
+static const char *form_layout(struct arena *a, const char *text, size_t len)
+{
+    struct rego_errors errors = {0};
+    const struct rego_module module = {.name = "m", .text = text, .len = len};
+    struct text to;
+
+    text_init(&to, a);
+    bool done = rego_format(&to, &module, &errors);
+    judge(done, &errors);
+    if (!done && !arena_failed(a) && rego_parse_module(a, "m", text, len, &errors)) abort();
+    return done ? text_end(&to) : NULL;
+}
+
 static const char *form_query(struct arena *a, const char *text, size_t len)
 {
     struct rego_errors errors = {0};
@@ -62,10 +77,10 @@ static const char *form_term(struct arena *a, const char *text, size_t len)
 /* What was printed is read and printed the same again. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static form_fn *const forms[] = {form_module, form_query, form_term};
+    static form_fn *const forms[] = {form_module, form_query, form_term, form_layout};
 
     for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
-        struct arena *a = arena_new((size_t) 64 << 20);
+        struct arena *a = arena_new((size_t) 128 << 20);
         if (!a) abort();
         const char *once = forms[i](a, (const char *) data, size);
         const char *twice = once && strlen(once) < 100000 ? forms[i](a, once, strlen(once)) : once;
