@@ -103,7 +103,9 @@ static bool wants_space(const struct printer *p, const struct format_token *t)
     if (is_open(before) && !before->opens_block) return false;
     if (is_close(t) && !t->closes_block) return false;
     /* p[x] and f(x): the author had none either, or it would be something else. */
-    if (t->symbol == REGO_LBRACKET || t->symbol == REGO_LPAREN) return t->spaced || is_infix(before);
+    if (t->symbol == REGO_LBRACKET || t->symbol == REGO_LPAREN)
+        return t->spaced || is_infix(before) || before->symbol == REGO_COLON || before->symbol == REGO_COMMA ||
+               before->symbol == REGO_SEMICOLON;
     return true;
 }
 

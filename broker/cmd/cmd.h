@@ -73,6 +73,7 @@ err_t cmd_policy_check(const struct command *self, int argc, char **argv);
 err_t cmd_policy_eval(const struct command *self, int argc, char **argv);
 err_t cmd_policy_explain(const struct command *self, int argc, char **argv);
 err_t cmd_policy_test(const struct command *self, int argc, char **argv);
+err_t cmd_policy_fmt(const struct command *self, int argc, char **argv);
 err_t cmd_policy_bench(const struct command *self, int argc, char **argv);
 err_t cmd_audit_tail(const struct command *self, int argc, char **argv);
 err_t cmd_audit_verify(const struct command *self, int argc, char **argv);

@@ -24,6 +24,7 @@ const struct command commands[] = {
     {"policy", "rollback", "put an older version of the policy in force again",
      cmd_policy_rollback},
     {"policy", "check", "compile policies and tell everything that is wrong", cmd_policy_check},
+    {"policy", "fmt", "lay policies out, comments kept", cmd_policy_fmt},
     {"policy", "eval", "decide by a policy file, without a broker", cmd_policy_eval},
     {"policy", "explain", "why a policy decides as it does, with values", cmd_policy_explain},
     {"policy", "test", "run the tests of policies, with coverage", cmd_policy_test},

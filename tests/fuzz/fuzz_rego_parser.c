@@ -43,6 +43,7 @@ static const char *form_layout(struct arena *a, const char *text, size_t len)
     const struct rego_module module = {.name = "m", .text = text, .len = len};
     struct text to;
 
+    if (memchr(text, 0, len)) return NULL; /* a raw string may hold one; the loop below knows strings only */
     text_init(&to, a);
     bool done = rego_format(&to, &module, &errors);
     judge(done, &errors);

@@ -18,7 +18,7 @@ VALUE_MAX = 2 << 20
 COMMANDS = ("serve", "dev", "token init", "token status", "kek create", "kek list", "resource put",
             "resource get", "resource list", "resource rm", "policy set", "policy get",
             "policy list", "policy diff", "policy dry-run", "policy rollback", "policy check",
-            "policy eval", "policy explain", "policy test", "policy bench", "audit tail",
+            "policy fmt", "policy eval", "policy explain", "policy test", "policy bench", "audit tail",
             "audit verify", "admin keygen",
             "admin token", "fetch")
 

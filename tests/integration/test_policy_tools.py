@@ -316,5 +316,52 @@ class Broker(unittest.TestCase):
                              r'\\"other\\": left is \\"team\\""')
 
 
+class Fmt(unittest.TestCase):
+    UGLY = "package p\nallow if{input.a;input.b} # why\n"
+    NEAT = "package p\n\nallow if {\n\tinput.a\n\tinput.b\n} # why\n"
+
+    def setUp(self):
+        self.vault = Vault()
+        self.addCleanup(self.vault.__exit__, None)
+        self.file = self.vault.write("p.rego", self.UGLY, 0o640)
+
+    def fmt(self, *args, **options):
+        return self.vault.run("policy", "fmt", *args, check=False, **options)
+
+    def test_prints_what_is_laid_out(self):
+        self.assertEqual(self.fmt(self.file).stdout.decode(), self.NEAT)
+        self.assertEqual(self.fmt(stdin=self.UGLY.encode()).stdout.decode(), self.NEAT)
+        self.assertEqual(self.vault.read("p.rego"), self.UGLY)
+
+    def test_write_changes_the_file_and_keeps_its_mode(self):
+        self.assertEqual(self.fmt("--check", self.file).returncode, 1)
+        self.assertEqual(self.fmt("-w", self.file).returncode, 0)
+        self.assertEqual(self.vault.read("p.rego"), self.NEAT)
+        self.assertEqual(os.stat(self.file).st_mode & 0o777, 0o640)
+        done = self.fmt("--check", self.file)
+        self.assertEqual((done.returncode, done.stdout), (0, b""))
+
+    def test_diff_shows_the_change_alone(self):
+        done = self.fmt("-d", self.file)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("-allow if{input.a;input.b} # why", done.stdout.decode())
+        self.assertIn("+\tinput.b", done.stdout.decode())
+
+    def test_what_does_not_parse_stays_as_it_is(self):
+        bad = self.vault.write("bad.rego", "package p\nallow {\n")
+        done = self.fmt("-w", bad, self.file)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("bad.rego:2:7: rego_parse_error", done.stderr.decode())
+        self.assertEqual(self.vault.read("bad.rego"), "package p\nallow {\n")
+        self.assertEqual(self.vault.read("p.rego"), self.NEAT)
+
+    def test_mistakes(self):
+        for args, text in ((("-w",), "--write wants files"), (("-w", "--check", self.file), "excludes"),
+                           (("/nonexistent",), "nonexistent")):
+            done = self.fmt(*args)
+            self.assertNotEqual(done.returncode, 0)
+            self.assertIn(text, done.stderr.decode())
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -4,14 +4,20 @@ package policy
 cpu := input.submods.cpu0
 vector := cpu["ear.trustworthiness-vector"]
 
-affirmed(v) if { v >= 2; v < 32 }
+affirmed(v) if {
+	v >= 2
+	v < 32
+}
 
 executables_ok if affirmed(vector.executables)
 hardware_ok if affirmed(vector.hardware)
 fresh if input.exp - input.iat <= 600
 
-level := "high" if { executables_ok; hardware_ok; fresh }
-else := "low" if hardware_ok
+level := "high" if {
+	executables_ok
+	hardware_ok
+	fresh
+} else := "low" if hardware_ok
 else := "none"
 
 needed := {"default": "low", "vault": "high"}

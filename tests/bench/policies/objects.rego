@@ -15,5 +15,7 @@ allow if {
 	count(object.filter(settings, ["mode", "level"])) == 2
 	merged := object.union_n([c | some c in input.few])
 	merged.name == "few-59"
-	every k, _ in settings { k in known }
+	every k, _ in settings {
+		k in known
+	}
 }
