@@ -40,7 +40,6 @@ static const struct operand_type {
     [ARG_OBJECT_SET_ARRAY] = { KIND(OBJECT) | KIND(SET) | KIND(ARRAY), "one of {object, set, array}" },
     [ARG_STRING_SET_ARRAY] = { KIND(STRING) | KIND(SET) | KIND(ARRAY), "one of {string, set, array}" },
     [ARG_NUMBER_OR_SET] = { KIND(NUMBER) | KIND(SET), "one of {number, set}" },
-    [ARG_NUMBER_OR_ARRAY] = { KIND(NUMBER) | KIND(ARRAY), "one of {number, array}" },
     [ARG_NULL_OR_ARRAY] = { KIND(NULL) | KIND(ARRAY), "one of {array, null}" },
 };
 
@@ -160,10 +159,22 @@ const struct value *builtin_fail_conflict(struct builtin_call *call, const char 
 
 const struct value *builtin_halt(struct builtin_call *call)
 {
+    if (call->problem == BUILTIN_HALT) return NULL; /* the first reason stays */
     call->problem = BUILTIN_HALT;
     snprintf(call->text, sizeof call->text, "%s", arena_failed(call->arena)
-             ? "the evaluation needs more memory than it may have"
-             : "the evaluation needs more steps than it may take");
+             ? "the evaluation needs too much memory"
+             : "the evaluation takes too many steps");
+    return NULL;
+}
+
+const struct value *builtin_limit(struct builtin_call *call, const char *format, ...)
+{
+    if (call->problem == BUILTIN_HALT) return NULL;
+    begin(call);
+    va_list list;
+    va_start(list, format);
+    fail(call, BUILTIN_HALT, format, list);
+    va_end(list);
     return NULL;
 }
 
@@ -172,6 +183,13 @@ bool builtin_spend(struct builtin_call *call, uint64_t steps)
     if (budget_spend(call->budget, steps)) return true;
     builtin_halt(call);
     return false;
+}
+
+const struct value *builtin_number_problem(struct builtin_call *call, enum num_status status)
+{
+    if (status == NUM_NO_MEMORY) return builtin_halt(call);
+    if (status == NUM_TOO_LARGE) return builtin_limit(call, "%s", num_status_text(status));
+    return builtin_fail(call, "%s", num_status_text(status));
 }
 
 bool builtin_integer(struct builtin_call *call, unsigned operand, const struct value *v, int64_t *ret)

@@ -6,7 +6,9 @@
  *   NULL                  undefined, nothing went wrong (OPA's BuiltinEmpty);
  *   NULL with an error    by builtin_fail_*: the expression is undefined, or the evaluation ends when
  *                         built-in errors are strict;
- *   NULL with a halt      by builtin_halt or a spent budget: the evaluation ends in any case.
+ *   NULL with a halt      by builtin_halt, builtin_limit or a spent budget: the evaluation ends in any
+ *                         case. Whatever is beyond a limit of ours is a halt and never undefined:
+ *                         under `not` the undefined counts as true.
  * Functions are pure: same operands and same call context, same answer. They keep no pointers to
  * the call. Any thread may call any function, each with its own call. */
 #pragma once
@@ -44,7 +46,6 @@ enum builtin_operand {
     ARG_OBJECT_SET_ARRAY,   /* {object, set, array} */
     ARG_STRING_SET_ARRAY,   /* {string, set, array} */
     ARG_NUMBER_OR_SET,      /* {number, set}: only `-` */
-    ARG_NUMBER_OR_ARRAY,    /* {number, array}: time.date and its family */
     ARG_NULL_OR_ARRAY,      /* {null, array}: glob delimiters */
     ARG_COUNT_,
 };
@@ -92,9 +93,6 @@ struct builtin_host {
      * UTC and fixed offsets are known. */
     bool (*zone_at)(void *context, const char *name, size_t len, int64_t unix_seconds,
                     struct builtin_zone *ret);
-    /* A local time (seconds as though in UTC) to the moment it names. */
-    bool (*zone_from_local)(void *context, const char *name, size_t len, int64_t local_seconds,
-                            struct builtin_zone *ret);
 };
 
 /* Finds the row by name, the host's rows first (host may be NULL). Returns NULL when unknown. A row
@@ -114,7 +112,7 @@ enum builtin_problem {
     BUILTIN_TYPE_ERROR, /* eval_type_error */
     BUILTIN_ERROR,      /* eval_builtin_error */
     BUILTIN_CONFLICT,   /* eval_conflict_error; always fatal */
-    BUILTIN_HALT,       /* budget or memory is spent; always fatal */
+    BUILTIN_HALT,       /* budget, memory or another limit is spent; always fatal */
 };
 
 /* The evaluator fills the first part once per evaluation and calls builtin_run; the problem
@@ -153,10 +151,18 @@ const struct value *builtin_fail_type(struct builtin_call *call, unsigned operan
 const struct value *builtin_fail_conflict(struct builtin_call *call, const char *text);
 /* Memory or steps are spent. */
 const struct value *builtin_halt(struct builtin_call *call);
+/* A halt for a limit of the function itself: nesting, digits, backtracking. The text gets the
+ * function's name in front. */
+const struct value *builtin_limit(struct builtin_call *call, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 /* Charges `steps` (think: bytes of output or elements looked at). False: the halt is recorded,
  * return NULL. */
 bool builtin_spend(struct builtin_call *call, uint64_t steps);
+
+/* Why there is no number: want of memory and what is too large for us are halts, the rest is an error
+ * of the policy. */
+const struct value *builtin_number_problem(struct builtin_call *call, enum num_status status);
 
 /* The operand as an int64_t. False, with the error recorded, when it is not an integer that fits. */
 bool builtin_integer(struct builtin_call *call, unsigned operand, const struct value *v, int64_t *ret);

@@ -21,8 +21,7 @@ static const struct value *fold(struct builtin_call *call, const struct value *v
                                         value_kind_name(item->kind));
         if (!builtin_spend(call, 1 + (uint64_t) n.len * (1 + item->number.len) / 64)) return NULL;
         enum num_status status = op(call->arena, n, item->number, &n);
-        if (status == NUM_NO_MEMORY) return builtin_halt(call);
-        if (status != NUM_OK) return builtin_fail(call, "%s", num_status_text(status));
+        if (status != NUM_OK) return builtin_number_problem(call, status);
     }
     return value_num(call->arena, n);
 }

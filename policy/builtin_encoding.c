@@ -123,6 +123,7 @@ const struct value *builtin_base64_decode(struct builtin_call *call, const struc
 
 const struct value *builtin_base64_is_valid(struct builtin_call *call, const struct value *const *args)
 {
+    if (args[0]->kind != VALUE_STRING) return value_bool(false);
     struct decoder64 d = decoder(call, args[0], BASE64);
     bool valid = decode64(&d);
     return builtin_spend(call, d.len / 16) ? value_bool(valid) : NULL;
@@ -133,6 +134,7 @@ const struct value *builtin_base64url_decode(struct builtin_call *call, const st
 {
     struct decoder64 d = decoder(call, args[0], BASE64URL);
     d.padded = d.len > 0 && d.s[d.len - 1] == '=';
+    if (!d.padded && d.len % 4 == 1) return builtin_fail(call, "illegal base64url string: %.200s", d.s);
     return decoded(call, d);
 }
 
@@ -189,6 +191,27 @@ struct layout {
     bool pretty;
 };
 
+/* What is wrong with the i-th option; OPA counts the options as though they were operands. */
+static bool refuse_option(struct builtin_call *call, const struct value *key, const struct value *v, size_t i)
+{
+    const char *got = value_kind_name(value_is(key, VALUE_STRING) ? v->kind : key->kind);
+    struct text t;
+    text_init(&t, call->arena);
+    value_print(&t, key);
+    const char *shown = text_end(&t);
+    if (!shown) return builtin_halt(call), false;
+    if (key->kind != VALUE_STRING)
+        builtin_fail_operand(call, 2, "failed to stringify key %s at index %zu: operand %zu must be string but got %s",
+                             shown, i, i, got);
+    else if (string_is(key, "pretty"))
+        builtin_fail_operand(call, 2, "key %s failed cast to bool", shown);
+    else if (string_is(key, "prefix") || string_is(key, "indent"))
+        builtin_fail_operand(call, 2, "key %s failed cast to string: operand %zu must be string but got %s", shown, i, got);
+    else
+        builtin_fail_operand(call, 2, "object contained unknown key %s", shown);
+    return false;
+}
+
 /* The options of marshal_with_options: {"pretty": bool, "prefix": string, "indent": string}; a prefix or an
  * indent alone means pretty. */
 static bool read_layout(struct builtin_call *call, const struct value *options, struct layout *ret)
@@ -198,18 +221,8 @@ static bool read_layout(struct builtin_call *call, const struct value *options, 
     for (size_t i = 0; i < options->count; i++) {
         const struct value *key = options->pairs[i].key, *v = options->pairs[i].value;
         bool is_pretty = string_is(key, "pretty"), is_prefix = string_is(key, "prefix");
-        if (!is_pretty && !is_prefix && !string_is(key, "indent")) {
-            struct text t;
-            text_init(&t, call->arena);
-            value_print(&t, key);
-            const char *shown = text_end(&t);
-            builtin_fail_operand(call, 2, "object contained unknown key %s", shown ? shown : "");
-            return false;
-        }
-        if (v->kind != (is_pretty ? VALUE_BOOL : VALUE_STRING)) {
-            builtin_fail_operand(call, 2, "key \"%s\" failed cast to %s", key->string, is_pretty ? "bool" : "string");
-            return false;
-        }
+        bool known = is_pretty || is_prefix || string_is(key, "indent");
+        if (!known || v->kind != (is_pretty ? VALUE_BOOL : VALUE_STRING)) return refuse_option(call, key, v, i);
         if (is_pretty) continue;
         *(is_prefix ? &ret->prefix : &ret->indent) = v->string;
         ret->pretty = true;
@@ -234,8 +247,9 @@ static const struct value *parse(struct builtin_call *call, const struct value *
 {
     const struct json_options options = { .last_key_wins = true, .budget = call->budget };
     const struct value *v = json_to_value(call->arena, s->string, s->count, &options, error);
-    if (!v && (arena_failed(call->arena) || (call->budget && call->budget->spent))) builtin_halt(call);
-    return v;
+    if (v || !error->limit) return v;
+    bool spent = arena_failed(call->arena) || (call->budget && call->budget->spent);
+    return spent ? builtin_halt(call) : builtin_limit(call, "%s at byte %zu", error->text, error->offset);
 }
 
 const struct value *builtin_json_unmarshal(struct builtin_call *call, const struct value *const *args)
@@ -249,6 +263,7 @@ const struct value *builtin_json_unmarshal(struct builtin_call *call, const stru
 const struct value *builtin_json_is_valid(struct builtin_call *call, const struct value *const *args)
 {
     if (args[0]->kind != VALUE_STRING) return value_bool(false);
-    const struct value *v = parse(call, args[0], NULL);
+    struct json_error error = { 0 };
+    const struct value *v = parse(call, args[0], &error);
     return call->problem == BUILTIN_HALT ? NULL : value_bool(v != NULL);
 }

@@ -65,7 +65,7 @@ static bool step(struct glob *g)
     case '[': g->at++; return list(g);
     case '{':
         g->at++;
-        if (++g->depth > NESTING_MAX) return refuse(g, "the pattern nests too deeply");
+        if (++g->depth > NESTING_MAX) return builtin_limit(g->call, "the pattern nests too deeply"), false;
         return text_add_string(g->out, "(?:"), true;
     case '}':
     case ',':
@@ -98,8 +98,10 @@ static const char *any_but(struct builtin_call *call, const struct value *delimi
 }
 
 /* key: pattern, delimiters. */
-static bool make_glob(struct builtin_call *call, const struct value *const *key, struct text *source)
+static bool make_glob(struct builtin_call *call, const struct value *const *key, struct text *source,
+                      struct regex_names *names)
 {
+    (void) names; /* no groups */
     struct glob g = { .call = call, .out = source, .at = key[0]->string, .end = key[0]->string + key[0]->count };
     g.any = any_but(call, key[1]);
     if (!g.any) return builtin_halt(call), false;
@@ -123,7 +125,7 @@ const struct value *builtin_glob_match(struct builtin_call *call, const struct v
             return builtin_fail_operand(call, 2, "must be array of runes but got array containing string");
     }
     const struct value *key[] = { args[0], delimiters };
-    const struct pattern *p = pattern_get(call, 'g', key, 2, make_glob);
+    struct pattern *p = pattern_get(call, 'g', key, 2, make_glob);
     struct pattern_match match;
     int found = p ? pattern_search(call, p, args[2]->string, args[2]->count, 0, &match) : -1;
     return found < 0 ? NULL : value_bool(found > 0);

@@ -62,7 +62,7 @@ static const struct value *tree_of(struct builtin_call *call, const struct value
 
         if (!path) return NULL;
         if (path->count >= VALUE_DEPTH_MAX)
-            return builtin_fail(call, "path of more than %d segments", VALUE_DEPTH_MAX - 1);
+            return builtin_limit(call, "path of more than %d segments", VALUE_DEPTH_MAX - 1);
         if (path->count) tree = plant(call, tree, path, 0);
     }
     return tree;

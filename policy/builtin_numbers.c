@@ -12,8 +12,7 @@ static bool charge(struct builtin_call *call, struct num x, struct num y)
 static const struct value *answer(struct builtin_call *call, enum num_status status, struct num n)
 {
     if (status == NUM_OK) return value_num(call->arena, n);
-    if (status == NUM_NO_MEMORY) return builtin_halt(call);
-    return builtin_fail(call, "%s", num_status_text(status));
+    return builtin_number_problem(call, status);
 }
 
 static const struct value *binary(struct builtin_call *call, const struct value *const *args, num_binary *op)

@@ -4,17 +4,24 @@
 
 #include <string.h>
 
-static bool make_regex(struct builtin_call *call, const struct value *const *key, struct text *source)
+static bool translate(struct builtin_call *call, struct text *source, const char *s, size_t len,
+                      struct regex_names *names)
 {
     struct regex_problem problem = { 0 };
-    if (regex_translate(source, key[0]->string, key[0]->count, &problem)) return true;
+    if (regex_translate(source, s, len, names, &problem)) return true;
     int near = problem.near_len < 200 ? (int) problem.near_len : 200;
-    if (problem.near_len == 0) builtin_fail(call, "error parsing regexp: %s: ``", problem.kind);
-    else builtin_fail(call, "error parsing regexp: %s: `%.*s`", problem.kind, near, problem.near);
+    if (problem.limit) builtin_limit(call, "error parsing regexp: %s", problem.kind);
+    else builtin_fail(call, "error parsing regexp: %s: `%.*s`", problem.kind, near, near ? problem.near : "");
     return false;
 }
 
-static const struct pattern *regex_get(struct builtin_call *call, const struct value *pattern)
+static bool make_regex(struct builtin_call *call, const struct value *const *key, struct text *source,
+                       struct regex_names *names)
+{
+    return translate(call, source, key[0]->string, key[0]->count, names);
+}
+
+static struct pattern *regex_get(struct builtin_call *call, const struct value *pattern)
 {
     return pattern_get(call, 'r', &pattern, 1, make_regex);
 }
@@ -24,7 +31,7 @@ static const struct pattern *regex_get(struct builtin_call *call, const struct v
 /* Go's rule: an empty match right behind the match before does not count. */
 struct search {
     struct builtin_call *call;
-    const struct pattern *pattern;
+    struct pattern *pattern;
     const char *s;
     size_t len, from, last_end;
     struct pattern_match match;
@@ -52,7 +59,7 @@ static int next_match(struct search *x)
     return 0;
 }
 
-static struct search search_of(struct builtin_call *call, const struct pattern *p, const struct value *s)
+static struct search search_of(struct builtin_call *call, struct pattern *p, const struct value *s)
 {
     return (struct search) { .call = call, .pattern = p, .s = s->string, .len = s->count, .last_end = SIZE_MAX };
 }
@@ -68,7 +75,7 @@ static const struct value *group_value(const struct search *x, uint32_t group)
 
 const struct value *builtin_regex_match(struct builtin_call *call, const struct value *const *args)
 {
-    const struct pattern *p = regex_get(call, args[0]);
+    struct pattern *p = regex_get(call, args[0]);
     struct pattern_match match;
     int found = p ? pattern_search(call, p, args[1]->string, args[1]->count, 0, &match) : -1;
     return found < 0 ? NULL : value_bool(found > 0);
@@ -77,7 +84,7 @@ const struct value *builtin_regex_match(struct builtin_call *call, const struct 
 const struct value *builtin_regex_is_valid(struct builtin_call *call, const struct value *const *args)
 {
     if (args[0]->kind != VALUE_STRING) return value_bool(false);
-    const struct pattern *p = regex_get(call, args[0]);
+    struct pattern *p = regex_get(call, args[0]);
     if (!p && call->problem == BUILTIN_HALT) return NULL;
     call->problem = BUILTIN_FINE;
     return value_bool(p != NULL);
@@ -86,7 +93,7 @@ const struct value *builtin_regex_is_valid(struct builtin_call *call, const stru
 const struct value *builtin_regex_find_n(struct builtin_call *call, const struct value *const *args)
 {
     int64_t limit = 0;
-    const struct pattern *p = regex_get(call, args[0]);
+    struct pattern *p = regex_get(call, args[0]);
     if (!p || !builtin_integer(call, 3, args[2], &limit)) return NULL;
     struct search x = search_of(call, p, args[1]);
     struct value_builder found;
@@ -104,7 +111,7 @@ const struct value *builtin_regex_find_all_string_submatch_n(struct builtin_call
                                                              const struct value *const *args)
 {
     int64_t limit = 0;
-    const struct pattern *p = regex_get(call, args[0]);
+    struct pattern *p = regex_get(call, args[0]);
     if (!p || !builtin_integer(call, 3, args[2], &limit)) return NULL;
     struct search x = search_of(call, p, args[1]);
     struct value_builder found;
@@ -124,7 +131,7 @@ const struct value *builtin_regex_find_all_string_submatch_n(struct builtin_call
 
 const struct value *builtin_regex_split(struct builtin_call *call, const struct value *const *args)
 {
-    const struct pattern *p = regex_get(call, args[0]);
+    struct pattern *p = regex_get(call, args[0]);
     if (!p) return NULL;
     struct search x = search_of(call, p, args[1]);
     struct value_builder parts;
@@ -162,11 +169,11 @@ static const char *reference(const char *at, const char *end, const char **ret_n
     return to + braces;
 }
 
-static int group_number(const struct pattern *p, const char *name, size_t len)
+static int group_number(const struct search *x, const char *name, size_t len)
 {
     int n = 0;
     for (size_t i = 0; i < len; i++) {
-        if (name[i] < '0' || name[i] > '9') return pattern_group_named(p, name, len);
+        if (name[i] < '0' || name[i] > '9') return pattern_group_named(x->pattern, &x->match, name, len);
         if (n > PATTERN_GROUPS_MAX * 100) return -1;
         n = n * 10 + (name[i] - '0');
     }
@@ -185,7 +192,7 @@ static void expand(const struct search *x, struct text *out, const struct value 
         size_t len = 0;
         const char *after = reference(at, end, &name, &len);
         if (after) {
-            int group = group_number(x->pattern, name, len);
+            int group = group_number(x, name, len);
             const struct value *v = group >= 0 ? group_value(x, (uint32_t) group) : &VALUE_EMPTY_STRING;
             if (v) text_add(out, v->string, v->count);
             at = after;
@@ -198,7 +205,7 @@ static void expand(const struct search *x, struct text *out, const struct value 
 
 const struct value *builtin_regex_replace(struct builtin_call *call, const struct value *const *args)
 {
-    const struct pattern *p = regex_get(call, args[1]);
+    struct pattern *p = regex_get(call, args[1]);
     if (!p) return NULL;
     struct search x = search_of(call, p, args[0]);
     struct text out;
@@ -221,15 +228,11 @@ const struct value *builtin_regex_replace(struct builtin_call *call, const struc
 
 /* ---- templates: literal text with expressions between delimiters ---- */
 
-static bool append_part(struct builtin_call *call, struct text *source, const char *s, size_t len)
+static bool append_part(struct builtin_call *call, struct text *source, const char *s, size_t len,
+                        struct regex_names *names)
 {
-    struct regex_problem problem = { 0 };
     text_add_string(source, "(");
-    if (!regex_translate(source, s, len, &problem)) {
-        builtin_fail(call, "error parsing regexp: %s: `%.*s`", problem.kind,
-                     problem.near_len < 200 ? (int) problem.near_len : 200, problem.near);
-        return false;
-    }
+    if (!translate(call, source, s, len, names)) return false;
     text_add_string(source, ")");
     return true;
 }
@@ -241,7 +244,8 @@ static bool unbalanced(struct builtin_call *call, const struct value *template)
 }
 
 /* key: template, opening and closing delimiter. */
-static bool make_template(struct builtin_call *call, const struct value *const *key, struct text *source)
+static bool make_template(struct builtin_call *call, const struct value *const *key, struct text *source,
+                          struct regex_names *names)
 {
     char open = key[1]->string[0], close = key[2]->string[0];
     const char *at = key[0]->string, *end = at + key[0]->count, *literal = at, *inside = NULL;
@@ -254,7 +258,7 @@ static bool make_template(struct builtin_call *call, const struct value *const *
         } else if (*at == close && open != close) {
             if (depth == 0) return unbalanced(call, key[0]);
             if (--depth > 0) continue;
-            if (!append_part(call, source, inside, (size_t) (at - inside))) return false;
+            if (!append_part(call, source, inside, (size_t) (at - inside), names)) return false;
             literal = at + 1;
         }
     }
@@ -272,7 +276,7 @@ const struct value *builtin_regex_template_match(struct builtin_call *call, cons
             return builtin_fail(call, "%s delimiter has to be exactly one character long but is %u long", WHICH[i],
                                 (unsigned) args[2 + i]->count);
     const struct value *key[] = { args[0], args[2], args[3] };
-    const struct pattern *p = pattern_get(call, 't', key, 3, make_template);
+    struct pattern *p = pattern_get(call, 't', key, 3, make_template);
     struct pattern_match match;
     int found = p ? pattern_search(call, p, args[1]->string, args[1]->count, 0, &match) : -1;
     return found < 0 ? NULL : value_bool(found > 0);

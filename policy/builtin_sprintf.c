@@ -165,8 +165,10 @@ static bool format_int(struct format *f, uint32_t verb, const struct arg *a)
     case 'c': add_padded(f, utf8, utf8_encode(rune, utf8), f->spec.zero); return true;
     case 'q': add_quoted_rune(f, rune); return true;
     case 'U': {
-        char hex[24];
+        char hex[32];
         int n = snprintf(hex, sizeof hex, "U+%04" PRIX64, magnitude);
+        if (f->spec.sharp && rune >= 0x20) /* the character itself behind it */
+            n += snprintf(hex + n, sizeof hex - (size_t) n, " '%.*s'", (int) utf8_encode(rune, utf8), utf8);
         add_padded(f, hex, (size_t) n, false);
         return true;
     }
@@ -514,11 +516,12 @@ const struct value *builtin_sprintf(struct builtin_call *call, const struct valu
 const struct value *builtin_format_int(struct builtin_call *call, const struct value *const *args)
 {
     int64_t base = 0, small = 0;
-    if (!num_to_i64(args[1]->number, &base) || (base != 2 && base != 8 && base != 10 && base != 16))
+    /* As it is written: 2.0 is no base in OPA. */
+    if (!num_is_int(args[1]->number) || !num_to_i64(args[1]->number, &base) || (base != 2 && base != 8 && base != 10 && base != 16))
         return builtin_fail_operand(call, 2, "must be one of {2, 8, 10, 16}");
     struct num n = args[0]->number;
     enum num_status s = num_sign(n) < 0 ? num_ceil(call->arena, n, &n) : num_floor(call->arena, n, &n);
-    if (s != NUM_OK) return builtin_fail(call, "%s", num_status_text(s));
+    if (s != NUM_OK) return builtin_number_problem(call, s);
     char buf[65];
     size_t len = 0;
     const char *digits = num_to_i64(n, &small)

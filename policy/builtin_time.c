@@ -137,7 +137,13 @@ const struct value *builtin_time_add_date(struct builtin_call *call, const struc
     c.year += years;
     c.month += months;
     c.day += days;
-    return nanoseconds(call, civil_to_seconds(&c) - m.time.offset, m.time.nanosecond);
+    /* The clock on the wall stays, so the offset is that of the new day (Go's time.Date). */
+    int64_t wall = civil_to_seconds(&c);
+    for (int i = 0; m.zone && i < 2; i++) {
+        m.time.seconds = i ? wall - m.time.offset : wall;
+        if (!enter_zone(call, m.zone, &m.time)) return NULL;
+    }
+    return nanoseconds(call, wall - m.time.offset, m.time.nanosecond);
 }
 
 static bool is_after(const struct zoned_time *x, const struct zoned_time *y)
@@ -186,12 +192,16 @@ const struct value *builtin_time_format(struct builtin_call *call, const struct 
 static const struct value *parse(struct builtin_call *call, const char *layout, const struct value *text)
 {
     struct zoned_time t;
+    struct time_mismatch where = { 0 };
 
     if (!builtin_spend(call, strlen(layout) + text->count / 16)) return NULL;
     const char *problem = "NUL in the text";
-    if (strlen(text->string) == text->count) problem = time_parse(layout, text->string, &t);
-    if (problem)
-        return builtin_fail(call, "parsing time \"%.100s\" as \"%.100s\": %s", text->string, layout, problem);
+    if (strlen(text->string) == text->count) problem = time_parse(layout, text->string, &t, &where);
+    if (where.layout)
+        return builtin_fail(call, "parsing time \"%.100s\" as \"%.100s\": %s \"%.100s\" as \"%.*s\"", text->string, layout,
+                            problem, where.text, (int) where.layout_len, where.layout);
+    if (where.text) return builtin_fail(call, "parsing time \"%.100s\": %s: \"%.100s\"", text->string, problem, where.text);
+    if (problem) return builtin_fail(call, "parsing time \"%.100s\": %s", text->string, problem);
     return nanoseconds(call, t.seconds, t.nanosecond);
 }
 
@@ -212,16 +222,19 @@ static const struct duration_unit { const char *name; int64_t ns; } duration_uni
     { "ms", 1000000 }, { "s", SECOND_NS }, { "m", 60ll * SECOND_NS }, { "h", 3600ll * SECOND_NS },
 };
 
+static const char UNKNOWN_UNIT[] = "unknown unit";
+
 static bool is_digit(char c)
 {
     return c >= '0' && c <= '9';
 }
 
-/* One number with its unit, added to *total; NULL when it is well-formed. */
+/* One number with its unit, added to *total; NULL when it is well-formed. *at moves behind it, or to
+ * a unit that is unknown. */
 static const char *add_part(const char **at, unsigned __int128 *total)
 {
     unsigned __int128 whole = 0, fraction = 0, scale = 1;
-    const char *start = *at, *s = *at;
+    const char *s = *at;
     bool digits = false;
 
     for (; is_digit(*s); s++, digits = true)
@@ -240,8 +253,8 @@ static const char *add_part(const char **at, unsigned __int128 *total)
         *at = s + len;
         return *total > (uint64_t) INT64_MAX + 1 ? "invalid duration" : NULL;
     }
-    *at = start;
-    return "unknown unit in duration";
+    *at = s;
+    return UNKNOWN_UNIT;
 }
 
 const struct value *builtin_time_parse_duration_ns(struct builtin_call *call, const struct value *const *args)
@@ -256,6 +269,9 @@ const struct value *builtin_time_parse_duration_ns(struct builtin_call *call, co
     do problem = add_part(&at, &total);
     while (!problem && *at);
     if (!problem && total > (uint64_t) INT64_MAX + negative) problem = "invalid duration";
+    if (problem == UNKNOWN_UNIT)
+        return builtin_fail(call, "time: unknown unit \"%.*s\" in duration \"%.100s\"",
+                            (int) strcspn(at, ".0123456789"), at, args[0]->string);
     if (problem) return builtin_fail(call, "time: %s \"%.100s\"", problem, args[0]->string);
     return value_int(call->arena, (int64_t) (negative ? 0 - (uint64_t) total : (uint64_t) total));
 }

@@ -39,6 +39,7 @@ static const struct value *parse(struct builtin_call *call, const struct value *
 
     if (is_no_finite_word(v->string)) return builtin_fail_type(call, 1, "valid number string", v);
     if (!builtin_spend(call, v->count / 16)) return NULL;
+    if (v->count > NUM_TEXT_MAX) return builtin_number_problem(call, NUM_TOO_LARGE);
     if (!num_parse_loose(call->arena, v->string, v->count, &n))
         return builtin_fail(call, "strconv.ParseFloat: parsing \"%.100s\": invalid syntax", v->string);
     if (isinf(num_to_double(n)))

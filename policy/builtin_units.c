@@ -9,7 +9,7 @@ struct amount {
     char *number; /* as written */
     size_t number_len;
     char unit[UNIT_MAX + 1]; /* cut when longer: no unit is */
-    const char *rest;        /* the whole unit, for the error */
+    char *rest;              /* the whole unit, for the error */
 };
 
 struct unit_words {
@@ -52,6 +52,14 @@ static bool number_length(const char *s, size_t *ret)
     return true;
 }
 
+/* For the error: OPA shows what it compared with. */
+static const struct value *unknown_unit(struct builtin_call *call, const char *what, char *unit, size_t lower_from)
+{
+    for (size_t i = 0; unit[i]; i++)
+        if (i >= lower_from) unit[i] = lower(unit[i]);
+    return builtin_fail(call, "%s %.100s not recognized", what, unit);
+}
+
 /* Splits the text without its quotation marks. False: the error is recorded. */
 static bool split(struct builtin_call *call, const struct value *v, const struct unit_words *words,
                   struct amount *ret)
@@ -87,7 +95,7 @@ static void write_decimal(struct text *t, const char *digits, size_t len, int64_
 }
 
 /* n * 1000^thousands * 1024^kibis, exactly: the digits as an integer, the point put back at the end.
- * thousands may be negative. */
+ * thousands may be negative. False: it is too large for us, or memory is short. */
 static bool scale(struct arena *a, struct num n, int thousands, int kibis, struct num *ret)
 {
     char buf[NUM_BUF], product_buf[NUM_BUF];
@@ -126,12 +134,12 @@ static const struct value *scaled(struct builtin_call *call, const struct amount
 {
     struct num n, result = num_of(0);
 
+    if (amount->number_len > NUM_TEXT_MAX) return builtin_number_problem(call, NUM_TOO_LARGE);
     if (!num_parse_loose(call->arena, amount->number, amount->number_len, &n))
         return builtin_fail(call, "%s", words->no_number);
-    if (!scale(call->arena, n, thousands, kibis, &result)
-        || (finish && finish(call->arena, result, &result) != NUM_OK))
-        return builtin_fail(call, "%s", words->no_number);
-    return value_num(call->arena, result);
+    if (!scale(call->arena, n, thousands, kibis, &result)) return builtin_number_problem(call, NUM_TOO_LARGE);
+    enum num_status status = finish ? finish(call->arena, result, &result) : NUM_OK;
+    return status == NUM_OK ? value_num(call->arena, result) : builtin_number_problem(call, status);
 }
 
 static enum num_status towards_zero(struct arena *a, struct num x, struct num *ret)
@@ -150,7 +158,7 @@ const struct value *builtin_units_parse(struct builtin_call *call, const struct 
     int power = power_of(unit[0]);
     bool binary = power && lower(unit[1]) == 'i' && unit[2] == '\0';
     if (unit[0] && !binary && (!power || unit[1]))
-        return builtin_fail(call, "unit %.100s not recognized", amount.rest);
+        return unknown_unit(call, "unit", amount.rest, 1);
     bool milli = unit[0] == 'm' && !binary;
     return scaled(call, &amount, &words, binary ? 0 : milli ? -1 : power, binary ? power : 0, NULL);
 }
@@ -168,6 +176,6 @@ const struct value *builtin_units_parse_bytes(struct builtin_call *call, const s
     bool binary = power && lower(unit[1]) == 'i';
     const char *rest = unit + (power ? 1 + binary : 0);
     if (power && lower(rest[0]) == 'b') rest++;
-    if (unit[0] && (!power || *rest)) return builtin_fail(call, "byte unit %.100s not recognized", amount.rest);
+    if (unit[0] && (!power || *rest)) return unknown_unit(call, "byte unit", amount.rest, 0);
     return scaled(call, &amount, &words, binary ? 0 : power, binary ? power : 0, towards_zero);
 }

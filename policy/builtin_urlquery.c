@@ -1,5 +1,6 @@
 /* urlquery.*: application/x-www-form-urlencoded as Go's net/url writes and reads it. */
 #include "policy/builtin.h"
+#include "policy/json.h"
 
 #include <string.h>
 
@@ -23,35 +24,42 @@ const struct value *builtin_urlquery_encode(struct builtin_call *call, const str
     return builtin_text_end(call, &t);
 }
 
-static bool add_pair(struct builtin_call *call, struct text *t, const struct value *key, const struct value *v)
+/* A key that is no string counts as its JSON. */
+static const struct value *key_text(struct builtin_call *call, const struct value *key)
 {
-    if (v->kind != VALUE_STRING) {
-        builtin_fail_type(call, 1, "string", v);
-        return false;
-    }
+    if (key->kind == VALUE_STRING) return key;
+    struct text t;
+    text_init(&t, call->arena);
+    json_write(&t, key);
+    return builtin_text_end(call, &t);
+}
+
+static void add_pair(struct text *t, const struct value *key, const struct value *v)
+{
     if (t->len > 0) text_add_char(t, '&');
     escape(t, key->string, key->count);
     text_add_char(t, '=');
     escape(t, v->string, v->count);
-    return true;
 }
 
 /* A value is a string, or an array or set of strings, each of which gives a pair. */
 const struct value *builtin_urlquery_encode_object(struct builtin_call *call, const struct value *const *args)
 {
+    static const char WRONG[] = "values must be string, array[string], or set[string]";
     struct text t;
     text_init(&t, call->arena);
     for (size_t i = 0; i < args[0]->count; i++) {
-        const struct value *key = args[0]->pairs[i].key, *v = args[0]->pairs[i].value;
-        if (key->kind != VALUE_STRING) return builtin_fail_type(call, 1, "string", key);
+        const struct value *key = key_text(call, args[0]->pairs[i].key), *v = args[0]->pairs[i].value;
+        if (!key) return NULL;
         if (v->kind == VALUE_STRING) {
-            if (!add_pair(call, &t, key, v)) return NULL;
+            add_pair(&t, key, v);
             continue;
         }
-        if (v->kind != VALUE_ARRAY && v->kind != VALUE_SET)
-            return builtin_fail_type(call, 1, "one of {string, array, set}", v);
-        for (size_t k = 0; k < v->count; k++)
-            if (!add_pair(call, &t, key, v->items[k])) return NULL;
+        if (v->kind != VALUE_ARRAY && v->kind != VALUE_SET) return builtin_fail_operand(call, 1, WRONG);
+        for (size_t k = 0; k < v->count; k++) {
+            if (v->items[k]->kind != VALUE_STRING) return builtin_fail_operand(call, 1, WRONG);
+            add_pair(&t, key, v->items[k]);
+        }
     }
     return builtin_text_end(call, &t);
 }

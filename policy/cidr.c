@@ -12,7 +12,7 @@ unsigned ip_width(const struct ip *ip)
 
 /* ---- text ---- */
 
-/* Decimal without leading zeros, at most `limit`; moves *at behind it. */
+/* Decimal, at most `limit`; moves *at behind it. */
 static bool read_decimal(const char **at, const char *end, unsigned limit, unsigned *ret)
 {
     const char *start = *at;
@@ -20,7 +20,7 @@ static bool read_decimal(const char **at, const char *end, unsigned limit, unsig
     *ret = 0;
     for (; *at < end && **at >= '0' && **at <= '9'; ++*at) {
         *ret = *ret * 10 + (unsigned) (**at - '0');
-        if (*ret > limit || (*at > start && *start == '0')) return false;
+        if (*ret > limit) return false;
     }
     return *at > start;
 }
@@ -31,6 +31,8 @@ static bool parse_v4(const char *at, const char *end, uint8_t out[4])
         unsigned byte;
 
         if (i && (at == end || *at++ != '.')) return false;
+        /* "010" is eight to some and ten to others: no leading zeros */
+        if (end - at > 1 && at[0] == '0' && at[1] >= '0' && at[1] <= '9') return false;
         if (!read_decimal(&at, end, 255, &byte)) return false;
         out[i] = (uint8_t) byte;
     }

@@ -9,6 +9,7 @@ enum { JSON_DEPTH_MAX = 128 };
 struct json_error {
     size_t offset;    /* bytes into the text */
     const char *text; /* static: what is wrong; "out of memory" when the arena is exhausted */
+    bool limit;       /* the text may be fine, but it is too much: memory, steps, nesting, digits */
 };
 
 struct json_options {

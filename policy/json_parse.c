@@ -7,6 +7,7 @@ struct parser {
     bool last_key_wins;
     struct budget *budget;
     const char *problem;
+    bool limit;
 };
 
 static const struct value *parse_value(struct parser *p);
@@ -15,6 +16,12 @@ static const struct value *bad(struct parser *p, const char *problem)
 {
     if (!p->problem) p->problem = arena_failed(p->arena) ? "out of memory" : problem;
     return NULL;
+}
+
+static const struct value *too_much(struct parser *p, const char *problem)
+{
+    p->limit = true;
+    return bad(p, problem);
 }
 
 static char skip_space(struct parser *p)
@@ -121,6 +128,7 @@ static const struct value *parse_number(struct parser *p)
     struct num n;
 
     while (p->at < p->end && *p->at && strchr("+-.eE0123456789", *p->at)) p->at++;
+    if (p->at - start > NUM_TEXT_MAX) return too_much(p, "number of too many digits");
     if (!num_parse(p->arena, start, (size_t) (p->at - start), &n)) return bad(p, "bad number");
     return value_num(p->arena, n);
 }
@@ -190,7 +198,7 @@ static const struct value *parse_object(struct parser *p)
 
 static const struct value *parse_composite(struct parser *p, char c)
 {
-    if (p->depth == p->depth_max) return bad(p, "nested too deep");
+    if (p->depth == p->depth_max) return too_much(p, "nested too deep");
     p->depth++;
     const struct value *v = c == '[' ? parse_array(p) : parse_object(p);
     p->depth--;
@@ -201,7 +209,7 @@ static const struct value *parse_value(struct parser *p)
 {
     char c = skip_space(p);
 
-    if (!budget_spend(p->budget, 1)) return bad(p, "out of steps");
+    if (!budget_spend(p->budget, 1)) return too_much(p, "out of steps");
     switch (c) {
     case '[':
     case '{': return parse_composite(p, c);
@@ -229,6 +237,7 @@ const struct value *json_to_value(struct arena *a, const char *text, size_t len,
     const struct value *v = parse_value(&p);
     if (v && (skip_space(&p), p.at < p.end)) v = bad(&p, "text behind the value");
     if (!v) bad(&p, "out of memory");
-    if (!v && error) *error = (struct json_error) { (size_t) (p.at - p.start), p.problem };
+    if (!v && error)
+        *error = (struct json_error) { (size_t) (p.at - p.start), p.problem, p.limit || arena_failed(a) };
     return v;
 }

@@ -91,6 +91,7 @@ bool num_parse_loose(struct arena *a, const char *text, size_t len, struct num *
     while (at + 1 < digits && text[at] == '0') at++; /* JSON has no leading zeros */
     size_t fraction = digits < len && text[digits] == '.' ? skip_digits(text, len, digits + 1) : digits;
     if (bare_point && fraction <= digits + 1) return false;
+    if (fraction < len && text[fraction] == '.') return false; /* "1..2": dropping one point made it a number */
     size_t kept = fraction == digits + 1 ? digits : fraction; /* "5." */
     char *plain = arena_alloc(a, len + 3), *out = plain;
     if (!plain) return false;

@@ -8,14 +8,16 @@ struct reader {
     const char *from, *at, *end;
     struct text *out;
     struct regex_problem *problem;
-    unsigned groups;
+    struct regex_names *names;
+    unsigned groups;     /* open ones */
+    uint32_t captures;
     bool can_repeat;  /* something stands before that a `*` may repeat */
-    bool repeated;    /* .. and it is repeated already */
+    const char *repeated; /* .. and is repeated already, from here; NULL */
 };
 
 static bool refuse(struct reader *r, const char *kind, const char *near, size_t len)
 {
-    *r->problem = (struct regex_problem) { kind, near, len };
+    *r->problem = (struct regex_problem) { .kind = kind, .near = near, .near_len = len };
     return false;
 }
 
@@ -143,7 +145,7 @@ static void quoted_part(struct reader *r)
     if (to > r->at) {
         regex_quote(r->out, r->at, (size_t) (to - r->at));
         r->can_repeat = true;
-        r->repeated = false;
+        r->repeated = NULL;
     }
     r->at = close ? close + 2 : r->end;
 }
@@ -162,7 +164,7 @@ static bool escape(struct reader *r)
     char c = *r->at;
     if (c == 'Q') return quoted_part(r), true;
     r->can_repeat = true;
-    r->repeated = false;
+    r->repeated = NULL;
     if (c == 'p' || c == 'P') return property(r);
     if (c == 'A' || c == 'z' || c == 'b' || c == 'B') {
         char assertion[] = { '\\', c, 0 };
@@ -262,7 +264,7 @@ static bool class_(struct reader *r)
     r->at++;
     text_add_char(r->out, ']');
     r->can_repeat = true;
-    r->repeated = false;
+    r->repeated = NULL;
     return true;
 }
 
@@ -279,11 +281,15 @@ static bool named_group(struct reader *r, const char *from)
 {
     const char *close = memchr(r->at, '>', (size_t) (r->end - r->at));
     if (!close) return refuse(r, "invalid named capture", from, (size_t) (r->end - from));
-    bool good = close > r->at && close - r->at <= 32 && !is_digit(*r->at);
+    bool good = close > r->at;
     for (const char *c = r->at; c < close; c++) good = good && (is_letter(*c) || is_digit(*c) || *c == '_');
     if (!good) return refuse(r, "invalid named capture", from, (size_t) (close + 1 - from));
-    text_add_string(r->out, "(?<");
-    text_add(r->out, r->at, (size_t) (close + 1 - r->at));
+    struct regex_names *names = r->names;
+    struct regex_name *items = arena_grow(r->out->arena, names->items, names->count, &names->cap, sizeof *items);
+    if (!items) return r->out->failed = true; /* the caller sees it */
+    names->items = items;
+    items[names->count++] = (struct regex_name) { r->at, (size_t) (close - r->at), ++r->captures };
+    text_add_char(r->out, '(');
     r->at = close + 1;
     return true;
 }
@@ -322,10 +328,14 @@ static bool open_group(struct reader *r)
         if (!flags(r, from, &opens)) return false;
     } else {
         text_add_char(r->out, '(');
+        r->captures++;
     }
-    if (opens && ++r->groups > REGEX_NESTING_MAX) return refuse(r, "expression nests too deeply", r->from, (size_t) (r->end - r->from));
+    if (opens && ++r->groups > REGEX_NESTING_MAX) {
+        refuse(r, "expression nests too deeply", r->from, (size_t) (r->end - r->from));
+        return r->problem->limit = true, false;
+    }
     r->can_repeat = false;
-    r->repeated = false;
+    r->repeated = NULL;
     return true;
 }
 
@@ -363,18 +373,18 @@ static bool repetition(struct reader *r)
             text_add_string(r->out, "\\{");
             r->at++;
             r->can_repeat = true;
-            r->repeated = false;
+            r->repeated = NULL;
             return true;
         }
         if (low > REGEX_REPEAT_MAX || high > REGEX_REPEAT_MAX || (high >= 0 && high < low))
             return refuse(r, "invalid repeat count", from, (size_t) (to - from));
     }
     if (to < r->end && *to == '?') to++;
-    if (r->repeated) return refuse(r, "invalid nested repetition operator", from, (size_t) (to - from));
+    if (r->repeated) return refuse(r, "invalid nested repetition operator", r->repeated, (size_t) (to - r->repeated));
     if (!r->can_repeat) return refuse(r, "missing argument to repetition operator", from, (size_t) (to - from));
     text_add(r->out, from, (size_t) (to - from));
     r->at = to;
-    r->repeated = true;
+    r->repeated = from;
     return true;
 }
 
@@ -387,7 +397,7 @@ static bool close_group(struct reader *r)
     r->at++;
     text_add_char(r->out, ')');
     r->can_repeat = true;
-    r->repeated = false;
+    r->repeated = NULL;
     return true;
 }
 
@@ -403,7 +413,7 @@ static bool step(struct reader *r)
         r->at++;
         text_add_char(r->out, '|');
         r->can_repeat = false;
-        r->repeated = false;
+        r->repeated = NULL;
         return true;
     case '^': case '$': {
         char assertion[] = { *r->at++, 0 };
@@ -423,13 +433,16 @@ static bool step(struct reader *r)
     }
     }
     r->can_repeat = true;
-    r->repeated = false;
+    r->repeated = NULL;
     return true;
 }
 
-bool regex_translate(struct text *out, const char *pattern, size_t len, struct regex_problem *ret_problem)
+bool regex_translate(struct text *out, const char *pattern, size_t len, struct regex_names *names,
+                     struct regex_problem *ret_problem)
 {
-    struct reader r = { .from = pattern, .at = pattern, .end = pattern + len, .out = out, .problem = ret_problem };
+    struct reader r = {
+        .from = pattern, .at = pattern, .end = pattern + len, .out = out, .names = names, .problem = ret_problem,
+    };
     while (r.at < r.end && !out->failed)
         if (!step(&r)) return false;
     if (r.groups > 0) return refuse(&r, "missing closing )", pattern, len);

@@ -359,14 +359,25 @@ static const char *conclude(struct reader *r, struct zoned_time *ret)
     return NULL;
 }
 
-const char *time_parse(const char *layout, const char *text, struct zoned_time *ret)
+const char *time_parse(const char *layout, const char *text, struct zoned_time *ret,
+                       struct time_mismatch *ret_where)
 {
     struct reader r = { .at = text, .c = { .day = -1 }, .yearday = -1, .zone = "UTC" };
     struct piece p;
 
+    *ret_where = (struct time_mismatch) { 0 };
     do {
         p = next_piece(layout);
-        if (!literal(&r, layout, p.at) || !read_piece(&r, &p)) return r.problem ? r.problem : "cannot parse";
+        if (!literal(&r, layout, p.at)) {
+            *ret_where = (struct time_mismatch) { r.at, layout, (size_t) (p.at - layout) };
+            return "cannot parse";
+        }
+        const char *before = r.at;
+        if (!read_piece(&r, &p)) {
+            if (r.problem) return r.problem;
+            *ret_where = (struct time_mismatch) { before, p.len ? p.at : NULL, p.len };
+            return p.len ? "cannot parse" : "extra text";
+        }
         layout = p.at + p.len;
     } while (p.kind != PIECE_END);
     return conclude(&r, ret);

@@ -29,7 +29,7 @@ static const struct value *run_builtin(struct vm *vm, const struct vm_frame *f, 
         if (!vm_spend(vm, value_weight(args[i]) / BUILTIN_WEIGHT_STEP)) return NULL;
     const struct value *v = builtin_run(call, row, args);
     if (v || call->problem == BUILTIN_FINE) return v;
-    if (call->problem == BUILTIN_HALT) return vm_spent(vm), NULL;
+    if (call->problem == BUILTIN_HALT) return vm_limit(vm, call->text), NULL; /* the call outlives the result */
     if (call->problem != BUILTIN_CONFLICT && (!vm->strict || vm->builtin_code)) return NULL;
     const char *text = arena_copy(call->arena, call->text, strlen(call->text));
     if (!text) return vm_spent(vm), NULL;

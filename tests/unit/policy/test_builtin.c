@@ -93,6 +93,74 @@ static void test_run__spent_budget_halts(void **state)
     arena_free(b.arena);
 }
 
+/* Beyond a limit of ours nothing is known: an evaluation that went on with "undefined" would let
+ * `not f(x)` hold. */
+static void test_limit__is_a_halt(void **state)
+{
+    static const char *const CALLS[][2] = {
+        { "plus", "[1e6000, 1]" },
+        { "mul", "[1e4000, 1e4000]" },
+        { "round", "[1e6000]" },
+        { "sum", "[[1e6000, 1]]" },
+        { "product", "[[1e4000, 1e4000]]" },
+        { "format_int", "[1e6000, 10]" },
+        { "bits.lsh", "[1, 1000000]" },
+        { "numbers.range", "[1e6000, 1]" },
+        { "units.parse", "[\"1e6000k\"]" },
+        { "units.parse_bytes", "[\"1e6000k\"]" },
+    };
+    for (size_t i = 0; i < sizeof CALLS / sizeof CALLS[0]; i++) {
+        struct builtin_bench b;
+        bench_open(&b);
+        const struct value *v = bench_call(&b, CALLS[i][0], bench_json(&b, CALLS[i][1]));
+        if (v || b.call.problem != BUILTIN_HALT) fail_msg("%s%s goes on: %s", CALLS[i][0], CALLS[i][1], b.call.text);
+        arena_free(b.arena);
+    }
+}
+
+/* A text of `count` times c between two others. */
+static const struct value *long_text(struct arena *a, const char *before, char c, size_t count, const char *after)
+{
+    struct text t;
+    text_init(&t, a);
+    text_add_string(&t, before);
+    for (size_t i = 0; i < count; i++) text_add_char(&t, c);
+    text_add_string(&t, after);
+    return value_from_text(&t);
+}
+
+static void test_limit__of_long_texts(void **state)
+{
+    static const struct { const char *name, *before; char c; size_t count; const char *after; } CALLS[] = {
+        { "to_number", "0.", '1', NUM_TEXT_MAX, "" },
+        { "units.parse", "0.", '1', NUM_TEXT_MAX, "k" },
+        { "json.is_valid", "", '[', JSON_DEPTH_MAX + 1, "" },
+        { "json.unmarshal", "", '[', JSON_DEPTH_MAX + 1, "" },
+        { "json.is_valid", "0.", '1', NUM_TEXT_MAX, "" },
+        { "regex.is_valid", "", 'a', 70000, "" },
+    };
+    for (size_t i = 0; i < sizeof CALLS / sizeof CALLS[0]; i++) {
+        struct builtin_bench b;
+        bench_open(&b);
+        const struct value *operand = long_text(b.arena, CALLS[i].before, CALLS[i].c, CALLS[i].count, CALLS[i].after);
+        const struct value *v = builtin_run(&b.call, builtin_find(NULL, CALLS[i].name, strlen(CALLS[i].name)), &operand);
+        if (v || b.call.problem != BUILTIN_HALT) fail_msg("%s goes on: %s", CALLS[i].name, b.call.text);
+        assert_non_null(strstr(b.call.text, CALLS[i].name));
+        arena_free(b.arena);
+    }
+}
+
+static void test_halt__first_reason_stays(void **state)
+{
+    struct builtin_bench b;
+    bench_open(&b);
+    b.call.builtin = builtin_find(NULL, "upper", 5);
+    assert_null(builtin_limit(&b.call, "nested too deep"));
+    assert_null(builtin_halt(&b.call));
+    assert_string_equal(b.call.text, "upper: nested too deep");
+    arena_free(b.arena);
+}
+
 static void test_fail__long_texts_are_cut(void **state)
 {
     struct builtin_bench b;
@@ -151,7 +219,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows__consistent),        cmocka_unit_test(test_rows__refused_as_listed),
         cmocka_unit_test(test_host__rows_win),          cmocka_unit_test(test_run__refused_never_runs),
-        cmocka_unit_test(test_run__spent_budget_halts), cmocka_unit_test(test_fail__long_texts_are_cut),
+        cmocka_unit_test(test_run__spent_budget_halts), cmocka_unit_test(test_limit__is_a_halt),
+        cmocka_unit_test(test_limit__of_long_texts),    cmocka_unit_test(test_halt__first_reason_stays),
+        cmocka_unit_test(test_fail__long_texts_are_cut),
         cmocka_unit_test(test_template__sets_are_values),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -41,6 +41,11 @@ static const struct builtin_case MATCH[] = {
     { "regex.replace", "[\"abc\", \"x*\", \"-\"]", "\"-a-b-c-\"", NULL },
     { "regex.replace", "[\"baac\", \"a*\", \"X\"]", "\"XbXcX\"", NULL },
     { "regex.replace", "[\"ab\", \"(?P<n>a)\", \"${n}${n}\"]", "\"aab\"", NULL },
+    { "regex.replace", "[\"b\", \"(?P<n>a)|(?P<n>b)\", \"<$n>\"]", "\"<b>\"", NULL }, /* names may repeat */
+    { "regex.replace", "[\"ab\", \"(?P<1x>a)(b)\", \"$2${1x}\"]", "\"ba\"", NULL },
+    { "regex.replace", "[\"a\", \"(?P<a_name_of_more_than_thirty_two_bytes>a)\", \"${a_name_of_more_than_thirty_two_bytes}!\"]", "\"a!\"", NULL },
+    { "regex.match", "[\"a{2}{3}\", \"a\"]", NULL, "invalid nested repetition operator: `{2}{3}`" },
+    { "regex.match", "[\"\\\\p{Nope}\", \"a\"]", NULL, "invalid character class range: `\\p{Nope}`" },
     { "regex.is_valid", "[\"a+\"]", "true", NULL },
     { "regex.is_valid", "[1]", "false", NULL },
     { "regex.template_match", "[\"urn:foo:{.*}\", \"urn:foo:bar:baz\", \"{\", \"}\"]", "true", NULL },
@@ -55,7 +60,7 @@ static const char *const REFUSED[] = {
     "(?=a)", "(?!a)", "(?<=a)", "(?<!a)", "(?>a)", "(?|a|b)", "(?R)", "(?1)", "(?&x)", "(?P=x)", "(?#c)", "(?x)a", "(*ACCEPT)",
     "(*UTF8)a", "a++", "a*+", "a?+", "a**", "a{2}{3}", "(a)\\1", "\\k<x>", "\\g1", "\\K", "\\G", "\\R", "\\X", "\\h", "\\N",
     "\\Z", "\\e", "\\cA", "\\o{1}", "\\C", "[b-a]", "[a-\\d]", "[[:nope:]]", "a{1001}", "a{2,1}", "a)", "(a", "[a", "\\", "*a",
-    "|*", "(?P<1>a)", "(?P<a>b)(?P<a>c)", "\\p{Nope}", "\\xg", "(?i-)", "++", "(?C1)", "(?(1)a|b)",
+    "|*", "(?P<>a)", "(?P<a b>c)", "\\p{Nope}", "\\xg", "(?i-)", "++", "(?C1)", "(?(1)a|b)",
 };
 
 static void test_regex__go(void **state) { BENCH_TABLE(MATCH); }
@@ -81,21 +86,89 @@ static void test_regex__nesting_limit(void **state)
         memset(pattern, '(', n);
         memset(pattern + n, ')', n);
         const struct value *v = value_string(b.arena, pattern, 2 * n);
-        assert_ptr_equal(builtin_run(&b.call, builtin_find(NULL, "regex.is_valid", 14), &v), value_bool(n == REGEX_NESTING_MAX));
+        bool within = n == REGEX_NESTING_MAX;
+        assert_ptr_equal(builtin_run(&b.call, builtin_find(NULL, "regex.is_valid", 14), &v), within ? value_bool(true) : NULL);
+        assert_int_equal(b.call.problem, within ? BUILTIN_FINE : BUILTIN_HALT);
         arena_free(b.arena);
     }
 }
 
-/* Exponential on a backtracking engine: an error within a moment, paid for. */
-static void test_regex__catastrophe_is_bounded(void **state)
+/* Exponential on a backtracking engine: the evaluation ends within a moment. It must not be undefined,
+ * since `not regex.match(..)` would hold. */
+static void test_regex__catastrophe_halts(void **state)
+{
+    static const char *const CALLS[][2] = {
+        { "regex.match", "[\"^(a|aa|aaa)+$\", \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab\"]" },
+        { "regex.find_n", "[\"(a|aa)+$\", \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab\", -1]" },
+        { "regex.find_all_string_submatch_n", "[\"(a|aa)+$\", \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab\", -1]" },
+        { "regex.split", "[\"(a|aa)+$\", \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab\"]" },
+        { "regex.replace", "[\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab\", \"(a|aa)+$\", \"\"]" },
+        { "regex.template_match", "[\"{(a|aa)+}\", \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab\", \"{\", \"}\"]" },
+        { "glob.match", "[\"*a*a*a*a*a*a*a*a*b\", null, \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaabc\"]" },
+    };
+    for (size_t i = 0; i < sizeof CALLS / sizeof CALLS[0]; i++) {
+        struct builtin_bench b;
+        bench_open(&b);
+        const struct value *v = bench_call(&b, CALLS[i][0], bench_json(&b, CALLS[i][1]));
+        if (v || b.call.problem != BUILTIN_HALT) fail_msg("%s goes on", CALLS[i][0]);
+        assert_non_null(strstr(b.call.text, "the pattern needs too many steps on this text"));
+        arena_free(b.arena);
+    }
+}
+
+static const struct value *repeated(struct builtin_bench *b, const char *part, size_t times, const char *end)
+{
+    struct text t;
+    text_init(&t, b->arena);
+    for (size_t i = 0; i < times; i++) text_add_string(&t, part);
+    text_add_string(&t, end);
+    return value_from_text(&t);
+}
+
+/* What is dear at many places but not too dear at any: the answer is right, and it was paid for. */
+static void test_regex__dear_searches(void **state)
+{
+    static const char PATTERN[] = "(?:a|aa)+b";
+    struct builtin_bench b;
+    bench_open(&b);
+    const struct value *operands[] = { value_string_z(b.arena, PATTERN), repeated(&b, "\xc3\xa4xaaaaaaaaaaaaaac ", 20, "aab"), value_int(b.arena, -1) };
+    uint64_t before = b.budget.steps_left;
+    const struct value *v = builtin_run(&b.call, builtin_find(NULL, "regex.find_n", 12), operands);
+    if (!v) fail_msg("%s", b.call.text);
+    assert_int_equal(v->count, 1);
+    assert_string_equal(v->items[0]->string, "aab");
+    assert_true(before - b.budget.steps_left > 1000);
+    operands[1] = repeated(&b, "aaaaaaaaaaaaaac ", 5000, "b");
+    budget_init(&b.budget, 100 * 1000);
+    assert_null(builtin_run(&b.call, builtin_find(NULL, "regex.find_n", 12), operands));
+    assert_int_equal(b.call.problem, BUILTIN_HALT);
+    arena_free(b.arena);
+}
+
+/* Many matches in a long text are charged for the text once, not for the rest of it at each match. */
+static void test_regex__many_matches_are_cheap(void **state)
 {
     struct builtin_bench b;
     bench_open(&b);
-    const struct value *operands = bench_json(&b, "[\"^(a|aa|aaa)+$\", \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab\"]");
-    uint64_t before = b.budget.steps_left;
-    const struct value *v = bench_call(&b, "regex.match", operands);
-    assert_true(v == value_bool(false) || (!v && b.call.problem == BUILTIN_ERROR));
-    assert_true(before > b.budget.steps_left);
+    const struct value *operands[] = { repeated(&b, "ab", 20000, ""), value_string_z(b.arena, "b"), value_string_z(b.arena, "c") };
+    budget_init(&b.budget, 100 * 1000);
+    const struct value *v = builtin_run(&b.call, builtin_find(NULL, "regex.replace", 13), operands);
+    assert_non_null(v);
+    assert_memory_equal(v->string, "acac", 4);
+    assert_int_equal(v->count, 40000);
+    arena_free(b.arena);
+}
+
+/* A decoder may give any bytes; PCRE2 reads around what is no character. */
+static void test_regex__text_that_is_not_utf8(void **state)
+{
+    struct builtin_bench b;
+    bench_open(&b);
+    const struct value *operands[] = { value_string_z(b.arena, "b+"), value_string(b.arena, "\xff" "a\xc3" "bb\xe2\x82", 7), value_int(b.arena, -1) };
+    const struct value *v = builtin_run(&b.call, builtin_find(NULL, "regex.find_n", 12), operands);
+    assert_non_null(v);
+    assert_int_equal(v->count, 1);
+    assert_string_equal(v->items[0]->string, "bb");
     arena_free(b.arena);
 }
 
@@ -144,7 +217,10 @@ int main(void)
         cmocka_unit_test(test_regex__go),
         cmocka_unit_test(test_regex__refused),
         cmocka_unit_test(test_regex__nesting_limit),
-        cmocka_unit_test(test_regex__catastrophe_is_bounded),
+        cmocka_unit_test(test_regex__catastrophe_halts),
+        cmocka_unit_test(test_regex__dear_searches),
+        cmocka_unit_test(test_regex__many_matches_are_cheap),
+        cmocka_unit_test(test_regex__text_that_is_not_utf8),
         cmocka_unit_test(test_regex__cached),
         cmocka_unit_test(test_glob__gobwas),
     };

@@ -34,7 +34,8 @@ static void test_parse(void **state)
 
     for (size_t i = 0; i < LEN(cases); i++) {
         struct zoned_time t = { 0 };
-        const char *problem = time_parse(time_layout(cases[i].layout), cases[i].text, &t);
+        struct time_mismatch where;
+        const char *problem = time_parse(time_layout(cases[i].layout), cases[i].text, &t, &where);
 
         if (problem || t.seconds != cases[i].seconds || t.nanosecond != cases[i].nanosecond)
             fail_msg("%s: %s %lld", cases[i].text, problem ? problem : "", (long long) t.seconds);
@@ -46,7 +47,7 @@ static void test_parse__refuses(void **state)
     static const struct { const char *layout, *text, *problem; } cases[] = {
         { "RFC3339", "", "cannot parse" },
         { "RFC3339", "2006-01-02T15:04:05", "cannot parse" },
-        { "RFC3339", "2006-01-02T15:04:05Zx", "cannot parse" },
+        { "RFC3339", "2006-01-02T15:04:05Zx", "extra text" },
         { "RFC3339", "2006-13-02T15:04:05Z", "month out of range" },
         { "RFC3339", "2006-00-02T15:04:05Z", "month out of range" },
         { "RFC3339", "2006-02-30T15:04:05Z", "day out of range" },
@@ -67,7 +68,8 @@ static void test_parse__refuses(void **state)
 
     for (size_t i = 0; i < LEN(cases); i++) {
         struct zoned_time t;
-        const char *problem = time_parse(time_layout(cases[i].layout), cases[i].text, &t);
+        struct time_mismatch where;
+        const char *problem = time_parse(time_layout(cases[i].layout), cases[i].text, &t, &where);
 
         if (!problem || strcmp(problem, cases[i].problem) != 0)
             fail_msg("%s: %s", cases[i].text, problem ? problem : "accepted");
@@ -102,10 +104,29 @@ static void test_format(void **state)
     arena_free(a);
 }
 
+static void test_parse__says_where(void **state)
+{
+    struct zoned_time t;
+    struct time_mismatch where;
+
+    assert_non_null(time_parse("2006-01-02", "2006-x", &t, &where));
+    assert_string_equal(where.text, "x");
+    assert_int_equal(where.layout_len, 2);
+    assert_memory_equal(where.layout, "01", 2);
+    assert_non_null(time_parse("2006-01-02", "2006/01/02", &t, &where));
+    assert_string_equal(where.text, "/01/02");
+    assert_memory_equal(where.layout, "-", 1);
+    assert_non_null(time_parse("2006", "2006Z", &t, &where));
+    assert_string_equal(where.text, "Z");
+    assert_null(where.layout);
+    assert_non_null(time_parse("01", "13", &t, &where));
+    assert_null(where.text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_parse), cmocka_unit_test(test_parse__refuses), cmocka_unit_test(test_format),
+        cmocka_unit_test(test_parse), cmocka_unit_test(test_parse__refuses), cmocka_unit_test(test_parse__says_where), cmocka_unit_test(test_format),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
