@@ -215,6 +215,10 @@ bool vm_query(struct vm *vm, const struct plan_unit *u, const struct value **ret
     }
     if (vm->tracer) vm_trace_leave(vm, &f, *ret_value);
     close_frame(vm, &f);
+    /* An evaluation that ran out of something has no answer, whoever overlooked it: what was not made
+     * counted as undefined, and `not` of that holds. */
+    bool spent = arena_failed(vm_arena(vm)) || (vm->call->budget && vm->call->budget->spent);
+    if (vm->status == VM_FINE && spent) vm_spent(vm);
     if (vm->status == VM_FINE && vm->builtin_code) {
         vm->status = VM_ERROR;
         vm->code = vm->builtin_code;

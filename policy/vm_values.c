@@ -92,7 +92,8 @@ const struct value *vm_look_up(struct vm *vm, const struct value *v, const struc
     size_t len = 0;
     const char *text = num_text(key->number, buf, &len);
     const struct value *spelt = value_string(vm_arena(vm), text, len);
-    return spelt ? object_get(v, spelt) : NULL;
+    if (!spelt) return vm_spent(vm), NULL;
+    return object_get(v, spelt);
 }
 
 enum vm_next vm_get(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)

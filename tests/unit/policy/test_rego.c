@@ -277,6 +277,49 @@ static void test_eval__a_limit_has_a_place(void **state)
     rego_program_free(p);
 }
 
+/* Rules that allow because something is undefined: an evaluation that ends early must not be one of
+ * these, whatever it ran out of and wherever. */
+static const struct row FAIL_OPEN[] = {
+    { "not a call", P "p if not regex.match(`^(a|aa)+$`, input)", "data.t.p = x", "\"aaaaaaaab\"", NULL, "[{\"x\":true}]" },
+    { "not a rule", P "p if not d\nd if { some x in numbers.range(1, 50); x > 60 }", "data.t.p = x", NULL, NULL, "[{\"x\":true}]" },
+    { "not a function", P "p if not f(3)\nf(x) if { y := [z | some z in numbers.range(1, x); z > 5]; count(y) > 0 }", "data.t.p = x", NULL, NULL, "[{\"x\":true}]" },
+    { "every", P "p if every x in numbers.range(1, 20) { x < 21 }", "data.t.p = x", NULL, NULL, "[{\"x\":true}]" },
+    { "empty comprehension", P "p if count([x | some x in numbers.range(1, 20); x > 20]) == 0", "data.t.p = x", NULL, NULL, "[{\"x\":true}]" },
+    { "empty set rule", P "p if count(d) == 0\nd contains x if { some x in numbers.range(1, 20); x > 20 }", "data.t.p = x", NULL, NULL, "[{\"x\":true}]" },
+    { "default", P "default p := true\np := false if count(numbers.range(1, 20)) == 20", "data.t.p = x", NULL, NULL, "[{\"x\":false}]" },
+    { "else", P "p := false if { sprintf(\"%d\", [count(numbers.range(1, 20))]) == \"20\" } else := true", "data.t.p = x", NULL, NULL, "[{\"x\":false}]" },
+    { "default of a function", P "default f(_) := true\nf(x) := false if concat(\"\", [x, x]) == \"aa\"\np := f(\"a\")", "data.t.p = x", NULL, NULL, "[{\"x\":false}]" },
+    { "undefined texts", P "p if $\"{concat(\",\", [input.a])}\" == \"<undefined>\"", "data.t.p = x", "{}", NULL, "[{\"x\":true}]" },
+    { "object.get", P "p if object.get({\"a\": {\"b\": upper(\"x\")}}, [\"a\", \"b\"], \"none\") != \"none\"", "data.t.p = x", NULL, NULL, "[{\"x\":true}]" },
+    { "with", P "p if not d with input as {\"l\": numbers.range(1, 9)}\nd if input.l[_] > 10", "data.t.p = x", NULL, NULL, "[{\"x\":true}]" },
+    { "base key", P "p if not data.o[1]", "data.t.p = x", NULL, "{\"o\":{\"2\":0}}", "[{\"x\":true}]" },
+};
+
+static void check_limited(const struct row *r, const char *what, uint64_t amount)
+{
+    char *got = outcome(r);
+    bool ended = strncmp(got, "!limit_error", 12) == 0;
+    if (!ended && strcmp(got, r->want) != 0)
+        fail_msg("%s with %llu %s: %s", r->name, (unsigned long long) amount, what, got);
+    free(got);
+}
+
+static void test_limits__never_change_the_answer(void **state)
+{
+    CHECK(FAIL_OPEN);
+    for (size_t i = 0; i < sizeof FAIL_OPEN / sizeof FAIL_OPEN[0]; i++) {
+        for (limits.steps = 1; limits.steps < 400; limits.steps++)
+            check_limited(&FAIL_OPEN[i], "steps", limits.steps);
+        limits.steps = 0;
+        for (arena_bytes = 16; arena_bytes < 12000; arena_bytes += 16)
+            check_limited(&FAIL_OPEN[i], "bytes", arena_bytes);
+        arena_bytes = 0;
+        for (limits.depth = 1; limits.depth < 8; limits.depth++)
+            check_limited(&FAIL_OPEN[i], "calls", limits.depth);
+        limits.depth = 0;
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -293,6 +336,7 @@ int main(void)
         cmocka_unit_test(test_eval__depth_is_spent),
         cmocka_unit_test(test_eval__a_limit_has_a_place),
         cmocka_unit_test(test_run_bind__one_run_for_many),
+        cmocka_unit_test(test_limits__never_change_the_answer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
