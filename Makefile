@@ -173,7 +173,7 @@ check-interop: $(JOSE_DRIVER) ## JOSE both ways against jwcrypto
 	$(Q)$(PYTHON) tests/interop/jose.py "$(JOSE_DRIVER)"
 
 REGO_RUN := $(OUT)/tests/rego/run
-$(REGO_RUN): $(OUT)/tests/rego/run.o $(call libs,builtins $(DEPS_builtins))
+$(REGO_RUN): $(patsubst %.c,$(OUT)/%.o,$(wildcard tests/rego/*.c)) $(call libs,builtins $(DEPS_builtins))
 	$(if $(Q),@echo "  LINK  $@")
 	$(Q)$(CC) $(ALL_LDFLAGS) -o "$@" $(filter %.o %.a,$^) $(LIBS)
 
@@ -190,8 +190,8 @@ check-differential: $(REGO_BESIDE) ## COUNT=10000 generated policies (SEED=1) th
 	$(Q)tests/rego/differential/run.py "$(OUT)" $(or $(COUNT),10000) $(or $(SEED),1)
 
 CASES ?= $(wildcard ../shared/rego-conformance)
-check-rego: $(REGO_RUN) ## Rego conformance cases of CASES=DIR (default ../shared/rego-conformance, when there)
-	$(Q)$(if $(CASES),"$(REGO_RUN)" -f -t -r tests/rego/refused.txt "$(CASES)",echo "skip  no Rego cases: CASES=DIR names a folder of them")
+check-rego: $(REGO_RUN) ## Rego: own conformance cases and those of CASES=DIR (default ../shared/rego-conformance, when there)
+	$(Q)tests/rego/check.sh "$(REGO_RUN)" $(if $(CASES),"$(CASES)")
 
 check-conformance: all ## the black-box KBS client suite, when ../shared/conformance is there
 	$(Q)tests/interop/conformance "$(BUILD)/release/strongroom"
