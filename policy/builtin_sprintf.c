@@ -91,15 +91,6 @@ static void add_padded(struct format *f, const char *s, size_t len, bool zeros)
     if (f->spec.minus) add_repeated(f, ' ', pad);
 }
 
-static void bad_verb(struct format *f, uint32_t verb, const struct arg *a)
-{
-    text_add_string(&f->out, "%!");
-    text_add_rune(&f->out, verb);
-    text_addf(&f->out, "(%s=", ARG_TYPES[a->kind]);
-    text_add(&f->out, a->text, a->len);
-    text_add_char(&f->out, ')');
-}
-
 /* ---- integers ---- */
 
 /* Digits of a magnitude in a base, most significant first; returns where they begin. */
@@ -271,6 +262,24 @@ static bool format_float(struct format *f, uint32_t verb, const struct arg *a)
         add_padded(f, out, strlen(out), zeros);
     }
     return true;
+}
+
+/* In a complaint: "int=1". A float is written as %v does, not as the policy spells it. */
+static void add_named(struct format *f, const struct arg *a)
+{
+    text_addf(&f->out, "%s=", ARG_TYPES[a->kind]);
+    f->spec = (struct spec) { 0 };
+    if (a->kind == ARG_IS_FLOAT) format_float(f, 'v', a);
+    else text_add(&f->out, a->text, a->len);
+}
+
+static void bad_verb(struct format *f, uint32_t verb, const struct arg *a)
+{
+    text_add_string(&f->out, "%!");
+    text_add_rune(&f->out, verb);
+    text_add_char(&f->out, '(');
+    add_named(f, a);
+    text_add_char(&f->out, ')');
 }
 
 /* ---- strings ---- */
@@ -486,10 +495,8 @@ static void extra(struct format *f)
     for (bool first = true; f->next < f->args->count && !f->out.failed; first = false) {
         struct arg a = { 0 };
         if (!take_arg(f, f->args->items[f->next++], &a)) break;
-        text_addf(&f->out, "%s%s=", first ? "" : ", ", ARG_TYPES[a.kind]);
-        f->spec = (struct spec) { 0 };
-        if (a.kind == ARG_IS_FLOAT) format_float(f, 'v', &a);
-        else text_add(&f->out, a.text, a.len);
+        if (!first) text_add_string(&f->out, ", ");
+        add_named(f, &a);
     }
     text_add_char(&f->out, ')');
 }
