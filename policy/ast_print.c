@@ -179,11 +179,35 @@ static void print_term(struct printer *p, const struct rego_term *t)
 
 /* ---- expressions ----------------------------------------------------------------------------- */
 
+/* The part with which the term's text begins. */
+static const struct rego_term *leftmost(const struct rego_term *t)
+{
+    while (!t->parenthesised) {
+        if (t->kind == REGO_TERM_REF) t = t->ref.head;
+        else if (t->kind == REGO_TERM_CALL && t->call->op != REGO_OP_NONE && t->call->op != REGO_OP_NEGATE)
+            t = t->call->args[0];
+        else break;
+    }
+    return t;
+}
+
+/* A line that begins with a minus would go on with the expression above. */
+static bool begins_with_minus(const struct rego_expr *e)
+{
+    const struct rego_term *t = e->kind == REGO_EXPR_TERM ? e->term : e->left;
+    if (e->negated || !t) return false;
+    t = leftmost(t);
+    if (t->parenthesised) return false;
+    if (t->kind == REGO_TERM_NUMBER) return t->text.at[0] == '-';
+    return t->kind == REGO_TERM_CALL && t->call->op == REGO_OP_NEGATE;
+}
+
 static void print_lines(struct printer *p, const struct rego_body *b)
 {
     put(p, "{");
     p->indent++;
     for (size_t i = 0; i < b->count; i++) {
+        if (i > 0 && begins_with_minus(b->exprs[i])) put(p, ";");
         newline(p);
         print_expr(p, b->exprs[i]);
     }
@@ -255,21 +279,10 @@ static void print_inline(struct printer *p, const struct rego_body *b)
 /* `if {x}` would be a body with x in it, so an expression that begins with '{' needs its own. */
 static bool begins_with_brace(const struct rego_term *t)
 {
-    for (;;) {
-        if (t->parenthesised) return false;
-        switch (t->kind) {
-        case REGO_TERM_SET: return t->list.count > 0;
-        case REGO_TERM_OBJECT:
-        case REGO_TERM_SET_COMP:
-        case REGO_TERM_OBJECT_COMP: return true;
-        case REGO_TERM_REF: t = t->ref.head; break;
-        case REGO_TERM_CALL:
-            if (t->call->op == REGO_OP_NONE || t->call->op == REGO_OP_NEGATE) return false;
-            t = t->call->args[0];
-            break;
-        default: return false;
-        }
-    }
+    t = leftmost(t);
+    bool set = t->kind == REGO_TERM_SET && t->list.count > 0;
+    return !t->parenthesised && (set || t->kind == REGO_TERM_OBJECT || t->kind == REGO_TERM_SET_COMP ||
+                                 t->kind == REGO_TERM_OBJECT_COMP);
 }
 
 static bool fits_one_line(const struct rego_body *b)

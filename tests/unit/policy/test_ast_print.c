@@ -23,6 +23,8 @@ static const struct { const char *text, *printed; } modules[] = {
     {"package p\n\nx := `\\a`", "package p\n\nx := \"\\\\a\"\n"},
     {"package p\n\nx := \"\\u0000\\u001f\\u007f\xc3\xa9\"",
      "package p\n\nx := \"\\u0000\\u001f\x7f\xc3\xa9\"\n"},
+    {"package p\n\nx if { y; -1; -z + 1 == 2; -3 in y; (-1); not -1 }",
+     "package p\n\nx if {\n\ty;\n\t-1;\n\t-z + 1 == 2;\n\t-3 in y\n\t(-1)\n\tnot -1\n}\n"},
     {"package p\n\nx := [(k, v in y), k in y | z, 1]\n", NULL},
 };
 
