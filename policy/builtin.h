@@ -167,6 +167,11 @@ const struct value *builtin_number_problem(struct builtin_call *call, enum num_s
 /* The operand as an int64_t. False, with the error recorded, when it is not an integer that fits. */
 bool builtin_integer(struct builtin_call *call, unsigned operand, const struct value *v, int64_t *ret);
 
+/* A JSON text read within the budget; of two members with one name the later counts, as in OPA. NULL:
+ * *error says what is wrong with the text, or a halt is recorded (call->problem). */
+struct json_error;
+const struct value *builtin_read_json(struct builtin_call *call, const struct value *text, struct json_error *error);
+
 /* The finished text as a string value, its length charged. NULL: the text failed or the budget is
  * spent, recorded as a halt. */
 const struct value *builtin_text_end(struct builtin_call *call, struct text *t);

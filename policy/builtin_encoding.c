@@ -243,7 +243,7 @@ const struct value *builtin_json_marshal_with_options(struct builtin_call *call,
     return builtin_text_end(call, &t);
 }
 
-static const struct value *parse(struct builtin_call *call, const struct value *s, struct json_error *error)
+const struct value *builtin_read_json(struct builtin_call *call, const struct value *s, struct json_error *error)
 {
     const struct json_options options = { .last_key_wins = true, .budget = call->budget };
     const struct value *v = json_to_value(call->arena, s->string, s->count, &options, error);
@@ -255,7 +255,7 @@ static const struct value *parse(struct builtin_call *call, const struct value *
 const struct value *builtin_json_unmarshal(struct builtin_call *call, const struct value *const *args)
 {
     struct json_error error = { 0 };
-    const struct value *v = parse(call, args[0], &error);
+    const struct value *v = builtin_read_json(call, args[0], &error);
     if (v || call->problem == BUILTIN_HALT) return v;
     return builtin_fail(call, "%s at byte %zu", error.text ? error.text : "invalid JSON", error.offset);
 }
@@ -264,6 +264,6 @@ const struct value *builtin_json_is_valid(struct builtin_call *call, const struc
 {
     if (args[0]->kind != VALUE_STRING) return value_bool(false);
     struct json_error error = { 0 };
-    const struct value *v = parse(call, args[0], &error);
+    const struct value *v = builtin_read_json(call, args[0], &error);
     return call->problem == BUILTIN_HALT ? NULL : value_bool(v != NULL);
 }

@@ -53,9 +53,7 @@ const struct builtin_host *builtins_host(void)
 
 const struct value *over_limit(struct builtin_call *call, const char *what, unsigned limit)
 {
-    builtin_halt(call);
-    snprintf(call->text, sizeof call->text, "%s: %s of more than %u", call->builtin->name, what, limit);
-    return NULL;
+    return builtin_limit(call, "%s of more than %u", what, limit);
 }
 
 const struct value *decode_base64(struct builtin_call *call, const struct value *text)

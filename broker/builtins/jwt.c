@@ -22,11 +22,9 @@ static size_t split(const struct value *text, struct span parts[3])
 
 const struct value *jwt_object(struct builtin_call *call, const struct value *text, const char *what)
 {
-    const struct json_options options = {.last_key_wins = true, .budget = call->budget};
     struct json_error error = {0};
-    const struct value *v = json_to_value(call->arena, text->string, text->count, &options, &error);
-    if (!v && (arena_failed(call->arena) || (call->budget && call->budget->spent)))
-        return builtin_halt(call);
+    const struct value *v = builtin_read_json(call, text, &error);
+    if (!v && call->problem == BUILTIN_HALT) return NULL;
     if (!v) return builtin_fail(call, "%sinvalid JSON: %s", what, error.text);
     if (v->kind != VALUE_OBJECT)
         return builtin_fail(call, "%sdecoded JSON type was not an Object", what);

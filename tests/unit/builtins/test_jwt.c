@@ -25,7 +25,7 @@ static void test_decode__parts_and_their_errors(void **state)
         {"io.jwt.decode", "[\"a.b\"]", NULL, "encoded JWT must have 3 sections, found 2"},
         {"io.jwt.decode", "[\"a.b.c.d\"]", NULL, "encoded JWT must have 3 sections, found 4"},
         {"io.jwt.decode", "[\"!.e30.\"]", NULL,
-         "JWT header had invalid encoding: illegal base64 data at input byte 0"},
+         "JWT header had invalid encoding: illegal base64url string: !"},
         {"io.jwt.decode", "[\"e30.!.\"]", NULL, "JWT payload had invalid encoding"},
         {"io.jwt.decode", "[\"e30.e30.!\"]", NULL, "JWT signature had invalid encoding"},
         {"io.jwt.decode", "[\"W10.e30.\"]", NULL, "bad JWT header: decoded JSON type was not an Object"},
