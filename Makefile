@@ -208,6 +208,7 @@ fuzz: ## every fuzz target for ten minutes (SECONDS_EACH=n changes that)
 
 .PHONY: run-fuzz
 run-fuzz: $(FUZZ_BIN)
+	$(Q)$(PYTHON) tests/fuzz/seeds.py "$(BUILD)/fuzz-seeds" tests/rego/cases $(if $(CASES),"$(CASES)")
 	$(Q)tests/fuzz/run.sh "$(OUT)" $(SECONDS_EACH) $(FUZZ_BIN)
 
 bench: all $(BENCH_BIN) $(REGO_BESIDE) ## parts, floor and rate of a release, measured side by side

@@ -46,34 +46,6 @@ struct rego_term *rego_term_string(struct arena *a, const char *text, size_t len
     return t;
 }
 
-struct rego_term *rego_term_var(struct arena *a, const char *name, size_t len, struct rego_span at)
-{
-    struct rego_term *t = rego_term_new(a, REGO_TERM_VAR, at);
-    const char *copy = arena_copy(a, name, len);
-
-    if (!t || !copy) return NULL;
-    t->var.name = (struct rego_text){copy, len};
-    return t;
-}
-
-struct rego_term *rego_term_bool(struct arena *a, bool b, struct rego_span at)
-{
-    struct rego_term *t = rego_term_new(a, REGO_TERM_BOOL, at);
-
-    if (t) t->boolean = b;
-    return t;
-}
-
-struct rego_expr *rego_expr_new(struct arena *a, enum rego_expr_kind kind, struct rego_span at)
-{
-    struct rego_expr *e = arena_alloc(a, sizeof *e);
-
-    if (!e) return NULL;
-    e->kind = kind;
-    e->at = at;
-    return e;
-}
-
 bool rego_text_is(struct rego_text t, const char *spelling)
 {
     return t.len == strlen(spelling) && memcmp(t.at, spelling, t.len) == 0;

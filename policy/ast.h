@@ -1,10 +1,9 @@
-/* The syntax tree of Rego v1. The parser (parser.h) fills it; resolve and check fill the fields
- * under "resolved" and put bodies into an order that is safe to run from left to right; the planner
- * reads it. Everything lives in one arena, together with the names and decoded strings: nothing is
- * freed singly and the text of the module is needed only for spans.
+/* The syntax tree of Rego v1. The parser (parser.h) fills it, the compiler (compile.h) reads it.
+ * Everything lives in one arena, together with the names and decoded strings: nothing is freed
+ * singly and the text of the module is needed only for spans.
  *
- * What the parser leaves to resolve: `_`, scopes, whether a name is a local, a rule, an import, or
- * a function; what it has done already: infix operators are calls, strings are decoded. */
+ * What the parser leaves to the compiler: `_`, scopes, whether a name is a local, a rule, an import,
+ * or a function; what it has done already: infix operators are calls, strings are decoded. */
 #pragma once
 
 #include <stdbool.h>
@@ -14,7 +13,6 @@
 #include "policy/errors.h"
 
 struct arena;
-struct value;
 struct rego_body;
 struct rego_expr;
 struct rego_rule;
@@ -64,41 +62,16 @@ enum rego_term_kind {
     REGO_TERM_CALL,       /* .call */
 };
 
-/* What a name means. The parser leaves everything UNRESOLVED. */
-enum rego_var_kind {
-    REGO_VAR_UNRESOLVED,
-    REGO_VAR_LOCAL,  /* number: unique within the rule (or query), from 0 */
-    REGO_VAR_INPUT,  /* the whole input */
-    REGO_VAR_DATA,   /* the whole data */
-};
-
 struct rego_var {
     struct rego_text name; /* as written; "_" for each wildcard */
-    /* resolved */
-    enum rego_var_kind kind;
-    uint32_t number;
-};
-
-/* Where a reference begins once names are resolved. */
-enum rego_root {
-    REGO_ROOT_NONE,  /* not resolved */
-    REGO_ROOT_LOCAL, /* head is a VAR of kind LOCAL */
-    REGO_ROOT_INPUT, /* head is `input` */
-    REGO_ROOT_DATA,  /* head is `data`: base documents, packages and rules; see node */
-    REGO_ROOT_TERM,  /* head is a call, a comprehension or a literal */
 };
 
 /* head.path[0].path[1]...; `x.y` and `x["y"]` are the same STRING element, told apart by the
- * element's `dotted`. Names of rules and imports are rewritten by resolve to full data/input refs:
- * in package p, `r.x` becomes head `data`, path "p", "r", "x". */
+ * element's `dotted`. */
 struct rego_ref {
     struct rego_term *head; /* VAR, CALL, ARRAY, SET, OBJECT or a comprehension */
     struct rego_term **path;
     size_t count;
-    /* resolved */
-    enum rego_root root;
-    void *node;             /* ROOT_DATA: deepest trie node on the ground prefix, or NULL */
-    size_t node_depth;      /* how many path elements lead to the node */
 };
 
 /* One piece of a template string: `expr` (kind TERM, perhaps with `with`, never negated; undefined
@@ -133,22 +106,12 @@ struct rego_comp {
     struct rego_body *body;
 };
 
-/* What is called, once resolved. */
-enum rego_callee {
-    REGO_CALLEE_NONE,
-    REGO_CALLEE_BUILTIN,  /* target: const struct builtin * */
-    REGO_CALLEE_FUNCTION, /* target: resolve's node of the function's rules */
-};
-
 struct rego_call {
     enum rego_op op;
     struct rego_text name;      /* dotted: "plus", "count", "data.p.f", "f", "io.jwt.decode" */
     struct rego_term *function; /* VAR or REF of the name as written; NULL for an operator */
     struct rego_term **args;
     size_t count;
-    /* resolved */
-    enum rego_callee callee;
-    const void *target;
 };
 
 struct rego_term {
@@ -167,8 +130,6 @@ struct rego_term {
         struct rego_comp *comp;
         struct rego_call *call;
     };
-    /* resolved */
-    const struct value *constant; /* set by whoever first builds the value of a ground term */
 };
 
 /* ---- expressions and bodies ------------------------------------------------------------------ */
@@ -186,11 +147,6 @@ struct rego_with {
     struct rego_term *target; /* VAR or REF: input.., data.., a function or a builtin */
     struct rego_term *value;
     struct rego_span at;
-    /* resolved */
-    enum rego_callee callee;  /* when a function is replaced: what kind .. */
-    const void *callee_target;
-    enum rego_callee value_callee; /* .. and, when the value names one too, by which */
-    const void *value_target;
 };
 
 struct rego_expr {
@@ -208,12 +164,9 @@ struct rego_expr {
 };
 
 struct rego_body {
-    struct rego_expr **exprs; /* source order from the parser; check rewrites it into a safe one */
+    struct rego_expr **exprs; /* in the order of the text */
     size_t count;
     struct rego_span at;
-    /* resolved: locals declared in this body (not in bodies within it) */
-    uint32_t *locals;
-    size_t local_count;
 };
 
 /* ---- rules and modules ----------------------------------------------------------------------- */
@@ -242,10 +195,6 @@ struct rego_rule {
     struct rego_body *body;    /* never NULL; one generated `true` when there is none */
     struct rego_rule *otherwise; /* else; its path, kind and args are its first rule's */
     struct rego_module_ast *module;
-    /* resolved */
-    void *node;                /* resolve's trie node */
-    uint32_t local_count;      /* numbers 0.. of the variables of head, body; else has its own */
-    const char **local_names;  /* local_count of them, for messages; "_" wildcards */
 };
 
 struct rego_import {
@@ -273,15 +222,11 @@ struct rego_module_ast {
     size_t comment_count;
 };
 
-/* ---- making terms (resolve and tests need a few; all return NULL when the arena is full) ----- */
+/* ---- making terms (all return NULL when the arena is full) ------------------------------------ */
 
 struct rego_term *rego_term_new(struct arena *a, enum rego_term_kind kind, struct rego_span at);
 struct rego_term *rego_term_string(struct arena *a, const char *text, size_t len,
                                    struct rego_span at); /* copies */
-struct rego_term *rego_term_var(struct arena *a, const char *name, size_t len,
-                                struct rego_span at); /* copies */
-struct rego_term *rego_term_bool(struct arena *a, bool b, struct rego_span at);
-struct rego_expr *rego_expr_new(struct arena *a, enum rego_expr_kind kind, struct rego_span at);
 
 /* ---- small questions ------------------------------------------------------------------------- */
 

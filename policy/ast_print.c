@@ -365,11 +365,6 @@ void rego_print_module(struct text *to, const struct rego_module_ast *m)
     }
 }
 
-void rego_print_rule(struct text *to, const struct rego_rule *r)
-{
-    print_rule(&(struct printer){.to = to}, r);
-}
-
 void rego_print_body(struct text *to, const struct rego_body *b)
 {
     print_inline(&(struct printer){.to = to}, b);

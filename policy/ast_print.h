@@ -7,7 +7,6 @@
 #include "policy/text.h"
 
 void rego_print_module(struct text *to, const struct rego_module_ast *m);
-void rego_print_rule(struct text *to, const struct rego_rule *r); /* with its else chain */
 void rego_print_body(struct text *to, const struct rego_body *b); /* on one line, with ';' */
 void rego_print_expr(struct text *to, const struct rego_expr *e);
 void rego_print_term(struct text *to, const struct rego_term *t);

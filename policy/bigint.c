@@ -78,10 +78,11 @@ static uint32_t divide_small(struct big *x, uint32_t divisor)
 const char *big_text(struct arena *a, const struct big *x, size_t *ret_len)
 {
     size_t size = x->count * 10 + 3; /* 2^32 < 10^10 */
-    char *buf = arena_alloc(a, size), *at = buf + size - 1;
+    char *buf = arena_alloc(a, size);
     struct big rest;
 
     if (!buf || !make(a, x->count, &rest)) return NULL;
+    char *at = buf + size - 1;
     if (x->count) memcpy(rest.limbs, x->limbs, x->count * sizeof *x->limbs);
     do {
         uint32_t part = divide_small(&rest, 1000000000);

@@ -59,13 +59,6 @@ const struct builtin *builtin_find(const struct builtin_host *host, const char *
     return NULL;
 }
 
-const struct builtin *builtin_find_infix(const char *infix, size_t len)
-{
-    for (size_t i = 0; i < ROW_COUNT; i++)
-        if (ROWS[i].infix && named(ROWS[i].infix, infix, len)) return &ROWS[i];
-    return NULL;
-}
-
 const struct builtin *builtin_all(size_t *ret_count)
 {
     *ret_count = ROW_COUNT;

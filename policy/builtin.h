@@ -99,9 +99,6 @@ struct builtin_host {
  * with BUILTIN_FROM_HOST and without `run` means: known to OPA, the host does not give it. */
 const struct builtin *builtin_find(const struct builtin_host *host, const char *name, size_t len);
 
-/* The row of an infix operator ("+", "&", "==", ...), NULL when none. */
-const struct builtin *builtin_find_infix(const char *infix, size_t len);
-
 /* All rows of the table, for suggestions and capabilities. */
 const struct builtin *builtin_all(size_t *ret_count);
 

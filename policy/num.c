@@ -104,13 +104,6 @@ bool num_parse_loose(struct arena *a, const char *text, size_t len, struct num *
     return num_parse(a, plain, (size_t) (out - plain), ret);
 }
 
-bool num_from_u64(struct arena *a, uint64_t u, struct num *ret)
-{
-    char buf[NUM_BUF];
-
-    return num_parse(a, buf, (size_t) snprintf(buf, sizeof buf, "%llu", (unsigned long long) u), ret);
-}
-
 bool num_from_double(struct arena *a, double d, struct num *ret)
 {
     char buf[40];
@@ -174,14 +167,6 @@ bool num_to_i64(struct num n, int64_t *ret)
     if (!to_magnitude(&d, &magnitude) || magnitude > (uint64_t) INT64_MAX + d.negative) return false;
     *ret = d.negative ? (int64_t) (0 - magnitude) : (int64_t) magnitude;
     return true;
-}
-
-bool num_to_u64(struct num n, uint64_t *ret)
-{
-    char buf[NUM_BUF];
-    struct decimal d = decimal_of(n, buf);
-
-    return !d.negative && to_magnitude(&d, ret);
 }
 
 bool num_is_integer(struct num n)

@@ -44,7 +44,6 @@ static inline struct num num_of(int64_t i)
 bool num_parse(struct arena *a, const char *text, size_t len, struct num *ret);
 /* More than JSON allows, as Go's strconv.ParseFloat: a sign +, leading zeros, ".5", "5.". */
 bool num_parse_loose(struct arena *a, const char *text, size_t len, struct num *ret);
-bool num_from_u64(struct arena *a, uint64_t u, struct num *ret);
 /* Shortest text that reads back the same; false for NaN and infinity, and without memory. */
 bool num_from_double(struct arena *a, double d, struct num *ret);
 
@@ -56,7 +55,6 @@ static inline bool num_is_int(struct num n)
 
 /* By value: 1.0 gives 1, 1.5 and 2^63 give false. */
 bool num_to_i64(struct num n, int64_t *ret);
-bool num_to_u64(struct num n, uint64_t *ret);
 bool num_is_integer(struct num n); /* by value, of any width; 1.0 and 1e3 are */
 double num_to_double(struct num n); /* nearest; infinite beyond the range */
 int num_sign(struct num n);         /* -1, 0, 1 */

@@ -199,15 +199,3 @@ struct rego_body *rego_parse_query(struct arena *a, const char *text, size_t len
     return failed ? NULL : body;
 }
 
-struct rego_term *rego_parse_term(struct arena *a, const char *text, size_t len,
-                                  struct rego_errors *errors)
-{
-    struct parser p;
-    struct rego_term *t = NULL;
-
-    if (parser_init(&p, a, "", text, len, errors)) t = parse_infix(&p, true, NULL);
-    if (t && !parser_at_end(&p)) parser_unexpected(&p, "expected one term");
-    bool failed = p.failed || arena_failed(a);
-    parser_report(&p);
-    return failed ? NULL : t;
-}

@@ -17,6 +17,3 @@ struct rego_module_ast *rego_parse_module(struct arena *a, const char *name, con
 /* A query as given to `opa eval`: expressions separated by `;` or newlines. */
 struct rego_body *rego_parse_query(struct arena *a, const char *text, size_t len,
                                    struct rego_errors *errors);
-/* One term, e.g. the suite's input_term: sets, objects with any keys. */
-struct rego_term *rego_parse_term(struct arena *a, const char *text, size_t len,
-                                  struct rego_errors *errors);

@@ -16,7 +16,7 @@ enum vm_next vm_result(struct vm *vm, struct vm_frame *f, const struct plan_insn
         bool function = f->unit->kind == PLAN_UNIT_FUNCTION;
         return vm_error(vm, f, conflict, function ? function_conflict : complete_conflict);
     }
-    f->result = v;
+    if (!f->result) f->result = v; /* of 1 and 1.0 the first, as in OPA */
     return VM_ON;
 }
 

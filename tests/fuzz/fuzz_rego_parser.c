@@ -1,4 +1,4 @@
-/* Target Functions: rego_format rego_parse_module rego_parse_query rego_parse_term rego_print_module rego_print_body */
+/* Target Functions: rego_format rego_parse_module rego_parse_query rego_print_module rego_print_body */
 #include "policy/arena.h"
 #include "policy/ast_print.h"
 #include "policy/format.h"
@@ -63,22 +63,10 @@ static const char *form_query(struct arena *a, const char *text, size_t len)
     return b ? text_end(&to) : NULL;
 }
 
-static const char *form_term(struct arena *a, const char *text, size_t len)
-{
-    struct rego_errors errors = {0};
-    struct text to;
-    const struct rego_term *t = rego_parse_term(a, text, len, &errors);
-
-    judge(t, &errors);
-    text_init(&to, a);
-    if (t) rego_print_term(&to, t);
-    return t ? text_end(&to) : NULL;
-}
-
 /* What was printed is read and printed the same again. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static form_fn *const forms[] = {form_module, form_query, form_term, form_layout};
+    static form_fn *const forms[] = {form_module, form_query, form_layout};
 
     for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
         struct arena *a = arena_new((size_t) 128 << 20);

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Runs fuzz targets: run.sh OUT SECONDS PROGRAM...
-# Each starts from tests/fuzz/corpus/<name>, copied, so the repository is never written. A crash,
+# Each starts from tests/fuzz/corpus/<name>, copied, so the repository is never written, and from
+# fuzz-seeds/<name> beside OUT when seeds.py put some there; targets that read Rego know its words. A crash,
 # leak, time-out or too much memory fails the run; what caused it stays beside OUT, in fuzz-crashes.
 # The target `negative` crashes on its own seed: if it does not, the others prove nothing.
 set -u
@@ -14,9 +15,12 @@ run_one() { # CRASHES SECONDS PROGRAM
     trap 'rm -rf "$work"' EXIT
     mkdir "$work/corpus"
     [ ! -d "$corpora/$name" ] || cp -R "$corpora/$name/." "$work/corpus/"
+    seeds=${crashes%/*}/fuzz-seeds/$name
+    [ ! -d "$seeds" ] || cp -R "$seeds/." "$work/corpus/"
+    case $name in rego_lexer | rego_parser | rego_eval) set -- -dict="${corpora%/*}/rego.dict" ;; *) set -- ;; esac
     prefix=$crashes/$name-
     [ "$name" != negative ] || prefix=$work/
-    "$program" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
+    "$program" "$@" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
         -artifact_prefix="$prefix" "$work/corpus" > "$work/log" 2>&1
     code=$?
     if [ "$name" = negative ]; then

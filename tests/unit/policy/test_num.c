@@ -93,7 +93,6 @@ static void test_compare__is_by_value(void **state)
 static void test_to_integer__by_value(void **state)
 {
     int64_t i = 0;
-    uint64_t u = 0;
 
     assert_true(num_to_i64(parse(*state, "1e3"), &i) && i == 1000);
     assert_true(num_to_i64(parse(*state, "-12.50e1"), &i) && i == -125);
@@ -101,20 +100,15 @@ static void test_to_integer__by_value(void **state)
     assert_false(num_to_i64(parse(*state, "9223372036854775808"), &i));
     assert_false(num_to_i64(parse(*state, "1.5"), &i));
     assert_false(num_to_i64(parse(*state, "1e-1"), &i));
-    assert_true(num_to_u64(parse(*state, "18446744073709551615"), &u) && u == UINT64_MAX);
-    assert_false(num_to_u64(parse(*state, "18446744073709551616"), &u));
-    assert_false(num_to_u64(num_of(-1), &u));
     assert_true(num_is_integer(parse(*state, "1.000")) && !num_is_integer(parse(*state, "1.001")));
     assert_int_equal(num_sign(parse(*state, "-0.0")), 0);
     assert_int_equal(num_sign(parse(*state, "-0.01")), -1);
 }
 
-static void test_from__u64_and_double(void **state)
+static void test_from__double(void **state)
 {
     struct num n;
 
-    assert_true(num_from_u64(*state, UINT64_MAX, &n));
-    expect_text(n, "18446744073709551615");
     assert_true(num_from_double(*state, 0.1, &n));
     expect_text(n, "0.1");
     assert_true(num_from_double(*state, 3.0, &n));
@@ -257,15 +251,36 @@ static void test_operations__without_memory(void **state)
     arena_free(small);
 }
 
+/* Wherever memory ends: no number, and the reason is memory. */
+static void test_arithmetic__every_cap(void **state)
+{
+    static num_binary *const OPS[] = { num_add, num_sub, num_mul, num_div, num_rem, num_and, num_or, num_xor };
+    const char text[] = "123456789012345678901234567890123456789";
+
+    for (size_t op = 0; op < sizeof OPS / sizeof OPS[0]; op++) {
+        enum num_status status = NUM_NO_MEMORY;
+        for (size_t cap = 64; status == NUM_NO_MEMORY && cap < 100000; cap += 16) {
+            struct arena *a = arena_new(cap);
+            struct num x, y = num_of(987654321987654321), ret = num_of(0);
+            bool read = num_parse(a, text, strlen(text), &x);
+            if (read) status = OPS[op](a, x, y, &ret);
+            if (!read || status == NUM_NO_MEMORY) assert_true(arena_failed(a));
+            arena_free(a);
+        }
+        assert_int_equal(status, NUM_OK);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_arithmetic__every_cap),
         cmocka_unit_test_setup_teardown(test_parse__keeps_the_text, setup, teardown),
         cmocka_unit_test_setup_teardown(test_parse__refuses_what_json_does, setup, teardown),
         cmocka_unit_test_setup_teardown(test_parse__length_limit, setup, teardown),
         cmocka_unit_test_setup_teardown(test_compare__is_by_value, setup, teardown),
         cmocka_unit_test_setup_teardown(test_to_integer__by_value, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_from__u64_and_double, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_from__double, setup, teardown),
         cmocka_unit_test_setup_teardown(test_operations__vectors, setup, teardown),
         cmocka_unit_test_setup_teardown(test_operations__failures, setup, teardown),
         cmocka_unit_test_setup_teardown(test_operations__without_memory, setup, teardown),

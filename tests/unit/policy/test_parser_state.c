@@ -17,7 +17,7 @@ static bool parses(unsigned n, const char *unit, const char *middle, const char 
     text_add_string(&to, middle);
     for (unsigned i = 0; i < n; i++) text_add_string(&to, after);
     const char *text = text_end(&to);
-    bool ok = rego_parse_term(a, text, to.len, &errors) != NULL;
+    bool ok = tree_parse_term(a, text, to.len, &errors) != NULL;
     arena_free(a);
     return ok;
 }
@@ -29,7 +29,7 @@ static void test_parser_enter__depth(void **state)
         {"f(", "1", ")", 1}, {"-", "x", "", 2}, {"[1|", "1", "]", 2}, {"$\"{", "1", "}\"", 2},
     };
     for (size_t i = 0; i < LEN(rows); i++) {
-        unsigned most = (REGO_PARSE_DEPTH - 1) / rows[i].levels;
+        unsigned most = (REGO_PARSE_DEPTH - 2) / rows[i].levels;
         if (!parses(most, rows[i].unit, rows[i].middle, rows[i].after))
             fail_msg("%s: %s", rows[i].unit, errors.items[0].text);
         if (parses(most + 1, rows[i].unit, rows[i].middle, rows[i].after)) fail_msg("%s", rows[i].unit);
@@ -52,7 +52,7 @@ static void test_parser_init__utf8(void **state)
     const char *text = "\"a\xc3\xa9\"\n == \"\xff\"";
 
     errors = (struct rego_errors){0};
-    assert_null(rego_parse_term(a, text, strlen(text), &errors));
+    assert_null(tree_parse_term(a, text, strlen(text), &errors));
     assert_int_equal(errors.count, 1);
     assert_int_equal(errors.items[0].line, 2);
     assert_int_equal(errors.items[0].column, 6);
@@ -69,8 +69,8 @@ static void test_parser_init__bytes(void **state)
     memset(text, ' ', REGO_PARSE_BYTES + 1);
     text[0] = '1';
     errors = (struct rego_errors){0};
-    assert_non_null(rego_parse_term(a, text, REGO_PARSE_BYTES, &errors));
-    assert_null(rego_parse_term(a, text, REGO_PARSE_BYTES + 1, &errors));
+    assert_non_null(tree_parse_term(a, text, REGO_PARSE_BYTES, &errors));
+    assert_null(tree_parse_term(a, text, REGO_PARSE_BYTES + 1, &errors));
     assert_int_equal(errors.count, 1);
     free(text);
     arena_free(a);

@@ -24,7 +24,7 @@ static void test_parse_string__nul(void **state)
 {
     struct arena *a = arena_new(1 << 16);
     struct rego_errors errors = {0};
-    const struct rego_term *t = rego_parse_term(a, "\"a\\u0000b\"", 10, &errors);
+    const struct rego_term *t = tree_parse_term(a, "\"a\\u0000b\"", 10, &errors);
 
     assert_non_null(t);
     assert_int_equal(t->text.len, 3);

@@ -10,9 +10,9 @@ static void test_parse_term__scalars(void **state)
         {".5", "0.5"}, {"-.5e1", "-0.5e1"}, {"[.5,-1]", "(array 0.5 -1)"},
         {".5.5", "! <query>:1:2: rego_parse_error: unexpected number token: expected number"},
         {"01", "! <query>:1:1: rego_parse_error: illegal token: a number is not written as in JSON"},
-        {"", "! <query>:1:1: rego_parse_error: unexpected eof token"},
+        {"", "! <query>:1:1: rego_parse_error: found empty body"},
         {"if", "! <query>:1:1: rego_parse_error: unexpected if keyword"},
-        {"1 2", "! <query>:1:3: rego_parse_error: unexpected number token: expected one term"},
+        {"1 2", "! <query>:1:3: rego_parse_error: unexpected number token: expected \\n or ;"},
     };
     check_rows(rows, LEN(rows), tree_of_term);
 }
@@ -59,11 +59,11 @@ static void test_parse_ref__forms(void **state)
         {"a[\"b\"](x)", "(a.b x)"},
         {"f()", "(f)"}, {"f(x,)", "(f x)"},
         {"a. b", "! <query>:1:4: rego_parse_error: unexpected identifier token: expected identifier"},
-        {"a .b", "! <query>:1:3: rego_parse_error: unexpected . token: expected one term"},
-        {"a [0]", "! <query>:1:3: rego_parse_error: unexpected [ token: expected one term"},
+        {"a .b", "! <query>:1:3: rego_parse_error: unexpected . token: expected \\n or ;"},
+        {"a [0]", "! <query>:1:3: rego_parse_error: unexpected [ token: expected \\n or ;"},
         {"\"s\"[0]", "! <query>:1:1: rego_parse_error: illegal ref (head cannot be string)"},
         {"a[x](1)", "! <query>:1:1: rego_parse_error: the name of a function must be made of constants"},
-        {"f(1)(2)", "! <query>:1:5: rego_parse_error: unexpected ( token: expected one term"},
+        {"f(1)(2)", "! <query>:1:5: rego_parse_error: unexpected ( token: expected \\n or ;"},
         {"f(1 2)", "! <query>:1:5: rego_parse_error: unexpected number token: expected \",\" or \")\""},
         {"a[0", "! <query>:1:4: rego_parse_error: unexpected eof token: expected ]"},
     };
@@ -75,7 +75,7 @@ static void test_parse_term__span(void **state)
     struct arena *a = arena_new(1 << 16);
     struct rego_errors errors = {0};
     const char *text = " \"\xc3\xa9\" == f(x).y ";
-    const struct rego_term *t = rego_parse_term(a, text, strlen(text), &errors);
+    const struct rego_term *t = tree_parse_term(a, text, strlen(text), &errors);
 
     assert_non_null(t);
     assert_int_equal(t->at.offset, 1);

@@ -146,6 +146,14 @@ static inline const char *first_error(const struct rego_errors *errors, char *bu
     return buffer;
 }
 
+/* The only expression of a query, when it is a term. */
+static inline struct rego_term *tree_parse_term(struct arena *a, const char *source, size_t len,
+                                                struct rego_errors *errors)
+{
+    const struct rego_body *b = rego_parse_query(a, source, len, errors);
+    return b && b->count == 1 && b->exprs[0]->kind == REGO_EXPR_TERM ? b->exprs[0]->term : NULL;
+}
+
 struct tree_row { const char *text, *tree; };
 
 /* Each text is a term, and must give the tree, or an error that is "! ..." in the table. */
@@ -156,7 +164,7 @@ static inline const char *tree_of_term(struct arena *a, const char *source)
     struct text to;
 
     text_init(&to, a);
-    const struct rego_term *t = rego_parse_term(a, source, strlen(source), &errors);
+    const struct rego_term *t = tree_parse_term(a, source, strlen(source), &errors);
     if (t)
         tree_term(&to, t);
     else
