@@ -152,13 +152,6 @@ const struct value *builtin_hex_encode(struct builtin_call *call, const struct v
     return builtin_text_end(call, &t);
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 const struct value *builtin_hex_decode(struct builtin_call *call, const struct value *const *args)
 {
     const char *s = args[0]->string;

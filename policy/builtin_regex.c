@@ -90,7 +90,23 @@ const struct value *builtin_regex_is_valid(struct builtin_call *call, const stru
     return value_bool(p != NULL);
 }
 
-const struct value *builtin_regex_find_n(struct builtin_call *call, const struct value *const *args)
+static const struct value *whole_match(const struct search *x)
+{
+    return group_value(x, 0);
+}
+
+static const struct value *all_groups(const struct search *x)
+{
+    struct value_builder groups;
+    value_builder_init(&groups, x->call->arena, VALUE_ARRAY);
+    for (uint32_t i = 0; i <= pattern_groups(x->pattern); i++)
+        if (!value_builder_add(&groups, group_value(x, i))) return builtin_halt(x->call);
+    return builtin_builder_end(x->call, &groups);
+}
+
+/* What `of` makes of the first args[2] matches, or of all when that is negative. */
+static const struct value *find_all(struct builtin_call *call, const struct value *const *args,
+                                    const struct value *(*of)(const struct search *x))
 {
     int64_t limit = 0;
     struct pattern *p = regex_get(call, args[0]);
@@ -102,31 +118,20 @@ const struct value *builtin_regex_find_n(struct builtin_call *call, const struct
         int more = next_match(&x);
         if (more < 0) return NULL;
         if (more == 0) break;
-        if (!value_builder_add(&found, group_value(&x, 0))) return builtin_halt(call);
+        if (!value_builder_add(&found, of(&x))) return builtin_halt(call);
     }
     return builtin_builder_end(call, &found);
+}
+
+const struct value *builtin_regex_find_n(struct builtin_call *call, const struct value *const *args)
+{
+    return find_all(call, args, whole_match);
 }
 
 const struct value *builtin_regex_find_all_string_submatch_n(struct builtin_call *call,
                                                              const struct value *const *args)
 {
-    int64_t limit = 0;
-    struct pattern *p = regex_get(call, args[0]);
-    if (!p || !builtin_integer(call, 3, args[2], &limit)) return NULL;
-    struct search x = search_of(call, p, args[1]);
-    struct value_builder found;
-    value_builder_init(&found, call->arena, VALUE_ARRAY);
-    while (limit < 0 || found.count < (uint64_t) limit) {
-        int more = next_match(&x);
-        if (more < 0) return NULL;
-        if (more == 0) break;
-        struct value_builder groups;
-        value_builder_init(&groups, call->arena, VALUE_ARRAY);
-        for (uint32_t i = 0; i <= pattern_groups(p); i++)
-            if (!value_builder_add(&groups, group_value(&x, i))) return builtin_halt(call);
-        if (!value_builder_add(&found, builtin_builder_end(call, &groups))) return builtin_halt(call);
-    }
-    return builtin_builder_end(call, &found);
+    return find_all(call, args, all_groups);
 }
 
 const struct value *builtin_regex_split(struct builtin_call *call, const struct value *const *args)

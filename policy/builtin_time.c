@@ -224,11 +224,6 @@ static const struct duration_unit { const char *name; int64_t ns; } duration_uni
 
 static const char UNKNOWN_UNIT[] = "unknown unit";
 
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
 /* One number with its unit, added to *total; NULL when it is well-formed. *at moves behind it, or to
  * a unit that is unknown. */
 static const char *add_part(const char **at, unsigned __int128 *total)

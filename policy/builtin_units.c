@@ -21,11 +21,6 @@ static char lower(char c)
     return c >= 'A' && c <= 'Z' ? (char) (c + 'a' - 'A') : c;
 }
 
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
 static bool is_sign(char c)
 {
     return c == '+' || c == '-';

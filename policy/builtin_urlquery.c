@@ -64,13 +64,6 @@ const struct value *builtin_urlquery_encode_object(struct builtin_call *call, co
     return builtin_text_end(call, &t);
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 static const struct value *unescape(struct builtin_call *call, const char *s, size_t len)
 {
     struct text t;

@@ -1,18 +1,12 @@
 /* uuid.parse (RFC 4122). What is no UUID has no answer, without an error. */
 #include "policy/builtin.h"
+#include "policy/text.h"
 #include "policy/value.h"
 
 #include <stdio.h>
 #include <strings.h>
 
 enum { UUID_BYTES = 16, HEX_DIGITS = 32, HYPHENATED = 36 };
-
-static int hex(char c)
-{
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
 
 /* Plain digits, hyphenated, in braces or with "urn:uuid:" in front. */
 static bool parse(const char *s, size_t len, uint8_t ret[UUID_BYTES])
@@ -24,7 +18,7 @@ static bool parse(const char *s, size_t len, uint8_t ret[UUID_BYTES])
         bool hyphen = len == HYPHENATED && (i == 4 || i == 6 || i == 8 || i == 10);
 
         if (hyphen && *s++ != '-') return false;
-        int high = hex(s[0]), low = hex(s[1]);
+        int high = hex_digit(s[0]), low = hex_digit(s[1]);
         if (high < 0 || low < 0) return false;
         ret[i] = (uint8_t) (high << 4 | low);
         s += 2;

@@ -1,4 +1,5 @@
 #include "policy/cidr.h"
+#include "policy/text.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -39,19 +40,12 @@ static bool parse_v4(const char *at, const char *end, uint8_t out[4])
     return at == end;
 }
 
-static int hex(char c)
-{
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 /* One to four hex digits. */
 static const char *read_group(const char *at, const char *end, uint8_t out[2])
 {
     unsigned group = 0, digits = 0;
 
-    for (; at < end && hex(*at) >= 0 && digits < 5; at++, digits++) group = group << 4 | (unsigned) hex(*at);
+    for (; at < end && hex_digit(*at) >= 0 && digits < 5; at++, digits++) group = group << 4 | (unsigned) hex_digit(*at);
     if (digits == 0 || digits > 4) return NULL;
     out[0] = (uint8_t) (group >> 8);
     out[1] = (uint8_t) group;

@@ -1,9 +1,5 @@
 #include "policy/decimal.h"
-
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
+#include "policy/text.h"
 
 /* num_parse has checked the grammar and capped the exponent. */
 static int64_t exponent_of(const char *at, const char *end)

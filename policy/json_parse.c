@@ -37,13 +37,9 @@ static bool hex4(struct parser *p, uint32_t *ret)
     *ret = 0;
     if (p->end - p->at < 4) return false;
     for (int i = 0; i < 4; i++) {
-        char c = *p->at++;
-        uint32_t digit = c >= '0' && c <= '9'   ? (uint32_t) (c - '0')
-                         : c >= 'a' && c <= 'f' ? (uint32_t) (c - 'a' + 10)
-                         : c >= 'A' && c <= 'F' ? (uint32_t) (c - 'A' + 10)
-                                                : 16;
-        if (digit > 15) return false;
-        *ret = *ret << 4 | digit;
+        int digit = hex_digit(*p->at++);
+        if (digit < 0) return false;
+        *ret = *ret << 4 | (uint32_t) digit;
     }
     return true;
 }

@@ -2,12 +2,8 @@
 
 #include <string.h>
 
-/* The locale must not decide what a letter is, so <ctype.h> stays out. */
-static bool is_digit(char c) { return c >= '0' && c <= '9'; }
-static bool is_hex(char c)
-{
-    return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
-}
+#include "policy/text.h"
+
 static bool is_name_start(char c)
 {
     return c == '_' || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
@@ -98,7 +94,7 @@ static const char *take_escape(struct rego_lexer *l)
     if (c == '\0' || !strchr("\"\\/bfnrtu", c)) return "a string has an unknown escape";
     advance(l);
     for (int i = 0; c == 'u' && i < 4; i++) {
-        if (!is_hex(peek(l, 0))) return "a string has \\u without four hex digits";
+        if (hex_digit(peek(l, 0)) < 0) return "a string has \\u without four hex digits";
         advance(l);
     }
     return NULL;

@@ -215,12 +215,9 @@ void *parser_alloc(struct parser *p, size_t size)
 
 struct rego_term *parser_term(struct parser *p, enum rego_term_kind kind, struct rego_span at)
 {
-    struct rego_term *t = parser_alloc(p, sizeof *t);
+    struct rego_term *t = rego_term_new(p->arena, kind, at);
 
-    if (!t) return NULL;
-    t->kind = kind;
-    t->at = at;
-    return t;
+    return t ? t : parser_full(p);
 }
 
 bool parser_append(struct parser *p, struct rego_list *list, size_t *cap, struct rego_term *t)

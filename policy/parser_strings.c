@@ -6,11 +6,7 @@ static uint32_t hex4(const char *at)
 {
     uint32_t v = 0;
 
-    for (int i = 0; i < 4; i++) {
-        char c = at[i];
-        uint32_t digit = c <= '9' ? (uint32_t) (c - '0') : (uint32_t) ((c | 0x20) - 'a' + 10);
-        v = v << 4 | digit;
-    }
+    for (int i = 0; i < 4; i++) v = v << 4 | (uint32_t) hex_digit(at[i]);
     return v;
 }
 

@@ -1,4 +1,5 @@
 #include "policy/posix_tz.h"
+#include "policy/text.h"
 
 #include "policy/calendar.h"
 
@@ -13,11 +14,6 @@ struct rule {
 };
 
 struct parser { const char *at, *end; };
-
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
 
 static bool skip(struct parser *p, char c)
 {

@@ -16,6 +16,20 @@ static inline void text_init(struct text *t, struct arena *a)
     *t = (struct text) { .arena = a };
 }
 
+/* The locale must not decide what a digit is, so <ctype.h> stays out. */
+static inline bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* 0 to 15, or -1. */
+static inline int hex_digit(char c)
+{
+    if (is_digit(c)) return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
 void text_add(struct text *t, const void *data, size_t len);
 void text_add_string(struct text *t, const char *s);
 void text_add_char(struct text *t, char c);

@@ -67,11 +67,6 @@ static const struct spelling {
     { "Z0700", PIECE_OFFSET_Z },     { "Z07:00", PIECE_OFFSET_Z },    { "Z07", PIECE_OFFSET_Z },
 };
 
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
 /* A point or comma, then only 0s or only 9s, then no digit. */
 static size_t fraction_length(const char *at)
 {

@@ -1,3 +1,4 @@
+#include "policy/json.h"
 #include "policy/value.h"
 
 static const char ellipsis[] = "\xe2\x80\xa6";
@@ -54,27 +55,15 @@ static void print_composite(struct text *t, const struct value *v, const char *b
 
 static void print(struct text *t, const struct value *v, size_t end)
 {
-    char buf[NUM_BUF];
-    size_t len;
-
     switch (v->kind) {
-    case VALUE_NULL: text_add_string(t, "null"); break;
-    case VALUE_BOOL: text_add_string(t, v->boolean ? "true" : "false"); break;
-    case VALUE_NUMBER: {
-        const char *number = num_text(v->number, buf, &len);
-        text_add(t, number, len);
-        break;
-    }
     case VALUE_STRING: print_string(t, v, end); break;
     case VALUE_ARRAY: print_composite(t, v, "[]", end); break;
+    case VALUE_OBJECT: print_composite(t, v, "{}", end); break;
     case VALUE_SET:
-        if (v->count == 0) {
-            text_add_string(t, "set()");
-            break;
-        }
-        print_composite(t, v, "{}", end);
+        if (v->count == 0) text_add_string(t, "set()");
+        else print_composite(t, v, "{}", end);
         break;
-    default: print_composite(t, v, "{}", end); break;
+    default: json_write(t, v); /* null, booleans and numbers are written as in JSON */
     }
 }
 
