@@ -7,6 +7,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Stack that a thread must have to compile or to evaluate with the default depth of calls. Recursion
+ * is bounded everywhere: by the nesting of a text, of values and of regular expressions, and by the
+ * depth of calls, each of which takes some 300 bytes. Four times as much under sanitizers. */
+#define REGO_STACK_BYTES (512u << 10)
+
 struct builtin_host;
 struct checked_program;
 struct rego_program;

@@ -9,6 +9,7 @@
 #include "policy/json.h"
 #include "policy/rego.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <stdio.h>
 #include <string.h>
@@ -277,6 +278,89 @@ static void test_eval__a_limit_has_a_place(void **state)
     rego_program_free(p);
 }
 
+/* ---- stacks and threads ---- */
+
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+enum { STACK = 4 * REGO_STACK_BYTES };
+#else
+enum { STACK = REGO_STACK_BYTES };
+#endif
+enum { THREADS = 8, LEVELS = 190, CALLS = 500 };
+
+/* before, count times unit, middle, count times after, end; from malloc. */
+static char *nested(const char *before, const char *unit, const char *middle, const char *after, const char *end, size_t count)
+{
+    char *text = malloc(strlen(before) + count * (strlen(unit) + strlen(after)) + strlen(middle) + strlen(end) + 1);
+    assert_non_null(text);
+    char *to = stpcpy(text, before);
+    for (size_t i = 0; i < count; i++) to = stpcpy(to, unit);
+    to = stpcpy(to, middle);
+    for (size_t i = 0; i < count; i++) to = stpcpy(to, after);
+    strcpy(to, end);
+    return text;
+}
+
+/* Functions that call each other, and at the bottom what recurses by itself. */
+static char *deep_calls(void)
+{
+    char *text = malloc(CALLS * 40 + 4096), *to = stpcpy(text, "package t\np := f0(1)\n");
+    for (int i = 0; i < CALLS; i++) to += sprintf(to, "f%d(x) := f%d(x)\n", i, i + 1);
+    to += sprintf(to, "f%d(x) if {\n\tregex.match(`", CALLS);
+    for (int i = 0; i < 200; i++) *to++ = '(';
+    *to++ = 'a';
+    for (int i = 0; i < 200; i++) *to++ = ')';
+    strcpy(to, "`, \"a\")\n\tinput == json.unmarshal(json.marshal(input))\n\tcount([1 | walk(input, _)]) > 100\n}\n");
+    return text;
+}
+
+static void *small_stack(void *unused)
+{
+    static const struct { const char *before, *unit, *middle, *after, *end; } FORMS[] = {
+        { "package t\np := ", "[", "1", "]", "" },        { "package t\np := ", "(", "1", ")", "" },
+        { "package t\np := ", "{", "1", "}", "" },        { "package t\np := x if { ", "{\"a\": ", "x", "}", " = input }" },
+        { "package t\np := ", "[y | y := ", "1", "]", "" }, { "package t\np := ", "$\"{", "1", "}\"", "" },
+        { "package t\np if { ", "every x in [1] { x; ", "true", "}", " }" },
+    };
+    for (size_t i = 0; i < 2 * sizeof FORMS / sizeof FORMS[0]; i++) {
+        size_t f = i / 2, levels = i % 2 ? 100000 : f >= 4 ? LEVELS / 2 : LEVELS; /* too deep, and not */
+        char *module = nested(FORMS[f].before, FORMS[f].unit, FORMS[f].middle, FORMS[f].after, FORMS[f].end, levels);
+        const struct row r = { "deep", module, "data.t.p = x", NULL, NULL, NULL };
+        char *got = outcome(&r);
+        bool right = i % 2 ? strstr(got, "nested more than 200 levels deep") != NULL : got[0] == '[';
+        if (!right) print_error("form %zu: %s\n", f, got);
+        free(got);
+        free(module);
+        if (!right) return NULL;
+    }
+    char *module = deep_calls(), *input = nested("", "[", "1", "]", "", 120);
+    const struct row r = { "calls", module, "data.t.p = x", input, NULL, NULL };
+    char *got = outcome(&r);
+    bool right = strcmp(got, "[{\"x\":true}]") == 0;
+    if (!right) print_error("calls: %s\n", got);
+    free(got);
+    free(module);
+    free(input);
+    return right ? unused : NULL;
+}
+
+static void test_threads__of_small_stacks(void **state)
+{
+    static char fine;
+    pthread_t threads[THREADS];
+    pthread_attr_t attributes;
+    unsigned wrong = 0;
+    assert_int_equal(pthread_attr_init(&attributes), 0);
+    assert_int_equal(pthread_attr_setstacksize(&attributes, STACK), 0);
+    for (int i = 0; i < THREADS; i++) assert_int_equal(pthread_create(&threads[i], &attributes, small_stack, &fine), 0);
+    for (int i = 0; i < THREADS; i++) {
+        void *result = NULL;
+        pthread_join(threads[i], &result);
+        wrong += result != &fine;
+    }
+    pthread_attr_destroy(&attributes);
+    assert_int_equal(wrong, 0);
+}
+
 /* Rules that allow because something is undefined: an evaluation that ends early must not be one of
  * these, whatever it ran out of and wherever. */
 static const struct row FAIL_OPEN[] = {
@@ -337,6 +421,7 @@ int main(void)
         cmocka_unit_test(test_eval__a_limit_has_a_place),
         cmocka_unit_test(test_run_bind__one_run_for_many),
         cmocka_unit_test(test_limits__never_change_the_answer),
+        cmocka_unit_test(test_threads__of_small_stacks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
