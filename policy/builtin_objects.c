@@ -90,13 +90,18 @@ const struct value *builtin_object_union_n(struct builtin_call *call, const stru
 
 static bool is_subset(struct builtin_call *call, const struct value *super, const struct value *sub);
 
+static bool spend_comparing(struct builtin_call *call, const struct value *v)
+{
+    return builtin_spend(call, 1 + value_weight(v) / 16);
+}
+
 /* The members of an object may be subsets themselves, if both are of one kind. */
 static bool object_is_subset(struct builtin_call *call, const struct value *super, const struct value *sub)
 {
     for (uint32_t i = 0; i < sub->count; i++) {
         const struct value *inner = sub->pairs[i].value, *found = object_get(super, sub->pairs[i].key);
 
-        if (!builtin_spend(call, 1) || !found) return false;
+        if (!spend_comparing(call, inner) || !found) return false;
         if (value_equal(found, inner)) continue;
         if (found->kind != inner->kind || inner->kind < VALUE_ARRAY) return false;
         if (!is_subset(call, found, inner)) return false;
@@ -107,7 +112,7 @@ static bool object_is_subset(struct builtin_call *call, const struct value *supe
 static bool set_is_subset(struct builtin_call *call, const struct value *super, const struct value *sub)
 {
     for (uint32_t i = 0; i < sub->count; i++)
-        if (!builtin_spend(call, 1) || !set_has(super, sub->items[i])) return false;
+        if (!spend_comparing(call, sub->items[i]) || !set_has(super, sub->items[i])) return false;
     return true;
 }
 
@@ -117,9 +122,10 @@ static bool array_is_subset(struct builtin_call *call, const struct value *super
     for (uint32_t start = 0; start + (uint64_t) sub->count <= super->count; start++) {
         uint32_t same = 0;
 
-        while (same < sub->count && value_equal(super->items[start + same], sub->items[same])) same++;
+        while (same < sub->count && spend_comparing(call, sub->items[same]) &&
+               value_equal(super->items[start + same], sub->items[same])) same++;
+        if (call->problem != BUILTIN_FINE) return false;
         if (same == sub->count) return true;
-        if (!builtin_spend(call, 1 + same)) return false;
     }
     return false;
 }

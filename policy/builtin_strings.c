@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+enum { COMPARED_A_STEP = 256 }; /* bytes */
+
 struct span {
     const char *at;
     size_t len;
@@ -101,10 +103,12 @@ static const struct value *any_match(struct builtin_call *call, const struct val
     size_t count = 0, part_count = 0;
     const struct value *const *strings = members(call, 1, &args[0], &count);
     const struct value *const *parts = strings ? members(call, 2, &args[1], &part_count) : NULL;
-    if (!parts || !builtin_spend(call, (uint64_t) count * part_count)) return NULL;
+    if (!parts) return NULL;
     for (size_t i = 0; i < count; i++)
-        for (size_t k = 0; k < part_count; k++)
+        for (size_t k = 0; k < part_count; k++) {
+            if (!builtin_spend(call, 1 + parts[k]->count / COMPARED_A_STEP)) return NULL;
             if (match(span_of(strings[i]), span_of(parts[k]))) return value_bool(true);
+        }
     return value_bool(false);
 }
 
@@ -129,18 +133,40 @@ const struct value *builtin_indexof(struct builtin_call *call, const struct valu
     return v ? v : builtin_halt(call);
 }
 
-/* Overlapping occurrences count too. */
+/* Of each beginning of `what`, how long its longest end is that is a beginning too (Knuth, Morris, Pratt):
+ * so far back a search goes when the next byte does not fit. NULL without memory. */
+static uint32_t *borders_of(struct arena *a, struct span what)
+{
+    uint32_t *borders = arena_alloc_array(a, what.len + 1, sizeof *borders);
+    uint32_t border = 0;
+    for (size_t i = 1; borders && i < what.len; i++) {
+        while (border > 0 && what.at[border] != what.at[i]) border = borders[border];
+        if (what.at[border] == what.at[i]) border++;
+        borders[i + 1] = border;
+    }
+    return borders;
+}
+
+/* Overlapping occurrences count too; in one pass, since text and pattern may be made for each other. */
 const struct value *builtin_indexof_n(struct builtin_call *call, const struct value *const *args)
 {
-    if (args[1]->count == 0) return builtin_fail(call, "empty search character");
-    if (!builtin_spend(call, args[0]->count)) return NULL;
-    struct span rest = span_of(args[0]), what = span_of(args[1]);
+    struct span in = span_of(args[0]), what = span_of(args[1]);
+    if (what.len == 0) return builtin_fail(call, "empty search character");
+    if (!builtin_spend(call, (uint64_t) in.len / 4 + what.len / 4)) return NULL;
+    const uint32_t *borders = borders_of(call->arena, what);
+    if (!borders) return builtin_halt(call);
     struct value_builder found;
     value_builder_init(&found, call->arena, VALUE_ARRAY);
-    for (size_t index = 0; rest.len >= what.len; index++) {
-        if (has_prefix(rest, what) && !value_builder_add(&found, value_int(call->arena, (int64_t) index)))
-            return builtin_halt(call);
-        rest = behind(rest, rune_len(rest));
+    size_t begin = 0; /* of the code point that has the index */
+    int64_t index = 0;
+    uint32_t fits = 0;
+    for (size_t i = 0; i < in.len; i++) {
+        while (fits > 0 && (fits == what.len || what.at[fits] != in.at[i])) fits = borders[fits];
+        if (what.at[fits] == in.at[i]) fits++;
+        if (fits < what.len) continue;
+        for (size_t start = i + 1 - what.len; begin < start; index++) begin += rune_len(behind(in, begin));
+        bool whole = begin == i + 1 - what.len; /* not within a code point */
+        if (whole && !value_builder_add(&found, value_int(call->arena, index))) return builtin_halt(call);
     }
     return builtin_builder_end(call, &found);
 }
@@ -257,13 +283,15 @@ static const struct value_pair *first_match(const struct value *patterns, struct
 const struct value *builtin_strings_replace_n(struct builtin_call *call, const struct value *const *args)
 {
     const struct value *patterns = args[0];
+    uint64_t at_each = 1 + patterns->count; /* what looking for all patterns at one place may cost */
     for (size_t i = 0; i < patterns->count; i++) {
+        at_each += patterns->pairs[i].key->count / COMPARED_A_STEP;
         if (patterns->pairs[i].key->kind != VALUE_STRING)
             return builtin_fail_operand(call, 1, "non-string key found in pattern object");
         if (patterns->pairs[i].value->kind != VALUE_STRING)
             return builtin_fail_operand(call, 1, "non-string value found in pattern object");
     }
-    if (!builtin_spend(call, (uint64_t) args[1]->count * (patterns->count + 1))) return NULL;
+    if (!builtin_spend(call, args[1]->count * at_each)) return NULL;
     struct text t;
     text_init(&t, call->arena);
     bool after_empty = false;

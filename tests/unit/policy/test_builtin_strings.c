@@ -15,6 +15,11 @@ static const struct builtin_case SEARCH[] = {
     { "indexof_n", "[\"aaa\", \"aa\"]", "[0, 1]", NULL },
     { "indexof_n", "[\"\xc3\xa5x\xc3\xa5x\", \"x\"]", "[1, 3]", NULL },
     { "indexof_n", "[\"abc\", \"x\"]", "[]", NULL },
+    { "indexof_n", "[\"abababa\", \"aba\"]", "[0, 2, 4]", NULL },
+    { "indexof_n", "[\"aabaabaaab\", \"aabaa\"]", "[0, 3]", NULL },
+    { "indexof_n", "[\"aaaab\", \"aab\"]", "[2]", NULL },
+    { "indexof_n", "[\"\xc3\xa4\xc3\xa4\xc3\xa4\", \"\xc3\xa4\xc3\xa4\"]", "[0, 1]", NULL },
+    { "indexof_n", "[\"a\", \"ab\"]", "[]", NULL },
     { "strings.count", "[\"cheese\", \"e\"]", "3", NULL },
     { "strings.count", "[\"aaa\", \"aa\"]", "1", NULL },
     { "strings.count", "[\"dummy\", \"\"]", "6", NULL },
@@ -130,6 +135,43 @@ static void test_replace__amplification_ends_with_the_arena(void **state)
     arena_free(b.arena);
 }
 
+static const struct value *run_of(struct builtin_bench *b, size_t count, const char *end)
+{
+    struct text t;
+    text_init(&t, b->arena);
+    for (size_t i = 0; i < count; i++) text_add_char(&t, 'a');
+    text_add_string(&t, end);
+    return value_from_text(&t);
+}
+
+/* Texts made for each other: no more work than is paid for. */
+static void test_search__hostile_texts(void **state)
+{
+    struct builtin_bench b;
+    bench_open(&b);
+    const struct value *operands[] = { run_of(&b, 400000, ""), run_of(&b, 200000, "b") };
+    const struct value *v = builtin_run(&b.call, builtin_find(NULL, "indexof_n", 9), operands);
+    assert_non_null(v);
+    assert_int_equal(v->count, 0);
+
+    const struct value *texts[1000], *parts[1000];
+    for (size_t i = 0; i < 1000; i++) texts[i] = run_of(&b, 1000, "c"), parts[i] = run_of(&b, 1000, "b");
+    operands[0] = value_array(b.arena, texts, 1000);
+    operands[1] = value_array(b.arena, parts, 1000);
+    budget_init(&b.budget, 1000 * 1000);
+    assert_null(builtin_run(&b.call, builtin_find(NULL, "strings.any_prefix_match", 24), operands));
+    assert_int_equal(b.call.problem, BUILTIN_HALT);
+
+    struct value_pair *pairs = arena_alloc_array(b.arena, 10, sizeof *pairs);
+    for (size_t i = 0; i < 10; i++) pairs[i] = (struct value_pair) { run_of(&b, 20000 + i, "b"), run_of(&b, 1, "") };
+    operands[0] = value_object(b.arena, pairs, 10, NULL);
+    operands[1] = run_of(&b, 60000, "");
+    budget_init(&b.budget, 1000 * 1000);
+    assert_null(builtin_run(&b.call, builtin_find(NULL, "strings.replace_n", 17), operands));
+    assert_int_equal(b.call.problem, BUILTIN_HALT);
+    arena_free(b.arena);
+}
+
 static void test_concat__sets_in_order(void **state)
 {
     struct builtin_bench b;
@@ -171,7 +213,7 @@ int main(void)
         cmocka_unit_test(test_sprintf__verbs_and_complaints),
         cmocka_unit_test(test_sprintf__width_is_charged),
         cmocka_unit_test(test_replace__amplification_ends_with_the_arena),
-        cmocka_unit_test(test_concat__sets_in_order),
+        cmocka_unit_test(test_search__hostile_texts), cmocka_unit_test(test_concat__sets_in_order),
         cmocka_unit_test(test_strings__bad_utf8),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
