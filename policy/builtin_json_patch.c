@@ -105,17 +105,28 @@ static const struct value *erase(struct arena *a, const struct value *v, const s
     return old ? set_minus(a, v, old) : NULL;
 }
 
-/* Inserts `member` at the path, or erases what is there when it is NULL. Goes down as deep as
- * the value does. */
+/* What happens to the place that a path ends at. */
+enum change { CHANGE_INSERT, CHANGE_ERASE, CHANGE_REPLACE };
+
+static const struct value *change(struct builtin_call *call, const struct value *v, const struct value *key,
+                                  enum change what, const struct value *member)
+{
+    if (what == CHANGE_INSERT) return insert(call->arena, v, key, member);
+    v = erase(call->arena, v, key);
+    return v && what == CHANGE_REPLACE ? insert(call->arena, v, key, member) : v;
+}
+
+/* The value with the place at the path changed. A replacement is one way down, not two: on the second
+ * one a set's member would no longer be the key that it was. Goes as deep as the value does. */
 static const struct value *edit(struct builtin_call *call, const struct value *v, const struct value *path,
-                                uint32_t i, const struct value *member)
+                                uint32_t i, enum change what, const struct value *member)
 {
     if (!builtin_spend(call, 1 + v->count)) return NULL;
     if (i == path->count) return member;
     const struct value *key = path->items[i];
-    if (i + 1 == path->count) return member ? insert(call->arena, v, key, member) : erase(call->arena, v, key);
+    if (i + 1 == path->count) return change(call, v, key, what, member);
     const struct value *child = child_of(v, key);
-    child = child ? edit(call, child, path, i + 1, member) : NULL;
+    child = child ? edit(call, child, path, i + 1, what, member) : NULL;
     return child ? with_child(call->arena, v, key, child) : NULL;
 }
 
@@ -146,16 +157,14 @@ static const struct value *apply(struct builtin_call *call, const struct value *
 
     if (p->op != PATCH_ADD && !found) return NULL;
     switch (p->op) {
-    case PATCH_ADD: return edit(call, v, p->path, 0, p->value);
-    case PATCH_COPY: return edit(call, v, p->path, 0, found);
+    case PATCH_ADD: return edit(call, v, p->path, 0, CHANGE_INSERT, p->value);
+    case PATCH_COPY: return edit(call, v, p->path, 0, CHANGE_INSERT, found);
     case PATCH_TEST: return value_equal(found, p->value) ? v : NULL;
-    case PATCH_REMOVE: return edit(call, v, p->path, 0, NULL);
-    case PATCH_REPLACE:
-        v = p->path->count ? edit(call, v, p->path, 0, NULL) : v;
-        return v ? edit(call, v, p->path, 0, p->value) : NULL;
+    case PATCH_REMOVE: return edit(call, v, p->path, 0, CHANGE_ERASE, NULL);
+    case PATCH_REPLACE: return edit(call, v, p->path, 0, CHANGE_REPLACE, p->value);
     default:
-        v = p->from->count ? edit(call, v, p->from, 0, NULL) : v;
-        return v ? edit(call, v, p->path, 0, found) : NULL;
+        v = p->from->count ? edit(call, v, p->from, 0, CHANGE_ERASE, NULL) : v;
+        return v ? edit(call, v, p->path, 0, CHANGE_INSERT, found) : NULL;
     }
 }
 
