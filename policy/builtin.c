@@ -65,6 +65,13 @@ const struct builtin *builtin_all(size_t *ret_count)
     return ROWS;
 }
 
+unsigned builtin_operand_kinds(const struct builtin *row, unsigned operand)
+{
+    bool listed = operand >= 1 && operand <= row->arity && operand <= BUILTIN_ARGS_MAX;
+    unsigned type = listed ? row->operands[operand - 1] : ARG_ANY;
+    return OPERAND_TYPES[type < ARG_COUNT_ ? type : ARG_ANY].kinds;
+}
+
 /* ---- running ---- */
 
 static bool operand_fits(struct builtin_call *call, unsigned operand, const struct value *v)

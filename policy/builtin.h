@@ -99,6 +99,9 @@ struct builtin_host {
  * with BUILTIN_FROM_HOST and without `run` means: known to OPA, the host does not give it. */
 const struct builtin *builtin_find(const struct builtin_host *host, const char *name, size_t len);
 
+/* The kinds that operand 1.. of the row may be, as bits 1 << enum value_kind. */
+unsigned builtin_operand_kinds(const struct builtin *row, unsigned operand);
+
 /* All rows of the table, for suggestions and capabilities. */
 const struct builtin *builtin_all(size_t *ret_count);
 

@@ -1,6 +1,7 @@
 #include "policy/check.h"
 
 #include "policy/rule_tree.h"
+#include "policy/suggest.h"
 #include "policy/walk.h"
 
 /* Which locals are bound at the place that is looked at, by number. */
@@ -193,15 +194,29 @@ struct complaint {
     bool said;
 };
 
+/* The rule of the package that was probably meant. */
+static const char *near_rule(const struct compile *c, uint32_t unit, const char *name)
+{
+    const struct checked_node *package = unit < c->unit_count ? c->units[unit].package : NULL;
+    struct suggestion s = { 0 };
+    suggest_begin(&s, name, strlen(name));
+    for (size_t i = 0; package && i < package->child_count; i++)
+        if (package->children[i]->group && value_is(package->children[i]->key, VALUE_STRING))
+            suggest_offer(&s, package->children[i]->key->string);
+    return s.best;
+}
+
 static bool complain(void *context, uint32_t number, const char *name)
 {
     struct complaint *c = context;
     if (!name || is_bound(c->bound, number) || is_bound(c->skip, number)) return true;
     set_bound(c->skip, number);
     c->said = true;
-    rego_error_hint(compile_error_at(c->compile, REGO_UNSAFE_VAR_ERROR, c->place, "var %s is unsafe",
-                                     name),
-                    "nothing gives it a value here: no rule, import or expression outside of `not`");
+    struct rego_error *e = compile_error_at(c->compile, REGO_UNSAFE_VAR_ERROR, c->place,
+                                            "var %s is unsafe", name);
+    const char *near = e ? near_rule(c->compile, c->place.module, name) : NULL;
+    if (near) rego_error_hint(e, "did you mean %s?", near);
+    else rego_error_hint(e, "nothing gives it a value here: no rule, import or expression outside of `not`");
     return true;
 }
 

@@ -1,6 +1,8 @@
 /* Rules: default, head, body, else. */
 #include "policy/parser_internal.h"
 
+#include <stdio.h>
+
 static bool is_set_literal(const struct rego_expr *e)
 {
     return e->kind == REGO_EXPR_TERM && !e->negated && e->term->kind == REGO_TERM_SET &&
@@ -24,14 +26,30 @@ static struct rego_body *parse_braced(struct parser *p)
     return body;
 }
 
+/* Rego of before version 1, which is still shown in many places: the hint has the head in today's form. */
+static bool fail_without_if(struct parser *p, const struct rego_rule *r)
+{
+    const char *head = p->source.text + r->head_at.offset;
+    char hint[sizeof p->problem.hint] = "this is how Rego was written before version 1; write `if {`";
+    int len = (int) r->head_at.len;
+    bool shown = len > 0 && len <= 50 && !memchr(head, '\n', (size_t) len);
+    bool set = r->kind == REGO_RULE_VALUE && r->path_count == 2 && r->value_generated;
+    if (shown && set) { /* p[x] was a set of every x */
+        const struct rego_span key = r->path[1]->at;
+        snprintf(hint, sizeof hint, "Rego of before version 1: write `%.*s contains %.*s if {`",
+                 (int) r->path[0]->text.len, r->path[0]->text.at, (int) key.len, p->source.text + key.offset);
+    } else if (shown) {
+        snprintf(hint, sizeof hint, "Rego of before version 1: write `%.*s if {`", len, head);
+    }
+    parser_fail(p, "`if` keyword is required before rule body");
+    parser_hint(p, hint);
+    return false;
+}
+
 /* The body, if there is one, of a rule or of an else. */
 static bool parse_rule_body(struct parser *p, struct rego_rule *r)
 {
-    if (parser_at(p, REGO_LBRACE)) {
-        parser_fail(p, "`if` keyword is required before rule body");
-        parser_hint(p, "this is how Rego was written before version 1; write `if {`");
-        return false;
-    }
+    if (parser_at(p, REGO_LBRACE)) return fail_without_if(p, r);
     if (!parser_take(p, REGO_IF)) {
         r->body_generated = true;
         r->body = parser_true_body(p, r->head_at);
