@@ -10,7 +10,7 @@
 /* ---- the table ---------------------------------------------------------------------------------- */
 
 /* A lint without a function is found by lint_walk, which runs the bodies of all rules at once; the
- * functions run in this order, and may ask what was found before. */
+ * functions run in this order, and may ask what was found before. LINT_TYPE_MISMATCH is both. */
 static const struct {
     struct lint_row row;
     void (*run)(struct linter *l);
@@ -20,7 +20,7 @@ static const struct {
     [LINT_RULE_NAME] = { { "lint_rule_name", "the rule that is asked for is missing; another has a name like it" }, lint_rule_name },
     [LINT_UNKNOWN_PATH] = { { "lint_unknown_path", "a path below `input` or `data` that no token and no request has" }, lint_walk },
     [LINT_ARRAY_AS_STRING] = { { "lint_array_as_string", "an array, such as `data[\"resource-path\"]`, is used as a string" }, NULL },
-    [LINT_TYPE_MISMATCH] = { { "lint_type_mismatch", "kinds that have nothing in common are compared, or an operand is of the wrong kind" }, NULL },
+    [LINT_TYPE_MISMATCH] = { { "lint_type_mismatch", "kinds that have nothing in common are compared, or a value is not of the kind that is wanted" }, lint_not_boolean },
     [LINT_NEVER_TRUE] = { { "lint_never_true", "an expression that cannot hold: constants differ, or the same value is to be two" }, NULL },
     [LINT_FAIL_OPEN] = { { "lint_fail_open", "a negation also holds when a claim is missing, and nothing in the body demands it" }, NULL },
     [LINT_EVERY_EMPTY] = { { "lint_every_empty", "`every` over what may be empty: it holds then" }, NULL },
@@ -43,7 +43,8 @@ static const char *const RESOURCE_RULES[] = { "allow" };
 static const char *const ATTESTATION_RULES[] = { "trust_claims", "extensions" };
 
 const struct lint_profile LINT_RESOURCE_POLICY = {
-    .package = "policy", .rules = RESOURCE_RULES, .rule_count = 1, .slot = "resource policy",
+    .package = "policy", .rules = RESOURCE_RULES, .rule_count = 1, .decides = true,
+    .slot = "resource policy",
     .other_slot = "attestation policy", .other_rules = ATTESTATION_RULES, .other_rule_count = 1,
 };
 const struct lint_profile LINT_ATTESTATION_POLICY = {

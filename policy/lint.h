@@ -16,6 +16,7 @@ struct lint_profile {
     const char *package;      /* "policy", "a.b" */
     const char *const *rules; /* what the host evaluates; the first one must be there */
     size_t rule_count;
+    bool decides;             /* of the first rule only the boolean true counts */
     const char *slot;         /* what such a policy is called: "resource policy" */
     /* The other kind of policy that the same people write: when a text has its first rule and not
      * ours, it was given in the wrong place. NULL and 0: there is none. */

@@ -22,8 +22,10 @@ struct effect *infer_closure(struct infer *w, const struct checked_body *body, b
 static bool bind_unknown(void *context, uint32_t number, const char *name)
 {
     struct infer *w = context;
-    (void) name;
-    if (!w->locals[number]) w->locals[number] = cell_new(w->linter, KIND_ANY);
+    if (w->locals[number]) return true;
+    struct cell *c = cell_new(w->linter, KIND_ANY);
+    if (c != &w->linter->nothing) c->called = name;
+    w->locals[number] = c;
     return true;
 }
 
@@ -42,7 +44,8 @@ static void perhaps_never(struct infer *w, const struct checked_expr *e, bool ne
     struct look *look = lint_look(w->linter, LINT_NEVER_TRUE, e);
     if (!never) return;
     effect_limit(w->effect, OUTCOME_NEVER);
-    lint_look_hit(w->linter, look, e->place, "%s", why);
+    lint_look_hit(w->linter, look, e->place, "%s%s", why,
+                  w->negated ? ", and its negation always holds" : "");
 }
 
 static void infer_not(struct infer *w, const struct checked_expr *e)

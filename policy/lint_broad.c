@@ -47,6 +47,33 @@ void lint_always_true(struct linter *l)
     }
 }
 
+static void not_boolean(struct linter *l, const struct checked_group *g, const struct checked_rule *r,
+                        const char *what)
+{
+    struct finding *f = lint_find(l, LINT_TYPE_MISMATCH, r->place, "%s is %s: only the boolean true counts",
+                                  lint_group_name(l, g), what);
+    lint_hint(l, f, "write `%s if { .. }`", l->profile->rules[0]);
+}
+
+/* `allow contains "x"`, `allow := "yes"`: there, and not true. */
+void lint_not_boolean(struct linter *l)
+{
+    const struct checked_group *g = l->profile->rule_count ? entry(l, 0) : NULL;
+    if (!g || !g->rule_count || !l->profile->decides) return;
+    const struct cell *value = l->groups[g->number].value;
+    if (g->kind == CHECKED_FUNCTION) {
+        not_boolean(l, g, g->rules[0], "a function");
+    } else if (value && !(value->kinds & KIND_BIT(BOOL))) {
+        not_boolean(l, g, g->rules[0], kinds_name(l, value->kinds));
+    } else if (g->kind == CHECKED_COMPLETE) {
+        for (size_t k = 0; k < g->rule_count; k++) {
+            const struct checked_term *v = g->rules[k]->value;
+            if (v && v->kind == CHECKED_CONST && v->value->kind != VALUE_BOOL)
+                not_boolean(l, g, g->rules[k], kinds_name(l, 1u << v->value->kind));
+        }
+    }
+}
+
 /* The host tells the plugin only to policies about requests. */
 static bool knows_plugins(const struct linter *l)
 {

@@ -124,7 +124,7 @@ static void call_member(struct call *c)
     struct cell *element = element_of(w, collection);
     struct look *look = lint_look(w->linter, LINT_NEVER_TRUE, c->at);
     effect_limit(w->effect, OUTCOME_MAYBE);
-    struct compared at = { c->at, c->at->place, "equal" };
+    struct compared at = { c->at, c->at->place, "in" };
     if (element && infer_mismatch(w, at, value, element)) {
         if (c->statement) effect_limit(w->effect, OUTCOME_NEVER);
     } else if (collection->constant && collection->constant->kind >= VALUE_ARRAY &&
@@ -194,7 +194,7 @@ static bool operands_fit(struct call *c, const struct builtin *b)
     unsigned wanted = builtin_operand_kinds(b, wrong);
     bool array = wanted == KIND_BIT(STRING) && arg->kinds == KIND_BIT(ARRAY) && cell_has_name(arg);
     struct finding *f = lint_look_hit(l, array ? array_look : look, c->at->place,
-                                      "%s is %s: %s wants %s and is undefined", cell_name(l, arg),
+                                      "%s is %s: %s wants %s, and is undefined", cell_name(l, arg),
                                       kinds_name(l, arg->kinds), b->infix ? b->infix : b->name,
                                       kinds_name(l, wanted));
     if (array)

@@ -6,7 +6,7 @@
 
 /* ---- operators -------------------------------------------------------------------------------- */
 
-enum comparison { EQUAL, NEQ, LT, LTE, GT, GTE, COMPARISONS };
+enum comparison { EQUAL, NEQ, LT, LTE, GT, GTE, IN, COMPARISONS };
 
 static const struct {
     const char *name, *sign;
@@ -19,12 +19,13 @@ static const struct {
     [LTE] = { "lte", "<=", GTE, "goes by the kinds alone" },
     [GT] = { "gt", ">", LT, "goes by the kinds alone" },
     [GTE] = { "gte", ">=", LTE, "goes by the kinds alone" },
+    [IN] = { "in", "in", IN, "never holds" }, /* equal to a member; kinds only */
 };
 
 static enum comparison find(const char *name)
 {
     enum comparison c = EQUAL;
-    while (c < COMPARISONS && strcmp(COMPARISON[c].name, name) != 0) c++;
+    while (c < IN && strcmp(COMPARISON[c].name, name) != 0) c++;
     return c;
 }
 
@@ -48,14 +49,19 @@ static bool is_array_of_strings(const struct cell *c)
            schema_kinds(c->schemas[0]->items[0]) == KIND_BIT(STRING);
 }
 
-static const char *side_name(struct linter *l, const struct cell *c)
+static const char *constant_name(struct linter *l, const struct value *v)
 {
     struct text t;
-    if (cell_has_name(c) || !c->constant) return cell_name(l, c);
+    if (value_weight(v) > 64) return "another value";
     text_init(&t, l->arena);
-    value_print(&t, c->constant);
+    value_print(&t, v);
     const char *name = text_end(&t);
-    return name && strlen(name) <= 40 ? name : "the value";
+    return name && strlen(name) <= 60 ? name : "another value";
+}
+
+static const char *side_name(struct linter *l, const struct cell *c)
+{
+    return cell_has_name(c) || !c->constant ? cell_name(l, c) : constant_name(l, c->constant);
 }
 
 static void hint_kinds(struct linter *l, struct finding *f, const struct cell *known,
@@ -63,7 +69,7 @@ static void hint_kinds(struct linter *l, struct finding *f, const struct cell *k
 {
     int64_t number = 0;
     const struct value *c = other->constant;
-    if (is_array_of_strings(known))
+    if (is_array_of_strings(known) && other->kinds == KIND_BIT(STRING))
         lint_hint(l, f, "it is an array of its parts: %s[0] is the first, concat(\"/\", %s) is the text",
                   cell_name(l, known), cell_name(l, known));
     else if (known->kinds == KIND_BIT(NUMBER) && value_is(c, VALUE_STRING) &&
@@ -170,14 +176,17 @@ static void contradiction(struct infer *w, struct compared at, const struct cell
 {
     struct linter *l = w->linter;
     const struct cell *known = cell_has_name(a) || !cell_has_name(b) ? a : b, *other = known == a ? b : a;
+    const char *is = constant_name(l, known->constant), *wanted = constant_name(l, other->constant);
+    enum comparison op = known == a ? find(at.op) : COMPARISON[find(at.op)].turned;
     effect_limit(w->effect, OUTCOME_NEVER);
-    if (cell_has_name(known)) {
-        struct cell constant = { .constant = known->constant };
+    if (!cell_has_name(known))
+        lint_look_hit(l, look, at.place, "this is never true");
+    else if (op == EQUAL)
         lint_look_hit(l, look, at.place, "%s cannot be %s here: it is %s", cell_name(l, known),
-                      side_name(l, other), side_name(l, &constant));
-        return;
-    }
-    lint_look_hit(l, look, at.place, "this is never true");
+                      wanted, is);
+    else
+        lint_look_hit(l, look, at.place, "%s is %s here, never %s %s", cell_name(l, known), is,
+                      COMPARISON[op].sign, wanted);
 }
 
 /* One side is a string that the other side's schema does not list. */
@@ -229,11 +238,16 @@ static void infer_order(struct infer *w, struct compared at, enum comparison op,
 /* ---- rules with a default ----------------------------------------------------------------------- */
 
 static bool compare_defaulted(struct infer *w, struct compared at, enum comparison op,
-                              const struct cell *c, const struct cell *other)
+                              const struct cell *c, const struct cell *other, struct look *look)
 {
     if (!c->bodies || !c->given || !other->constant) return false;
-    infer_defaulted(w, c, decide(op, value_compare(c->given, other->constant)),
-                    decide(op, value_compare(c->otherwise, other->constant)), at.place);
+    bool by_bodies = decide(op, value_compare(c->given, other->constant));
+    bool by_default = decide(op, value_compare(c->otherwise, other->constant));
+    infer_defaulted(w, c, by_bodies, by_default, at.place);
+    if (!by_bodies && !by_default)
+        lint_look_hit(w->linter, look, at.place, "this is never true: %s is %s or %s",
+                      cell_name(w->linter, c), constant_name(w->linter, c->given),
+                      constant_name(w->linter, c->otherwise));
     return true;
 }
 
@@ -244,8 +258,8 @@ void infer_comparison(struct infer *w, struct compared at, struct cell *a, struc
     if (a->blank_count) infer_blanks(w, at, op, a, b);
     if (b->blank_count) infer_blanks(w, at, op, b, a);
     infer_emptiness(w, at, op, a, b);
-    if (compare_defaulted(w, at, op, a, b) ||
-        compare_defaulted(w, at, COMPARISON[op].turned, b, a)) return;
+    if (compare_defaulted(w, at, op, a, b, look) ||
+        compare_defaulted(w, at, COMPARISON[op].turned, b, a, look)) return;
     if (infer_mismatch(w, at, a, b))
         effect_limit(w->effect, op == EQUAL ? OUTCOME_NEVER : OUTCOME_MAYBE);
     else if (op == EQUAL) infer_equal(w, at, a, b, look);

@@ -123,11 +123,17 @@ static bool is_needed(const struct effect *e, const struct cell *part)
     return false;
 }
 
-/* As much of the way as the other needs as well. */
+/* As much of the way as the other needs as well; where they part, some member. */
 static void need_common(struct linter *l, struct effect *e, struct cell *c, const struct effect *other)
 {
-    while (c->parent && !is_needed(other, c)) c = c->parent;
-    effect_need(l, e, c);
+    for (; c->parent; c = c->parent) {
+        const struct cell some = { .root = c->root, .parent = c->parent, .way = c->way };
+        bool same = is_needed(other, c);
+        if (same || is_needed(other, &some)) {
+            effect_need(l, e, same ? c : cell_some_member(l, c->parent));
+            return;
+        }
+    }
 }
 
 struct effect *effect_or(struct linter *l, struct effect *a, struct effect *b)

@@ -21,11 +21,13 @@ static void infer_branch(struct infer *w, const struct checked_rule *r, struct o
 {
     struct effect *e = effect_new(w->linter);
     if (!e) return;
+    size_t mark = cells_mark(w->linter);
     w->effect = e;
     w->dead = false;
     infer_body(w, &r->body);
     struct cell *value = r->value ? infer_term(w, r->value, false) : NULL;
     effect_settle(e);
+    cells_undo(w->linter, mark); /* the next branch runs where this one failed */
     if (e->outcome != OUTCOME_NEVER)
         ret->value = cell_join(w->linter, ret->value, value ? value : cell_new(w->linter, KIND_ANY));
     ret->effect = effect_or(w->linter, ret->effect, e);
@@ -39,10 +41,8 @@ static enum outcome infer_rule(struct linter *l, unsigned depth, const struct ch
     struct outcome_of mine = { 0 };
     w.locals = arena_alloc_array(l->arena, first->local_count + 1, sizeof *w.locals);
     if (!w.locals) return OUTCOME_MAYBE;
-    size_t mark = cells_mark(l);
     bool fit = arguments_fit(&w, first, args, count);
     for (const struct checked_rule *r = first; fit && r; r = r->otherwise) infer_branch(&w, r, &mine);
-    cells_undo(l, mark);
     if (!mine.effect) return OUTCOME_NEVER;
     ret->value = cell_join(l, ret->value, mine.value);
     ret->effect = effect_or(l, ret->effect, mine.effect);
@@ -78,7 +78,7 @@ static struct cell *defaulted(struct linter *l, const struct checked_group *g, s
 /* The value keeps the way that leads to it, when it has one: a rule that is a name for a claim. */
 static struct cell *named(struct linter *l, const struct checked_group *g, struct cell *value)
 {
-    if (value && cell_has_name(value)) return value;
+    if (value && cell_has_way(value)) return value;
     struct cell *c = cell_new(l, KIND_ANY);
     if (c == &l->nothing) return c;
     if (value) *c = *value;

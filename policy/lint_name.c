@@ -24,10 +24,15 @@ void lint_put_key(struct text *t, const struct value *key)
     text_add_char(t, ']');
 }
 
+bool cell_has_way(const struct cell *c)
+{
+    return c->root != CELL_MADE;
+}
+
 bool cell_has_name(const struct cell *c)
 {
     while (c->parent) c = c->parent;
-    return c->root != CELL_MADE;
+    return cell_has_way(c) || c->called;
 }
 
 const char *lint_group_name(const struct linter *l, const struct checked_group *g)
@@ -49,7 +54,7 @@ const char *cell_name(struct linter *l, const struct cell *c)
     if (c->root == CELL_INPUT) text_add_string(&t, "input");
     if (c->root == CELL_DATA) text_add_string(&t, "data");
     if (c->root == CELL_RULE) text_add_string(&t, lint_group_name(l, c->group));
-    if (c->root == CELL_MADE) text_add_string(&t, "this value");
+    if (c->root == CELL_MADE) text_add_string(&t, c->called ? c->called : "this value");
     while (count-- > 0) {
         if (way[count]->key) lint_put_key(&t, way[count]->key);
         else text_add_string(&t, "[_]");

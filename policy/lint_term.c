@@ -164,18 +164,29 @@ static bool below_data(struct way *way)
     return true;
 }
 
+/* `not sample`, where the rule sample is a claim: that the claim itself is missing is what is tested. */
+static void forgive_leaf(struct effect *e, size_t before, const struct cell *leaf)
+{
+    size_t kept = before;
+    for (size_t i = before; i < e->open_count; i++)
+        if (e->opens[i].missing != leaf) e->opens[kept++] = e->opens[i];
+    e->open_count = kept;
+}
+
 static struct cell *reference(struct infer *w, const struct checked_term *t, bool whole)
 {
     struct linter *l = w->linter;
     struct way way = { .w = w, .term = t, .at = l->input };
     way.look = lint_look(l, LINT_UNKNOWN_PATH, t);
     if (t->ref->root == CHECKED_ROOT_LOCAL) way.at = w->locals[t->ref->local];
+    size_t opens = w->effect->open_count;
     bool known = way.at && (t->ref->root != CHECKED_ROOT_DATA || below_data(&way));
     if (!known) {
         way.at = cell_new(l, KIND_ANY);
         way.at->optional = way.at != &l->nothing;
     }
     follow(&way);
+    if (whole) forgive_leaf(w->effect, opens, way.at);
     effect_read(l, w->effect, way.at, whole);
     return way.at;
 }
@@ -217,14 +228,26 @@ static bool array_pattern(struct infer *w, const struct checked_term *pattern, s
     return fits;
 }
 
+/* The member that a key of the pattern asks for. */
+static struct cell *named_part(struct infer *w, struct cell *value, const struct checked_term *key)
+{
+    struct linter *l = w->linter;
+    if (key->kind != CHECKED_CONST) return cell_new(l, KIND_ANY);
+    struct cell *part = cell_member(l, value, key->value, NULL, false);
+    struct look *look = lint_look(l, LINT_UNKNOWN_PATH, key);
+    if (!part->absent || value->absent) return part;
+    struct finding *f = lint_look_hit(l, look, key->place, "%s %s", cell_name(l, part),
+                                      what_lacks(part));
+    lint_near_member(l, f, value, key->value, NULL, 0);
+    return part;
+}
+
 static bool object_pattern(struct infer *w, const struct checked_term *pattern, struct cell *value)
 {
     bool fits = value->kinds & KIND_BIT(OBJECT);
     for (size_t i = 0; i < pattern->pairs.count && infer_step(w->linter); i++) {
-        const struct checked_term *key = pattern->pairs.at[2 * i];
-        struct cell *member = key->kind == CHECKED_CONST
-            ? cell_member(w->linter, value, key->value, NULL, false) : cell_new(w->linter, KIND_ANY);
-        if (!infer_pattern(w, pattern->pairs.at[2 * i + 1], member)) fits = false;
+        struct cell *part = named_part(w, value, pattern->pairs.at[2 * i]);
+        if (!infer_pattern(w, pattern->pairs.at[2 * i + 1], part)) fits = false;
     }
     return fits;
 }
@@ -233,7 +256,10 @@ bool infer_pattern(struct infer *w, const struct checked_term *pattern, struct c
 {
     if (!infer_step(w->linter)) return true;
     if (pattern->kind == CHECKED_LOCAL && !w->locals[pattern->local.number]) {
+        const char *name = pattern->local.name;
         w->locals[pattern->local.number] = value;
+        bool nameless = !value->called && value != &w->linter->nothing && !cell_has_way(value);
+        if (nameless && name && strcmp(name, "_") != 0) value->called = name;
         return true;
     }
     if (pattern->kind == CHECKED_ARRAY) return array_pattern(w, pattern, value);

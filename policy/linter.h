@@ -57,6 +57,7 @@ struct cell {
     const struct value *otherwise;      /* .. and the default */
     const struct read *blanks;          /* of a text made by a template: what may be <undefined> in it */
     size_t blank_count;
+    const char *called;                 /* of a made value: the variable that has it; or NULL */
     struct cell *next;                  /* in the table of members */
 };
 
@@ -82,9 +83,11 @@ void cells_suspend(struct linter *l, size_t count);
 void cells_resume(struct linter *l, size_t count);
 /* There whenever its root is. */
 bool cell_is_there(const struct cell *c);
-/* input.submods.cpu0["ear.status"]; "[_]" where it ranges; "this value" for what has no way. */
+/* input.submods.cpu0["ear.status"]; "[_]" where it ranges; "this value" for what has no name. */
 const char *cell_name(struct linter *l, const struct cell *c);
 bool cell_has_name(const struct cell *c);
+/* It is a part of input, data or a rule's value. */
+bool cell_has_way(const struct cell *c);
 /* "a string", "an array or an object", "anything". */
 const char *kinds_name(struct linter *l, unsigned kinds);
 void lint_put_key(struct text *t, const struct value *key);
@@ -246,6 +249,7 @@ void lint_rule_name(struct linter *l);
 /* The first entry's rules, or what was probably meant to be them; NULL. */
 const struct checked_group *lint_meant_entry(struct linter *l);
 void lint_default_allow(struct linter *l);
+void lint_not_boolean(struct linter *l);
 void lint_unused_rule(struct linter *l);
 void lint_always_true(struct linter *l);
 void lint_any_guest(struct linter *l);
