@@ -29,7 +29,7 @@ static const struct {
     [LINT_DEFAULT_ALLOW] = { { "lint_default_allow", "`default allow := true`: what is not decided is allowed" }, lint_default_allow },
     [LINT_ANY_GUEST] = { { "lint_any_guest", "a rule allows without a look at the token's claims or the resource" }, lint_any_guest },
     [LINT_ALL_PLUGINS] = { { "lint_all_plugins", "no rule asks for the plugin" }, lint_all_plugins },
-    [LINT_UNUSED_RULE] = { { "lint_unused_rule", "a rule or function that nothing uses; tests are no use, and not meant" }, lint_unused_rule },
+    [LINT_UNUSED_RULE] = { { "lint_unused_rule", "a rule or function that nothing uses, other than a test" }, lint_unused_rule },
 };
 
 const struct lint_row *lint_row(size_t i)

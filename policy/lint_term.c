@@ -121,10 +121,19 @@ static void follow(struct way *way)
     }
 }
 
+/* A base document may lie beside the rules of a package, unless it is known what there is. */
+static bool may_be_base(const struct linter *l, const struct checked_term *first)
+{
+    bool optional = false;
+    const struct value *schema = l->profile->data;
+    return !schema || schema_member(schema, first->value, &optional);
+}
+
 static void no_rule(struct way *way, const struct checked_node *n, const struct value *key)
 {
     struct linter *l = way->w->linter;
     struct text t;
+    if (may_be_base(l, way->term->ref->operands[0])) return;
     text_init(&t, l->arena);
     text_add_string(&t, "data");
     for (size_t i = 0; i <= way->next && i < LINT_WAY_MAX; i++)
