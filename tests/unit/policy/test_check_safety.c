@@ -121,11 +121,33 @@ static void test_check_safety__unsafe(void **state)
     CHECK_CASES(UNSAFE);
 }
 
+static void check_hint(const char *source, const char *hint)
+{
+    struct arena *a = arena_new(1 << 20);
+    struct rego_errors errors = { 0 };
+    const struct rego_module m = { "p.rego", source, strlen(source) };
+    assert_null(compile_modules(a, &m, 1, NULL, &errors));
+    assert_string_equal(errors.items[0].code, "rego_unsafe_var_error");
+    assert_string_equal(errors.items[0].hint, hint);
+    arena_free(a);
+}
+
+static void test_check_safety__near_rule(void **state)
+{
+    (void) state;
+    check_hint("package p\nreference_mr_td := 1\na if input.x == reference_mrtd\n", "did you mean reference_mr_td?");
+    check_hint("package p\nother.deep := 1\na if input.x == others.deep\n",
+               "nothing gives it a value here: no rule, import or expression outside of `not`");
+    check_hint("package p\na if input.x == y\n",
+               "nothing gives it a value here: no rule, import or expression outside of `not`");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_check_safety__order),
         cmocka_unit_test(test_check_safety__unsafe),
+        cmocka_unit_test(test_check_safety__near_rule),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

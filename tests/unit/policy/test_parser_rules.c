@@ -48,11 +48,38 @@ static void test_parse_else__chains(void **state)
     check_rows(rows, LEN(rows), tree_of_rules);
 }
 
+/* Heads of before version 1 in today's form. */
+static void test_parse_rule__hint_for_version_0(void **state)
+{
+    static const struct { const char *rule, *hint; } ROWS[] = {
+        {"allow { true }", "Rego of before version 1: write `allow if {`"},
+        {"f(x) = y { y := x }", "Rego of before version 1: write `f(x) = y if {`"},
+        {"p[x] { x := input.y[_] }", "Rego of before version 1: write `p contains x if {`"},
+        {"p[\"a\"] = 1 { true }", "Rego of before version 1: write `p[\"a\"] = 1 if {`"},
+        {"allow if { false } else { true }", "Rego of before version 1: write `else if {`"},
+        {"allow if { false } else = 2 { true }", "Rego of before version 1: write `else = 2 if {`"},
+        {"a_name_of_more_than_fifty_characters_which_is_not_shown { true }",
+         "this is how Rego was written before version 1; write `if {`"},
+        {"f(x,\n y) { true }", "this is how Rego was written before version 1; write `if {`"},
+    };
+    for (size_t i = 0; i < LEN(ROWS); i++) {
+        struct arena *a = arena_new(1 << 20);
+        struct rego_errors errors = {0};
+        char text[200];
+        snprintf(text, sizeof text, "package p\n%s\n", ROWS[i].rule);
+        assert_null(rego_parse_module(a, "m", text, strlen(text), &errors));
+        assert_string_equal(errors.items[0].text, "`if` keyword is required before rule body");
+        assert_string_equal(errors.items[0].hint, ROWS[i].hint);
+        arena_free(a);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_parse_rule__bodies),
         cmocka_unit_test(test_parse_else__chains),
+        cmocka_unit_test(test_parse_rule__hint_for_version_0),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
