@@ -9,7 +9,7 @@
 
 /* ---- the table ---------------------------------------------------------------------------------- */
 
-/* A lint without a function is found by lint_walk, which runs the bodies of all rules at once; the
+/* A lint without a function is found by lint_walk (or by rego_lint, LINT_TOO_LARGE), which runs the bodies of all rules at once; the
  * functions run in this order, and may ask what was found before. LINT_TYPE_MISMATCH is both. */
 static const struct {
     struct lint_row row;
@@ -30,6 +30,7 @@ static const struct {
     [LINT_ANY_GUEST] = { { "lint_any_guest", "a rule allows without a look at the token's claims or the resource" }, lint_any_guest },
     [LINT_ALL_PLUGINS] = { { "lint_all_plugins", "no rule asks for the plugin" }, lint_all_plugins },
     [LINT_UNUSED_RULE] = { { "lint_unused_rule", "a rule or function that nothing uses, other than a test" }, lint_unused_rule },
+    [LINT_TOO_LARGE] = { { "lint_too_large", "the policy takes more work or memory to look through than is allowed" }, NULL },
 };
 
 const struct lint_row *lint_row(size_t i)
@@ -150,10 +151,12 @@ static bool set_up(struct linter *l, const struct rego_options *options)
     if (!l->program) return false;
     l->steps_left = LINT_STEPS_MAX;
     l->nothing = (struct cell) { .kinds = KIND_ANY, .optional = true };
+    l->finding_cap = LINT_FINDINGS_KEPT;
+    l->findings = arena_alloc_array(l->arena, l->finding_cap, sizeof *l->findings);
     l->groups = arena_alloc_array(l->arena, l->program->group_count + 1, sizeof *l->groups);
     l->input = document(l, CELL_INPUT, l->profile->claims);
     l->data = document(l, CELL_DATA, l->profile->data);
-    return l->groups && l->input && l->data && find_package(l) && find_entries(l);
+    return l->findings && l->groups && l->input && l->data && find_package(l) && find_entries(l);
 }
 
 /* ---- telling ------------------------------------------------------------------------------------ */
@@ -187,17 +190,32 @@ static void tell(struct linter *l, struct rego_errors *ret)
     }
 }
 
+/* Without the arena, which may be full. */
+static void tell_too_large(const struct linter *l, struct rego_errors *ret)
+{
+    static const struct rego_span START = { .line = 1, .column = 1 };
+    const struct rego_module *m = &l->modules[0];
+    const struct rego_source source = { m->name ? m->name : "", m->text, m->len };
+    struct rego_error *e = rego_error_add(ret, LINTS[LINT_TOO_LARGE].row.code, &source, &START,
+                                          "the policy is too large to be looked through to its end");
+    rego_error_hint(e, "what is told here is not all there may be to tell");
+}
+
 void rego_lint(const struct rego_module *modules, size_t count, const struct rego_options *options,
                const struct lint_profile *profile, struct rego_errors *ret_warnings)
 {
     struct linter l = { .modules = modules, .module_count = count, .profile = profile };
     *ret_warnings = (struct rego_errors) { 0 };
     l.arena = arena_new(LINT_BYTES);
-    if (l.arena && set_up(&l, options)) {
+    if (!l.arena) return;
+    bool compiles = set_up(&l, options);
+    if (compiles) {
         lint_reach(&l);
         for (size_t i = 0; i < LINT_COUNT_; i++)
             if (LINTS[i].run) LINTS[i].run(&l);
         tell(&l, ret_warnings);
     }
+    bool cut_short = compiles ? !infer_complete(&l) : arena_failed(l.arena);
+    if (cut_short && count) tell_too_large(&l, ret_warnings);
     arena_free(l.arena);
 }

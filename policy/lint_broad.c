@@ -77,7 +77,7 @@ void lint_not_boolean(struct linter *l)
 /* The host tells the plugin only to policies about requests. */
 static bool knows_plugins(const struct linter *l)
 {
-    return value_is(l->profile->data, VALUE_OBJECT) && object_get_z(l->profile->data, "plugin");
+    return infer_complete(l) && value_is(l->profile->data, VALUE_OBJECT) && object_get_z(l->profile->data, "plugin");
 }
 
 void lint_any_guest(struct linter *l)

@@ -8,6 +8,7 @@
 
 /* ---- findings --------------------------------------------------------------------------------- */
 
+__attribute__((format(printf, 2, 0)))
 static const char *print(struct linter *l, const char *format, va_list args)
 {
     char line[2 * REGO_TEXT_MAX];
@@ -20,11 +21,13 @@ static const char *print(struct linter *l, const char *format, va_list args)
 
 static void keep(struct linter *l, struct finding *f)
 {
-    struct finding **at = arena_grow(l->arena, l->findings, l->finding_count, &l->finding_cap,
-                                     sizeof *at);
-    if (!at) return;
-    l->findings = at;
-    at[l->finding_count++] = f;
+    if (l->finding_count == l->finding_cap) {
+        struct finding **at = arena_grow(l->arena, l->findings, l->finding_count, &l->finding_cap,
+                                         sizeof *at);
+        if (!at) return;
+        l->findings = at;
+    }
+    l->findings[l->finding_count++] = f;
 }
 
 struct finding *lint_find(struct linter *l, enum lint_id lint, struct checked_place place,

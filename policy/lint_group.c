@@ -4,9 +4,16 @@
 /* ---- one rule --------------------------------------------------------------------------------- */
 
 struct outcome_of {
-    struct effect *effect; /* NULL: no body was looked at */
+    struct effect *effect; /* NULL: no body was looked at, or all say false */
+    struct effect *denies; /* of the bodies that say false; NULL when there is none */
     struct cell *value;
 };
+
+/* What it takes for the rule to be there: and, when other bodies say so, not false. */
+static struct effect *whole_effect(const struct outcome_of *of)
+{
+    return of->effect ? of->effect : of->denies;
+}
 
 static bool arguments_fit(struct infer *w, const struct checked_rule *r, struct cell *const *args,
                           size_t count)
@@ -26,11 +33,15 @@ static void infer_branch(struct infer *w, const struct checked_rule *r, struct o
     w->dead = false;
     infer_body(w, &r->body);
     struct cell *value = r->value ? infer_term(w, r->value, false) : NULL;
+    bool denies = value && value_is(value->constant, VALUE_BOOL) && !value->constant->boolean;
+    /* `false if bad else := true`: the branch also runs when something is missing for `bad` */
+    if (!denies && ret->denies) effect_and_not(w->linter, e, ret->denies, r->place);
     effect_settle(e);
     cells_undo(w->linter, mark); /* the next branch runs where this one failed */
     if (e->outcome != OUTCOME_NEVER)
         ret->value = cell_join(w->linter, ret->value, value ? value : cell_new(w->linter, KIND_ANY));
-    ret->effect = effect_or(w->linter, ret->effect, e);
+    struct effect **side = denies ? &ret->denies : &ret->effect;
+    *side = effect_or(w->linter, *side, e);
 }
 
 /* A rule and its else branches, each as one more way to hold. */
@@ -43,10 +54,12 @@ static enum outcome infer_rule(struct linter *l, unsigned depth, const struct ch
     if (!w.locals) return OUTCOME_MAYBE;
     bool fit = arguments_fit(&w, first, args, count);
     for (const struct checked_rule *r = first; fit && r; r = r->otherwise) infer_branch(&w, r, &mine);
-    if (!mine.effect) return OUTCOME_NEVER;
+    const struct effect *whole = whole_effect(&mine);
+    if (!whole) return OUTCOME_NEVER;
     ret->value = cell_join(l, ret->value, mine.value);
     ret->effect = effect_or(l, ret->effect, mine.effect);
-    return mine.effect->outcome;
+    ret->denies = effect_or(l, ret->denies, mine.denies);
+    return whole->outcome;
 }
 
 /* ---- rules with a default ----------------------------------------------------------------------- */
@@ -58,7 +71,8 @@ static struct cell *defaulted(struct linter *l, const struct checked_group *g, s
     struct cell *otherwise = constant ? cell_constant(l, term->value) : cell_new(l, KIND_ANY);
     struct cell *c = cell_new(l, KIND_ANY);
     if (c == &l->nothing) return c;
-    bool never = !of.effect || of.effect->outcome == OUTCOME_NEVER;
+    struct effect *bodies = whole_effect(&of);
+    bool never = !bodies || bodies->outcome == OUTCOME_NEVER;
     *c = *cell_join(l, never ? NULL : of.value, otherwise);
     c->next = NULL;
     c->root = CELL_RULE;
@@ -67,7 +81,7 @@ static struct cell *defaulted(struct linter *l, const struct checked_group *g, s
     c->way = 0;
     c->optional = c->absent = false;
     if (never || !constant) return c;
-    c->bodies = of.effect;
+    c->bodies = bodies;
     c->given = of.value ? of.value->constant : NULL;
     c->otherwise = otherwise->constant;
     return c;
@@ -101,7 +115,7 @@ static struct cell *collected(struct linter *l, const struct checked_group *g, s
     c->root = CELL_RULE;
     c->group = g;
     c->element = plain ? of.value : NULL;
-    c->inside = of.effect;
+    c->inside = whole_effect(&of);
     return c;
 }
 
@@ -132,7 +146,7 @@ static void infer_alone(struct linter *l, unsigned depth, const struct checked_g
         state->effect = NULL;
     } else {
         state->value = named(l, g, of.value);
-        state->effect = of.effect;
+        state->effect = whole_effect(&of);
     }
 }
 
@@ -173,12 +187,13 @@ struct cell *infer_function(struct infer *w, const struct checked_group *g, stru
         if (c->bodies) effect_keep_loose(l, w->effect, c->bodies);
         return c;
     }
-    if (!of.effect) {
+    const struct effect *whole = whole_effect(&of);
+    if (!whole) {
         effect_limit(w->effect, OUTCOME_NEVER);
         return unknown(w);
     }
-    effect_limit(w->effect, of.effect->outcome);
-    effect_and(l, w->effect, of.effect);
+    effect_limit(w->effect, whole->outcome);
+    effect_and(l, w->effect, whole);
     return of.value ? of.value : cell_new(l, KIND_ANY);
 }
 
@@ -193,7 +208,7 @@ static void walk_entry(struct linter *l, const struct checked_group *g)
     if (c->bodies && c->given && value_truthy(c->given) && !value_truthy(c->otherwise))
         effect_and(l, e, c->bodies);
     if (c->inside) effect_and(l, e, c->inside);
-    lint_tell_loose(l, e);
+    if (infer_complete(l)) lint_tell_loose(l, e); /* what is needed in the rest would settle some */
 }
 
 void lint_walk(struct linter *l)

@@ -94,7 +94,7 @@ static bool is_ours(const struct linter *l, const struct checked_group *g)
 
 void lint_unused_rule(struct linter *l)
 {
-    bool other_cause = !l->steps_left || !l->profile->rule_count || !l->entries[0] || lint_found(l, LINT_RULE_NAME) ||
+    bool other_cause = !infer_complete(l) || !l->profile->rule_count || !l->entries[0] || lint_found(l, LINT_RULE_NAME) ||
                        lint_found(l, LINT_WRONG_SLOT);
     for (size_t i = 0; !other_cause && i < l->program->group_count; i++) {
         const struct checked_group *g = l->program->groups[i];

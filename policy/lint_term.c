@@ -8,6 +8,11 @@ void infer_spend(struct linter *l, uint64_t steps)
     l->steps_left -= steps < l->steps_left ? steps : l->steps_left;
 }
 
+bool infer_complete(const struct linter *l)
+{
+    return l->steps_left && !arena_failed(l->arena);
+}
+
 bool infer_step(struct linter *l)
 {
     if (arena_failed(l->arena)) l->steps_left = 0;
@@ -94,6 +99,10 @@ static struct cell *member(struct way *way, const struct checked_term *operand,
 {
     struct infer *w = way->w;
     struct linter *l = w->linter;
+    if (operand->kind == CHECKED_CONST) {
+        *ret_key = operand->value;
+        return cell_member(l, way->at, operand->value, NULL, false);
+    }
     struct cell *key = infer_term(w, operand, false);
     bool fresh = !key || operand->kind != CHECKED_LOCAL;
     if (key && key->constant) {

@@ -17,6 +17,7 @@
 #define LINT_LIST_MAX 64      /* needs, opens and loose ends kept of one body */
 #define LINT_SCHEMAS_MAX 16   /* shapes that one value may have before nothing is known of it */
 #define LINT_WAY_MAX 64       /* members of members that are kept apart */
+#define LINT_FINDINGS_KEPT 256 /* that have a place even when memory is used up */
 #define LINT_STEPS_MAX 5000000 /* terms and expressions looked at */
 
 /* The order is that of the table in lint.c. */
@@ -24,6 +25,7 @@ enum lint_id {
     LINT_PACKAGE, LINT_WRONG_SLOT, LINT_RULE_NAME, LINT_UNKNOWN_PATH, LINT_ARRAY_AS_STRING,
     LINT_TYPE_MISMATCH, LINT_NEVER_TRUE, LINT_FAIL_OPEN, LINT_EVERY_EMPTY, LINT_TEMPLATE,
     LINT_ALWAYS_TRUE, LINT_DEFAULT_ALLOW, LINT_ANY_GUEST, LINT_ALL_PLUGINS, LINT_UNUSED_RULE,
+    LINT_TOO_LARGE,
     LINT_COUNT_
 };
 
@@ -176,8 +178,10 @@ struct infer {
     bool dead;            /* the body asked for a kind that the value never is: nothing more is said */
 };
 
-/* False when the work or the memory is used up; counts a step. */
+/* False when the work or the memory is used up; counts a step. From then on only what was found for
+ * certain is told, and that there was more (LINT_TOO_LARGE). */
 bool infer_step(struct linter *l);
+bool infer_complete(const struct linter *l);
 void infer_spend(struct linter *l, uint64_t steps);
 /* The value of a term, NULL for a local that is not bound. References are read into the effect. whole:
  * as effect_read. */

@@ -212,9 +212,21 @@ static void test_template__sets_are_values(void **state)
     arena_free(b.arena);
 }
 
+static void test_builtin_operand_kinds__of_rows(void **state)
+{
+    const struct builtin *concat = builtin_find(NULL, "concat", 6), *now = builtin_find(NULL, "time.now_ns", 11);
+    (void) state;
+    assert_int_equal(builtin_operand_kinds(concat, 1), 1u << VALUE_STRING);
+    assert_int_equal(builtin_operand_kinds(concat, 2), 1u << VALUE_SET | 1u << VALUE_ARRAY);
+    assert_int_equal(builtin_operand_kinds(concat, 0), ~0u);
+    assert_int_equal(builtin_operand_kinds(concat, 3), ~0u);
+    assert_int_equal(builtin_operand_kinds(now, 1), ~0u);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_builtin_operand_kinds__of_rows),
         cmocka_unit_test(test_rows__consistent),        cmocka_unit_test(test_rows__refused_as_listed),
         cmocka_unit_test(test_host__rows_win),          cmocka_unit_test(test_run__refused_never_runs),
         cmocka_unit_test(test_run__spent_budget_halts), cmocka_unit_test(test_limit__is_a_halt),

@@ -39,7 +39,7 @@ static void test_lint_row__in_the_readme(void **state)
 }
 
 /* One policy for each row, in the order of the table. */
-static const struct { const char *code, *text; } EACH[LINT_COUNT_] = {
+static const struct { const char *code, *text; } EACH[LINT_TOO_LARGE] = {
     { "lint_package", "package other\nallow if { input.ok; data.plugin == \"a\" }" },
     { "lint_wrong_slot", "package policy\ntrust_claims := {}" },
     { "lint_rule_name", "package policy\nallowed if { input.ok; data.plugin == \"a\" }" },
@@ -60,7 +60,7 @@ static const struct { const char *code, *text; } EACH[LINT_COUNT_] = {
 static void test_rego_lint__each_row(void **state)
 {
     (void) state;
-    for (size_t i = 0; i < LINT_COUNT_; i++) {
+    for (size_t i = 0; i < LINT_TOO_LARGE; i++) {
         struct arena *a = arena_new(1 << 20);
         const struct lint_profile profile = lints_profile(a);
         const struct rego_module m = { "p.rego", EACH[i].text, strlen(EACH[i].text) };
@@ -252,6 +252,26 @@ static void test_rego_lint__functions_that_double(void **state)
     arena_free(a);
 }
 
+/* More steps than are allowed: nothing uncertain is told, but that there may be more. */
+static void test_rego_lint__more_work_than_allowed(void **state)
+{
+    struct arena *a = arena_new(1 << 24);
+    struct rego_errors warnings;
+    struct text t;
+    (void) state;
+    text_init(&t, a);
+    text_add_string(&t, "package policy\nallow if { data.plugin == \"a\"; not bad; input.unknown\n");
+    for (unsigned i = 0; i < 2000; i++) text_add_string(&t, "f(input.parts.cpu0)\n");
+    text_add_string(&t, "input.parts.gpu0\n}\nbad if input.parts.gpu0.level == 1\nf(p) if {\n");
+    for (unsigned i = 0; i < LINT_STEPS_MAX / LINT_CONTEXTS_MAX / 3; i++) text_add_string(&t, "p.level\n");
+    text_add_string(&t, "}\n");
+    lint_long(a, &t, &warnings);
+    assert_int_equal(warnings.count, 2);
+    assert_string_equal(warnings.items[0].code, "lint_unknown_path");
+    assert_string_equal(warnings.items[1].code, "lint_too_large");
+    arena_free(a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -265,6 +285,7 @@ int main(void)
         cmocka_unit_test(test_rego_lint__depth),
         cmocka_unit_test(test_rego_lint__contexts),
         cmocka_unit_test(test_rego_lint__functions_that_double),
+        cmocka_unit_test(test_rego_lint__more_work_than_allowed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -119,12 +119,44 @@ static void test_infer_group__apart_from_where_it_is_read(void **state)
     CHECK_LINTS(APART_FROM_WHERE_IT_IS_READ);
 }
 
+static const struct lint_case BODIES_THAT_SAY_FALSE[] = {
+    { "allow := false if { data.plugin == \"a\"; input.parts.cpu0.status != \"good\" } else := true if data.plugin == \"b\"\n",
+      "2:77 fail_open this holds as well when input.parts.cpu0 is missing | demand it in the same body: input.parts.cpu0\n" },
+    { "allow := false if { data.plugin == \"a\"; input.parts.cpu0.status != \"good\" } else := true if { data.plugin == \"b\"; input.parts.cpu0 }\n",
+      "" },
+    { "allow := false if { data.plugin == \"a\"; not input.parts.cpu0.level == 1 }\n"
+      "allow := true if { data.plugin == \"b\"; input.ok }\n",
+      "" },
+    { ALLOW("fine")
+      "fine := false if not input.parts.cpu0.level == 1\n"
+      "fine := true if input.iss == \"x\"\n",
+      "" },
+    { ALLOW("fine")
+      "fine := true if input.iss == \"x\" else := false\n",
+      "" },
+    { ALLOW("fine == true")
+      "default fine := true\n"
+      "fine := false if input.parts.cpu0.level == 1\n",
+      "3:1 fail_open this holds as well when input.parts.cpu0 is missing | demand it in the same body: input.parts.cpu0\n" },
+    { ALLOW("odd(input.parts.cpu0) == true\n"
+            "input.parts.cpu0")
+      "odd(p) := false if p.evidence.tdx.even else := true\n",
+      "6:40 fail_open this holds as well when input.parts.cpu0.evidence.tdx is missing | demand it in the same body: input.parts.cpu0.evidence.tdx\n" },
+};
+
+static void test_infer_group__bodies_that_say_false(void **state)
+{
+    (void) state;
+    CHECK_LINTS(BODIES_THAT_SAY_FALSE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_infer_group__values),
         cmocka_unit_test(test_infer_group__needs_of_all_bodies),
         cmocka_unit_test(test_infer_group__apart_from_where_it_is_read),
+        cmocka_unit_test(test_infer_group__bodies_that_say_false),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
