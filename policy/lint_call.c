@@ -194,7 +194,7 @@ static bool operands_fit(struct call *c, const struct builtin *b)
     unsigned wanted = builtin_operand_kinds(b, wrong);
     bool array = wanted == KIND_BIT(STRING) && arg->kinds == KIND_BIT(ARRAY) && cell_has_name(arg);
     struct finding *f = lint_look_hit(l, array ? array_look : look, c->at->place,
-                                      "%s is %s: %s wants %s, and is undefined", cell_name(l, arg),
+                                      "%s is %s: %s wants %s", cell_name(l, arg),
                                       kinds_name(l, arg->kinds), b->infix ? b->infix : b->name,
                                       kinds_name(l, wanted));
     if (array)

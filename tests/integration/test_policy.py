@@ -174,7 +174,7 @@ FILE:4:2: rego_type_error: undefined function startwith
 FILE:3:7: rego_parse_error: `if` keyword is required before rule body
     allow {
           ^
-    this is how Rego was written before version 1; write `if {`
+    Rego of before version 1: write `allow if {`
 """),
                 ("package policy\n\nallow if submod == \"x\"\nallow if input.a == vector\n", """\
 FILE:3:10: rego_unsafe_var_error: var submod is unsafe

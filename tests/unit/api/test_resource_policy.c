@@ -91,7 +91,7 @@ static void test_set__refused_text_says_where_and_why(void **state)
         {"package policy\n\nallow {\n\ttrue\n}\n",
          FAILED "policy.rego:3:7: rego_parse_error: `if` keyword is required before rule body\n"
                 "    allow {\n"
-                "    this is how Rego was written before version 1; write `if {`"},
+                "    Rego of before version 1: write `allow if {`"},
         {"package policy\nallow if http.send({}).ok\n",
          FAILED "policy.rego:2:10: rego_type_error: unsafe built-in function calls in expression: "
                 "http.send\n    allow if http.send({}).ok\n"

@@ -114,7 +114,7 @@ static void test_parse_module__reports_several_errors(void **state)
     assert_string_equal(s->errors.items[1].source, " x == := 2");
     assert_string_equal(s->errors.items[1].text, "unexpected assign token");
     assert_string_equal(s->errors.items[2].hint,
-                        "this is how Rego was written before version 1; write `if {`");
+                        "Rego of before version 1: write `d if {`");
 }
 
 static void test_parse_module__stops_at_the_most_errors(void **state)

@@ -1,14 +1,12 @@
-/* Policies as people write them, against the tokens of this broker: the schema conforms to what is
- * issued, sane policies are told nothing, and those that are shown around broken are told what is
- * wrong. */
+/* policy_lint.c: policies as people write them. Sane ones are told nothing; those that are shown around
+ * broken are told what is wrong. */
+#include "broker/api/policy_lint.h"
 #include "broker/attest/claims_schema.h"
-#include "broker/attest/ear.h"
+#include "broker/jose/b64url.h"
 #include "policy/errors.h"
 #include "policy/json.h"
 #include "policy/lint.h"
-#include "policy/schema.h"
 #include "tests/lib/vectors.h"
-#include "tests/unit/attest/kit.h"
 
 #define LENGTH(a) (sizeof(a) / sizeof *(a))
 
@@ -34,80 +32,7 @@ static const struct value *value_of(struct span text)
     return v;
 }
 
-/* ---- the schema and what is issued ---------------------------------------------------------------- */
-
-static void check_conforms(struct span claims)
-{
-    struct text why;
-    text_init(&why, arena);
-    bool ok = schema_conforms(value_of(span_str(claims_schema())), value_of(claims), &why);
-    if (!ok) fail_msg("%s", text_end(&why));
-}
-
-static void test_claims_schema__token_that_was_issued(void **state)
-{
-    struct attest_config config = {.sample_verifier = true, .issuer = "test"};
-    struct attest_challenge c = {0}, again = {0};
-    struct attest *a = NULL;
-    struct guest *g = NULL;
-    struct buf body = BUF_INIT, token = BUF_INIT;
-    log_set_level(LOG_LEVEL_ERROR);
-    assert_ok(attest_new(&config, &a));
-    assert_ok(attest_auth(a, SPAN_LIT(REQUEST), &c));
-    body_write((struct body){.nonce = c.nonce}, &body);
-    assert_ok(attest_evidence(a, c.session, buf_span(&body), &token, &again));
-    assert_ok(attest_by_session(a, c.session, &g));
-    check_conforms(guest_claims(g));
-    guest_unref(g);
-    buf_free(&token);
-    buf_free(&body);
-    attest_free(a);
-}
-
-/* Devices beside the CPU, and a guest with init-data. */
-static void test_claims_schema__all_that_a_token_can_hold(void **state)
-{
-    struct ear_part parts[] = {
-        {.tee = "sample", .device = "cpu", .report_data = "r",
-         .claims = SPAN_LIT("{\"debug\":false,\"launch_digest\":\"abcde\",\"platform_version\":"
-                            "{\"major\":1,\"minor\":4},\"svn\":\"1\"}"),
-         .runtime_claims = SPAN_LIT("{\"additional-evidence\":\"{}\",\"nonce\":\"n\",\"tee-pubkey\":" KEY_A "}"),
-         .init_data = "ZGln", .init_data_claims = SPAN_LIT("{\"aa.toml\":{\"x\":1}}")},
-        {.tee = "sampledevice", .device = "gpu", .report_data = "s", .claims = SPAN_LIT("{\"svn\":\"2\"}"),
-         .runtime_claims = SPAN_LIT("{\"nonce\":\"n\",\"tee-pubkey\":{\"kty\":\"RSA\",\"alg\":\"RSA-OAEP-256\","
-                                    "\"n\":\"n\",\"e\":\"e\"}}")},
-        {.tee = "nvidia", .device = "switch", .number = 3, .report_data = "s", .claims = SPAN_LIT("{\"any\":[]}"),
-         .runtime_claims = SPAN_LIT("{\"nonce\":\"n\",\"tee-pubkey\":" KEY_A "}")}};
-    struct ear ear = {.issuer = "i", .iat = 1, .exp = 2, .parts = parts, .part_count = LENGTH(parts)};
-    struct buf claims = BUF_INIT;
-    assert_ok(ear_write(&ear, &claims));
-    check_conforms(buf_span(&claims));
-    buf_free(&claims);
-}
-
-/* The payload of a recorded token is of the same format. */
-static void test_claims_schema__recorded_token(void **state)
-{
-    struct json_doc *doc = vector_json("kbs/new-attest-p256.json"), *answer = NULL;
-    struct buf claims = BUF_INIT;
-    assert_ok(json_parse(span_str(exchange_body(doc, "/attest", 0, "response")), &answer));
-    const char *from = strchr(json_string(json_get(json_root(answer), "token")), '.') + 1;
-    assert_ok(b64url_decode(span_of(from, (size_t) (strchr(from, '.') - from)), &claims));
-    check_conforms(buf_span(&claims));
-    buf_free(&claims);
-    json_free(answer);
-    json_free(doc);
-}
-
 /* ---- linting -------------------------------------------------------------------------------------- */
-
-static struct lint_profile profile(void)
-{
-    struct lint_profile p = LINT_RESOURCE_POLICY;
-    p.claims = value_of(span_str(claims_schema()));
-    p.data = value_of(span_str(lint_resource_data_schema()));
-    return p;
-}
 
 /* "LINE:COLUMN CODE" for each error or warning, a blank between. */
 static const char *codes(const struct rego_errors *errors)
@@ -120,21 +45,21 @@ static const char *codes(const struct rego_errors *errors)
     return text_end(&t);
 }
 
-/* What is wrong with the text; warnings only when it compiles. */
-static void look(struct span text, const struct lint_profile *p, struct rego_errors *ret)
+/* What is wrong with the text; warnings only when it compiles. attestation NULL: a resource policy. */
+static void look(struct span text, const struct lint_profile *attestation, struct rego_errors *ret)
 {
     const struct rego_module m = {"policy.rego", (const char *) text.data, text.len};
     struct rego_program *program = rego_compile(&m, 1, NULL, ret);
     if (!program) return;
     rego_program_free(program);
-    rego_lint(&m, 1, NULL, p, ret);
+    if (attestation) rego_lint(&m, 1, NULL, attestation, ret);
+    else policy_lint(&m, ret);
 }
 
 static const char *look_codes(struct span text)
 {
-    const struct lint_profile p = profile();
     struct rego_errors errors;
-    look(text, &p, &errors);
+    look(text, NULL, &errors);
     return codes(&errors);
 }
 
@@ -147,7 +72,7 @@ static const struct { const char *name, *expected; } GOOD[] = {
     {"tdx-profile", ""}, {"deny-list", ""}, {"any-plugin", "6:1 lint_all_plugins"},
 };
 
-static void test_rego_lint__policies_in_order(void **state)
+static void test_policy_lint__policies_in_order(void **state)
 {
     for (size_t i = 0; i < LENGTH(GOOD); i++) {
         struct buf text = BUF_INIT;
@@ -173,7 +98,7 @@ static void stock(const char *file, struct buf *ret)
     json_free(doc);
 }
 
-static void test_rego_lint__stock_policies(void **state)
+static void test_policy_lint__stock_policies(void **state)
 {
     static const struct { const char *file, *expected; } STOCK[] = {
         {"kbs/old-admin-policy-allow-all.json", "4:1 lint_default_allow"},
@@ -204,9 +129,8 @@ struct shown {
 /* The first error or warning of that code is there. */
 static void check_shown(struct shown s)
 {
-    struct lint_profile p = s.attestation ? LINT_ATTESTATION_POLICY : profile();
     struct rego_errors errors;
-    look(span_str(s.text), &p, &errors);
+    look(span_str(s.text), s.attestation ? &LINT_ATTESTATION_POLICY : NULL, &errors);
     for (size_t i = 0; i < errors.count; i++) {
         const struct rego_error *e = &errors.items[i];
         if (strcmp(e->code, s.code) != 0 || e->line != s.line || e->column != s.column) continue;
@@ -297,7 +221,7 @@ static void test_rego_md_1_4__wrong_slot(void **state)
 #define EVIDENCE CPU "[\"ear.veraison.annotated-evidence\"]"
 #define RULE(body) "package policy\nallow if {\n\tdata.plugin == \"resource\"\n" body "\n}\n"
 
-static void test_rego_lint__policies_that_are_wrong(void **state)
+static void test_policy_lint__policies_that_are_wrong(void **state)
 {
     static const struct { const char *text, *expected; } BAD[] = {
         {RULE("\tinput.submods.cpu[\"ear.status\"] == \"affirming\""), "4:16 lint_unknown_path"},
@@ -331,7 +255,7 @@ static void test_rego_lint__policies_that_are_wrong(void **state)
 }
 
 /* The evidence alone is the input of an attestation policy, and there is no data at all. */
-static void test_rego_lint__attestation_policy(void **state)
+static void test_policy_lint__attestation_policy(void **state)
 {
     static const char TEXT[] = "package policy\n\ndefault hardware := 97\n\nhardware := 2 if {\n"
                                "\tinput.sample\n\tinput.sample.svn in data.reference.svn\n}\n\n"
@@ -348,11 +272,8 @@ int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        CASE(test_claims_schema__token_that_was_issued),
-        CASE(test_claims_schema__all_that_a_token_can_hold),
-        CASE(test_claims_schema__recorded_token),
-        CASE(test_rego_lint__policies_in_order),
-        CASE(test_rego_lint__stock_policies),
+        CASE(test_policy_lint__policies_in_order),
+        CASE(test_policy_lint__stock_policies),
         CASE(test_rego_md_1_4__rule_called_allowed),
         CASE(test_rego_md_1_4__claim_below_the_status),
         CASE(test_rego_md_1_4__quickstart),
@@ -361,8 +282,8 @@ int main(void)
         CASE(test_rego_md_1_4__allow_all_of_one_plugin),
         CASE(test_rego_md_1_4__flat_keys),
         CASE(test_rego_md_1_4__wrong_slot),
-        CASE(test_rego_lint__policies_that_are_wrong),
-        CASE(test_rego_lint__attestation_policy),
+        CASE(test_policy_lint__policies_that_are_wrong),
+        CASE(test_policy_lint__attestation_policy),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
