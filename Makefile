@@ -173,7 +173,7 @@ check-interop: $(JOSE_DRIVER) ## JOSE both ways against jwcrypto
 	$(Q)$(PYTHON) tests/interop/jose.py "$(JOSE_DRIVER)"
 
 REGO_RUN := $(OUT)/tests/rego/run
-$(REGO_RUN): $(patsubst %.c,$(OUT)/%.o,$(wildcard tests/rego/*.c)) $(call libs,builtins $(DEPS_builtins))
+$(REGO_RUN): $(patsubst %,$(OUT)/tests/rego/%.o,run trial) $(call libs,builtins $(DEPS_builtins))
 	$(if $(Q),@echo "  LINK  $@")
 	$(Q)$(CC) $(ALL_LDFLAGS) -o "$@" $(filter %.o %.a,$^) $(LIBS)
 

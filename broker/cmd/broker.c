@@ -1,5 +1,7 @@
 #include "broker/cmd/broker.h"
 
+#include "broker/api/policy_lint.h"
+
 #include "broker/base/file.h"
 #include "broker/base/log.h"
 
@@ -97,7 +99,7 @@ static err_t open_all(const struct config *c, const char *who, bool offline, str
     struct api_config api = {
         .token = b->token, .store = b->store, .attest = b->attest, .admin = b->admin,
         .audit = b->audit, .jobs = b->jobs, .value_max = c->http_max_body,
-        .reference_statuses = c->http_statuses_401,
+        .reference_statuses = c->http_statuses_401, .lint = policy_lint,
     };
     return api_new(&api, &b->api);
 }

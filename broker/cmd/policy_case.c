@@ -101,11 +101,12 @@ static err_t make_request(const struct policy_case_options *o, struct policy_cas
 struct err policy_case_time(const char *text, int64_t *ret_ns)
 {
     struct zoned_time t = {0};
+    struct time_mismatch where;
     if (!text) {
         *ret_ns = clock_now_ns();
         return ERR_OK;
     }
-    const char *problem = time_parse(time_layout("RFC3339"), text, &t);
+    const char *problem = time_parse(time_layout("RFC3339"), text, &t, &where);
     bool fits = !problem && !__builtin_mul_overflow(t.seconds, (int64_t) CLOCK_SECOND_NS, ret_ns)
                 && !__builtin_add_overflow(*ret_ns, (int64_t) t.nanosecond, ret_ns);
     if (!fits) FAIL(ERR_USAGE, "--now is a time such as 2026-11-24T12:00:00Z, not \"%s\"", text);

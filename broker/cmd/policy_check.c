@@ -1,9 +1,9 @@
 /* strongroom policy check */
 #include "broker/api/diagnostics.h"
+#include "broker/api/policy_lint.h"
 #include "broker/base/file.h"
 #include "broker/builtins/builtins.h"
 #include "broker/cmd/policy_case.h"
-#include "broker/cmd/policy_lint.h"
 #include "broker/cmd/policy_report.h"
 
 #include <stdio.h>
