@@ -296,7 +296,7 @@ static char *nested(const char *before, const char *unit, const char *middle, co
     for (size_t i = 0; i < count; i++) to = stpcpy(to, unit);
     to = stpcpy(to, middle);
     for (size_t i = 0; i < count; i++) to = stpcpy(to, after);
-    strcpy(to, end);
+    stpcpy(to, end);
     return text;
 }
 
@@ -304,12 +304,12 @@ static char *nested(const char *before, const char *unit, const char *middle, co
 static char *deep_calls(void)
 {
     char *text = malloc(CALLS * 40 + 4096), *to = stpcpy(text, "package t\np := f0(1)\n");
-    for (int i = 0; i < CALLS; i++) to += sprintf(to, "f%d(x) := f%d(x)\n", i, i + 1);
-    to += sprintf(to, "f%d(x) if {\n\tregex.match(`", CALLS);
+    for (int i = 0; i < CALLS; i++) to += snprintf(to, 40, "f%d(x) := f%d(x)\n", i, i + 1);
+    to += snprintf(to, 40, "f%d(x) if {\n\tregex.match(`", CALLS);
     for (int i = 0; i < 200; i++) *to++ = '(';
     *to++ = 'a';
     for (int i = 0; i < 200; i++) *to++ = ')';
-    strcpy(to, "`, \"a\")\n\tinput == json.unmarshal(json.marshal(input))\n\tcount([1 | walk(input, _)]) > 100\n}\n");
+    stpcpy(to, "`, \"a\")\n\tinput == json.unmarshal(json.marshal(input))\n\tcount([1 | walk(input, _)]) > 100\n}\n");
     return text;
 }
 
