@@ -36,7 +36,7 @@ void policy_refuse_text(struct call *c, const char *action, struct err e)
                      buf_str(&detail), put_errors, errors);
 }
 
-/* Warnings go to the log and into the answer; with ?strict=1 they are errors. */
+/* Warnings go to the log, and with ?warnings=1 into the answer; with ?strict=1 they are errors. */
 static err_t lint(struct call *c, struct span text)
 {
     const struct api_config *config = &c->api->config;
@@ -57,12 +57,12 @@ static void log_warnings(const struct call *c)
     }
 }
 
-/* An upload is answered without a body, as clients know it, unless there is something to say: they
- * look at the status alone. */
+/* An upload is answered without a body, as clients know it (kbs-api.md 6.3), unless they ask for the
+ * warnings and there are some. */
 static void reply_set(struct call *c)
 {
     _cleanup_buf_ struct buf body = BUF_INIT;
-    if (!c->warnings || c->warnings->count == 0) {
+    if (!c->warnings || c->warnings->count == 0 || !call_asks(c, "warnings")) {
         reply_empty(&c->x->resp);
         return;
     }

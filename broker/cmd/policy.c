@@ -45,7 +45,8 @@ static err_t upload(struct vault *vault, const struct upload *u)
     char match[64];
     snprintf(match, sizeof match, "If-Match: %s", u->if_match ? u->if_match : "");
     const char *headers[] = {u->create ? "If-None-Match: *" : u->if_match ? match : NULL, NULL};
-    const char *path = u->strict ? "/kbs/v0/resource-policy?strict=1" : "/kbs/v0/resource-policy";
+    const char *path = u->strict ? "/kbs/v0/resource-policy?strict=1"
+                                 : "/kbs/v0/resource-policy?warnings=1";
     _cleanup_buf_ struct buf body = BUF_INIT;
     TRY(policy_upload_body(u->text, &body));
     _cleanup_(http_answer_free) struct http_answer answer = {0};
