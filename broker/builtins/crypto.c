@@ -8,10 +8,8 @@
 
 static const struct value *hex(struct builtin_call *call, const uint8_t *bytes, unsigned len)
 {
-    struct text t;
-    text_init(&t, call->arena);
-    for (unsigned i = 0; i < len; i++) text_addf(&t, "%02x", bytes[i]);
-    return builtin_text_end(call, &t);
+    const struct value *v = value_string(call->arena, (const char *) bytes, len);
+    return v ? builtin_hex_encode(call, &v) : builtin_halt(call);
 }
 
 static const struct value *digest(struct builtin_call *call, const struct value *v, const EVP_MD *md)

@@ -9,11 +9,13 @@
 struct jwt {
     struct span header, payload, signature; /* encoded */
     struct span signed_part;                /* header.payload */
-    const struct value *decoded_header;     /* an object */
+    const struct value *decoded_header;     /* an object; NULL before jwt_open_header */
 };
 
-/* Splits and reads the header. A JWE is refused. */
-bool jwt_parse(struct builtin_call *call, const struct value *text, struct jwt *ret);
+/* Into the three sections; what they hold is not looked at. */
+bool jwt_split(struct builtin_call *call, const struct value *text, struct jwt *ret);
+/* Reads the header. A JWE is refused. */
+bool jwt_open_header(struct builtin_call *call, struct jwt *token);
 /* A JSON object; of two members with one name the later counts, as in OPA. */
 const struct value *jwt_object(struct builtin_call *call, const struct value *text, const char *what);
 
@@ -29,7 +31,8 @@ bool jwt_read_header(struct builtin_call *call, const struct value *header, stru
 enum { JWT_KEYS_MAX = 128 };
 
 struct jwt_key {
-    EVP_PKEY *key;
+    EVP_PKEY *key;         /* NULL: the secret */
+    struct span secret;    /* of an "oct" JWK, for HS* alone */
     const char *alg, *kid; /* "" when absent */
 };
 struct jwt_keys {

@@ -2,6 +2,7 @@
 #include "broker/base/json.h"
 #include "broker/base/limits.h"
 #include "broker/builtins/jwt.h"
+#include "broker/jose/b64url.h"
 #include "broker/jose/jwk.h"
 #include "broker/jose/jws_alg.h"
 
@@ -24,15 +25,40 @@ static void add_key(struct jwt_keys *keys, EVP_PKEY *key, const char *alg, const
     keys->items[keys->count++] = (struct jwt_key){.key = key, .alg = alg, .kid = kid};
 }
 
+/* ---- HMAC ------------------------------------------------------------------------------------------ */
+
+static const EVP_MD *hash_of_hs(const char *alg)
+{
+    static const struct { const char *name; const EVP_MD *(*md)(void); } rows[] = {
+        {"HS256", EVP_sha256}, {"HS384", EVP_sha384}, {"HS512", EVP_sha512}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (strcmp(alg, rows[i].name) == 0) return rows[i].md();
+    return NULL;
+}
+
+bool jwt_hmac_good(const char *alg, struct span secret, struct span text, struct span signature)
+{
+    uint8_t mac[EVP_MAX_MD_SIZE];
+    unsigned len = 0;
+    const EVP_MD *md = hash_of_hs(alg);
+    return md && secret.len <= KEYS_TEXT_MAX &&
+           HMAC(md, secret.data, (int) secret.len, text.data, text.len, mac, &len) &&
+           len == signature.len && CRYPTO_memcmp(mac, signature.data, len) == 0;
+}
+
 /* ---- PEM ------------------------------------------------------------------------------------------- */
 
+/* NULL also when bytes follow. */
 static EVP_PKEY *key_of_block(const char *type, const uint8_t *der, long len)
 {
-    if (strcmp(type, "PUBLIC KEY") == 0) return d2i_PUBKEY(NULL, &der, len);
-    X509 *cert = d2i_X509(NULL, &der, len);
-    EVP_PKEY *key = cert ? X509_get_pubkey(cert) : NULL;
+    const uint8_t *end = der + len;
+    bool bare = strcmp(type, "PUBLIC KEY") == 0;
+    X509 *cert = bare ? NULL : d2i_X509(NULL, &der, len);
+    EVP_PKEY *key = bare ? d2i_PUBKEY(NULL, &der, len) : cert ? X509_get_pubkey(cert) : NULL;
     X509_free(cert);
-    return key;
+    if (key && der == end) return key;
+    EVP_PKEY_free(key);
+    return NULL;
 }
 
 static bool use_block(struct builtin_call *call, const char *type, const uint8_t *der, long len,
@@ -84,26 +110,48 @@ static const char *keep(struct builtin_call *call, const char *text)
     return text ? arena_copy(call->arena, text, strlen(text)) : "";
 }
 
-/* A key whose algorithm we verify nothing with is left out. */
-static bool add_jwk(struct builtin_call *call, const struct jwk *jwk, struct jwt_keys *ret)
+/* Takes the reference to key, which may be NULL. A key whose algorithm we verify nothing with is
+ * left out. */
+static bool add_jwk(struct builtin_call *call, struct json object, EVP_PKEY *key, struct span secret,
+                    struct jwt_keys *ret)
 {
-    const char *alg = keep(call, jwk_alg(jwk)), *kid = keep(call, jwk_kid(jwk));
+    const char *alg = keep(call, json_string(json_get(object, "alg")));
+    const char *kid = keep(call, json_string(json_get(object, "kid")));
+    bool known = alg && kid && (!*alg || jws_alg_named(alg) || hash_of_hs(alg));
+    if (known) {
+        add_key(ret, key, alg, kid);
+        ret->items[ret->count - 1].secret = secret;
+    } else {
+        EVP_PKEY_free(key);
+    }
     if (!alg || !kid) return builtin_halt(call), false;
-    if (*alg && !jws_alg_named(alg)) return true;
-    EVP_PKEY_up_ref(jwk_pkey(jwk));
-    add_key(ret, jwk_pkey(jwk), alg, kid);
     return true;
+}
+
+/* jose/ knows public keys alone. */
+static bool read_oct(struct builtin_call *call, struct json object, bool alone, struct jwt_keys *ret)
+{
+    const char *k = json_string(json_get(object, "k"));
+    _cleanup_buf_ struct buf bytes = {0};
+    if (!k || !err_ok(b64url_decode(span_str(k), &bytes)) || !bytes.len)
+        return !alone || bad_jwk(call, "k of an oct key must be base64url of at least one byte");
+    const char *secret = arena_copy(call->arena, (const char *) bytes.data, bytes.len);
+    if (!secret) return builtin_halt(call), false;
+    return add_jwk(call, object, NULL, span_of(secret, bytes.len), ret);
 }
 
 static bool read_jwk(struct builtin_call *call, struct json object, bool alone, struct jwt_keys *ret)
 {
-    if (!json_string(json_get(object, "kty"))) return bad_jwk(call, "a key without kty");
+    const char *kty = json_string(json_get(object, "kty"));
+    if (!kty) return bad_jwk(call, "a key without kty");
     if (ret->count == JWT_KEYS_MAX) return over_limit(call, "keys", JWT_KEYS_MAX), false;
     if (!builtin_spend(call, STEPS_KEY)) return false;
+    if (strcmp(kty, "oct") == 0) return read_oct(call, object, alone, ret);
     struct jwk *jwk = NULL;
     struct err e = jwk_from_json(object, &jwk);
     if (!err_ok(e)) return alone ? bad_jwk(call, err_reason(e)) : true; /* RFC 7517 5 */
-    bool good = add_jwk(call, jwk, ret);
+    EVP_PKEY_up_ref(jwk_pkey(jwk));
+    bool good = add_jwk(call, object, jwk_pkey(jwk), (struct span){0}, ret);
     jwk_free(jwk);
     return good;
 }
@@ -135,27 +183,13 @@ bool jwt_keys_read(struct builtin_call *call, const struct value *text, struct j
 
 /* ---- verifying ----------------------------------------------------------------------------------------- */
 
-bool jwt_hmac_good(const char *alg, struct span secret, struct span text, struct span signature)
-{
-    static const struct { const char *name; const EVP_MD *(*md)(void); } rows[] = {
-        {"HS256", EVP_sha256}, {"HS384", EVP_sha384}, {"HS512", EVP_sha512}};
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        uint8_t mac[EVP_MAX_MD_SIZE];
-        unsigned len = 0;
-        if (strcmp(alg, rows[i].name) != 0) continue;
-        return secret.len <= KEYS_TEXT_MAX &&
-               HMAC(rows[i].md(), secret.data, (int) secret.len, text.data, text.len, mac, &len) &&
-               len == signature.len && CRYPTO_memcmp(mac, signature.data, len) == 0;
-    }
-    return false;
-}
-
 static bool verify(struct builtin_call *call, const struct jwt_key *key, const char *alg,
                    struct span text, struct span signature, bool *ret_good)
 {
     const struct jws_alg *a = jws_alg_named(alg);
     if (!builtin_spend(call, STEPS_SIGNATURE + text.len / BYTES_A_STEP)) return false;
-    *ret_good = a && jws_alg_fits(a, key->key) && jws_alg_verify(a, key->key, text, signature);
+    if (!key->key) *ret_good = jwt_hmac_good(alg, key->secret, text, signature);
+    else *ret_good = a && jws_alg_fits(a, key->key) && jws_alg_verify(a, key->key, text, signature);
     return true;
 }
 

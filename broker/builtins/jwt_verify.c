@@ -15,10 +15,6 @@ struct constraints {
 
 static bool read_time(struct builtin_call *call, const struct value *v, struct constraints *c)
 {
-    if (!v) {
-        c->time = (double) call->now_ns;
-        return true;
-    }
     if (v->kind != VALUE_NUMBER)
         return builtin_fail(call, "token time constraint: must be a number"), false;
     c->time = num_to_double(v->number);
@@ -27,30 +23,36 @@ static bool read_time(struct builtin_call *call, const struct value *v, struct c
     return true;
 }
 
-static bool read_constraints(struct builtin_call *call, const struct value *o, struct constraints *c)
+static bool read_constraint(struct builtin_call *call, const struct value *name,
+                            const struct value *v, struct constraints *c)
 {
     struct { const char *name; const struct value **to; } texts[] = {
         {"cert", &c->cert}, {"secret", &c->secret}, {"alg", &c->alg}, {"iss", &c->iss},
         {"aud", &c->aud}};
-    for (size_t i = 0; i < o->count; i++) {
-        const struct value *key = o->pairs[i].key, *v = o->pairs[i].value;
-        if (string_is(key, "time")) continue;
-        size_t k = 0;
-        while (k < sizeof texts / sizeof *texts && !string_is(key, texts[k].name)) k++;
-        if (k == sizeof texts / sizeof *texts) {
-            builtin_fail(call, "unknown token validation constraint: %.100s",
-                         key->kind == VALUE_STRING ? key->string : "not a string");
-            return false;
-        }
-        if (v->kind != VALUE_STRING)
-            return builtin_fail(call, "%s constraint: must be a string", texts[k].name), false;
-        *texts[k].to = v;
+    if (string_is(name, "time")) return read_time(call, v, c);
+    size_t k = 0;
+    while (k < sizeof texts / sizeof *texts && !string_is(name, texts[k].name)) k++;
+    if (k == sizeof texts / sizeof *texts) {
+        builtin_fail(call, "unknown token validation constraint: %.100s",
+                     name->kind == VALUE_STRING ? name->string : "not a string");
+        return false;
     }
-    if (c->cert && !jwt_keys_read(call, c->cert, &c->keys)) return false;
+    if (v->kind != VALUE_STRING)
+        return builtin_fail(call, "%s constraint: must be a string", texts[k].name), false;
+    *texts[k].to = v;
+    return texts[k].to != &c->cert || jwt_keys_read(call, v, &c->keys);
+}
+
+/* In the order of their names, so that the error told is OPA's. */
+static bool read_constraints(struct builtin_call *call, const struct value *o, struct constraints *c)
+{
+    c->time = (double) call->now_ns;
+    for (size_t i = 0; i < o->count; i++)
+        if (!read_constraint(call, o->pairs[i].key, o->pairs[i].value, c)) return false;
     bool secret = c->secret && c->secret->count;
     if (c->cert && secret) return builtin_fail(call, "duplicate key constraints"), false;
     if (!c->cert && !secret) return builtin_fail(call, "no key constraint"), false;
-    return read_time(call, object_get_z(o, "time"), c);
+    return true;
 }
 
 static bool says(const struct value *constraint) { return constraint && constraint->count; }
@@ -77,7 +79,8 @@ static bool unwrap(struct builtin_call *call, const struct constraints *c, const
     for (unsigned nested = 0; nested < JWT_NESTED_MAX; nested++) {
         struct jwt_header header;
         bool good = false;
-        if (!jwt_parse(call, text, token) || !jwt_read_header(call, token->decoded_header, &header))
+        if (!jwt_split(call, text, token) || !jwt_open_header(call, token) ||
+            !jwt_read_header(call, token->decoded_header, &header))
             return false;
         if (!header.sound || (says(c->alg) && !string_is(c->alg, header.alg))) return true;
         if (!signature_good(call, c, token, &header, &good)) return false;

@@ -5,6 +5,7 @@
 #include "tests/unit/builtins/host_bench.h"
 
 #include <ctype.h>
+#include <openssl/pem.h>
 
 /* Secret "your-256-bit-secret", claims sub, name, iat. */
 #define HS256                                                                                      \
@@ -57,6 +58,59 @@ static void test_verify_hs__secret_decides(void **state)
         {"io.jwt.verify_hs512", "[\"" HS256 "\", \"\"]", "false", NULL},
         {"io.jwt.verify_hs256", "[\"x\", \"\"]", NULL, "no period separators"},
         {"io.jwt.decode_verify", "[\"eyJhbGciOjd9.e30.\", {\"secret\":\"s\"}]", NULL, "alg: must be a string"},
+    };
+    HOST_TABLE(cases);
+}
+
+/* The secret alone says by which algorithm: OPA does not look into the header. */
+static void test_verify_hs__header_is_not_read(void **state)
+{
+    static const struct builtin_case cases[] = {
+        {"io.jwt.verify_hs256", "[\"no.json.AAAA\", \"s\"]", "false", NULL},
+        {"io.jwt.verify_hs512", "[\"!.!.AAAA\", \"s\"]", "false", NULL},
+        {"io.jwt.verify_hs256", "[\"no.json.!\", \"s\"]", NULL, "illegal base64"},
+    };
+    HOST_TABLE(cases);
+}
+
+/* Which error is told when there are several: the sections, the keys, the signature, the header. */
+static void test_verify__first_error(void **state)
+{
+#define KEY "{\\\"kty\\\":\\\"oct\\\",\\\"k\\\":\\\"AA\\\"}"
+    static const struct builtin_case cases[] = {
+        {"io.jwt.verify_rs256", "[\"x\", \"no key\"]", NULL, "no period separators"},
+        {"io.jwt.verify_rs256", "[\"!.!.!\", \"no key\"]", NULL, "failed to parse a JWK key (set)"},
+        {"io.jwt.verify_rs256", "[\"!.e30.!\", \"" KEY "\"]", NULL, "verify_rs256: illegal base64"},
+        {"io.jwt.verify_rs256", "[\"!.e30.AA\", \"" KEY "\"]", NULL, "JWT header had invalid encoding"},
+        {"io.jwt.decode_verify", "[\"x\", {\"cert\":\"no key\",\"hatever\":1}]", NULL,
+         "failed to parse a JWK key (set)"},
+        {"io.jwt.decode_verify", "[\"x\", {\"cert\":\"no key\",\"aud\":1}]", NULL,
+         "aud constraint: must be a string"},
+        {"io.jwt.decode_verify", "[\"x\", {\"secret\":\"s\",\"time\":\"now\"}]", NULL,
+         "token time constraint: must be a number"},
+        {"io.jwt.decode_verify", "[\"x\", {\"time\":1}]", NULL, "no key constraint"},
+    };
+    HOST_TABLE(cases);
+}
+
+/* A JWK may hold the secret; it verifies HS* and nothing else. */
+static void test_decode_verify__secret_in_a_jwk(void **state)
+{
+#define K "eW91ci0yNTYtYml0LXNlY3JldA" /* your-256-bit-secret */
+#define OCT(more) "{\\\"kty\\\":\\\"oct\\\",\\\"k\\\":\\\"" K "\\\"" more "}"
+#define CERT(key) "[\"" HS256 "\", {\"cert\":\"" key "\"}]"
+    static const struct builtin_case cases[] = {
+        {"io.jwt.decode_verify", CERT(OCT("")), "[true," HEADER "," CLAIMS "]", NULL},
+        {"io.jwt.decode_verify", CERT(OCT(",\\\"alg\\\":\\\"HS256\\\"")), "[true," HEADER "," CLAIMS "]", NULL},
+        {"io.jwt.decode_verify", CERT("{\\\"keys\\\":[" OCT("") "]}"), "[true," HEADER "," CLAIMS "]", NULL},
+        {"io.jwt.decode_verify", CERT(OCT(",\\\"alg\\\":\\\"HS512\\\"")), NO, NULL},
+        {"io.jwt.decode_verify", CERT(OCT(",\\\"alg\\\":\\\"RS256\\\"")), NO, NULL},
+        {"io.jwt.decode_verify", CERT(KEY), NO, NULL},
+        {"io.jwt.decode_verify", CERT("{\\\"kty\\\":\\\"oct\\\",\\\"k\\\":\\\"\\\"}"), NULL,
+         "failed to parse a JWK key (set): k of an oct key"},
+        {"io.jwt.decode_verify", CERT("{\\\"kty\\\":\\\"oct\\\"}"), NULL,
+         "failed to parse a JWK key (set): k of an oct key"},
+        {"io.jwt.verify_es256", "[\"" HS256 "\", \"" OCT("") "\"]", "false", NULL},
     };
     HOST_TABLE(cases);
 }
@@ -124,6 +178,29 @@ static void free_token(void)
     buf_free(&made_pem);
 }
 
+/* Static. */
+static const char *with_a_byte_more(const char *pem)
+{
+    static char ret[1024];
+    char *type = NULL, *header = NULL;
+    uint8_t *der = NULL, longer[512] = {0};
+    long len = 0;
+    BIO *in = BIO_new_mem_buf(pem, -1), *out = BIO_new(BIO_s_mem());
+    assert_int_equal(PEM_read_bio(in, &type, &header, &der, &len), 1);
+    assert_true((size_t) len < sizeof longer);
+    memcpy(longer, der, (size_t) len);
+    PEM_write_bio(out, type, "", longer, len + 1);
+    int got = BIO_read(out, ret, sizeof ret - 1);
+    assert_true(got > 0);
+    ret[got] = 0;
+    OPENSSL_free(type);
+    OPENSSL_free(header);
+    OPENSSL_free(der);
+    BIO_free(in);
+    BIO_free(out);
+    return ret;
+}
+
 static void test_verify__key_texts(void **state)
 {
     struct builtin_bench b;
@@ -149,8 +226,11 @@ static void test_verify__key_texts(void **state)
         assert_null(call_texts(&b, es256, token, bad[i].key));
         if (!strstr(b.call.text, bad[i].error)) fail_msg("%s: %s", bad[i].key, b.call.text);
     }
+    /* DER of a key and one byte more */
+    assert_null(call_texts(&b, es256, token, with_a_byte_more(pem)));
+    assert_non_null(strstr(b.call.text, "failed to parse a PEM public key"));
     assert_ptr_equal(call_texts(&b, es256, token, "{\"keys\":[]}"), value_bool(false));
-    assert_ptr_equal(call_texts(&b, es256, token, "{\"keys\":[{\"kty\":\"oct\",\"k\":\"AA\"}]}"), value_bool(false));
+    assert_ptr_equal(call_texts(&b, es256, token, "{\"keys\":[{\"kty\":\"new\",\"k\":\"AA\"}]}"), value_bool(false));
     arena_free(b.arena);
     free_token();
 }
@@ -300,6 +380,9 @@ int main(void)
         cmocka_unit_test(test_decode__parts_and_their_errors),
         cmocka_unit_test(test_decode__a_number_above_2_63_is_exact),
         cmocka_unit_test(test_verify_hs__secret_decides),
+        cmocka_unit_test(test_verify_hs__header_is_not_read),
+        cmocka_unit_test(test_verify__first_error),
+        cmocka_unit_test(test_decode_verify__secret_in_a_jwk),
         cmocka_unit_test(test_verify__published_vectors),
         cmocka_unit_test(test_verify__key_texts),
         cmocka_unit_test(test_decode_verify__constraints),
