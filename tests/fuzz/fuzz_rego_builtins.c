@@ -1,4 +1,4 @@
-/* Target Functions: builtin_run json_to_value regex_translate jwt_parse jwt_keys_read x509_value */
+/* Target Functions: builtin_run json_to_value regex_translate */
 #include "broker/builtins/builtins.h"
 #include "policy/json.h"
 
