@@ -3,7 +3,10 @@
 #include "policy/time_layout.h"
 #include "policy/value.h"
 
-enum { SECOND_NS = 1000000000 };
+enum {
+    SECOND_NS = 1000000000,
+    ZONE_STEPS = 100, /* the host may have to open a file */
+};
 
 static const struct value *out_of_range(struct builtin_call *call)
 {
@@ -39,8 +42,10 @@ static bool enter_zone(struct builtin_call *call, const struct value *zone, stru
     struct builtin_zone found = { .abbreviation = "UTC" };
 
     bool known = !zone || zone->count == 0 || string_is(zone, "UTC");
-    if (!known && host && host->zone_at)
+    if (!known && host && host->zone_at) {
+        if (!builtin_spend(call, ZONE_STEPS)) return false;
         known = host->zone_at(call->context, zone->string, zone->count, t->seconds, &found);
+    }
     if (!known) return builtin_fail(call, "unknown time zone %.100s", zone->string), false;
     t->offset = found.offset;
     memcpy(t->abbreviation, found.abbreviation, sizeof t->abbreviation);

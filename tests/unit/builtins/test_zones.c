@@ -1,5 +1,6 @@
 #include "tests/unit/builtins/host_bench.h"
 
+#include <dirent.h>
 #include <pthread.h>
 
 static bool at(const char *name, int64_t seconds, struct builtin_zone *ret)
@@ -40,15 +41,38 @@ static void test_zones__no_name_leads_out_of_the_folder(void **state)
     assert_false(builtins_host()->zone_at(NULL, "Europe/Berlin\0x", 15, 0, &z));
 }
 
+/* Twice as many zones as are kept in memory, each asked twice: the answers stay the same. */
 static void test_zones__more_than_are_kept(void **state)
+{
+    struct builtin_zone z, first[128];
+    size_t count = 0;
+    for (int round = 0; round < 2; round++) {
+        DIR *folder = opendir("/usr/share/zoneinfo/America");
+        assert_non_null(folder);
+        count = 0;
+        for (struct dirent *e; count < 128 && (e = readdir(folder));) {
+            char name[300];
+            snprintf(name, sizeof name, "America/%s", e->d_name);
+            if (!at(name, 1705320000, &z)) continue; /* a folder */
+            if (round == 0) first[count] = z;
+            if (first[count].offset != z.offset || strcmp(first[count].abbreviation, z.abbreviation) != 0)
+                fail_msg("%s changed", name);
+            count++;
+        }
+        closedir(folder);
+    }
+    assert_int_equal(count, 128);
+    assert_true(at("Europe/Paris", 0, &z)); /* not kept, read each time */
+}
+
+static void test_zones__names_that_do_not_exist_take_no_room(void **state)
 {
     struct builtin_zone z;
     char name[24];
-    for (int round = 0; round < 2; round++)
-        for (int i = 0; i < 100; i++) {
-            snprintf(name, sizeof name, "No/Such_%d", i);
-            assert_false(at(name, 0, &z));
-        }
+    for (int i = 0; i < 100; i++) {
+        snprintf(name, sizeof name, "No/Such_%d", i);
+        assert_false(at(name, 0, &z));
+    }
     assert_true(at("Europe/Paris", 0, &z));
 }
 
@@ -83,13 +107,27 @@ static void test_zones__reach_the_time_functions(void **state)
     HOST_TABLE(cases);
 }
 
+static void test_zones__are_paid_for(void **state)
+{
+    struct builtin_bench b;
+    host_open(&b);
+    budget_init(&b.budget, 150);
+    const struct value *operands = bench_json(&b, "[[0, \"Europe/Berlin\"]]");
+    assert_non_null(bench_call(&b, "time.clock", operands));
+    assert_null(bench_call(&b, "time.clock", operands));
+    assert_int_equal(b.call.problem, BUILTIN_HALT);
+    arena_free(b.arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_zones__many_threads), /* first: the threads fill what is kept */
         cmocka_unit_test(test_zones__known_offsets),
         cmocka_unit_test(test_zones__no_name_leads_out_of_the_folder),
         cmocka_unit_test(test_zones__more_than_are_kept),
-        cmocka_unit_test(test_zones__many_threads),
+        cmocka_unit_test(test_zones__names_that_do_not_exist_take_no_room),
+        cmocka_unit_test(test_zones__are_paid_for),
         cmocka_unit_test(test_zones__reach_the_time_functions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
