@@ -1,6 +1,6 @@
 /* crypto.x509.parse_and_verify_certificates: the first certificate is the root, the last the leaf. */
 #include "broker/base/limits.h"
-#include "broker/builtins/x509.h"
+#include "broker/builtins/x509_pieces.h"
 
 #include <arpa/inet.h>
 #include <openssl/err.h>
@@ -15,7 +15,7 @@ enum { HOST_MAX = 253 /* bytes of a name, RFC 1035 2.3.4 */ };
 struct chain_options {
     int64_t now;          /* Unix seconds */
     struct span dns_name; /* empty: any */
-    unsigned usages;      /* bits of USAGES; the whole chain must allow one of them */
+    unsigned usages;      /* a bit for each number; the whole chain must allow one of them */
 };
 
 /* A name may stand in quotes, as in OPA. */
@@ -29,23 +29,13 @@ static struct span unquoted(const struct value *v)
 
 /* ---- usages ---------------------------------------------------------------------------------------- */
 
-static const struct { const char *name; int nid; } USAGES[] = {
-    {"KeyUsageServerAuth", NID_server_auth}, /* the first is what counts when none is asked for */
-    {"KeyUsageAny", NID_anyExtendedKeyUsage},
-    {"KeyUsageClientAuth", NID_client_auth},
-    {"KeyUsageCodeSigning", NID_code_sign},
-    {"KeyUsageEmailProtection", NID_email_protect},
-    {"KeyUsageIPSECEndSystem", NID_ipsecEndSystem},
-    {"KeyUsageIPSECTunnel", NID_ipsecTunnel},
-    {"KeyUsageIPSECUser", NID_ipsecUser},
-    {"KeyUsageTimeStamping", NID_time_stamp},
-    {"KeyUsageOCSPSigning", NID_OCSP_sign},
-    {"KeyUsageMicrosoftServerGatedCrypto", NID_ms_sgc},
-    {"KeyUsageNetscapeServerGatedCrypto", NID_ns_sgc},
-    {"KeyUsageMicrosoftCommercialCodeSigning", NID_ms_code_com},
-    {"KeyUsageMicrosoftKernelCodeSigning", -1}, /* no name in OpenSSL: only a cert without a list allows it */
-};
-enum { USAGES_COUNT = sizeof USAGES / sizeof *USAGES };
+/* By Go's numbers. */
+static const char *const USAGES[X509_USAGES] = {
+    "KeyUsageAny", "KeyUsageServerAuth", "KeyUsageClientAuth", "KeyUsageCodeSigning",
+    "KeyUsageEmailProtection", "KeyUsageIPSECEndSystem", "KeyUsageIPSECTunnel", "KeyUsageIPSECUser",
+    "KeyUsageTimeStamping", "KeyUsageOCSPSigning", "KeyUsageMicrosoftServerGatedCrypto",
+    "KeyUsageNetscapeServerGatedCrypto", "KeyUsageMicrosoftCommercialCodeSigning",
+    "KeyUsageMicrosoftKernelCodeSigning"};
 
 /* A certificate without a list allows all. */
 static bool allows(X509 *cert, int usage)
@@ -54,22 +44,19 @@ static bool allows(X509 *cert, int usage)
     EXTENDED_KEY_USAGE *list = X509_get_ext_d2i(cert, NID_ext_key_usage, &critical, NULL);
     bool good = !list && critical == -1;
     for (int i = 0; !good && i < sk_ASN1_OBJECT_num(list); i++) {
-        int nid = OBJ_obj2nid(sk_ASN1_OBJECT_value(list, i));
-        good = nid == usage || nid == NID_anyExtendedKeyUsage;
+        int number = x509_usage(sk_ASN1_OBJECT_value(list, i));
+        good = number == usage || number == X509_USAGE_ANY;
     }
     EXTENDED_KEY_USAGE_free(list);
     return good;
 }
 
-static bool usages_good(STACK_OF(X509) *chain, const struct chain_options *o)
+static bool usages_good(STACK_OF(X509) *chain, unsigned usages)
 {
-    bool found = false;
-    for (size_t k = 0; !found && k < USAGES_COUNT; k++) {
-        if (!(o->usages >> k & 1)) continue;
-        found = true;
-        bool any = USAGES[k].nid == NID_anyExtendedKeyUsage;
-        for (int i = 0; found && !any && i < sk_X509_num(chain); i++)
-            found = allows(sk_X509_value(chain, i), USAGES[k].nid);
+    bool found = usages & 1u << X509_USAGE_ANY;
+    for (int k = 1; !found && k < X509_USAGES; k++) {
+        found = usages >> k & 1;
+        for (int i = 0; found && i < sk_X509_num(chain); i++) found = allows(sk_X509_value(chain, i), k);
     }
     return found;
 }
@@ -93,6 +80,8 @@ static bool set_host(X509_VERIFY_PARAM *param, struct span name)
         return X509_VERIFY_PARAM_set1_ip_asc(param, text) == 1;
     X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT |
                                                X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    size_t len = strlen(text);
+    if (len > 1 && text[len - 1] == '.') text[len - 1] = 0; /* of the root, as in Go */
     /* To OpenSSL a dot in front means: every name below. */
     return text[0] != '.' && X509_VERIFY_PARAM_set1_host(param, text, 0) == 1;
 }
@@ -131,7 +120,7 @@ static STACK_OF(X509) *find_chain(STACK_OF(X509) *list, const struct chain_optio
         chain = X509_STORE_CTX_get1_chain(ctx);
     X509_STORE_CTX_free(ctx);
     X509_STORE_free(roots);
-    if (chain && !usages_good(chain, o)) {
+    if (chain && !usages_good(chain, o->usages)) {
         x509_free_list(chain);
         chain = NULL;
     }
@@ -144,8 +133,8 @@ static STACK_OF(X509) *find_chain(STACK_OF(X509) *list, const struct chain_optio
 /* 0: there is no such usage. */
 static unsigned usage_bit(struct span name)
 {
-    for (unsigned k = 0; k < USAGES_COUNT; k++)
-        if (span_eq_str(name, USAGES[k].name)) return 1u << k;
+    for (unsigned k = 0; k < X509_USAGES; k++)
+        if (span_eq_str(name, USAGES[k])) return 1u << k;
     return 0;
 }
 
@@ -241,7 +230,7 @@ static const struct value *chain_value(struct builtin_call *call, STACK_OF(X509)
 static const struct value *verify(struct builtin_call *call, const struct value *text,
                                   const struct value *options)
 {
-    struct chain_options o = {.now = call->now_ns / 1000000000, .usages = 1};
+    struct chain_options o = {.now = call->now_ns / 1000000000, .usages = 1u << X509_USAGE_SERVER_AUTH};
     const struct value *v = NULL;
     STACK_OF(X509) *list = sk_X509_new_null();
     if (x509_read_list(call, text, list)) {

@@ -103,6 +103,22 @@ const struct value *x509_oid(struct builtin_call *call, const ASN1_OBJECT *objec
     return builtin_builder_end(call, &b);
 }
 
+int x509_usage(const ASN1_OBJECT *usage)
+{
+    /* 1.3.6.1.4.1.311.61.1.1, Microsoft's signing of kernels: OpenSSL has no name for it. */
+    static const uint8_t kernel[] = {0x2b, 6, 1, 4, 1, 0x82, 0x37, 0x3d, 1, 1};
+    static const int nids[X509_USAGES - 1] = {
+        NID_anyExtendedKeyUsage, NID_server_auth, NID_client_auth, NID_code_sign, NID_email_protect,
+        NID_ipsecEndSystem, NID_ipsecTunnel, NID_ipsecUser, NID_time_stamp, NID_OCSP_sign, NID_ms_sgc,
+        NID_ns_sgc, NID_ms_code_com};
+    int nid = OBJ_obj2nid(usage);
+    for (int i = 0; i < X509_USAGES - 1; i++)
+        if (nids[i] == nid) return i;
+    bool is_kernel = OBJ_length(usage) == sizeof kernel &&
+                     memcmp(OBJ_get0_data(usage), kernel, sizeof kernel) == 0;
+    return is_kernel ? X509_USAGES - 1 : -1;
+}
+
 /* ---- names ---------------------------------------------------------------------------------------- */
 
 static const struct value *utf8(struct builtin_call *call, const ASN1_STRING *s)

@@ -31,6 +31,10 @@ const struct value *x509_moment(struct builtin_call *call, const ASN1_TIME *t);
 const struct value *x509_oid(struct builtin_call *call, const ASN1_OBJECT *object); /* [2, 5, 4, 3] */
 const struct value *x509_list_end(struct builtin_call *call, struct value_builder *list);
 
+/* Go's number of an extended usage (crypto/x509.ExtKeyUsage), 0 is "any"; -1: it has none. */
+enum { X509_USAGE_ANY, X509_USAGE_SERVER_AUTH, X509_USAGES = 14 };
+int x509_usage(const ASN1_OBJECT *usage);
+
 /* Go's pkix.Name. */
 const struct value *x509_name(struct builtin_call *call, const X509_NAME *name);
 

@@ -184,24 +184,18 @@ static void put_key_usage(struct x509_out *o, X509 *cert)
     x509_put(o, "KeyUsage", x509_integer(o->call, usage));
 }
 
-/* Go's numbers of what is extended (crypto/x509.ExtKeyUsage); the others by their identifiers. */
+/* By Go's numbers; the others by their identifiers. */
 static void put_extended_usages(struct x509_out *o, X509 *cert)
 {
-    static const int nids[] = {NID_anyExtendedKeyUsage, NID_server_auth, NID_client_auth,
-                               NID_code_sign, NID_email_protect, NID_ipsecEndSystem, NID_ipsecTunnel,
-                               NID_ipsecUser, NID_time_stamp, NID_OCSP_sign, NID_ms_sgc, NID_ns_sgc,
-                               NID_ms_code_com};
-    enum { COUNT = sizeof nids / sizeof *nids };
     EXTENDED_KEY_USAGE *list = extension(o, cert, NID_ext_key_usage);
     struct value_builder known, unknown;
     value_builder_init(&known, o->call->arena, VALUE_ARRAY);
     value_builder_init(&unknown, o->call->arena, VALUE_ARRAY);
     for (int i = 0; !o->failed && i < sk_ASN1_OBJECT_num(list); i++) {
         const ASN1_OBJECT *object = sk_ASN1_OBJECT_value(list, i);
-        size_t k = 0;
-        while (k < COUNT && nids[k] != OBJ_obj2nid(object)) k++;
-        const struct value *v = k < COUNT ? x509_integer(o->call, (int64_t) k) : x509_oid(o->call, object);
-        if (!v || !value_builder_add(k < COUNT ? &known : &unknown, v)) o->failed = true;
+        int number = x509_usage(object);
+        const struct value *v = number >= 0 ? x509_integer(o->call, number) : x509_oid(o->call, object);
+        if (!v || !value_builder_add(number >= 0 ? &known : &unknown, v)) o->failed = true;
     }
     EXTENDED_KEY_USAGE_free(list);
     x509_put(o, "ExtKeyUsage", x509_list_end(o->call, &known));

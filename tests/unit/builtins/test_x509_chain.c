@@ -134,6 +134,8 @@ static void test_verify__usages(void **state)
         {"anyExtendedKeyUsage", "codeSigning", "\"KeyUsageCodeSigning\"", true},
         {NULL, NULL, "\"KeyUsageMicrosoftKernelCodeSigning\"", true},
         {NULL, "1.2.3.4", "\"KeyUsageMicrosoftKernelCodeSigning\"", false},
+        {NULL, "1.3.6.1.4.1.311.61.1.1", "\"KeyUsageMicrosoftKernelCodeSigning\"", true},
+        {NULL, "1.3.6.1.4.1.311.61.1.1", NULL, false},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct cert_plan between = BETWEEN, leaf = {.common_name = "leaf"};
@@ -162,6 +164,9 @@ static void test_verify__host_names(void **state)
         {"\\\"a.test\\\"", true},
         {"b.test", false},
         {"x.a.test", false},
+        {"a.test.", true},
+        {"a.test..", false},
+        {".", false},
         {"leaf.test", false}, /* the common name does not count */
         {".test", false},     /* nor does a domain for the names in it */
         {"x.wild.test", true},

@@ -47,7 +47,7 @@ static const struct cert_plan RICH = {
     .extensions = {
         {NID_basic_constraints, "critical,CA:TRUE,pathlen:0"},
         {NID_key_usage, "critical,digitalSignature,keyCertSign,decipherOnly"},
-        {NID_ext_key_usage, "clientAuth,1.2.3.4,serverAuth"},
+        {NID_ext_key_usage, "clientAuth,1.2.3.4,serverAuth,1.3.6.1.4.1.311.61.1.1"},
         {NID_subject_key_identifier, "01:02:03"},
         {NID_subject_alt_name, "DNS:a.test,DNS:*.b.test,email:me@a.test,IP:192.0.2.1,IP:2001:db8:0:0:1::2,"
                                "IP:::ffff:192.0.2.7,URI:spiffe://a.test/x?y=1,RID:1.2.3"},
@@ -64,7 +64,7 @@ static void test_value__extensions(void **state)
     static const struct row rows[] = {
         {"BasicConstraintsValid", "true"}, {"IsCA", "true"}, {"MaxPathLen", "0"}, {"MaxPathLenZero", "true"},
         {"KeyUsage", "289"}, /* 1 | 32 | 256 */
-        {"ExtKeyUsage", "[2, 1]"}, {"UnknownExtKeyUsage", "[[1, 2, 3, 4]]"},
+        {"ExtKeyUsage", "[2, 1, 13]"}, {"UnknownExtKeyUsage", "[[1, 2, 3, 4]]"},
         {"SubjectKeyId", "\"AQID\""}, {"AuthorityKeyId", "null"},
         {"DNSNames", "[\"a.test\", \"*.b.test\"]"}, {"EmailAddresses", "[\"me@a.test\"]"},
         {"IPAddresses", "[\"192.0.2.1\", \"2001:db8::1:0:0:2\", \"192.0.2.7\"]"},
