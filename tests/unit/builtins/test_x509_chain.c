@@ -186,10 +186,10 @@ static void test_verify__host_names(void **state)
         snprintf(options, sizeof options, "{\"DNSName\": \"%s\"}", rows[i].name);
         if (valid(buf_str(&c.pem), options) != rows[i].good) fail_msg("%s", options);
     }
-    char longest[320] = "{\"DNSName\": \"";
-    size_t len = strlen(longest);
-    memset(longest + len, 'a', 254); /* one more than a name may have */
-    strcpy(longest + len + 254, "\"}");
+    char name[255], longest[320];
+    memset(name, 'a', 254); /* one more than a name may have */
+    name[254] = 0;
+    snprintf(longest, sizeof longest, "{\"DNSName\": \"%s\"}", name);
     assert_false(valid(buf_str(&c.pem), longest));
     chain_free(&c);
 }
