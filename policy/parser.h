@@ -6,6 +6,8 @@
 
 /* Nesting of terms and bodies beyond which a text is refused. */
 #define REGO_PARSE_DEPTH 200
+/* Levels of the syntax tree: operators in a row (1 + 2 + 3 ...) make some without nesting. */
+#define REGO_PARSE_HEIGHT 500
 /* Bytes of a text beyond which it is refused. */
 #define REGO_PARSE_BYTES (16U * 1024 * 1024)
 

@@ -27,6 +27,7 @@ struct parser {
     struct rego_token t;
     uint32_t last_end; /* offset behind the token before t */
     unsigned depth;
+    unsigned height; /* of the tree read last: its deepest term, counted from the top like depth */
     uint64_t tokens_left;
     bool failed;       /* problem is set; nothing more is read until it is reported or undone */
     bool hopeless;     /* .. and going back does not help: depth, memory, reading too much */
@@ -62,6 +63,12 @@ void parser_hint(struct parser *p, const char *hint);
 /* Nesting: enter fails beyond REGO_PARSE_DEPTH; leave only after an enter that succeeded. */
 bool parser_enter(struct parser *p);
 void parser_leave(struct parser *p);
+
+/* Operators in a row: each puts what stands before it one level deeper, without nesting in the text.
+ * begin returns what end takes; link fails beyond REGO_PARSE_HEIGHT. */
+unsigned parser_chain_begin(struct parser *p, const struct rego_term *first);
+bool parser_chain_link(struct parser *p);
+void parser_chain_end(struct parser *p, unsigned outer);
 
 /* Going back: mark, try, and on failure either back (forget it and go on from the mark) .. */
 struct parser_mark {

@@ -169,12 +169,34 @@ bool parser_enter(struct parser *p)
         return false;
     }
     p->depth++;
+    if (p->height < p->depth) p->height = p->depth;
     return true;
 }
 
 void parser_leave(struct parser *p)
 {
     p->depth--;
+}
+
+unsigned parser_chain_begin(struct parser *p, const struct rego_term *first)
+{
+    unsigned outer = p->height;
+
+    if (!first) p->height = p->depth;
+    return outer;
+}
+
+bool parser_chain_link(struct parser *p)
+{
+    if (p->height++ < REGO_PARSE_HEIGHT) return true;
+    parser_fail(p, "more than %d operators in a row", REGO_PARSE_HEIGHT);
+    p->hopeless = true;
+    return false;
+}
+
+void parser_chain_end(struct parser *p, unsigned outer)
+{
+    if (p->height < outer) p->height = outer;
 }
 
 struct parser_mark parser_mark(const struct parser *p)

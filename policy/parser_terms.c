@@ -274,16 +274,18 @@ static const struct { unsigned char level, op; } operators[REGO_SYMBOLS] = {
 static struct rego_term *binary(struct parser *p, int level, struct rego_term *lhs)
 {
     if (level == LEVEL_TERM) return lhs ? lhs : parse_term(p);
+    unsigned outer = parser_chain_begin(p, lhs);
     lhs = binary(p, level + 1, lhs);
     while (lhs) {
         enum rego_op op = (enum rego_op) operators[p->t.symbol].op;
-        if (op == REGO_OP_NONE || operators[p->t.symbol].level != level) return lhs;
+        if (op == REGO_OP_NONE || operators[p->t.symbol].level != level) break;
         parser_advance(p);
-        struct rego_term *rhs = binary(p, level + 1, NULL);
+        struct rego_term *rhs = parser_chain_link(p) ? binary(p, level + 1, NULL) : NULL;
         if (!rhs) return NULL;
         lhs = parser_call(p, op, (struct rego_term *const[]){lhs, rhs}, 2);
     }
-    return NULL;
+    parser_chain_end(p, outer);
+    return lhs;
 }
 
 /* `lhs, value in collection`, at the comma. */
@@ -297,19 +299,25 @@ static struct rego_term *key_in(struct parser *p, struct rego_term *lhs)
     return parser_call(p, REGO_OP_KEY_IN, (struct rego_term *const[]){lhs, value, collection}, 3);
 }
 
+/* The same for `value in collection`, behind the `in`. */
+static struct rego_term *value_in(struct parser *p, struct rego_term *lhs)
+{
+    struct rego_term *collection = binary(p, LEVEL_RELATION, NULL);
+    if (!collection) return NULL;
+    return parser_call(p, REGO_OP_IN, (struct rego_term *const[]){lhs, collection}, 2);
+}
+
 struct rego_term *parse_infix(struct parser *p, bool key_ok, struct rego_term *lhs)
 {
+    unsigned outer = parser_chain_begin(p, lhs);
     struct rego_term *t = binary(p, LEVEL_RELATION, lhs);
 
     while (t) {
-        if (key_ok && parser_at(p, REGO_COMMA)) {
-            t = key_in(p, t);
-            continue;
-        }
-        if (!parser_take(p, REGO_IN)) return t;
-        struct rego_term *collection = binary(p, LEVEL_RELATION, NULL);
-        if (!collection) return NULL;
-        t = parser_call(p, REGO_OP_IN, (struct rego_term *const[]){t, collection}, 2);
+        bool key = key_ok && parser_at(p, REGO_COMMA);
+        if (!key && !parser_take(p, REGO_IN)) break;
+        if (!parser_chain_link(p)) return NULL;
+        t = key ? key_in(p, t) : value_in(p, t);
     }
-    return NULL;
+    parser_chain_end(p, outer);
+    return t;
 }
