@@ -7,7 +7,14 @@ extern const struct value VM_UNDEFINED, VM_BUSY; /* marks in memo tables; never 
 
 enum { VM_WEIGHT_STEP = 16 }; /* this much of value_weight is a step */
 
-struct vm_iterator { const struct value *collection; size_t at; };
+/* Position of a loop, in a collection or in the candidates that an index has found. */
+struct vm_iterator {
+    union {
+        const struct value *collection;
+        const uint32_t *rules;
+    };
+    uint32_t at, count; /* count: of the rules */
+};
 
 /* What a unit's document is made of: a path below it and what stands there. */
 struct vm_entry {
@@ -33,15 +40,11 @@ struct vm_frame {
     const struct plan_insn *insn; /* running */
 };
 
-/* What the loop does next. */
-enum vm_next {
-    VM_ON,   /* the instruction behind */
-    VM_FAIL, /* insn->to */
-    VM_END,  /* the unit is done */
-    VM_HALT, /* the evaluation is over: vm->status says why */
-};
+/* Runs the instruction and returns the one that comes next: i + 1, or i + i->to where it fails. NULL at
+ * the end of the unit, and when the evaluation is over: vm->status says why. */
+typedef const struct plan_insn *vm_op(struct vm *vm, struct vm_frame *f, const struct plan_insn *i);
 
-typedef enum vm_next vm_op(struct vm *vm, struct vm_frame *f, const struct plan_insn *i);
+#define VM_HALT NULL
 
 static inline const struct value *vm_operand(const struct vm *vm, const struct vm_frame *f, int32_t operand)
 {
@@ -55,11 +58,11 @@ static inline struct arena *vm_arena(const struct vm *vm)
 
 /* ---- vm.c ---- */
 
-/* Ends the evaluation; the first reason stays. All return VM_HALT. text lives as long as the arena. */
-enum vm_next vm_error(struct vm *vm, const struct vm_frame *f, const char *code, const char *text);
-enum vm_next vm_limit(struct vm *vm, const char *text);
+/* Ends the evaluation; the first reason stays. All return VM_HALT (NULL). text lives as long as the arena. */
+const struct plan_insn *vm_error(struct vm *vm, const struct vm_frame *f, const char *code, const char *text);
+const struct plan_insn *vm_limit(struct vm *vm, const char *text);
 /* The arena or the budget is spent. */
-enum vm_next vm_spent(struct vm *vm);
+const struct plan_insn *vm_spent(struct vm *vm);
 
 static inline bool vm_spend(struct vm *vm, uint64_t steps)
 {
@@ -74,26 +77,28 @@ static inline bool vm_spend_walk(struct vm *vm, const struct value *v)
 }
 
 /* Stores a result: NULL is undefined, unless the evaluation ended. */
-static inline enum vm_next vm_store(struct vm *vm, struct vm_frame *f, int32_t slot, const struct value *v)
+static inline const struct plan_insn *vm_store(const struct vm *vm, struct vm_frame *f, const struct plan_insn *i,
+                                               const struct value *v)
 {
-    if (!v) return vm->status == VM_FINE ? VM_FAIL : VM_HALT;
-    f->slots[slot] = v;
-    return VM_ON;
+    if (!v) return vm->status == VM_FINE ? i + i->to : VM_HALT;
+    f->slots[i->a] = v;
+    return i + 1;
 }
 
 /* The same for what was just made: NULL is want of memory. */
-static inline enum vm_next vm_store_made(struct vm *vm, struct vm_frame *f, int32_t slot, const struct value *v)
+static inline const struct plan_insn *vm_store_made(struct vm *vm, struct vm_frame *f, const struct plan_insn *i,
+                                                    const struct value *v)
 {
     if (!v) return vm_spent(vm);
-    f->slots[slot] = v;
-    return VM_ON;
+    f->slots[i->a] = v;
+    return i + 1;
 }
 
 /* Value of a unit with its arguments. NULL: undefined, or the evaluation ended. */
 const struct value *vm_unit(struct vm *vm, const struct plan_unit *u, const struct value *const *args);
 
-/* One instruction, whichever it is. */
-enum vm_next vm_step(struct vm *vm, struct vm_frame *f, const struct plan_insn *i);
+/* One instruction, whichever it is: as vm_op. */
+const struct plan_insn *vm_step(struct vm *vm, struct vm_frame *f, const struct plan_insn *i);
 
 /* ---- vm_trace.c: with vm->tracer, instead of the fast loop ---- */
 
@@ -101,7 +106,7 @@ enum vm_next vm_step(struct vm *vm, struct vm_frame *f, const struct plan_insn *
 bool vm_trace_run(struct vm *vm, struct vm_frame *f);
 void vm_trace_leave(struct vm *vm, const struct vm_frame *f, const struct value *v);
 
-/* ---- vm_values.c, vm_build.c, vm_calls.c, vm_tree.c, vm_with.c ---- */
+/* ---- vm_values.c, vm_calls.c, vm_tree.c, vm_with.c, vm_result.c, vm_index.c ---- */
 
 vm_op vm_move, vm_true, vm_equal, vm_compare, vm_compared, vm_iterate, vm_next_turn, vm_get, vm_at, vm_array_of,
     vm_object_of, vm_member;
@@ -110,6 +115,7 @@ vm_op vm_call, vm_builtin, vm_print;
 vm_op vm_input, vm_base, vm_rule, vm_node, vm_keys;
 vm_op vm_with, vm_with_end;
 vm_op vm_result, vm_insert, vm_insert_missing;
+vm_op vm_candidates, vm_rules;
 
 /* Member of a value by key; base: of a base document, where a number also names the key spelt like it. */
 const struct value *vm_look_up(struct vm *vm, const struct value *v, const struct value *key, bool base);

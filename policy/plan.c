@@ -35,6 +35,7 @@ static const struct plan *make(struct arena *a, const struct checked_program *ch
     plan->args = p.args;
     plan->builtins = p.builtins;
     plan->withs = p.withs;
+    plan->indexes = p.indexes;
     return plan;
 }
 

@@ -20,6 +20,7 @@ struct checked_place;
 struct checked_program;
 struct checked_rule;
 struct checked_with;
+struct plan_index;
 struct value;
 
 /* Operands `a`, `b`, `c` are slots when not negative, else constants: ~operand is the number in
@@ -34,7 +35,8 @@ enum plan_op {
     PLAN_COMPARE,     /* b <flag> c, flag an enum plan_compare */
     PLAN_COMPARED,    /* a = (b <flag> c) */
     PLAN_ITERATE,     /* iterator a begins at collection b; fails when b is none */
-    PLAN_NEXT,        /* key to slot b, value to slot c of iterator a, -1 when not wanted; fails at the end */
+    PLAN_NEXT,        /* key to slot b, value to slot c of iterator a, -1 when not wanted; fails at the end;
+                         count: steps of the longest turn, beside the one of each */
     PLAN_GET,         /* a = b[c]; fails when undefined; flag: b is a base document */
     PLAN_AT,          /* a = b[count], b known to be an array of more than that */
     PLAN_ARRAY_OF,    /* b is an array of c members */
@@ -61,12 +63,17 @@ enum plan_op {
     PLAN_WHEN_SET,    /* to `to` when slot a holds something */
     PLAN_RESULT,      /* the unit's value is b; a different one before is a conflict */
     PLAN_WHEN_RESULT, /* to `to` when the unit has a value */
+    PLAN_CANDIDATES,  /* iterator a begins at the rules that index b does not rule out */
+    PLAN_RULES,       /* on to the code of the next rule of iterator a, by index b; fails behind the last */
     PLAN_INSERT,      /* into the unit's document at path args: value b; flag: b is a member of a set there */
     PLAN_INSERT_MISSING, /* the same unless something is there: defaults */
     PLAN_MARK,        /* of a traced plan: a body (flag PLAN_MARK_BODY) or an expression begins */
     PLAN_END,         /* of the unit */
     PLAN_OPS
 };
+
+/* This many instructions are a step of the budget, where they run without a loop or a call. */
+enum { PLAN_INSNS_STEP = 8 };
 
 enum plan_compare { PLAN_EQ, PLAN_NE, PLAN_LT, PLAN_LE, PLAN_GT, PLAN_GE };
 
@@ -84,7 +91,7 @@ struct plan_insn {
     uint8_t op, flag;
     uint16_t count;
     int32_t a, b, c;
-    uint32_t to;
+    int32_t to; /* from this instruction on: backwards when negative */
 };
 
 enum plan_unit_kind {
@@ -105,6 +112,7 @@ struct plan_unit {
     uint32_t length;
     uint32_t slots, iterators, builders;
     uint32_t arity;
+    uint32_t steps; /* what running it costs at least: straight code is not free */
 };
 
 /* One `with`: what it replaces; the value comes with the instruction. */
@@ -119,6 +127,7 @@ struct plan {
     const int32_t *args;
     const struct builtin *const *builtins;
     const struct plan_with *withs;
+    const struct plan_index *const *indexes;
 };
 
 /* Why there is no plan: a limit, or checked code that breaks checked.h's promises. */

@@ -53,20 +53,20 @@ struct plan_insn *plan_emit(struct planner *p, enum plan_op op, int32_t a, int32
     places[p->length] = p->place;
     if (p->traced && !put_origin(p)) return &p->nowhere;
     code[p->length] = (struct plan_insn) {
-        .op = (uint8_t) op, .a = a, .b = b, .c = c, .to = p->otherwise,
+        .op = (uint8_t) op, .a = a, .b = b, .c = c, .to = (int32_t) p->otherwise,
     };
     return &code[p->length++];
 }
 
 void plan_jump(struct planner *p, plan_label to)
 {
-    plan_emit(p, PLAN_JUMP, -1, -1, -1)->to = to;
+    plan_emit(p, PLAN_JUMP, -1, -1, -1)->to = (int32_t) to;
 }
 
 void plan_fail_here(struct planner *p, plan_label otherwise)
 {
     struct plan_insn *jump = plan_emit(p, PLAN_JUMP, -1, -1, -1);
-    jump->to = otherwise;
+    jump->to = (int32_t) otherwise;
     jump->flag = true;
 }
 
@@ -111,11 +111,13 @@ int32_t plan_constant(struct planner *p, const struct value *v)
 
 uint32_t plan_iterator(struct planner *p)
 {
+    if (p->iterators == p->iterators_max) p->iterators_max++;
     return p->iterators++;
 }
 
 uint32_t plan_builder(struct planner *p)
 {
+    if (p->builders == p->builders_max) p->builders_max++;
     return p->builders++;
 }
 
@@ -141,6 +143,15 @@ int32_t plan_builtin(struct planner *p, const struct builtin *row)
     p->builtins = rows;
     rows[p->builtin_count] = row;
     return (int32_t) p->builtin_count++;
+}
+
+int32_t plan_index_number(struct planner *p, const struct plan_index *index)
+{
+    const struct plan_index **indexes = room(p, p->indexes, p->index_count, &p->index_cap, sizeof *indexes);
+    if (!indexes) return 0;
+    p->indexes = indexes;
+    indexes[p->index_count] = index;
+    return (int32_t) p->index_count++;
 }
 
 int32_t *plan_scratch(struct planner *p, size_t count)

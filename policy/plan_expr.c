@@ -133,7 +133,7 @@ static bool plan_every(struct planner *p, const struct checked_expr *e)
     plan_label_here(p, next);
     struct scope outer = enter(p, p->otherwise);
     int32_t key = own_slot(p, e->every.key), value = own_slot(p, e->every.value);
-    plan_emit(p, PLAN_NEXT, iterator, key, value)->to = after;
+    plan_emit(p, PLAN_NEXT, iterator, key, value)->to = (int32_t) after;
     plan_body(p, &e->every.body);
     plan_jump(p, next); /* one solution for each turn is enough */
     plan_label_here(p, after);

@@ -38,6 +38,8 @@ static const char *const names[PLAN_OPS] = {
     [PLAN_WHEN_SET] = "when-set",
     [PLAN_RESULT] = "result",
     [PLAN_WHEN_RESULT] = "when-result",
+    [PLAN_CANDIDATES] = "candidates",
+    [PLAN_RULES] = "rules",
     [PLAN_INSERT] = "insert",
     [PLAN_INSERT_MISSING] = "insert-missing",
     [PLAN_MARK] = "mark",
@@ -51,7 +53,7 @@ void plan_print(struct text *t, const struct plan *p, const struct plan_unit *u)
         const struct plan_insn *i = &u->code[n];
         text_addf(t, "%4u %-14s %d %d %d", n, names[i->op], i->a, i->b, i->c);
         if (i->flag || i->count) text_addf(t, " flag %u count %u", i->flag, i->count);
-        text_addf(t, " else %u", i->to);
+        text_addf(t, " else %d", (int) n + i->to);
         const int32_t operands[] = { i->b, i->c };
         for (size_t o = 0; o < 2; o++) {
             if (operands[o] >= -1 && !(i->op >= PLAN_TRUE && i->op <= PLAN_OBJECT_OF)) continue;

@@ -8,6 +8,8 @@
 static bool begin_rule(struct planner *p, uint32_t local_count, uint32_t arity)
 {
     p->slots = arity;
+    p->iterators = p->iterators_kept;
+    p->builders = p->builders_kept;
     p->local_base = (int32_t) arity;
     p->local_count = local_count;
     p->where = plan_scratch(p, local_count);
@@ -91,7 +93,7 @@ static void branch(struct planner *p, const struct checked_rule *r, struct sink 
     if (!again && r->otherwise && !p->failed) p->code[clear].op = PLAN_NOP;
     plan_jump(p, again ? p->otherwise : done);
     plan_label_here(p, failed);
-    if (again && r->otherwise) plan_emit(p, PLAN_WHEN_SET, mark, -1, -1)->to = done;
+    if (again && r->otherwise) plan_emit(p, PLAN_WHEN_SET, mark, -1, -1)->to = (int32_t) done;
 }
 
 static void plan_rule(struct planner *p, const struct checked_rule *r, struct sink sink)
@@ -125,7 +127,7 @@ static void plan_default(struct planner *p, const struct checked_rule *r, struct
         plan_trace_rule(p, r);
         insert(p, r, sink.depth, PLAN_INSERT_MISSING);
     } else {
-        plan_emit(p, PLAN_WHEN_RESULT, -1, -1, -1)->to = done;
+        plan_emit(p, PLAN_WHEN_RESULT, -1, -1, -1)->to = (int32_t) done;
         plan_trace_rule(p, r);
         for (size_t i = 0; i < r->arg_count; i++) plan_match(p, r->args[i], (int32_t) i);
         plan_body(p, &r->body);
@@ -144,9 +146,23 @@ static void begin_unit(struct planner *p)
     p->origins = NULL;
     p->labels = NULL;
     p->length = p->code_cap = p->place_cap = p->origin_cap = p->label_count = p->label_cap = 0;
-    p->slots = p->slots_max = p->iterators = p->builders = 0;
+    p->slots = p->slots_max = p->iterators = p->iterators_max = p->builders = p->builders_max = 0;
+    p->iterators_kept = p->builders_kept = p->indexed = 0;
     p->otherwise = plan_label_new(p);
     plan_trace_rule(p, NULL);
+}
+
+/* Labels become distances. Backwards lead only the turns of loops: what lies between is the most that a
+ * turn runs before the next one begins, and is paid with it. */
+static void resolve(struct planner *p)
+{
+    for (size_t i = 0; i < p->length; i++) {
+        size_t to = p->labels[p->code[i].to];
+        p->code[i].to = (int32_t) to - (int32_t) i;
+        struct plan_insn *next = &p->code[to];
+        size_t steps = to < i && next->op == PLAN_NEXT ? (i - to) / PLAN_INSNS_STEP : 0;
+        if (steps > next->count) next->count = (uint16_t) (steps < UINT16_MAX ? steps : UINT16_MAX);
+    }
 }
 
 static bool end_unit(struct planner *p, plan_label end, struct plan_unit *ret)
@@ -154,14 +170,15 @@ static bool end_unit(struct planner *p, plan_label end, struct plan_unit *ret)
     plan_label_here(p, end);
     plan_emit(p, PLAN_END, -1, -1, -1);
     if (p->failed) return false;
-    for (size_t i = 0; i < p->length; i++) p->code[i].to = p->labels[p->code[i].to];
+    resolve(p);
     ret->code = p->code;
     ret->places = p->places;
     ret->origins = p->origins;
     ret->length = (uint32_t) p->length;
     ret->slots = p->slots_max;
-    ret->iterators = p->iterators;
-    ret->builders = p->builders;
+    ret->iterators = p->iterators_max;
+    ret->builders = p->builders_max;
+    ret->steps = 1 + (ret->length - p->indexed) / PLAN_INSNS_STEP;
     return true;
 }
 
@@ -178,32 +195,98 @@ static bool one_constant(const struct checked_group *g)
     return true;
 }
 
+/* ---- rules of a unit ---------------------------------------------------------------------------- */
+
+/* Code of the rules in turn, which all deliver to the same place. early: the first success decides. */
+struct rules {
+    const struct checked_rule **at;
+    size_t count, cap;
+};
+
+static void collect_rule(struct planner *p, struct rules *rules, const struct checked_rule *r)
+{
+    const struct checked_rule **at = arena_grow(p->arena, rules->at, rules->count, &rules->cap, sizeof *at);
+    if (!at) {
+        plan_fail(p, "the policy is too large");
+        return;
+    }
+    rules->at = at;
+    at[rules->count++] = r;
+}
+
+/* Something that prints is not left out for being sure to fail. */
+static bool prints(const struct planner *p, size_t from)
+{
+    for (size_t i = from; i < p->length; i++) {
+        const struct plan_insn *insn = &p->code[i];
+        if (insn->op == PLAN_PRINT) return true;
+        if (insn->op == PLAN_BUILTIN && strcmp(p->builtins[insn->b]->name, "trace") == 0) return true;
+    }
+    return false;
+}
+
+static void plan_indexed(struct planner *p, const struct rules *rules, struct sink sink, bool early,
+                         struct plan_index *index)
+{
+    plan_label end = p->otherwise, behind = plan_label_new(p), next = plan_label_new(p);
+    int32_t iterator = (int32_t) plan_iterator(p), number = plan_index_number(p, index);
+    p->iterators_kept = p->iterators;
+    plan_emit(p, PLAN_CANDIDATES, iterator, number, -1);
+    plan_label_here(p, next);
+    if (early) plan_emit(p, PLAN_WHEN_RESULT, -1, -1, -1)->to = (int32_t) end;
+    plan_emit(p, PLAN_RULES, iterator, number, -1)->to = (int32_t) behind;
+    size_t from = p->length;
+    for (size_t i = 0; i < rules->count && !p->failed; i++) {
+        size_t start = p->length;
+        index->starts[i] = (uint32_t) start;
+        plan_rule(p, rules->at[i], sink);
+        plan_jump(p, next);
+        if (prints(p, start)) plan_index_always(index, i);
+    }
+    index->starts[rules->count] = (uint32_t) p->length;
+    p->indexed = (uint32_t) (p->length - from);
+    plan_label_here(p, behind);
+    p->otherwise = end;
+    plan_index_end(p, index);
+}
+
+static void plan_rules(struct planner *p, const struct rules *rules, struct sink sink, bool early)
+{
+    plan_label end = p->otherwise;
+    struct plan_index *index = p->traced ? NULL : plan_index_begin(p, rules->at, rules->count);
+    if (index) {
+        plan_indexed(p, rules, sink, early, index);
+        return;
+    }
+    for (size_t i = 0; i < rules->count && !p->failed; i++) {
+        if (early && i > 0) plan_emit(p, PLAN_WHEN_RESULT, -1, -1, -1)->to = (int32_t) end;
+        plan_rule(p, rules->at[i], sink);
+    }
+}
+
 static bool plan_single(struct planner *p, const struct checked_group *g, struct plan_unit *ret)
 {
     plan_label end = p->otherwise;
     struct sink sink = { .kind = ret->kind };
-    bool early = one_constant(g) && ret->kind != PLAN_UNIT_SET;
+    struct rules rules = { 0 };
     if (ret->kind == PLAN_UNIT_SET) plan_emit(p, PLAN_BUILD, (int32_t) plan_builder(p), -1, -1)->flag = VALUE_SET;
-    for (size_t i = 0; i < g->rule_count && !p->failed; i++) {
-        if (early && i > 0) plan_emit(p, PLAN_WHEN_RESULT, -1, -1, -1)->to = end;
-        plan_rule(p, g->rules[i], sink);
-    }
+    p->builders_kept = p->builders;
+    for (size_t i = 0; i < g->rule_count && !p->failed; i++) collect_rule(p, &rules, g->rules[i]);
+    plan_rules(p, &rules, sink, one_constant(g) && ret->kind != PLAN_UNIT_SET);
     plan_default(p, g->fallback, sink);
     return end_unit(p, end, ret);
 }
 
-/* The rules of this node and of all nodes below it make one document. */
-static void plan_below(struct planner *p, const struct checked_node *n, struct sink sink, bool defaults)
+/* The rules of this node and of all nodes below it make one document; defaults come last. */
+static void collect_below(struct planner *p, const struct checked_node *n, struct rules *rules, struct rules *defaults)
 {
     if (p->depth >= PLAN_DEPTH_MAX) plan_fail(p, "the tree of rules is too deep");
     p->depth++;
     if (plan_is_document(n->group)) {
-        for (size_t i = 0; !defaults && i < n->group->rule_count && !p->failed; i++)
-            plan_rule(p, n->group->rules[i], sink);
-        if (defaults) plan_default(p, n->group->fallback, sink);
+        for (size_t i = 0; i < n->group->rule_count && !p->failed; i++) collect_rule(p, rules, n->group->rules[i]);
+        if (n->group->fallback) collect_rule(p, defaults, n->group->fallback);
     }
-    for (size_t i = 0; i < n->child_count && !p->failed; i++)
-        plan_below(p, n->children[i], sink, defaults);
+    for (size_t i = 0; i < n->child_count && !p->failed; i++) collect_below(p, n->children[i], rules, defaults);
     p->depth--;
 }
 
@@ -211,8 +294,10 @@ static bool plan_folded(struct planner *p, const struct checked_group *g, struct
 {
     plan_label end = p->otherwise;
     struct sink sink = { .kind = PLAN_UNIT_DOCUMENT, .depth = g->path_count };
-    plan_below(p, g->node, sink, false);
-    plan_below(p, g->node, sink, true);
+    struct rules rules = { 0 }, defaults = { 0 };
+    collect_below(p, g->node, &rules, &defaults);
+    plan_rules(p, &rules, sink, false);
+    for (size_t i = 0; i < defaults.count; i++) plan_default(p, defaults.at[i], sink);
     return end_unit(p, end, ret);
 }
 

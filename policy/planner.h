@@ -5,6 +5,7 @@
 #include "policy/builtin.h"
 #include "policy/checked.h"
 #include "policy/plan.h"
+#include "policy/plan_index.h"
 #include "policy/value.h"
 
 enum {
@@ -37,6 +38,8 @@ struct planner {
     size_t builtin_count, builtin_cap;
     struct plan_with *withs;
     size_t with_count, with_cap;
+    const struct plan_index **indexes;
+    size_t index_count, index_cap;
 
     /* of the unit */
     struct plan_insn *code;
@@ -47,7 +50,9 @@ struct planner {
     size_t origin_cap;
     uint32_t *labels;
     size_t label_count, label_cap;
-    uint32_t slots, slots_max, iterators, builders;
+    uint32_t slots, slots_max, iterators, iterators_max, builders, builders_max;
+    uint32_t iterators_kept, builders_kept; /* of the unit itself; each rule's begin behind them */
+    uint32_t indexed; /* instructions that an index may leave out */
 
     /* of the rule */
     int32_t *where; /* of each local: an operand, or PLAN_UNBOUND */
@@ -87,6 +92,7 @@ uint32_t plan_builder(struct planner *p);
 /* Copies operands to plan.args; returns where they begin. */
 int32_t plan_args(struct planner *p, const int32_t *operands, size_t count);
 int32_t plan_builtin(struct planner *p, const struct builtin *row);
+int32_t plan_index_number(struct planner *p, const struct plan_index *index);
 int32_t *plan_scratch(struct planner *p, size_t count); /* NULL when failed */
 
 /* Opens a loop: p->otherwise becomes its next turn. key and value are slots, or -1. */
@@ -116,6 +122,15 @@ int32_t plan_ref(struct planner *p, const struct checked_ref *r);
 /* The body's expressions in turn; behind them every local of the body is bound. */
 bool plan_body(struct planner *p, const struct checked_body *body);
 int32_t plan_comprehension(struct planner *p, const struct checked_comprehension *c);
+
+/* ---- plan_index.c ---- */
+
+/* An index of these rules; NULL when it is not worth while (or failed). Then the code of each rule is
+ * made, starts is filled, and the index is finished. */
+struct plan_index *plan_index_begin(struct planner *p, const struct checked_rule *const *rules, size_t count);
+/* The rule is not to be left out, whatever it compares. */
+void plan_index_always(struct plan_index *index, size_t rule);
+void plan_index_end(struct planner *p, struct plan_index *index);
 
 /* ---- plan_unit.c ---- */
 

@@ -209,6 +209,7 @@ bool rego_eval(struct rego_run *run, size_t query, const struct rego_input *in, 
         .stack_size = run->program->stack_words, /* not more, whoever ran here before */
         .depth_max = in->depth ? in->depth : VM_DEPTH_DEFAULT,
         .strict = in->strict,
+        .all_rules = in->all_rules,
         .tracer = traced ? in->tracer : NULL,
     };
     if (vm.depth_max > VM_DEPTH_MAX) vm.depth_max = VM_DEPTH_MAX;

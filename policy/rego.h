@@ -82,6 +82,7 @@ struct rego_input {
     bool strict;               /* an error of a builtin ends the evaluation instead of being undefined */
     uint64_t steps;            /* budget in steps; 0 for the default */
     unsigned depth;            /* deepest chain of calls; 0 for the default */
+    bool all_rules;            /* run every body, those too that the rule index knows to fail: for who watches */
     /* Called for print() and trace(): one line without newline. NULL: they do nothing. */
     void (*print)(void *context, const char *line, size_t len);
     void *context; /* handed to print and to the host's functions */

@@ -3,7 +3,7 @@
 
 const struct value VM_UNDEFINED = { .kind = VALUE_NULL }, VM_BUSY = { .kind = VALUE_NULL };
 
-enum vm_next vm_error(struct vm *vm, const struct vm_frame *f, const char *code, const char *text)
+const struct plan_insn *vm_error(struct vm *vm, const struct vm_frame *f, const char *code, const char *text)
 {
     if (vm->status != VM_FINE) return VM_HALT;
     vm->status = VM_ERROR;
@@ -13,7 +13,7 @@ enum vm_next vm_error(struct vm *vm, const struct vm_frame *f, const char *code,
     return VM_HALT;
 }
 
-enum vm_next vm_limit(struct vm *vm, const char *text)
+const struct plan_insn *vm_limit(struct vm *vm, const char *text)
 {
     if (vm->status != VM_FINE) return VM_HALT;
     vm->status = VM_LIMIT;
@@ -22,7 +22,7 @@ enum vm_next vm_limit(struct vm *vm, const char *text)
     return VM_HALT;
 }
 
-enum vm_next vm_spent(struct vm *vm)
+const struct plan_insn *vm_spent(struct vm *vm)
 {
     return vm_limit(vm, arena_failed(vm_arena(vm)) ? "the evaluation needs too much memory"
                                                    : "the evaluation takes too many steps");
@@ -30,35 +30,35 @@ enum vm_next vm_spent(struct vm *vm)
 
 /* ---- instructions without a value -------------------------------------------------------------- */
 
-static enum vm_next nop(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
+static const struct plan_insn *nop(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
 {
-    return VM_ON;
+    return i + 1;
 }
 
-static enum vm_next jump(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
+static const struct plan_insn *jump(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
 {
-    return VM_FAIL;
+    return i + i->to;
 }
 
-static enum vm_next clear(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
+static const struct plan_insn *clear(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
 {
     f->slots[i->a] = NULL;
-    return VM_ON;
+    return i + 1;
 }
 
-static enum vm_next when_set(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
+static const struct plan_insn *when_set(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
 {
-    return f->slots[i->a] ? VM_FAIL : VM_ON;
+    return f->slots[i->a] ? i + i->to : i + 1;
 }
 
-static enum vm_next when_result(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
+static const struct plan_insn *when_result(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
 {
-    return f->result ? VM_FAIL : VM_ON;
+    return f->result ? i + i->to : i + 1;
 }
 
-static enum vm_next end(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
+static const struct plan_insn *end(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
 {
-    return VM_END;
+    return NULL;
 }
 
 static vm_op *const ops[PLAN_OPS] = {
@@ -97,6 +97,8 @@ static vm_op *const ops[PLAN_OPS] = {
     [PLAN_WHEN_SET] = when_set,
     [PLAN_RESULT] = vm_result,
     [PLAN_WHEN_RESULT] = when_result,
+    [PLAN_CANDIDATES] = vm_candidates,
+    [PLAN_RULES] = vm_rules,
     [PLAN_INSERT] = vm_insert,
     [PLAN_INSERT_MISSING] = vm_insert_missing,
     [PLAN_MARK] = nop,
@@ -159,7 +161,7 @@ static bool halted(struct vm *vm, const struct vm_frame *f)
     return false;
 }
 
-enum vm_next vm_step(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
+const struct plan_insn *vm_step(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
 {
     return ops[i->op](vm, f, i);
 }
@@ -167,16 +169,8 @@ enum vm_next vm_step(struct vm *vm, struct vm_frame *f, const struct plan_insn *
 static bool run(struct vm *vm, struct vm_frame *f)
 {
     if (vm->tracer) return vm_trace_run(vm, f) || halted(vm, f);
-    const struct plan_insn *code = f->unit->code, *i = code;
-    for (;;) {
-        f->insn = i;
-        switch (ops[i->op](vm, f, i)) {
-        case VM_ON: i++; break;
-        case VM_FAIL: i = code + i->to; break;
-        case VM_END: return true;
-        case VM_HALT: return halted(vm, f);
-        }
-    }
+    for (const struct plan_insn *i = f->unit->code; i; i = ops[i->op](vm, f, i)) f->insn = i;
+    return vm->status == VM_FINE || halted(vm, f);
 }
 
 static const struct value *unit_value(struct vm *vm, struct vm_frame *f)
@@ -194,7 +188,7 @@ const struct value *vm_unit(struct vm *vm, const struct plan_unit *u, const stru
 {
     struct vm_frame f;
     const struct value *v = NULL;
-    if (!vm_spend(vm, 1 + u->length / 8) || !open_frame(vm, &f, u)) return NULL;
+    if (!vm_spend(vm, u->steps) || !open_frame(vm, &f, u)) return NULL;
     for (uint32_t i = 0; i < u->arity; i++) f.slots[i] = args[i];
     if (run(vm, &f)) v = unit_value(vm, &f);
     if (vm->status != VM_FINE) v = NULL;

@@ -39,6 +39,7 @@ struct vm {
     size_t stack_used, stack_size;
     unsigned depth, depth_max;
     bool strict;
+    bool all_rules; /* without indexes: every body is tried */
     const struct tracer *tracer; /* told of every step; the plan is a traced one then */
 
     enum vm_status status;

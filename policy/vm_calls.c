@@ -65,7 +65,7 @@ static const struct value **arguments(struct vm *vm, const struct vm_frame *f, c
     return args;
 }
 
-enum vm_next vm_call(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
+const struct plan_insn *vm_call(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
 {
     const struct value *few[8];
     const struct value **args = arguments(vm, f, i, few, sizeof few / sizeof few[0]);
@@ -73,10 +73,10 @@ enum vm_next vm_call(struct vm *vm, struct vm_frame *f, const struct plan_insn *
     const struct vm_mock *m =
         vm->scope->mocks ? mock_of(vm, vm->plan->checked->groups[i->b], NULL) : NULL;
     const struct value *v = m ? run_mock(vm, f, m, args) : vm_unit(vm, &vm->plan->groups[i->b], args);
-    return vm_store(vm, f, i->a, v);
+    return vm_store(vm, f, i, v);
 }
 
-enum vm_next vm_builtin(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
+const struct plan_insn *vm_builtin(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
 {
     const struct value *few[8];
     const struct value **args = arguments(vm, f, i, few, sizeof few / sizeof few[0]);
@@ -84,14 +84,14 @@ enum vm_next vm_builtin(struct vm *vm, struct vm_frame *f, const struct plan_ins
     const struct builtin *row = vm->plan->builtins[i->b];
     const struct vm_mock *m = vm->scope->mocks ? mock_of(vm, NULL, row) : NULL;
     const struct value *v = m ? run_mock(vm, f, m, args) : run_builtin(vm, f, row, args);
-    return vm_store(vm, f, i->a, v);
+    return vm_store(vm, f, i, v);
 }
 
-enum vm_next vm_print(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
+const struct plan_insn *vm_print(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
 {
     const struct value *few[8];
     const struct value **args = arguments(vm, f, i, few, sizeof few / sizeof few[0]);
     if (!args) return VM_HALT;
     run_builtin(vm, f, vm->plan->builtins[i->b], args);
-    return vm->status == VM_FINE ? VM_ON : VM_HALT;
+    return vm->status == VM_FINE ? i + 1 : VM_HALT;
 }

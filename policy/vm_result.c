@@ -8,7 +8,7 @@ static const char complete_conflict[] = "complete rules must not produce multipl
 static const char function_conflict[] = "functions must not produce multiple outputs for same inputs";
 static const char key_conflict[] = "object keys must be unique";
 
-enum vm_next vm_result(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
+const struct plan_insn *vm_result(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
 {
     const struct value *v = vm_operand(vm, f, i->b);
     if (f->result && !vm_spend_walk(vm, v)) return VM_HALT;
@@ -17,10 +17,10 @@ enum vm_next vm_result(struct vm *vm, struct vm_frame *f, const struct plan_insn
         return vm_error(vm, f, conflict, function ? function_conflict : complete_conflict);
     }
     if (!f->result) f->result = v; /* of 1 and 1.0 the first, as in OPA */
-    return VM_ON;
+    return i + 1;
 }
 
-static enum vm_next insert(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
+static const struct plan_insn *insert(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
 {
     struct vm_document *d = &f->document;
     const struct value **path = arena_alloc_array(vm_arena(vm), i->count, sizeof *path);
@@ -39,10 +39,10 @@ static enum vm_next insert(struct vm *vm, struct vm_frame *f, const struct plan_
         .member = i->flag,
         .place = f->unit->places[i - f->unit->code],
     };
-    return VM_ON;
+    return i + 1;
 }
 
-enum vm_next vm_insert(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
+const struct plan_insn *vm_insert(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
 {
     return insert(vm, f, i);
 }
@@ -56,11 +56,11 @@ static bool on_path(const struct vm_entry *e, const struct vm *vm, const struct 
     return true;
 }
 
-enum vm_next vm_insert_missing(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
+const struct plan_insn *vm_insert_missing(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
 {
     if (!vm_spend(vm, f->document.count)) return VM_HALT;
     for (size_t n = 0; n < f->document.count; n++)
-        if (on_path(&f->document.entries[n], vm, f, i)) return VM_FAIL;
+        if (on_path(&f->document.entries[n], vm, f, i)) return i + i->to;
     return insert(vm, f, i);
 }
 

@@ -97,24 +97,15 @@ static void tell_mark(struct vm *vm, const struct vm_frame *f, const struct plan
 
 static bool run(struct vm *vm, struct vm_frame *f)
 {
-    const struct plan_insn *code = f->unit->code, *i = code;
-    for (;;) {
+    for (const struct plan_insn *i = f->unit->code, *next = NULL; i; i = next) {
         f->insn = i;
         if (i->op == PLAN_MARK) tell_mark(vm, f, i);
         vm->call->problem = BUILTIN_FINE;
-        switch (vm_step(vm, f, i)) {
-        case VM_ON:
-            tell_held(vm, f, i);
-            i++;
-            break;
-        case VM_FAIL:
-            tell_failed(vm, f, i);
-            i = code + i->to;
-            break;
-        case VM_END: return true;
-        case VM_HALT: return false;
-        }
+        next = vm_step(vm, f, i);
+        if (next == i + 1) tell_held(vm, f, i);
+        else if (next) tell_failed(vm, f, i);
     }
+    return vm->status == VM_FINE;
 }
 
 bool vm_trace_run(struct vm *vm, struct vm_frame *f)

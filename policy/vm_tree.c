@@ -1,14 +1,14 @@
 /* Input and data: rules by their memo, packages by putting rules and base documents together. */
 #include "policy/machine.h"
 
-enum vm_next vm_input(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
+const struct plan_insn *vm_input(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
 {
-    return vm_store(vm, f, i->a, vm->scope->input);
+    return vm_store(vm, f, i, vm->scope->input);
 }
 
-enum vm_next vm_base(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
+const struct plan_insn *vm_base(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
 {
-    return vm_store(vm, f, i->a, vm->scope->data);
+    return vm_store(vm, f, i, vm->scope->data);
 }
 
 /* ---- nodes -------------------------------------------------------------------------------------- */
@@ -88,9 +88,9 @@ static const struct value *node_value(struct vm *vm, const struct checked_node *
     return v;
 }
 
-enum vm_next vm_rule(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
+const struct plan_insn *vm_rule(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
 {
-    return vm_store(vm, f, i->a, node_value(vm, vm->plan->checked->groups[i->b]->node));
+    return vm_store(vm, f, i, node_value(vm, vm->plan->checked->groups[i->b]->node));
 }
 
 /* ---- paths of which only the running evaluation knows where they lead ----------------------------- */
@@ -119,19 +119,19 @@ static struct walk walk(struct vm *vm, const struct vm_frame *f, const struct pl
     return (struct walk) { .value = v };
 }
 
-enum vm_next vm_node(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
+const struct plan_insn *vm_node(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
 {
     struct walk w = walk(vm, f, i);
     const struct value *v = w.node && vm->status == VM_FINE ? node_value(vm, w.node) : w.value;
-    return vm_store(vm, f, i->a, v);
+    return vm_store(vm, f, i, v);
 }
 
-enum vm_next vm_keys(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
+const struct plan_insn *vm_keys(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
 {
     struct walk w = walk(vm, f, i);
-    if (!w.node) return vm_store(vm, f, i->a, w.value);
+    if (!w.node) return vm_store(vm, f, i, w.value);
     bool hidden = vm->scope->hidden && is_hidden(vm, w.node);
-    if (hidden || plan_is_document(w.node->group)) return vm_store(vm, f, i->a, node_value(vm, w.node));
+    if (hidden || plan_is_document(w.node->group)) return vm_store(vm, f, i, node_value(vm, w.node));
     struct value_builder b;
     value_builder_init(&b, vm_arena(vm), VALUE_SET);
     for (size_t n = 0; n < w.node->child_count; n++) {
@@ -141,5 +141,5 @@ enum vm_next vm_keys(struct vm *vm, struct vm_frame *f, const struct plan_insn *
     const struct value *base = base_at(vm, w.node);
     for (size_t n = 0; value_is(base, VALUE_OBJECT) && n < base->count; n++)
         if (!value_builder_add(&b, base->pairs[n].key)) return vm_spent(vm);
-    return vm_store_made(vm, f, i->a, value_builder_end(&b, NULL));
+    return vm_store_made(vm, f, i, value_builder_end(&b, NULL));
 }

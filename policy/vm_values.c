@@ -1,15 +1,15 @@
 /* Instructions on values: comparing, looking up, looping, building. */
 #include "policy/machine.h"
 
-enum vm_next vm_move(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
+const struct plan_insn *vm_move(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
 {
     f->slots[i->a] = vm_operand(vm, f, i->b);
-    return VM_ON;
+    return i + 1;
 }
 
-enum vm_next vm_true(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
+const struct plan_insn *vm_true(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
 {
-    return value_truthy(vm_operand(vm, f, i->b)) ? VM_ON : VM_FAIL;
+    return value_truthy(vm_operand(vm, f, i->b)) ? i + 1 : i + i->to;
 }
 
 /* Comparing walks over the lighter one at most. */
@@ -18,11 +18,11 @@ static bool spend_comparing(struct vm *vm, const struct value *x, const struct v
     return vm_spend_walk(vm, value_weight(x) < value_weight(y) ? x : y);
 }
 
-enum vm_next vm_equal(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
+const struct plan_insn *vm_equal(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
 {
     const struct value *x = vm_operand(vm, f, i->b), *y = vm_operand(vm, f, i->c);
     if (!spend_comparing(vm, x, y)) return VM_HALT;
-    return value_equal(x, y) ? VM_ON : VM_FAIL;
+    return value_equal(x, y) ? i + 1 : i + i->to;
 }
 
 static bool compare(struct vm *vm, const struct vm_frame *f, const struct plan_insn *i)
@@ -40,45 +40,45 @@ static bool compare(struct vm *vm, const struct vm_frame *f, const struct plan_i
     }
 }
 
-enum vm_next vm_compare(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
+const struct plan_insn *vm_compare(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
 {
     bool holds = compare(vm, f, i);
     if (vm->status != VM_FINE) return VM_HALT;
-    return holds ? VM_ON : VM_FAIL;
+    return holds ? i + 1 : i + i->to;
 }
 
-enum vm_next vm_compared(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
+const struct plan_insn *vm_compared(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
 {
     f->slots[i->a] = value_bool(compare(vm, f, i));
-    return vm->status == VM_FINE ? VM_ON : VM_HALT;
+    return vm->status == VM_FINE ? i + 1 : VM_HALT;
 }
 
 /* ---- loops -------------------------------------------------------------------------------------- */
 
-enum vm_next vm_iterate(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
+const struct plan_insn *vm_iterate(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
 {
     const struct value *collection = vm_operand(vm, f, i->b);
-    if (collection->kind < VALUE_ARRAY) return VM_FAIL;
+    if (collection->kind < VALUE_ARRAY) return i + i->to;
     f->iterators[i->a] = (struct vm_iterator) { .collection = collection };
-    return VM_ON;
+    return i + 1;
 }
 
-enum vm_next vm_next_turn(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
+const struct plan_insn *vm_next_turn(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
 {
     struct vm_iterator *it = &f->iterators[i->a];
     const struct value *c = it->collection;
-    if (it->at >= c->count) return VM_FAIL;
-    if (!vm_spend(vm, 1)) return VM_HALT;
+    if (it->at >= c->count) return i + i->to;
+    if (!vm_spend(vm, 1u + i->count)) return VM_HALT;
     if (c->kind == VALUE_ARRAY && i->b < 0) {
         if (i->c >= 0) f->slots[i->c] = c->items[it->at];
         it->at++;
-        return VM_ON;
+        return i + 1;
     }
     struct value_pair pair = value_pair_at(vm_arena(vm), c, it->at++);
     if (!pair.key) return vm_spent(vm);
     if (i->b >= 0) f->slots[i->b] = pair.key;
     if (i->c >= 0) f->slots[i->c] = pair.value;
-    return VM_ON;
+    return i + 1;
 }
 
 /* ---- looking up --------------------------------------------------------------------------------- */
@@ -96,29 +96,29 @@ const struct value *vm_look_up(struct vm *vm, const struct value *v, const struc
     return object_get(v, spelt);
 }
 
-enum vm_next vm_get(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
+const struct plan_insn *vm_get(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
 {
     const struct value *key = vm_operand(vm, f, i->c);
     if (!vm_spend_walk(vm, key)) return VM_HALT;
-    return vm_store(vm, f, i->a, vm_look_up(vm, vm_operand(vm, f, i->b), key, i->flag));
+    return vm_store(vm, f, i, vm_look_up(vm, vm_operand(vm, f, i->b), key, i->flag));
 }
 
-enum vm_next vm_at(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
+const struct plan_insn *vm_at(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
 {
     f->slots[i->a] = vm_operand(vm, f, i->b)->items[i->count];
-    return VM_ON;
+    return i + 1;
 }
 
-enum vm_next vm_array_of(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
+const struct plan_insn *vm_array_of(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
 {
     const struct value *v = vm_operand(vm, f, i->b);
-    return v->kind == VALUE_ARRAY && v->count == (uint32_t) i->c ? VM_ON : VM_FAIL;
+    return v->kind == VALUE_ARRAY && v->count == (uint32_t) i->c ? i + 1 : i + i->to;
 }
 
-enum vm_next vm_object_of(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
+const struct plan_insn *vm_object_of(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
 {
     const struct value *v = vm_operand(vm, f, i->b);
-    return v->kind == VALUE_OBJECT && v->count == (uint32_t) i->c ? VM_ON : VM_FAIL;
+    return v->kind == VALUE_OBJECT && v->count == (uint32_t) i->c ? i + 1 : i + i->to;
 }
 
 static bool is_member(const struct value *member, const struct value *of)
@@ -129,11 +129,11 @@ static bool is_member(const struct value *member, const struct value *of)
     return false;
 }
 
-enum vm_next vm_member(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
+const struct plan_insn *vm_member(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
 {
     const struct value *of = vm_operand(vm, f, i->c);
     if (!vm_spend_walk(vm, of)) return VM_HALT;
-    return is_member(vm_operand(vm, f, i->b), of) ? VM_ON : VM_FAIL;
+    return is_member(vm_operand(vm, f, i->b), of) ? i + 1 : i + i->to;
 }
 
 /* ---- composites --------------------------------------------------------------------------------- */
@@ -152,20 +152,20 @@ static const struct value **gather(struct vm *vm, const struct vm_frame *f, cons
     return items;
 }
 
-enum vm_next vm_array(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
+const struct plan_insn *vm_array(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
 {
     const struct value **items = gather(vm, f, i);
-    return vm_store_made(vm, f, i->a, items ? value_array(vm_arena(vm), items, i->count) : NULL);
+    return vm_store_made(vm, f, i, items ? value_array(vm_arena(vm), items, i->count) : NULL);
 }
 
-enum vm_next vm_set(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
+const struct plan_insn *vm_set(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
 {
     const struct value **items = gather(vm, f, i);
     if (items && !vm_spend_sorting(vm, NULL, items, i->count)) return VM_HALT;
-    return vm_store_made(vm, f, i->a, items ? value_set(vm_arena(vm), items, i->count) : NULL);
+    return vm_store_made(vm, f, i, items ? value_set(vm_arena(vm), items, i->count) : NULL);
 }
 
-enum vm_next vm_object(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
+const struct plan_insn *vm_object(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
 {
     struct value_pair *pairs = arena_alloc_array(vm_arena(vm), i->count / 2, sizeof *pairs);
     for (size_t n = 0; pairs && n < i->count; n += 2) {
@@ -174,32 +174,32 @@ enum vm_next vm_object(struct vm *vm, struct vm_frame *f, const struct plan_insn
     }
     if (pairs && !vm_spend_sorting(vm, pairs, NULL, i->count / 2)) return VM_HALT;
     /* Of keys that turn out the same the later one wins, as in OPA; only comprehensions conflict. */
-    return vm_store_made(vm, f, i->a, pairs ? value_object(vm_arena(vm), pairs, i->count / 2, NULL) : NULL);
+    return vm_store_made(vm, f, i, pairs ? value_object(vm_arena(vm), pairs, i->count / 2, NULL) : NULL);
 }
 
-enum vm_next vm_build(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
+const struct plan_insn *vm_build(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
 {
     value_builder_init(&f->builders[i->a], vm_arena(vm), i->flag);
-    return VM_ON;
+    return i + 1;
 }
 
-enum vm_next vm_add(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
+const struct plan_insn *vm_add(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
 {
-    return value_builder_add(&f->builders[i->a], vm_operand(vm, f, i->b)) ? VM_ON : vm_spent(vm);
+    return value_builder_add(&f->builders[i->a], vm_operand(vm, f, i->b)) ? i + 1 : vm_spent(vm);
 }
 
-enum vm_next vm_put(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
+const struct plan_insn *vm_put(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
 {
     const struct value *key = vm_operand(vm, f, i->b), *value = vm_operand(vm, f, i->c);
-    return value_builder_put(&f->builders[i->a], key, value) ? VM_ON : vm_spent(vm);
+    return value_builder_put(&f->builders[i->a], key, value) ? i + 1 : vm_spent(vm);
 }
 
-enum vm_next vm_built(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
+const struct plan_insn *vm_built(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
 {
     const struct value *conflict = NULL;
     struct value_builder *b = &f->builders[i->b];
     if (b->kind != VALUE_ARRAY && !vm_spend_sorting(vm, b->pairs, b->items, b->count)) return VM_HALT;
     const struct value *v = value_builder_end(b, &conflict);
     if (conflict) return vm_error(vm, f, "eval_conflict_error", "object keys must be unique");
-    return vm_store_made(vm, f, i->a, v);
+    return vm_store_made(vm, f, i, v);
 }

@@ -66,18 +66,18 @@ static bool apply(struct vm *vm, struct vm_scope *scope, const struct checked_wi
     return mock(vm, scope, w, value);
 }
 
-enum vm_next vm_with(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
+const struct plan_insn *vm_with(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
 {
     struct vm_scope *scope = vm_scope_push(vm);
     for (size_t n = 0; scope && n < i->count; n++) {
         const struct value *value = vm_operand(vm, f, vm->plan->args[i->c + (int32_t) n]);
         if (!apply(vm, scope, vm->plan->withs[i->b + (int32_t) n].of, value)) return VM_HALT;
     }
-    return scope ? VM_ON : VM_HALT;
+    return scope ? i + 1 : VM_HALT;
 }
 
-enum vm_next vm_with_end(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
+const struct plan_insn *vm_with_end(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
 {
     vm->scope = vm->scope->outer;
-    return VM_ON;
+    return i + 1;
 }
