@@ -4,9 +4,11 @@
 #include "policy/text.h"
 #include "policy/walk.h"
 
-/* The graph of groups: an edge for everything a group may read or call. */
+/* The graph of groups: an edge for everything a group may read or call. A reference that reads all below a
+ * node has one edge, to a vertex that stands for the node with everything below: otherwise a thousand such
+ * references to a thousand rules would make a million. */
 struct vertex {
-    struct checked_group *group;
+    struct checked_group *group; /* NULL: stands for a node and all below */
     uint32_t *edges; /* indices of vertices, without duplicates */
     size_t count, cap;
     uint32_t seen_by; /* 1 + the vertex whose edges were last given this one */
@@ -21,12 +23,13 @@ struct graph {
     struct vertex *vertices;
     size_t count;
     uint32_t *of_node;  /* 1 + vertex by node number; 0: none */
+    uint32_t *below;    /* the same of the node with all below */
+    uint32_t *heights;  /* nodes on the longest way down from the node, itself not counted */
     uint32_t from;      /* whose edges are being collected */
 };
 
-static void edge_add(struct graph *g, const struct checked_node *n)
+static void edge_to(struct graph *g, uint32_t to)
 {
-    uint32_t to = n->group ? g->of_node[n->number] : 0;
     struct vertex *from = &g->vertices[g->from];
     if (!to || !compile_spend(g->compile, 1) || g->vertices[to - 1].seen_by == g->from + 1) return;
     g->vertices[to - 1].seen_by = g->from + 1;
@@ -37,11 +40,48 @@ static void edge_add(struct graph *g, const struct checked_node *n)
     from->edges = edges;
 }
 
+static void edge_add(struct graph *g, const struct checked_node *n)
+{
+    if (n->group) edge_to(g, g->of_node[n->number]);
+}
+
+/* The vertex of the node with all below. As deep as paths are long (RULE_PATH_MAX). */
+static uint32_t below(struct graph *g, const struct checked_node *n)
+{
+    uint32_t from = g->from;
+    if (n->child_count == 0) return g->of_node[n->number];
+    if (g->below[n->number]) return g->below[n->number];
+    uint32_t made = (uint32_t) ++g->count;
+    g->below[n->number] = made;
+    for (size_t i = 0; i < n->child_count; i++) {
+        uint32_t to = below(g, n->children[i]);
+        g->from = made - 1;
+        edge_to(g, to);
+    }
+    g->from = made - 1;
+    edge_add(g, n);
+    g->from = from;
+    return made;
+}
+
+/* The operands from `depth` on are no constants, as far as nodes go: whatever is there can be meant. */
+static bool reaches_all(const struct graph *g, const struct checked_node *n, const struct checked_ref *ref,
+                        size_t depth)
+{
+    size_t end = depth;
+    while (end < ref->count && ref->operands[end]->kind != CHECKED_CONST) end++;
+    return end == ref->count || end - depth >= g->heights[n->number];
+}
+
 /* All that a reference can reach from the node on: below its end everything is read. */
 static void edges_below(struct graph *g, const struct checked_node *n, const struct checked_ref *ref,
                         size_t depth)
 {
     if (!compile_spend(g->compile, 1)) return;
+    if (reaches_all(g, n, ref, depth)) {
+        edge_to(g, below(g, n));
+        return;
+    }
     edge_add(g, n);
     if (depth < ref->count && ref->operands[depth]->kind == CHECKED_CONST) {
         n = checked_child(n, ref->operands[depth]->value);
@@ -65,14 +105,20 @@ static bool graph_make(struct graph *g)
     struct compile *c = g->compile;
     size_t nodes = c->tree->node_count;
     g->of_node = arena_alloc_array(c->arena, nodes, sizeof *g->of_node);
-    g->vertices = arena_alloc_array(c->arena, nodes, sizeof *g->vertices);
-    if (!g->of_node || !g->vertices) return false;
+    g->below = arena_alloc_array(c->arena, nodes, sizeof *g->below);
+    g->heights = arena_alloc_array(c->arena, nodes, sizeof *g->heights);
+    g->vertices = arena_alloc_array(c->arena, 2 * nodes, sizeof *g->vertices);
+    if (!g->of_node || !g->below || !g->heights || !g->vertices) return false;
+    for (size_t i = nodes; i-- > 1;) { /* children stand behind their parents */
+        uint32_t *parent = &g->heights[c->tree->nodes[i]->parent->number];
+        if (*parent <= g->heights[i]) *parent = g->heights[i] + 1;
+    }
     for (size_t i = 0; i < nodes; i++) {
         if (!c->tree->nodes[i]->group) continue;
         g->vertices[g->count].group = c->tree->nodes[i]->group;
         g->of_node[i] = (uint32_t) ++g->count;
     }
-    for (size_t i = 0; i < g->count; i++) {
+    for (size_t i = 0, groups = g->count; i < groups; i++) {
         const struct checked_group *group = g->vertices[i].group;
         g->from = (uint32_t) i;
         for (size_t k = 0; k < group->rule_count; k++)
@@ -107,6 +153,10 @@ static bool find_cycle(struct graph *g, uint32_t start, uint32_t *came_from, uin
 static void report_cycle(struct graph *g, uint32_t start)
 {
     struct arena *a = g->compile->arena;
+    if (g->compile->errors->count == REGO_ERRORS_MAX) {
+        g->compile->errors->more++;
+        return;
+    }
     uint32_t *came_from = arena_alloc_array(a, g->count, sizeof *came_from);
     uint32_t *queue = arena_alloc_array(a, g->count + 1, sizeof *queue);
     struct text path = { 0 };
@@ -120,9 +170,9 @@ static void report_cycle(struct graph *g, uint32_t start)
     const struct checked_group *group = g->vertices[start].group;
     text_init(&path, a);
     text_add_string(&path, group->name);
-    for (size_t i = length; i-- > 0;) {
-        text_add_string(&path, " -> ");
-        text_add_string(&path, g->vertices[queue[i]].group->name);
+    for (size_t i = length; i-- > 0 && path.len < REGO_TEXT_MAX;) { /* more would be cut */
+        const struct checked_group *next = g->vertices[queue[i]].group;
+        if (next) text_addf(&path, " -> %s", next->name);
     }
     const char *way = text_end(&path);
     const struct checked_rule *rule = group->rule_count ? group->rules[0] : group->fallback;
@@ -166,6 +216,7 @@ static void component(struct order *o, uint32_t root)
     for (size_t i = first; i < o->open_count; i++) {
         struct vertex *v = &o->graph->vertices[o->open[i]];
         v->on_stack = false;
+        if (!v->group) continue;
         v->group->number = (uint32_t) o->done_count;
         o->done[o->done_count++] = v->group;
         if (size > 1 || has_edge_to_itself(v, o->open[i])) report_cycle(o->graph, o->open[i]);

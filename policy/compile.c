@@ -99,7 +99,7 @@ static bool parse_queries(struct compile *c)
 static bool lower_all(struct compile *c, struct checked_query *queries)
 {
     size_t before = error_count(c);
-    for (uint32_t i = 0; i < c->module_count; i++) rule_tree_check_imports(c, i);
+    for (uint32_t i = 0; i < c->module_count; i++) rule_tree_take_imports(c, i);
     c->tree = rule_tree_build(c);
     if (!c->tree) return false;
     lower_rules(c);

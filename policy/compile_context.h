@@ -7,11 +7,12 @@
 #include "policy/builtin.h"
 #include "policy/checked.h"
 #include "policy/compile.h"
+#include "policy/name_table.h"
 #include "policy/value.h"
 
-/* Work of one compilation: names looked at, expressions tried. What needs more is refused, since
- * looking up and ordering are quadratic in the size of a body. */
-#define COMPILE_STEPS_MAX 300000000u
+/* Work of one compilation: names looked at, expressions tried, edges followed. A policy of the largest
+ * size takes a tenth of it; what needs more was made to. */
+#define COMPILE_STEPS_MAX 20000000u
 
 /* One module, or one query with only `source` set. */
 struct compile_unit {
@@ -19,6 +20,7 @@ struct compile_unit {
     const struct rego_module_ast *ast;         /* NULL for a query */
     const struct checked_node *package;        /* NULL for a query */
     struct rego_body *query;
+    struct name_table imports;                 /* of positions in the AST's imports, by name */
 };
 
 struct compile {

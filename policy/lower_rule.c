@@ -9,20 +9,6 @@ static struct checked_term **lower_terms(struct lower *l, struct rego_term *cons
     return made;
 }
 
-/* The branch's own scope: the arguments of the first branch keep their numbers in all. */
-static void enter_branch(struct lower *l, struct scope *scope, const struct scope *first)
-{
-    scope_enter(&l->scopes, scope);
-    if (!first) return;
-    size_t count = 0;
-    while (count < first->count && first->names[count].state == NAME_ARGUMENT) count++;
-    scope->names = arena_alloc_array(l->compile->arena, count + 1, sizeof *scope->names);
-    if (!scope->names) return;
-    if (count) memcpy(scope->names, first->names, count * sizeof *scope->names);
-    scope->count = count;
-    scope->cap = count + 1;
-}
-
 /* A pattern that needs no evaluation. */
 static bool is_pattern(const struct rego_term *t)
 {
@@ -108,8 +94,9 @@ static struct checked_rule *lower_rule(struct compile *c, const struct tree_rule
         struct scope other = { 0 }, *scope = head ? &other : &first;
         struct checked_rule *rule = rule_new(&l, ast, n);
         if (!rule) return NULL;
-        enter_branch(&l, scope, head ? &first : NULL);
+        scope_enter(&l.scopes, scope);
         if (head) {
+            scope_take_arguments(&l.scopes, &first);
             rule->args = head->args;
             rule->arg_count = head->arg_count;
             last->otherwise = rule;

@@ -366,12 +366,9 @@ bool rule_tree_global(struct compile *c, uint32_t unit, struct rego_text name, s
 {
     const struct compile_unit *u = &c->units[unit];
     if (!u->ast) return false;
-    compile_spend(c, 1 + u->ast->import_count);
-    for (size_t i = 0; i < u->ast->import_count; i++) {
-        const struct rego_import *import = &u->ast->imports[i];
-        if (!import->no_op && rego_text_equal(import_name(import), name))
-            return import_leads(c, import, ret);
-    }
+    uint32_t import = 0;
+    compile_spend(c, 1);
+    if (name_table_find(&u->imports, name, &import)) return import_leads(c, &u->ast->imports[import], ret);
     struct value key = { .kind = VALUE_STRING, .count = (uint32_t) name.len, .string = name.at };
     const struct checked_node *child = checked_child(u->package, &key);
     if (!child || !((const struct tree_node *) child)->exported) return false;
@@ -384,23 +381,24 @@ bool rule_tree_global(struct compile *c, uint32_t unit, struct rego_text name, s
     return true;
 }
 
-void rule_tree_check_imports(struct compile *c, uint32_t unit)
+void rule_tree_take_imports(struct compile *c, uint32_t unit)
 {
     const struct rego_module_ast *m = c->units[unit].ast;
-    for (size_t i = 0; i < m->import_count && compile_spend(c, i + 1); i++) {
+    struct name_table *names = &c->units[unit].imports;
+    for (size_t i = 0; i < m->import_count && compile_spend(c, 1); i++) {
         if (m->imports[i].no_op) continue;
         struct rego_text name = import_name(&m->imports[i]);
         bool hides = m->imports[i].path->kind != REGO_TERM_VAR &&
                      (rego_text_is(name, "input") || rego_text_is(name, "data"));
-        size_t same = 0;
-        while (same < i && (m->imports[same].no_op ||
-                            !rego_text_equal(import_name(&m->imports[same]), name))) same++;
+        uint32_t same = 0;
+        bool twice = name_table_find(names, name, &same);
         if (hides)
             compile_error(c, REGO_COMPILE_ERROR, unit, &m->imports[i].at,
                           "imports must not shadow %.*s (use a different name)", (int) name.len,
                           name.at);
-        else if (same < i)
+        else if (twice)
             compile_error(c, REGO_COMPILE_ERROR, unit, &m->imports[i].at,
                           "import must not shadow import %s", import_path(c, &m->imports[same]));
+        if (!twice) name_table_add(c->arena, names, name, (uint32_t) i);
     }
 }

@@ -52,5 +52,6 @@ const char *rule_tree_path_name(struct compile *c, const struct value *const *pa
 /* The value of a scalar term; NULL for every other one. */
 const struct value *term_scalar(struct compile *c, const struct rego_term *t);
 
-/* The imports of a module: duplicates and names that hide input or data. */
-void rule_tree_check_imports(struct compile *c, uint32_t unit);
+/* The names that a module imports; says so when one comes twice, or hides input or data. Before any name is
+ * looked up. */
+void rule_tree_take_imports(struct compile *c, uint32_t unit);

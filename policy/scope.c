@@ -27,25 +27,42 @@ uint32_t scope_number(struct scopes *s)
     return s->next_number++;
 }
 
-static struct scope_name *name_in(struct scopes *s, const struct scope *scope, struct rego_text name)
+enum { FEW_NAMES = 8 }; /* up to which looking at each is as fast as a table */
+
+static struct scope_name *name_in(struct scopes *s, struct scope *scope, struct rego_text name)
 {
-    compile_spend(s->compile, 1 + scope->count / 8);
-    for (size_t i = 0; i < scope->count; i++)
+    size_t few = scope->count < FEW_NAMES ? scope->count : FEW_NAMES;
+    uint32_t at = 0;
+    compile_spend(s->compile, 1);
+    for (size_t i = 0; i < few; i++)
         if (rego_text_equal(scope->names[i].name, name)) return &scope->names[i];
-    return NULL;
+    return name_table_find(&scope->table, name, &at) ? &scope->names[at] : NULL;
 }
 
-static struct scope_name *name_add(struct scopes *s, struct rego_text name, enum name_state state)
+static struct scope_name *name_push(struct scopes *s, struct scope_name name)
 {
     struct scope *scope = s->inner;
     struct scope_name *names = arena_grow(s->compile->arena, scope->names, scope->count, &scope->cap,
                                           sizeof *names);
     if (!names) return NULL;
     scope->names = names;
-    struct scope_name *n = &names[scope->count++];
-    *n = (struct scope_name) { .name = name, .state = state };
-    if (state != NAME_PENDING) n->number = scope_number(s);
+    if (scope->count >= FEW_NAMES
+        && !name_table_add(s->compile->arena, &scope->table, name.name, (uint32_t) scope->count)) return NULL;
+    names[scope->count] = name;
+    return &names[scope->count++];
+}
+
+static struct scope_name *name_add(struct scopes *s, struct rego_text name, enum name_state state)
+{
+    struct scope_name *n = name_push(s, (struct scope_name) { .name = name, .state = state });
+    if (n && state != NAME_PENDING) n->number = scope_number(s);
     return n;
+}
+
+void scope_take_arguments(struct scopes *s, const struct scope *from)
+{
+    for (size_t i = 0; i < from->count && from->names[i].state == NAME_ARGUMENT; i++)
+        if (!name_push(s, from->names[i])) return;
 }
 
 static bool in_force(const struct scope_name *n)
@@ -91,7 +108,7 @@ static void survey_declarations(struct scopes *s, const struct rego_body *body)
 static bool is_global(struct scopes *s, struct rego_text name)
 {
     struct global g = { 0 };
-    for (const struct scope *at = s->inner; at; at = at->outer)
+    for (struct scope *at = s->inner; at; at = at->outer)
         if (name_in(s, at, name)) return false;
     return rego_text_is(name, "input") || rego_text_is(name, "data") ||
            rule_tree_global(s->compile, s->unit, name, &g);
@@ -100,7 +117,7 @@ static bool is_global(struct scopes *s, struct rego_text name)
 static void survey_name(struct scopes *s, const struct rego_term *var)
 {
     if (rego_term_is_wildcard(var) || name_in(s, s->inner, var->var.name)) return;
-    for (const struct scope *at = s->inner->outer; at; at = at->outer)
+    for (struct scope *at = s->inner->outer; at; at = at->outer)
         if (in_force(name_in(s, at, var->var.name))) return;
     if (!is_global(s, var->var.name)) name_add(s, var->var.name, NAME_FREE);
 }
@@ -222,7 +239,7 @@ uint32_t scope_declare(struct scopes *s, const struct rego_term *var, enum name_
 
 bool scope_is_variable(struct scopes *s, struct rego_text name)
 {
-    for (const struct scope *at = s->inner; at; at = at->outer)
+    for (struct scope *at = s->inner; at; at = at->outer)
         if (in_force(name_in(s, at, name))) return true;
     return false;
 }
@@ -245,7 +262,7 @@ struct rego_text scope_dotted_name(struct compile *c, const struct rego_term *t)
 
 bool scope_lookup(struct scopes *s, struct rego_text name, uint32_t *ret_number)
 {
-    for (const struct scope *at = s->inner; at; at = at->outer) {
+    for (struct scope *at = s->inner; at; at = at->outer) {
         struct scope_name *n = name_in(s, at, name);
         if (!in_force(n)) continue;
         n->used = true;

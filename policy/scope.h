@@ -5,6 +5,7 @@
 #pragma once
 
 #include "policy/compile_context.h"
+#include "policy/name_table.h"
 
 enum name_state {
     NAME_PENDING,  /* a declaration comes further down */
@@ -27,6 +28,7 @@ struct scope {
     struct scope *outer; /* NULL for the rule's own */
     struct scope_name *names;
     size_t count, cap;
+    struct name_table table; /* of positions in names, once there are many */
 };
 
 /* Numbers and scopes of one rule or query. */
@@ -47,6 +49,9 @@ void scope_survey_term(struct scopes *s, const struct rego_term *t); /* NULL is 
 
 /* The arguments of a function: every name in the patterns, in the current scope. */
 void scope_arguments(struct scopes *s, struct rego_term *const *args, size_t count);
+
+/* The arguments of another branch of the rule, with the numbers that they have there. */
+void scope_take_arguments(struct scopes *s, const struct scope *from);
 
 /* Declares a name in the current scope; says so when that is forbidden. Returns its number. */
 uint32_t scope_declare(struct scopes *s, const struct rego_term *var, enum name_state state);
