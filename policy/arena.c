@@ -2,21 +2,13 @@
 
 #include <stdalign.h>
 #include <stdlib.h>
-#include <string.h>
 
 enum { FIRST_CHUNK = 16 * 1024, LARGEST_CHUNK = 1024 * 1024 };
 
-struct chunk {
-    struct chunk *before;
+struct arena_chunk {
+    struct arena_chunk *before;
     size_t size; /* of `bytes` */
-    alignas(max_align_t) unsigned char bytes[];
-};
-
-struct arena {
-    struct chunk *chunk; /* the one being filled */
-    size_t at;           /* used in it */
-    size_t used, cap;
-    bool failed;
+    alignas(ARENA_ALIGN) unsigned char bytes[];
 };
 
 struct arena *arena_new(size_t cap)
@@ -27,10 +19,10 @@ struct arena *arena_new(size_t cap)
     return a;
 }
 
-static void free_chunks(struct chunk *c)
+static void free_chunks(struct arena_chunk *c)
 {
     while (c) {
-        struct chunk *before = c->before;
+        struct arena_chunk *before = c->before;
 
         free(c);
         c = before;
@@ -44,24 +36,36 @@ void arena_free(struct arena *a)
     free(a);
 }
 
+/* The chunk is filled from its beginning, up to its end or the cap. */
+static void open_chunk(struct arena *a, size_t before)
+{
+    size_t left = a->cap - before;
+
+    a->before = before;
+    a->at = a->chunk->bytes;
+    a->end = a->at + (a->chunk->size < left ? a->chunk->size : left);
+}
+
 void arena_reset(struct arena *a)
 {
-    if (a->chunk) {
+    a->failed = false;
+    if (!a->chunk) return;
+    if (a->chunk->before) {
         free_chunks(a->chunk->before);
         a->chunk->before = NULL;
     }
-    a->at = a->used = 0;
-    a->failed = false;
+    open_chunk(a, 0);
 }
 
 static bool add_chunk(struct arena *a, size_t size)
 {
-    struct chunk *c = malloc(sizeof *c + size);
+    struct arena_chunk *c = malloc(sizeof *c + size);
 
     if (!c) return false;
-    *c = (struct chunk) { .before = a->chunk, .size = size };
+    size_t used = arena_used(a);
+    *c = (struct arena_chunk) { .before = a->chunk, .size = size };
     a->chunk = c;
-    a->at = 0;
+    open_chunk(a, used);
     return true;
 }
 
@@ -83,40 +87,54 @@ struct arena *arena_new_whole(size_t cap)
     return NULL;
 }
 
-void *arena_alloc(struct arena *a, size_t size)
+/* The chunk is full, the cap is near, or the size is 0. The last bytes up to the cap may be handed out
+ * though they are no whole unit. */
+void *arena_take_slow(struct arena *a, size_t size)
 {
-    const size_t unit = alignof(max_align_t);
-
     if (a->failed) return NULL;
-    if (size > a->cap || a->used > a->cap - size) return arena_fail(a), NULL;
-    size_t whole = (size + unit - 1) / unit * unit;
-    if ((!a->chunk || a->chunk->size - a->at < whole) && !add_room(a, whole))
-        return arena_fail(a), NULL;
-    void *p = a->chunk->bytes + a->at;
-    a->at += whole;
-    a->used += whole;
-    return memset(p, 0, size);
+    size_t used = arena_used(a);
+    if (used > a->cap || size > a->cap - used || size > SIZE_MAX - ARENA_ALIGN) return arena_fail(a), NULL;
+    size_t whole = (size + ARENA_UNIT - 1) / ARENA_UNIT * ARENA_UNIT, pad = a->chunk ? arena_pad(a, size) : 0;
+    bool fits = a->chunk && pad + whole <= (size_t) (a->chunk->bytes + a->chunk->size - a->at);
+    if (!fits && !add_room(a, whole)) return arena_fail(a), NULL;
+    if (!fits) pad = 0;
+    void *p = a->at + pad;
+    a->at += pad + whole;
+    if (a->end < a->at) a->end = a->at;
+    return p;
+}
+
+static bool whole_array(struct arena *a, size_t count, size_t size)
+{
+    if (!size || count <= SIZE_MAX / size) return true;
+    arena_fail(a);
+    return false;
 }
 
 void *arena_alloc_array(struct arena *a, size_t count, size_t size)
 {
-    if (size && count > SIZE_MAX / size) return arena_fail(a), NULL;
-    return arena_alloc(a, count * size);
+    return whole_array(a, count, size) ? arena_alloc(a, count * size) : NULL;
+}
+
+void *arena_take_array(struct arena *a, size_t count, size_t size)
+{
+    return whole_array(a, count, size) ? arena_take(a, count * size) : NULL;
 }
 
 char *arena_copy(struct arena *a, const void *data, size_t len)
 {
-    char *copy = len < SIZE_MAX ? arena_alloc(a, len + 1) : NULL;
+    char *copy = len < SIZE_MAX ? arena_take(a, len + 1) : NULL;
 
-    if (copy && len) memcpy(copy, data, len);
+    if (!copy) return NULL;
+    if (len) memcpy(copy, data, len);
+    copy[len] = '\0';
     return copy;
 }
 
-void *arena_grow(struct arena *a, void *items, size_t count, size_t *cap, size_t size)
+void *arena_grow_slow(struct arena *a, void *items, size_t count, size_t *cap, size_t size)
 {
-    if (count < *cap) return items;
     size_t larger = *cap ? *cap * 2 : 8;
-    void *moved = arena_alloc_array(a, larger, size);
+    void *moved = arena_take_array(a, larger, size);
 
     if (!moved) return NULL;
     if (count) memcpy(moved, items, count * size);
@@ -129,12 +147,14 @@ bool arena_failed(const struct arena *a)
     return a->failed;
 }
 
+/* Nothing is left to hand out, so the quick way ends here too. */
 void arena_fail(struct arena *a)
 {
     a->failed = true;
+    a->end = a->at;
 }
 
 size_t arena_used(const struct arena *a)
 {
-    return a->used;
+    return a->chunk ? a->before + (size_t) (a->at - a->chunk->bytes) : 0;
 }

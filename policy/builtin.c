@@ -74,19 +74,17 @@ unsigned builtin_operand_kinds(const struct builtin *row, unsigned operand)
 
 /* ---- running ---- */
 
-static bool operand_fits(struct builtin_call *call, unsigned operand, const struct value *v)
+static inline bool operand_fits(unsigned type, const struct value *v)
 {
-    unsigned type = call->builtin->operands[operand - 1];
-    const struct operand_type *t = &OPERAND_TYPES[type < ARG_COUNT_ ? type : ARG_ANY];
-    if (!(t->kinds & 1u << v->kind)) {
-        builtin_fail_type(call, operand, t->wanted, v);
-        return false;
-    }
-    if (type == ARG_INTEGER && !num_is_integer(v->number)) {
-        builtin_fail_operand(call, operand, "must be integer number but got floating-point number");
-        return false;
-    }
-    return true;
+    return OPERAND_TYPES[type].kinds >> v->kind & 1
+           && (type != ARG_INTEGER || num_is_int(v->number) || num_is_integer(v->number));
+}
+
+static const struct value *operand_refused(struct builtin_call *call, unsigned operand, const struct value *v)
+{
+    const struct operand_type *t = &OPERAND_TYPES[call->builtin->operands[operand - 1]];
+    if (!(t->kinds >> v->kind & 1)) return builtin_fail_type(call, operand, t->wanted, v);
+    return builtin_fail_operand(call, operand, "must be integer number but got floating-point number");
 }
 
 const struct value *builtin_run(struct builtin_call *call, const struct builtin *row,
@@ -97,7 +95,7 @@ const struct value *builtin_run(struct builtin_call *call, const struct builtin 
     if (!builtin_spend(call, 1)) return NULL;
     if (!row->run) return builtin_fail(call, "unsafe built-in function call");
     for (unsigned i = 0; i < row->arity; i++)
-        if (!operand_fits(call, i + 1, args[i])) return NULL;
+        if (!operand_fits(row->operands[i], args[i])) return operand_refused(call, i + 1, args[i]);
     const struct value *v = row->run(call, args);
     if (!v && arena_failed(call->arena)) return builtin_halt(call);
     return call->problem == BUILTIN_FINE ? v : NULL;

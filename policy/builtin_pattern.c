@@ -43,12 +43,12 @@ struct builtin_cache {
     pcre2_general_context *memory;
 };
 
-static void *arena_take(PCRE2_SIZE size, void *arena)
+static void *take_memory(PCRE2_SIZE size, void *arena)
 {
     return arena_alloc(arena, size);
 }
 
-static void arena_keep(void *memory, void *arena)
+static void keep_memory(void *memory, void *arena)
 {
     (void) memory; /* the arena goes as a whole */
     (void) arena;
@@ -58,7 +58,7 @@ static struct builtin_cache *cache_of(struct builtin_call *call)
 {
     if (call->cache) return call->cache;
     struct builtin_cache *c = arena_alloc(call->arena, sizeof *c);
-    if (!c || !(c->memory = pcre2_general_context_create(arena_take, arena_keep, call->arena))) return NULL;
+    if (!c || !(c->memory = pcre2_general_context_create(take_memory, keep_memory, call->arena))) return NULL;
     return call->cache = c;
 }
 

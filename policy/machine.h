@@ -111,7 +111,7 @@ void vm_trace_leave(struct vm *vm, const struct vm_frame *f, const struct value 
 vm_op vm_move, vm_true, vm_equal, vm_compare, vm_compared, vm_iterate, vm_next_turn, vm_get, vm_at, vm_array_of,
     vm_object_of, vm_member;
 vm_op vm_array, vm_set, vm_object, vm_build, vm_add, vm_put, vm_built;
-vm_op vm_call, vm_builtin, vm_print;
+vm_op vm_call, vm_builtin, vm_arithmetic, vm_print;
 vm_op vm_input, vm_base, vm_rule, vm_node, vm_keys;
 vm_op vm_with, vm_with_end;
 vm_op vm_result, vm_insert, vm_insert_missing;

@@ -54,6 +54,7 @@ enum plan_op {
     PLAN_RULE,        /* a = value of group b; fails when undefined */
     PLAN_CALL,        /* a = group b (args); fails when undefined */
     PLAN_BUILTIN,     /* a = builtin b (args); fails when undefined */
+    PLAN_ARITHMETIC,  /* the same; flag: an enum plan_arithmetic, for two integers */
     PLAN_PRINT,       /* a variadic builtin b without value: never fails */
     PLAN_DOCUMENT,    /* a = node b [args...], rules and data together; fails when undefined */
     PLAN_KEYS,        /* a = collection over whose keys node b [args...] ranges; fails when undefined */
@@ -76,6 +77,8 @@ enum plan_op {
 enum { PLAN_INSNS_STEP = 8 };
 
 enum plan_compare { PLAN_EQ, PLAN_NE, PLAN_LT, PLAN_LE, PLAN_GT, PLAN_GE };
+
+enum plan_arithmetic { PLAN_ADD_INTEGERS, PLAN_SUBTRACT, PLAN_MULTIPLY, PLAN_REMAINDER };
 
 enum plan_mark { PLAN_MARK_EXPR, PLAN_MARK_BODY };
 

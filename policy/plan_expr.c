@@ -3,16 +3,25 @@
 
 /* ---- calls -------------------------------------------------------------------------------------- */
 
-static const struct { const char *name; enum plan_compare compare; } comparisons[] = {
+/* Builtins that have an instruction of their own. */
+struct own_insn { const char *name; uint8_t flag; };
+
+static const struct own_insn comparisons[] = {
     { "equal", PLAN_EQ }, { "neq", PLAN_NE }, { "lt", PLAN_LT },
-    { "lte", PLAN_LE },   { "gt", PLAN_GT },  { "gte", PLAN_GE },
+    { "lte", PLAN_LE },   { "gt", PLAN_GT },  { "gte", PLAN_GE }, { 0 },
 };
 
-static bool is_comparison(const struct builtin *row, enum plan_compare *ret)
+static const struct own_insn arithmetic[] = {
+    { "plus", PLAN_ADD_INTEGERS }, { "minus", PLAN_SUBTRACT }, { "mul", PLAN_MULTIPLY },
+    { "rem", PLAN_REMAINDER },     { 0 },
+};
+
+static bool has_own(const struct own_insn *table, const struct builtin *row, uint8_t *ret_flag)
 {
-    for (size_t i = 0; row && i < sizeof comparisons / sizeof comparisons[0]; i++) {
-        if (strcmp(row->name, comparisons[i].name) != 0) continue;
-        *ret = comparisons[i].compare;
+    if (!(row->flags & BUILTIN_OPERATOR)) return false;
+    for (; table->name; table++) {
+        if (strcmp(row->name, table->name) != 0) continue;
+        *ret_flag = table->flag;
         return true;
     }
     return false;
@@ -33,33 +42,36 @@ static bool result(struct planner *p, const struct checked_term *output, int32_t
     return !p->failed;
 }
 
-static bool plan_compare(struct planner *p, enum plan_compare compare, const int32_t *args,
+static bool plan_compare(struct planner *p, uint8_t compare, const int32_t *args,
                          const struct checked_term *output)
 {
     if (!output) {
         enum plan_op op = compare == PLAN_EQ ? PLAN_EQUAL : PLAN_COMPARE;
-        plan_emit(p, op, -1, args[0], args[1])->flag = (uint8_t) compare;
+        plan_emit(p, op, -1, args[0], args[1])->flag = compare;
         return !p->failed;
     }
     int32_t slot = result_slot(p, output);
-    plan_emit(p, PLAN_COMPARED, slot, args[0], args[1])->flag = (uint8_t) compare;
+    plan_emit(p, PLAN_COMPARED, slot, args[0], args[1])->flag = compare;
     return result(p, output, slot);
 }
 
 static bool call_builtin(struct planner *p, const struct builtin *row, const int32_t *args, size_t count,
                          const struct checked_term *output)
 {
-    enum plan_compare compare = PLAN_EQ;
-    if (count == 2 && is_comparison(row, &compare)) return plan_compare(p, compare, args, output);
+    uint8_t flag = 0;
+    if (count == 2 && has_own(comparisons, row, &flag)) return plan_compare(p, flag, args, output);
     if (count == 2 && !output && strcmp(row->name, "internal.member_2") == 0) {
         plan_emit(p, PLAN_MEMBER, -1, args[0], args[1]);
         return !p->failed;
     }
+    if (count > BUILTIN_ARGS_MAX) return plan_fail(p, "%s with %zu operands", row->name, count);
     int32_t first = plan_args(p, args, count);
     bool silent = row->flags & BUILTIN_NO_RESULT;
     int32_t slot = row->flags & BUILTIN_RELATION ? plan_slot(p) : result_slot(p, output);
-    plan_emit(p, silent ? PLAN_PRINT : PLAN_BUILTIN, slot, plan_builtin(p, row), first)->count =
-        (uint16_t) count;
+    enum plan_op op = silent ? PLAN_PRINT : count == 2 && has_own(arithmetic, row, &flag) ? PLAN_ARITHMETIC : PLAN_BUILTIN;
+    struct plan_insn *insn = plan_emit(p, op, slot, plan_builtin(p, row), first);
+    insn->count = (uint16_t) count;
+    insn->flag = flag;
     if (silent) return !p->failed;
     if (row->flags & BUILTIN_RELATION) {
         int32_t solution = plan_slot(p);

@@ -29,6 +29,7 @@ static const char *const names[PLAN_OPS] = {
     [PLAN_RULE] = "rule",
     [PLAN_CALL] = "call",
     [PLAN_BUILTIN] = "builtin",
+    [PLAN_ARITHMETIC] = "arithmetic",
     [PLAN_PRINT] = "print",
     [PLAN_DOCUMENT] = "document",
     [PLAN_KEYS] = "keys",

@@ -22,14 +22,22 @@ const char *value_kind_name(enum value_kind kind)
 
 static const struct value *make(struct arena *a, struct value v)
 {
-    struct value *made = arena_alloc(a, sizeof *made);
+    struct value *made = arena_take(a, sizeof *made);
 
     if (made) *made = v;
     return made;
 }
 
+/* Small integers are everywhere: indices, counts, claims. They are there already. */
+#define ONE(n) { .kind = VALUE_NUMBER, .number = { .i = (n) } }
+#define FOUR(n) ONE(n), ONE((n) + 1), ONE((n) + 2), ONE((n) + 3)
+#define SIXTEEN(n) FOUR(n), FOUR((n) + 4), FOUR((n) + 8), FOUR((n) + 12)
+#define SIXTY_FOUR(n) SIXTEEN(n), SIXTEEN((n) + 16), SIXTEEN((n) + 32), SIXTEEN((n) + 48)
+static const struct value SMALL[] = { SIXTY_FOUR(0), SIXTY_FOUR(64), SIXTY_FOUR(128), SIXTY_FOUR(192) };
+
 const struct value *value_num(struct arena *a, struct num n)
 {
+    if (!n.len && (uint64_t) n.i < sizeof SMALL / sizeof SMALL[0]) return arena_failed(a) ? NULL : &SMALL[n.i];
     return make(a, (struct value) { .kind = VALUE_NUMBER, .number = n });
 }
 
@@ -42,7 +50,9 @@ const struct value *value_string_shared(struct arena *a, const char *s, size_t l
 {
     if (len == 0) return &VALUE_EMPTY_STRING;
     if (len > UINT32_MAX) return arena_fail(a), NULL;
-    return make(a, (struct value) { .kind = VALUE_STRING, .count = (uint32_t) len, .string = s });
+    return make(a, (struct value) {
+        .kind = VALUE_STRING, .count = (uint32_t) len, .string = s, .prefix = value_prefix(s, len),
+    });
 }
 
 const struct value *value_string(struct arena *a, const char *s, size_t len)
@@ -64,9 +74,11 @@ const struct value *value_from_text(struct text *t)
     return s ? value_string_shared(t->arena, s, t->len) : NULL;
 }
 
-/* ---- sorting: elements of any size whose first field is the key ---- */
+/* ---- sorting: elements whose first field is the key; `size` is always a constant ---- */
 
-static const struct value *key_at(const char *elements, size_t size, size_t i)
+enum { RUN = 8 }; /* sorted by insertion before runs are merged */
+
+static inline const struct value *key_at(const char *elements, size_t size, size_t i)
 {
     const struct value *key;
 
@@ -74,14 +86,30 @@ static const struct value *key_at(const char *elements, size_t size, size_t i)
     return key;
 }
 
-static bool is_sorted(const char *elements, size_t count, size_t size)
+static inline bool is_sorted(const char *elements, size_t count, size_t size)
 {
     for (size_t i = 1; i < count; i++)
         if (value_compare(key_at(elements, size, i - 1), key_at(elements, size, i)) > 0) return false;
     return true;
 }
 
-static void merge(char *to, const char *from, size_t left, size_t middle, size_t right, size_t size)
+static inline void insertion(char *elements, size_t left, size_t right, size_t size)
+{
+    char moved[sizeof(struct value_pair)];
+
+    for (size_t i = left + 1; i < right; i++) {
+        const struct value *key = key_at(elements, size, i);
+        size_t to = i;
+
+        while (to > left && value_compare(key_at(elements, size, to - 1), key) > 0) to--;
+        if (to == i) continue;
+        memcpy(moved, elements + i * size, size);
+        memmove(elements + (to + 1) * size, elements + to * size, (i - to) * size);
+        memcpy(elements + to * size, moved, size);
+    }
+}
+
+static inline void merge(char *to, const char *from, size_t left, size_t middle, size_t right, size_t size)
 {
     size_t l = left, r = middle;
 
@@ -94,13 +122,16 @@ static void merge(char *to, const char *from, size_t left, size_t middle, size_t
 }
 
 /* Stable, so that among equal keys the later one stays later. */
-static bool sort(struct arena *a, void *elements, size_t count, size_t size)
+static inline __attribute__((always_inline)) bool sort(struct arena *a, void *elements, size_t count, size_t size)
 {
     if (is_sorted(elements, count, size)) return true;
-    char *from = elements, *to = arena_alloc_array(a, count, size);
+    for (size_t left = 0; left < count; left += RUN)
+        insertion(elements, left, left + RUN < count ? left + RUN : count, size);
+    if (count <= RUN) return true;
+    char *from = elements, *to = arena_take_array(a, count, size);
 
     if (!to) return false;
-    for (size_t run = 1; run < count; run *= 2) {
+    for (size_t run = RUN; run < count; run *= 2) {
         for (size_t left = 0; left < count; left += 2 * run) {
             size_t middle = left + run < count ? left + run : count;
             size_t right = left + 2 * run < count ? left + 2 * run : count;
@@ -113,6 +144,11 @@ static bool sort(struct arena *a, void *elements, size_t count, size_t size)
     }
     if (from != elements) memcpy(elements, from, count * size);
     return true;
+}
+
+static bool sort_pairs(struct arena *a, struct value_pair *pairs, size_t count)
+{
+    return sort(a, pairs, count, sizeof *pairs);
 }
 
 bool value_sort(struct arena *a, const struct value **items, size_t count)
@@ -196,7 +232,7 @@ const struct value *value_set(struct arena *a, const struct value **items, size_
     if (!count) return &VALUE_EMPTY_SET;
     /* Sorting compares: what is refused for its weight must be so before. */
     if (!admit_sorting(a, sum_list(items, count))) return NULL;
-    if (!sort(a, items, count, sizeof *items)) return NULL;
+    if (!value_sort(a, items, count)) return NULL;
     for (size_t i = 0; i < count; i++)
         if (!kept || !value_equal(items[kept - 1], items[i])) items[kept++] = items[i];
     return make_list(a, VALUE_SET, items, kept);
@@ -209,7 +245,7 @@ const struct value *value_object(struct arena *a, struct value_pair *pairs, size
 
     if (!count) return &VALUE_EMPTY_OBJECT;
     if (!admit_sorting(a, sum_pairs(pairs, count))) return NULL;
-    if (!sort(a, pairs, count, sizeof *pairs)) return NULL;
+    if (!sort_pairs(a, pairs, count)) return NULL;
     for (size_t i = 0; i < count; i++) {
         if (!kept || !value_equal(pairs[kept - 1].key, pairs[i].key)) {
             pairs[kept++] = pairs[i];
@@ -223,27 +259,25 @@ const struct value *value_object(struct arena *a, struct value_pair *pairs, size
     return make_object(a, pairs, kept);
 }
 
-static bool refuse(struct value_builder *b)
+bool value_builder_refuse(struct value_builder *b)
 {
     arena_fail(b->arena);
     return false;
 }
 
-bool value_builder_add(struct value_builder *b, const struct value *item)
+bool value_builder_grow(struct value_builder *b)
 {
     const struct value **items = arena_grow(b->arena, b->items, b->count, &b->cap, sizeof *items);
 
-    if (!items || !item) return refuse(b);
-    b->items = items;
-    items[b->count++] = item;
-    return true;
+    if (items) b->items = items;
+    return items != NULL;
 }
 
 bool value_builder_put(struct value_builder *b, const struct value *key, const struct value *value)
 {
     struct value_pair *pairs = arena_grow(b->arena, b->pairs, b->count, &b->cap, sizeof *pairs);
 
-    if (!pairs || !key || !value) return refuse(b);
+    if (!pairs || !key || !value) return value_builder_refuse(b);
     b->pairs = pairs;
     pairs[b->count++] = (struct value_pair) { key, value };
     return true;
@@ -261,7 +295,9 @@ const struct value *value_builder_end(struct value_builder *b, const struct valu
 static int compare_strings(const struct value *a, const struct value *b)
 {
     uint32_t common = a->count < b->count ? a->count : b->count;
-    int order = common ? memcmp(a->string, b->string, common) : 0;
+
+    if (a->prefix != b->prefix) return a->prefix < b->prefix ? -1 : 1;
+    int order = common > sizeof a->prefix ? memcmp(a->string, b->string, common) : 0;
 
     return order ? order : (a->count > b->count) - (a->count < b->count);
 }
@@ -294,10 +330,8 @@ int value_compare(const struct value *a, const struct value *b)
     }
 }
 
-bool value_equal(const struct value *a, const struct value *b)
+bool value_equal_slow(const struct value *a, const struct value *b)
 {
-    if (a == b) return true;
-    if (a->kind != b->kind || a->count != b->count || a->depth != b->depth) return false;
     return value_compare(a, b) == 0;
 }
 
@@ -367,8 +401,8 @@ static const struct value *small_get(const struct value *object, const struct va
     for (size_t i = 0; i < object->count; i++) {
         const struct value *key = object->pairs[i].key;
 
-        if (key->kind == VALUE_STRING && key->count == name->count
-            && memcmp(key->string, name->string, name->count) == 0)
+        if (key->kind == VALUE_STRING && key->count == name->count && key->prefix == name->prefix
+            && (name->count <= sizeof name->prefix || memcmp(key->string, name->string, name->count) == 0))
             return object->pairs[i].value;
     }
     return NULL;
@@ -384,7 +418,10 @@ const struct value *object_get(const struct value *object, const struct value *k
 
 const struct value *object_get_z(const struct value *object, const char *key)
 {
-    struct value name = { .kind = VALUE_STRING, .count = (uint32_t) strlen(key), .string = key };
+    size_t len = strlen(key);
+    struct value name = {
+        .kind = VALUE_STRING, .count = (uint32_t) len, .string = key, .prefix = value_prefix(key, len),
+    };
 
     return object_get(object, &name);
 }

@@ -34,7 +34,10 @@ struct value {
     union {
         bool boolean;
         struct num number;
-        const char *string;                /* UTF-8, `count` bytes, NUL behind */
+        struct {
+            const char *string;            /* UTF-8, `count` bytes, NUL behind */
+            uint64_t prefix;               /* value_prefix of it: most strings differ there */
+        };
         struct {
             union {
                 const struct value *const *items; /* array; set (sorted) */
@@ -68,6 +71,18 @@ static inline uint64_t value_weight(const struct value *v)
 {
     if (v->kind >= VALUE_ARRAY) return 1 + v->weight;
     return v->kind == VALUE_STRING ? 1 + v->count / 32 : 1;
+}
+
+/* The first 8 bytes as a number that orders like the bytes; a shorter text counts as filled up with NULs. */
+static inline uint64_t value_prefix(const char *s, size_t len)
+{
+    uint64_t word = 0;
+
+    memcpy(&word, s, len < sizeof word ? len : sizeof word);
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    word = __builtin_bswap64(word);
+#endif
+    return word;
 }
 
 /* ---- scalars ---- */
@@ -105,8 +120,16 @@ static inline void value_builder_init(struct value_builder *b, struct arena *a, 
     *b = (struct value_builder) { .arena = a, .kind = kind };
 }
 
+bool value_builder_grow(struct value_builder *b);
+bool value_builder_refuse(struct value_builder *b); /* fails the arena; always false */
+
 /* False (and the arena failed) without memory. NULL values are refused: test for undefined first. */
-bool value_builder_add(struct value_builder *b, const struct value *item);
+static inline bool value_builder_add(struct value_builder *b, const struct value *item)
+{
+    if (!item || (b->count == b->cap && !value_builder_grow(b))) return value_builder_refuse(b);
+    b->items[b->count++] = item;
+    return true;
+}
 bool value_builder_put(struct value_builder *b, const struct value *key, const struct value *value);
 /* The builder may not be used afterwards. ret_conflict as value_object's; ignored for others. */
 const struct value *value_builder_end(struct value_builder *b, const struct value **ret_conflict);
@@ -115,7 +138,16 @@ const struct value *value_builder_end(struct value_builder *b, const struct valu
 /* Canonical order: null < false < true < numbers < strings by bytes < arrays by members, then
  * length < objects by their sorted pairs, then length < sets likewise. Neither may be NULL. */
 int value_compare(const struct value *a, const struct value *b);
-bool value_equal(const struct value *a, const struct value *b);
+bool value_equal_slow(const struct value *a, const struct value *b);
+
+static inline bool value_equal(const struct value *a, const struct value *b)
+{
+    if (a == b) return true;
+    if (a->kind != b->kind || a->count != b->count || a->depth != b->depth) return false;
+    if (a->kind == VALUE_STRING && (a->prefix != b->prefix || a->count <= sizeof a->prefix))
+        return a->prefix == b->prefix;
+    return value_equal_slow(a, b);
+}
 uint64_t value_hash(const struct value *v); /* equal values hash the same; walks the value */
 
 /* Member by key; NULL when there is none. For arrays the key is a number, for sets the member. */

@@ -88,6 +88,7 @@ static vm_op *const ops[PLAN_OPS] = {
     [PLAN_RULE] = vm_rule,
     [PLAN_CALL] = vm_call,
     [PLAN_BUILTIN] = vm_builtin,
+    [PLAN_ARITHMETIC] = vm_arithmetic,
     [PLAN_PRINT] = vm_print,
     [PLAN_DOCUMENT] = vm_node,
     [PLAN_KEYS] = vm_keys,

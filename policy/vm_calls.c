@@ -19,16 +19,9 @@ static const char *problem_code(enum builtin_problem problem)
                                          : "eval_builtin_error";
 }
 
-/* NULL: undefined, or the evaluation ended. */
-static const struct value *run_builtin(struct vm *vm, const struct vm_frame *f, const struct builtin *row,
-                                       const struct value *const *args)
+static const struct value *builtin_failed(struct vm *vm, const struct vm_frame *f)
 {
     struct builtin_call *call = vm->call;
-    /* Builtins charge for what they make; this is for what they read. */
-    for (unsigned i = 0; i < row->arity; i++)
-        if (!vm_spend(vm, value_weight(args[i]) / BUILTIN_WEIGHT_STEP)) return NULL;
-    const struct value *v = builtin_run(call, row, args);
-    if (v || call->problem == BUILTIN_FINE) return v;
     if (call->problem == BUILTIN_HALT) return vm_limit(vm, call->text), NULL; /* the call outlives the result */
     if (call->problem != BUILTIN_CONFLICT && (!vm->strict || vm->builtin_code)) return NULL;
     const char *text = arena_copy(call->arena, call->text, strlen(call->text));
@@ -38,6 +31,18 @@ static const struct value *run_builtin(struct vm *vm, const struct vm_frame *f, 
     vm->builtin_text = text;
     vm->builtin_place = f->unit->places[f->insn - f->unit->code];
     return NULL;
+}
+
+/* NULL: undefined, or the evaluation ended. */
+static const struct value *run_builtin(struct vm *vm, const struct vm_frame *f, const struct builtin *row,
+                                       const struct value *const *args)
+{
+    /* Builtins charge for what they make; this is for what they read. */
+    uint64_t weight = 0;
+    for (unsigned i = 0; i < row->arity; i++) weight += value_weight(args[i]);
+    if (weight >= BUILTIN_WEIGHT_STEP && !vm_spend(vm, weight / BUILTIN_WEIGHT_STEP)) return NULL;
+    const struct value *v = builtin_run(vm->call, row, args);
+    return v || vm->call->problem == BUILTIN_FINE ? v : builtin_failed(vm, f);
 }
 
 /* What stands in for the function runs without any replacements of functions: so f may be replaced
@@ -78,20 +83,43 @@ const struct plan_insn *vm_call(struct vm *vm, struct vm_frame *f, const struct 
 
 const struct plan_insn *vm_builtin(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
 {
-    const struct value *few[8];
-    const struct value **args = arguments(vm, f, i, few, sizeof few / sizeof few[0]);
-    if (!args) return VM_HALT;
+    const struct value *args[BUILTIN_ARGS_MAX];
     const struct builtin *row = vm->plan->builtins[i->b];
+    for (size_t n = 0; n < i->count; n++) args[n] = vm_operand(vm, f, vm->plan->args[i->c + (int32_t) n]);
     const struct vm_mock *m = vm->scope->mocks ? mock_of(vm, NULL, row) : NULL;
-    const struct value *v = m ? run_mock(vm, f, m, args) : run_builtin(vm, f, row, args);
-    return vm_store(vm, f, i, v);
+    return vm_store(vm, f, i, m ? run_mock(vm, f, m, args) : run_builtin(vm, f, row, args));
+}
+
+/* Of integers of 64 bits; false: it is something else, or does not fit. */
+static bool integers(uint8_t op, int64_t x, int64_t y, int64_t *ret)
+{
+    switch (op) {
+    case PLAN_ADD_INTEGERS: return !__builtin_add_overflow(x, y, ret);
+    case PLAN_SUBTRACT: return !__builtin_sub_overflow(x, y, ret);
+    case PLAN_MULTIPLY: return !__builtin_mul_overflow(x, y, ret);
+    default:
+        if (y == 0 || y == -1) return false;
+        *ret = x % y;
+        return true;
+    }
+}
+
+const struct plan_insn *vm_arithmetic(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
+{
+    const int32_t *args = vm->plan->args + i->c;
+    const struct value *x = vm_operand(vm, f, args[0]), *y = vm_operand(vm, f, args[1]);
+    int64_t result = 0;
+    bool quick = x->kind == VALUE_NUMBER && y->kind == VALUE_NUMBER && num_is_int(x->number) && num_is_int(y->number)
+                 && !vm->scope->mocks && integers(i->flag, x->number.i, y->number.i, &result);
+    if (!quick) return vm_builtin(vm, f, i);
+    if (!vm_spend(vm, 1)) return VM_HALT;
+    return vm_store_made(vm, f, i, value_int(vm_arena(vm), result));
 }
 
 const struct plan_insn *vm_print(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
 {
-    const struct value *few[8];
-    const struct value **args = arguments(vm, f, i, few, sizeof few / sizeof few[0]);
-    if (!args) return VM_HALT;
+    const struct value *args[BUILTIN_ARGS_MAX];
+    for (size_t n = 0; n < i->count; n++) args[n] = vm_operand(vm, f, vm->plan->args[i->c + (int32_t) n]);
     run_builtin(vm, f, vm->plan->builtins[i->b], args);
     return vm->status == VM_FINE ? i + 1 : VM_HALT;
 }

@@ -19,6 +19,7 @@ static const int8_t reasons[PLAN_OPS] = {
     [PLAN_OBJECT_OF] = TRACE_SHAPE,
     [PLAN_MEMBER] = TRACE_NOT_IN,
     [PLAN_BUILTIN] = TRACE_PROBLEM,
+    [PLAN_ARITHMETIC] = TRACE_PROBLEM,
     [PLAN_WHEN_SET] = -1,
     [PLAN_WHEN_RESULT] = -1,
     [PLAN_INSERT_MISSING] = -1,
@@ -66,6 +67,7 @@ static void tell_failed(struct vm *vm, const struct vm_frame *f, const struct pl
         if (expr && expr->kind == CHECKED_NOT) e.reason = TRACE_NEGATED;
         break;
     case PLAN_BUILTIN:
+    case PLAN_ARITHMETIC:
         if (vm->call->problem == BUILTIN_FINE) e.reason = TRACE_UNDEFINED;
         else e.problem = vm->call->text;
         break;

@@ -13,8 +13,9 @@ const struct plan_insn *vm_true(struct vm *vm, struct vm_frame *f, const struct 
 }
 
 /* Comparing walks over the lighter one at most. */
-static bool spend_comparing(struct vm *vm, const struct value *x, const struct value *y)
+static inline bool spend_comparing(struct vm *vm, const struct value *x, const struct value *y)
 {
+    if (x->kind < VALUE_STRING || y->kind < VALUE_STRING) return true;
     return vm_spend_walk(vm, value_weight(x) < value_weight(y) ? x : y);
 }
 
@@ -25,7 +26,7 @@ const struct plan_insn *vm_equal(struct vm *vm, struct vm_frame *f, const struct
     return value_equal(x, y) ? i + 1 : i + i->to;
 }
 
-static bool compare(struct vm *vm, const struct vm_frame *f, const struct plan_insn *i)
+static inline bool compare(struct vm *vm, const struct vm_frame *f, const struct plan_insn *i)
 {
     const struct value *x = vm_operand(vm, f, i->b), *y = vm_operand(vm, f, i->c);
     if (!spend_comparing(vm, x, y)) return false; /* the caller sees the end */
@@ -69,15 +70,14 @@ const struct plan_insn *vm_next_turn(struct vm *vm, struct vm_frame *f, const st
     const struct value *c = it->collection;
     if (it->at >= c->count) return i + i->to;
     if (!vm_spend(vm, 1u + i->count)) return VM_HALT;
-    if (c->kind == VALUE_ARRAY && i->b < 0) {
-        if (i->c >= 0) f->slots[i->c] = c->items[it->at];
-        it->at++;
-        return i + 1;
-    }
-    struct value_pair pair = value_pair_at(vm_arena(vm), c, it->at++);
-    if (!pair.key) return vm_spent(vm);
-    if (i->b >= 0) f->slots[i->b] = pair.key;
-    if (i->c >= 0) f->slots[i->c] = pair.value;
+    uint32_t at = it->at++;
+    if (i->c >= 0) f->slots[i->c] = c->kind == VALUE_OBJECT ? c->pairs[at].value : c->items[at];
+    if (i->b < 0) return i + 1; /* indices of arrays are not made for nobody */
+    const struct value *key = c->kind == VALUE_OBJECT ? c->pairs[at].key
+                              : c->kind == VALUE_SET  ? c->items[at]
+                                                      : value_int(vm_arena(vm), at);
+    if (!key) return vm_spent(vm);
+    f->slots[i->b] = key;
     return i + 1;
 }
 
