@@ -61,8 +61,8 @@ bool big_from_digits(struct arena *a, const char *digits, size_t len, struct big
     return trim(ret);
 }
 
-/* Divides in place, returns the remainder. */
-static uint32_t divide_small(struct big *x, uint32_t divisor)
+/* Divides in place, returns the remainder. Inline: by a constant it multiplies. */
+static inline uint32_t divide_small(struct big *x, uint32_t divisor)
 {
     uint64_t rest = 0;
 

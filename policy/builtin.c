@@ -92,7 +92,7 @@ const struct value *builtin_run(struct builtin_call *call, const struct builtin 
 {
     call->builtin = row;
     call->problem = BUILTIN_FINE;
-    if (!builtin_spend(call, 1)) return NULL;
+    if (!builtin_spend(call, row->flags & BUILTIN_OPERATOR ? 1 : BUILTIN_STEPS)) return NULL;
     if (!row->run) return builtin_fail(call, "unsafe built-in function call");
     for (unsigned i = 0; i < row->arity; i++)
         if (!operand_fits(row->operands[i], args[i])) return operand_refused(call, i + 1, args[i]);
@@ -204,7 +204,7 @@ bool builtin_integer(struct builtin_call *call, unsigned operand, const struct v
 
 const struct value *builtin_text_end(struct builtin_call *call, struct text *t)
 {
-    if (!builtin_spend(call, t->len / 16)) return NULL;
+    if (!builtin_spend(call, t->len / 8)) return NULL;
     const struct value *v = value_from_text(t);
     return v ? v : builtin_halt(call);
 }

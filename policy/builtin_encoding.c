@@ -112,6 +112,7 @@ static struct decoder64 decoder(struct builtin_call *call, const struct value *s
 
 static const struct value *decoded(struct builtin_call *call, struct decoder64 d)
 {
+    if (!builtin_spend(call, d.len / 8)) return NULL;
     if (!decode64(&d)) return builtin_fail(call, "illegal base64 data at input byte %zu", d.at);
     return builtin_text_end(call, &d.out);
 }
@@ -126,7 +127,7 @@ const struct value *builtin_base64_is_valid(struct builtin_call *call, const str
     if (args[0]->kind != VALUE_STRING) return value_bool(false);
     struct decoder64 d = decoder(call, args[0], BASE64);
     bool valid = decode64(&d);
-    return builtin_spend(call, d.len / 16) ? value_bool(valid) : NULL;
+    return builtin_spend(call, d.len / 4) ? value_bool(valid) : NULL;
 }
 
 /* Padding is optional here. */
@@ -175,6 +176,7 @@ const struct value *builtin_json_marshal(struct builtin_call *call, const struct
 {
     struct text t;
     text_init(&t, call->arena);
+    if (!builtin_spend(call, value_weight(args[0]) / 4)) return NULL;
     json_write(&t, args[0]);
     return builtin_text_end(call, &t);
 }
@@ -231,6 +233,7 @@ const struct value *builtin_json_marshal_with_options(struct builtin_call *call,
     if (!layout.pretty) return builtin_json_marshal(call, args);
     struct text t;
     text_init(&t, call->arena);
+    if (!builtin_spend(call, value_weight(args[0]) / 4)) return NULL;
     text_add_string(&t, layout.prefix);
     json_write_pretty(&t, args[0], layout.prefix, layout.indent);
     return builtin_text_end(call, &t);
@@ -239,6 +242,7 @@ const struct value *builtin_json_marshal_with_options(struct builtin_call *call,
 const struct value *builtin_read_json(struct builtin_call *call, const struct value *s, struct json_error *error)
 {
     const struct json_options options = { .last_key_wins = true, .budget = call->budget };
+    if (!builtin_spend(call, s->count / 8)) return NULL;
     const struct value *v = json_to_value(call->arena, s->string, s->count, &options, error);
     if (v || !error->limit) return v;
     bool spent = arena_failed(call->arena) || (call->budget && call->budget->spent);

@@ -99,7 +99,7 @@ const struct value *builtin_net_cidr_contains_matches(struct builtin_call *call,
         for (uint32_t j = 0; outer && j < entry_count(args[1]); j++) {
             const struct value *index, *inner = entry(call, 2, args[1], j, &index);
 
-            if (!inner || !builtin_spend(call, 1)) return NULL;
+            if (!inner || !builtin_spend(call, 4)) return NULL;
             bool match = contains(call, outer, inner);
             if (call->problem != BUILTIN_FINE) return NULL;
             if (match && !add_match(call, &b, outer_index, index)) return NULL;

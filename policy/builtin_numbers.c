@@ -2,15 +2,19 @@
 #include "policy/builtin.h"
 #include "policy/value.h"
 
-/* Wide numbers cost what their digits multiply to; a fraction's binary form costs in any case. */
+/* Wide numbers cost what their digits multiply to; a fraction's binary form costs in any case, more the
+ * further its point lies from its digits. */
 static bool charge(struct builtin_call *call, struct num x, struct num y)
 {
     if (!x.len && !y.len) return true;
-    return builtin_spend(call, 20 + (uint64_t) x.len * y.len / 1000 + (x.len + y.len) / 8);
+    return builtin_spend(call, 60 + (uint64_t) x.len * y.len / 1000 + (x.len + y.len) / 4 + num_zeros(x) / 4
+                                   + num_zeros(y) / 4);
 }
 
+/* Its text costs the square of its length. */
 static const struct value *answer(struct builtin_call *call, enum num_status status, struct num n)
 {
+    if (status == NUM_OK && n.len && !builtin_spend(call, (uint64_t) n.len * n.len / 3000)) return NULL;
     if (status == NUM_OK) return value_num(call->arena, n);
     return builtin_number_problem(call, status);
 }

@@ -172,26 +172,30 @@ static bool format_int(struct format *f, uint32_t verb, const struct arg *a)
     }
 }
 
-/* Digits of an integer of any width, by repeated division. NULL without memory or steps. */
+/* The sum with nothing is written without an exponent. */
+static char *decimal_digits(struct builtin_call *call, struct num n, size_t *ret_len)
+{
+    char buf[NUM_BUF];
+    struct num plain;
+    if (num_add(call->arena, n, num_of(0), &plain) != NUM_OK) return NULL;
+    const char *text = num_text(plain, buf, ret_len);
+    bool negative = text[0] == '-';
+    *ret_len -= negative;
+    return arena_copy(call->arena, text + negative, *ret_len);
+}
+
+/* Digits of an integer of any width; base 2, 8, 10 or 16. NULL without memory or steps. */
 static char *big_digits(struct builtin_call *call, struct num n, unsigned base, bool upper, size_t *ret_len)
 {
-    struct arena *a = call->arena;
     char buf[NUM_BUF];
     size_t decimal = 0;
     num_text(n, buf, &decimal);
-    size_t cap = decimal * 4 + 2, at = cap;
-    if (!builtin_spend(call, (uint64_t) decimal * decimal / 4)) return NULL;
-    char *out = arena_alloc(a, cap + 1);
-    struct num rest, digit, divisor = num_of(base);
-    if (!out || num_abs(a, n, &rest) != NUM_OK) return NULL;
-    do {
-        int64_t d = 0;
-        if (num_rem(a, rest, divisor, &digit) != NUM_OK || !num_to_i64(digit, &d)) return NULL;
-        if (num_sub(a, rest, digit, &rest) != NUM_OK || num_div(a, rest, divisor, &rest) != NUM_OK) return NULL;
-        out[--at] = (upper ? "0123456789ABCDEF" : "0123456789abcdef")[d];
-    } while (num_sign(rest) != 0 && at > 0);
-    *ret_len = cap - at;
-    return out + at;
+    if (!builtin_spend(call, decimal + (uint64_t) decimal * decimal / 1000)) return NULL;
+    if (base == 10) return decimal_digits(call, n, ret_len);
+    char *out = num_digits(call->arena, n, base == 2 ? 1 : base == 8 ? 3 : 4, ret_len);
+    for (char *c = out; c && upper && *c; c++)
+        if (*c >= 'a') *c = (char) (*c - 'a' + 'A');
+    return out;
 }
 
 static bool format_big(struct format *f, uint32_t verb, const struct arg *a)
@@ -248,7 +252,7 @@ static bool format_float(struct format *f, uint32_t verb, const struct arg *a)
     if (verb >= 0x80 || !strchr("vgGfFeE", (int) verb)) return false;
     size_t size = 512 + (f->spec.has_precision ? (size_t) f->spec.precision : 0);
     char *out = arena_alloc(f->call->arena, size);
-    if (!out || !builtin_spend(f->call, size / 16)) return f->out.failed = true;
+    if (!out || !builtin_spend(f->call, size / 8)) return f->out.failed = true;
     const char *sign = signbit(a->f) ? "-" : f->spec.plus ? "+" : f->spec.space ? " " : "";
     size_t len = strlen(sign);
     memcpy(out, sign, len);
@@ -292,7 +296,7 @@ static void add_hex(struct format *f, const char *s, size_t len, bool upper)
     for (size_t i = 0; i < count && !t.failed; i++) {
         if (f->spec.space && i > 0) text_add_char(&t, ' ');
         if (f->spec.sharp && (f->spec.space || i == 0)) text_add_string(&t, upper ? "0X" : "0x");
-        text_addf(&t, upper ? "%02X" : "%02x", (unsigned char) s[i]);
+        text_add_hex(&t, (unsigned char) s[i], upper);
     }
     if (text_end(&t)) add_padded(f, t.data, t.len, f->spec.zero && !f->spec.minus);
     else f->out.failed = true;
@@ -341,6 +345,7 @@ static bool format_string(struct format *f, uint32_t verb, const struct arg *a)
     if (verb == 'q' || (verb == 'v' && f->spec.sharp)) {
         struct text t;
         text_init(&t, f->call->arena);
+        if (!builtin_spend(f->call, len / 8)) return f->out.failed = true;
         quote(&t, a->text, len, f->spec.sharp && verb == 'q', f->spec.plus);
         if (text_end(&t)) add_padded(f, t.data, t.len, f->spec.zero && !f->spec.minus);
         return true;

@@ -198,7 +198,7 @@ const struct value *builtin_strings_reverse(struct builtin_call *call, const str
 {
     struct span s = span_of(args[0]);
     char *out = arena_alloc(call->arena, s.len + 1);
-    if (!out || !builtin_spend(call, s.len / 16)) return builtin_halt(call);
+    if (!out || !builtin_spend(call, s.len / 8)) return builtin_halt(call);
     for (char *to = out + s.len; s.len > 0;) {
         size_t n = rune_len(s);
         memcpy(to -= n, s.at, n);
@@ -412,9 +412,10 @@ static const struct value *recase(struct builtin_call *call, const struct value 
 {
     struct text t;
     text_init(&t, call->arena);
+    if (!builtin_spend(call, s->count / 8) || !text_reserve(&t, s->count)) return builtin_halt(call);
     for (struct span rest = span_of(s); rest.len > 0 && !t.failed;) {
-        uint32_t rune = 0;
-        size_t n = utf8_decode(rest.at, rest.at + rest.len, &rune);
+        uint32_t rune = (unsigned char) *rest.at;
+        size_t n = rune < 0x80 ? 1 : utf8_decode(rest.at, rest.at + rest.len, &rune);
         text_add_rune(&t, change(rune));
         rest = behind(rest, n);
     }

@@ -188,7 +188,7 @@ const struct value *builtin_time_format(struct builtin_call *call, const struct 
 
     if (!read_moment(call, args[0], &m)) return NULL;
     const char *name = m.layout && m.layout->count ? m.layout->string : "RFC3339Nano";
-    if (!builtin_spend(call, strlen(name))) return NULL;
+    if (!builtin_spend(call, 2 * strlen(name))) return NULL;
     text_init(&t, call->arena);
     time_format(&t, time_layout(name), &m.time);
     return builtin_text_end(call, &t);

@@ -12,7 +12,10 @@ static void escape(struct text *t, const char *s, size_t len)
                      (c && strchr("-_.~", c));
         if (plain) text_add_char(t, (char) c);
         else if (c == ' ') text_add_char(t, '+');
-        else text_addf(t, "%%%02X", c);
+        else {
+            text_add_char(t, '%');
+            text_add_hex(t, c, true);
+        }
     }
 }
 

@@ -141,6 +141,17 @@ int num_sign(struct num n)
     return d.count == 0 ? 0 : d.negative ? -1 : 1;
 }
 
+uint32_t num_zeros(struct num n)
+{
+    char buf[NUM_BUF];
+    const int64_t most = 1 << 20;
+
+    if (!n.len) return 0;
+    struct decimal d = decimal_of(n, buf);
+    int64_t zeros = d.point < 0 ? -d.point : d.point > (int64_t) d.count ? d.point - (int64_t) d.count : 0;
+    return (uint32_t) (zeros < most ? zeros : most);
+}
+
 /* The integer's magnitude; false when it has a fraction or exceeds 64 bits. */
 static bool to_magnitude(const struct decimal *d, uint64_t *ret)
 {

@@ -57,6 +57,7 @@ static inline bool num_is_int(struct num n)
 bool num_to_i64(struct num n, int64_t *ret);
 bool num_is_integer(struct num n); /* by value, of any width; 1.0 and 1e3 are */
 double num_to_double(struct num n); /* nearest; infinite beyond the range */
+uint32_t num_zeros(struct num n);   /* those that an exponent stands for, before or behind the digits; at most 2^20 */
 int num_sign(struct num n);         /* -1, 0, 1 */
 
 int num_compare_slow(struct num a, struct num b);
@@ -70,6 +71,10 @@ uint64_t num_hash(struct num n); /* equal numbers hash the same, whatever their 
 /* The text: NUL-terminated in buf when it is an integer, else its own (not NUL-terminated). */
 enum { NUM_BUF = 24 };
 const char *num_text(struct num n, char buf[NUM_BUF], size_t *ret_len);
+
+/* The magnitude of the integer part in base 2, 8 or 16 (1, 3 or 4 bits a digit), lower case; NULL without
+ * memory or beyond the limits. */
+char *num_digits(struct arena *a, struct num x, unsigned bits, size_t *ret_len);
 
 typedef enum num_status num_binary(struct arena *a, struct num x, struct num y, struct num *ret);
 num_binary num_add, num_sub, num_mul, num_div, num_rem;

@@ -300,3 +300,27 @@ enum num_status num_shift_right(struct arena *a, struct num x, struct num y, str
         return failure(a);
     return from_big(a, &value, ret);
 }
+
+/* ---- digits ---- */
+
+char *num_digits(struct arena *a, struct num x, unsigned bits, size_t *ret_len)
+{
+    struct big whole;
+    int cut;
+
+    if (!integer_part(a, x, &whole, &cut)) return NULL;
+    size_t width = big_bits(&whole), count = width ? (width + bits - 1) / bits : 1;
+    char *digits = arena_alloc(a, count + 1);
+    if (!digits) return NULL;
+    for (size_t i = 0; i < count; i++) {
+        unsigned digit = 0;
+
+        for (unsigned b = 0; b < bits; b++) {
+            size_t at = i * bits + b;
+            if (at < width && whole.limbs[at / 32] >> at % 32 & 1) digit |= 1u << b;
+        }
+        digits[count - 1 - i] = "0123456789abcdef"[digit];
+    }
+    *ret_len = count;
+    return digits;
+}

@@ -11,7 +11,7 @@
 
 enum {
     PROGRAM_BYTES = 64 << 20,
-    RUN_BYTES = 64 << 20,
+    RUN_BYTES = 32 << 20,
     STEPS_DEFAULT = 1000 * 1000,
 };
 

@@ -113,7 +113,7 @@ struct rego_result {
     unsigned error_line, error_column;
 };
 
-/* The memory of evaluations, reused by each; arena_bytes 0 for the default of 64 MiB. NULL only when
+/* The memory of evaluations, reused by each; arena_bytes 0 for the default of 32 MiB. NULL only when
  * memory is short. The program must outlive it; NULL: rego_run_bind comes before the first evaluation. */
 struct rego_run *rego_run_new(const struct rego_program *p, size_t arena_bytes);
 void rego_run_free(struct rego_run *run);

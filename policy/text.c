@@ -4,27 +4,25 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Room for `more` bytes and the NUL. */
-static bool reserve(struct text *t, size_t more)
+/* Once it failed, cap is len: so the quick way comes here, too. */
+static bool fail(struct text *t)
 {
-    if (t->failed) return false;
-    if (more < t->cap - t->len) return true;
-    if (more > SIZE_MAX / 4 || t->len > SIZE_MAX / 4) return t->failed = true, false;
+    t->failed = true;
+    t->cap = t->len;
+    return false;
+}
+
+bool text_reserve_slow(struct text *t, size_t more)
+{
+    if (t->failed || more > SIZE_MAX / 4 || t->len > SIZE_MAX / 4) return fail(t);
     size_t cap = t->cap ? t->cap * 2 : 64;
     if (cap < t->len + more + 1) cap = t->len + more + 1;
-    char *data = arena_alloc(t->arena, cap);
-    if (!data) return t->failed = true, false;
+    char *data = arena_take(t->arena, cap);
+    if (!data) return fail(t);
     if (t->len) memcpy(data, t->data, t->len);
     t->data = data;
     t->cap = cap;
     return true;
-}
-
-void text_add(struct text *t, const void *data, size_t len)
-{
-    if (!len || !reserve(t, len)) return;
-    memcpy(t->data + t->len, data, len);
-    t->len += len;
 }
 
 void text_add_string(struct text *t, const char *s)
@@ -32,17 +30,20 @@ void text_add_string(struct text *t, const char *s)
     text_add(t, s, strlen(s));
 }
 
-void text_add_char(struct text *t, char c)
+void text_add_hex(struct text *t, unsigned char c, bool upper)
 {
-    if (!reserve(t, 1)) return;
-    t->data[t->len++] = c;
+    const char *digits = upper ? "0123456789ABCDEF" : "0123456789abcdef";
+    const char pair[2] = { digits[c >> 4], digits[c & 15] };
+
+    text_add(t, pair, sizeof pair);
 }
 
 void text_add_rune(struct text *t, uint32_t rune)
 {
     char bytes[4];
 
-    text_add(t, bytes, utf8_encode(rune, bytes));
+    if (rune < 0x80) text_add_char(t, (char) rune);
+    else text_add(t, bytes, utf8_encode(rune, bytes));
 }
 
 void text_addf(struct text *t, const char *format, ...)
@@ -54,8 +55,8 @@ void text_addf(struct text *t, const char *format, ...)
     int len = vsnprintf(NULL, 0, format, args);
     va_end(args);
     if (len < 0) {
-        t->failed = true;
-    } else if (reserve(t, (size_t) len)) {
+        fail(t);
+    } else if (text_reserve(t, (size_t) len)) {
         vsnprintf(t->data + t->len, (size_t) len + 1, format, again);
         t->len += (size_t) len;
     }
@@ -73,7 +74,7 @@ void text_tame(char *s, size_t len)
 
 const char *text_end(struct text *t)
 {
-    if (!reserve(t, 0)) return NULL;
+    if (t->failed || !text_reserve(t, 0)) return NULL;
     t->data[t->len] = '\0';
     return t->data;
 }

@@ -30,9 +30,28 @@ static inline int hex_digit(char c)
     return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
-void text_add(struct text *t, const void *data, size_t len);
+/* Makes room for `more` bytes and a NUL; false (and failed) when there is none. */
+bool text_reserve_slow(struct text *t, size_t more);
+
+static inline bool text_reserve(struct text *t, size_t more)
+{
+    return more < t->cap - t->len || text_reserve_slow(t, more);
+}
+
+static inline void text_add(struct text *t, const void *data, size_t len)
+{
+    if (!len || !text_reserve(t, len)) return;
+    memcpy(t->data + t->len, data, len);
+    t->len += len;
+}
+
+static inline void text_add_char(struct text *t, char c)
+{
+    if (text_reserve(t, 1)) t->data[t->len++] = c;
+}
+
 void text_add_string(struct text *t, const char *s);
-void text_add_char(struct text *t, char c);
+void text_add_hex(struct text *t, unsigned char c, bool upper); /* two digits */
 void text_add_rune(struct text *t, uint32_t rune); /* UTF-8; what is no scalar value becomes U+FFFD */
 __attribute__((format(printf, 2, 3))) void text_addf(struct text *t, const char *format, ...);
 

@@ -66,10 +66,11 @@ static inline bool value_truthy(const struct value *v)
 }
 
 /* How much work it is to walk over the value as though nothing was shared: its parts, and a unit
- * for 32 bytes of text. */
+ * for 32 bytes of text, or for a digit of a number that is not held as an integer. */
 static inline uint64_t value_weight(const struct value *v)
 {
     if (v->kind >= VALUE_ARRAY) return 1 + v->weight;
+    if (v->kind == VALUE_NUMBER) return 1 + v->number.len;
     return v->kind == VALUE_STRING ? 1 + v->count / 32 : 1;
 }
 

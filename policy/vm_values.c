@@ -15,7 +15,7 @@ const struct plan_insn *vm_true(struct vm *vm, struct vm_frame *f, const struct 
 /* Comparing walks over the lighter one at most. */
 static inline bool spend_comparing(struct vm *vm, const struct value *x, const struct value *y)
 {
-    if (x->kind < VALUE_STRING || y->kind < VALUE_STRING) return true;
+    if (x->kind < VALUE_NUMBER || y->kind < VALUE_NUMBER) return true;
     return vm_spend_walk(vm, value_weight(x) < value_weight(y) ? x : y);
 }
 
@@ -26,19 +26,27 @@ const struct plan_insn *vm_equal(struct vm *vm, struct vm_frame *f, const struct
     return value_equal(x, y) ? i + 1 : i + i->to;
 }
 
-static inline bool compare(struct vm *vm, const struct vm_frame *f, const struct plan_insn *i)
+/* Does this order stand for what the instruction asks? */
+static inline bool is_wanted(uint8_t flag, int order)
 {
-    const struct value *x = vm_operand(vm, f, i->b), *y = vm_operand(vm, f, i->c);
-    if (!spend_comparing(vm, x, y)) return false; /* the caller sees the end */
-    if (i->flag == PLAN_EQ) return value_equal(x, y);
-    if (i->flag == PLAN_NE) return !value_equal(x, y);
-    int order = value_compare(x, y);
-    switch (i->flag) {
+    switch (flag) {
+    case PLAN_EQ: return order == 0;
+    case PLAN_NE: return order != 0;
     case PLAN_LT: return order < 0;
     case PLAN_LE: return order <= 0;
     case PLAN_GT: return order > 0;
     default: return order >= 0;
     }
+}
+
+static inline bool compare(struct vm *vm, const struct vm_frame *f, const struct plan_insn *i)
+{
+    const struct value *x = vm_operand(vm, f, i->b), *y = vm_operand(vm, f, i->c);
+    bool integers = x->kind == VALUE_NUMBER && y->kind == VALUE_NUMBER && !x->number.len && !y->number.len;
+    if (integers) return is_wanted(i->flag, num_compare(x->number, y->number));
+    if (!spend_comparing(vm, x, y)) return false; /* the caller sees the end */
+    if (i->flag <= PLAN_NE) return value_equal(x, y) == (i->flag == PLAN_EQ);
+    return is_wanted(i->flag, value_compare(x, y));
 }
 
 const struct plan_insn *vm_compare(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)
