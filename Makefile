@@ -127,10 +127,10 @@ $(FUZZ_BIN): $(OUT)/%: $(OUT)/%.o $(call libs,$(DEPS_cmd))
 # Benchmarks: tests/bench/bench_<name>.c with the load generator and the broker put together.
 BENCH_SRC := $(wildcard tests/bench/bench_*.c)
 BENCH_BIN := $(BENCH_SRC:%.c=$(OUT)/%)
-BENCH_OBJ := $(OUT)/tests/bench/load.o $(patsubst %,$(OUT)/broker/cmd/%.o,broker guest client)
-$(BENCH_BIN): $(OUT)/%: $(OUT)/%.o $(BENCH_OBJ) $(call libs,$(DEPS_cmd))
+BENCH_OBJ := $(OUT)/tests/bench/load.o $(OUT)/tests/bench/policy_texts.o $(patsubst %,$(OUT)/broker/cmd/%.o,broker guest client)
+$(BENCH_BIN): $(OUT)/%: $(OUT)/%.o $(BENCH_OBJ) $(OUT)/libtest.a $(call libs,$(DEPS_cmd))
 	$(if $(Q),@echo "  LINK  $@")
-	$(Q)$(CC) $(ALL_LDFLAGS) -o "$@" "$<" $(BENCH_OBJ) $(call libs,$(DEPS_cmd)) $(LIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o "$@" "$<" $(BENCH_OBJ) $(OUT)/libtest.a $(call libs,$(DEPS_cmd)) $(LIBS)
 
 -include $(shell find "$(OUT)" -name '*.d' 2>/dev/null | sed 's/ /\\ /g')
 
@@ -211,9 +211,10 @@ run-fuzz: $(FUZZ_BIN)
 	$(Q)$(PYTHON) tests/fuzz/seeds.py "$(BUILD)/fuzz-seeds" tests/rego/cases $(if $(CASES),"$(CASES)")
 	$(Q)tests/fuzz/run.sh "$(OUT)" $(SECONDS_EACH) $(FUZZ_BIN)
 
-bench: all $(BENCH_BIN) $(REGO_BESIDE) ## parts, floor and rate of a release, measured side by side
-	$(Q)tests/bench/beside.py "$(OUT)"
-	$(Q)tests/bench/run "$(OUT)" $(SECONDS_EACH) $(RESOURCES)
+bench: all $(BENCH_BIN) $(REGO_BESIDE) ## policies; parts, floor and rate of a release (BENCH=policy or =release: only that)
+	$(Q)$(if $(filter release,$(BENCH)),,"$(OUT)/tests/bench/bench_policy" tests/vectors/kbs)
+	$(Q)$(if $(BENCH),,tests/bench/beside.py "$(OUT)")
+	$(Q)$(if $(filter policy,$(BENCH)),,tests/bench/run "$(OUT)" $(SECONDS_EACH) $(RESOURCES))
 
 # ---- install ------------------------------------------------------------------------------------
 

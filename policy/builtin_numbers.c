@@ -7,14 +7,14 @@
 static bool charge(struct builtin_call *call, struct num x, struct num y)
 {
     if (!x.len && !y.len) return true;
-    return builtin_spend(call, 60 + (uint64_t) x.len * y.len / 1000 + (x.len + y.len) / 4 + num_zeros(x) / 4
-                                   + num_zeros(y) / 4);
+    return builtin_spend(call, 60 + (uint64_t) x.len * y.len / 1000 + (x.len + y.len) / 4 + num_zeros(x) / 3
+                                   + num_zeros(y) / 3);
 }
 
 /* Its text costs the square of its length. */
 static const struct value *answer(struct builtin_call *call, enum num_status status, struct num n)
 {
-    if (status == NUM_OK && n.len && !builtin_spend(call, (uint64_t) n.len * n.len / 3000)) return NULL;
+    if (status == NUM_OK && n.len && !builtin_spend(call, (uint64_t) n.len * n.len / 2500)) return NULL;
     if (status == NUM_OK) return value_num(call->arena, n);
     return builtin_number_problem(call, status);
 }

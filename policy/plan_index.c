@@ -1,11 +1,11 @@
 /* Making the index of a unit's rules. */
 #include "policy/plan_index.h"
 
-#include "policy/plan_tests.h"
+#include "policy/plan_guards.h"
 
 /* What is known of a rule before its code stands. */
 struct plan_draft {
-    struct plan_test key[PLAN_INDEX_KEY_MAX]; /* by ascending number of the path */
+    struct plan_guard key[PLAN_INDEX_KEY_MAX]; /* by ascending number of the path */
     uint8_t paths[PLAN_INDEX_KEY_MAX];
     size_t count; /* 0: always a candidate */
     size_t table;
@@ -44,7 +44,7 @@ static void key_remove(struct plan_draft *d, size_t at)
     }
 }
 
-/* The least useful test of the key: of the path whose constants differ least. */
+/* The least useful guard of the key: of the path whose constants differ least. */
 static size_t least(const struct plan_draft *d, const struct spread *s)
 {
     size_t least = 0;
@@ -53,7 +53,7 @@ static size_t least(const struct plan_draft *d, const struct spread *s)
     return least;
 }
 
-static void key_add(struct plan_draft *d, uint8_t path, const struct plan_test *test, const struct spread *s)
+static void key_add(struct plan_draft *d, uint8_t path, const struct plan_guard *guard, const struct spread *s)
 {
     size_t at = 0;
     while (at < d->count && d->paths[at] < path) at++;
@@ -68,7 +68,7 @@ static void key_add(struct plan_draft *d, uint8_t path, const struct plan_test *
         d->key[i] = d->key[i - 1];
         d->paths[i] = d->paths[i - 1];
     }
-    d->key[at] = *test;
+    d->key[at] = *guard;
     d->paths[at] = path;
 }
 
@@ -173,25 +173,25 @@ static void insert_rule(struct planner *p, struct plan_index *index, uint32_t ru
 
 /* ---- all ---------------------------------------------------------------------------------------- */
 
-/* Numbers the paths of a rule's tests and notes what they are compared with. */
-static void survey(struct plan_index *index, const struct plan_tests *tests, struct spread *s)
+/* Numbers the paths of a rule's guards and notes what they are compared with. */
+static void survey(struct plan_index *index, const struct plan_guards *guards, struct spread *s)
 {
-    for (size_t i = 0; i < tests->count; i++) {
-        int path = path_number(index, tests->at[i].path);
-        for (size_t n = 0; path >= 0 && n < tests->at[i].count; n++) {
-            const struct value *v = tests->at[i].values[n];
+    for (size_t i = 0; i < guards->count; i++) {
+        int path = path_number(index, guards->at[i].path);
+        for (size_t n = 0; path >= 0 && n < guards->at[i].count; n++) {
+            const struct value *v = guards->at[i].values[n];
             s->marks[path] |= 1ull << (value_hash(v) & 63);
             if (index->weights[path] < value_weight(v)) index->weights[path] = value_weight(v);
         }
     }
 }
 
-static void choose_key(struct plan_index *index, const struct plan_tests *tests, const struct spread *s,
+static void choose_key(struct plan_index *index, const struct plan_guards *guards, const struct spread *s,
                        struct plan_draft *d)
 {
-    for (size_t i = 0; i < tests->count; i++) {
-        int path = path_number(index, tests->at[i].path);
-        if (path >= 0) key_add(d, (uint8_t) path, &tests->at[i], s);
+    for (size_t i = 0; i < guards->count; i++) {
+        int path = path_number(index, guards->at[i].path);
+        if (path >= 0) key_add(d, (uint8_t) path, &guards->at[i], s);
     }
     key_narrow(d);
 }
@@ -200,18 +200,18 @@ struct plan_index *plan_index_begin(struct planner *p, const struct checked_rule
 {
     if (count < PLAN_INDEX_RULES_MIN || p->failed) return NULL;
     struct plan_index *index = arena_alloc(p->arena, sizeof *index);
-    struct plan_tests *tests = arena_alloc_array(p->arena, count, sizeof *tests);
+    struct plan_guards *guards = arena_alloc_array(p->arena, count, sizeof *guards);
     struct plan_draft *drafts = arena_alloc_array(p->arena, count, sizeof *drafts);
     struct spread spread = { { 0 } };
-    if (!index || !tests || !drafts) return NULL;
+    if (!index || !guards || !drafts) return NULL;
     index->drafts = drafts;
     for (size_t i = 0; i < count; i++) {
-        plan_find_tests(p, rules[i], &tests[i]);
-        survey(index, &tests[i], &spread);
+        plan_find_guards(p, rules[i], &guards[i]);
+        survey(index, &guards[i], &spread);
     }
     size_t keyed = 0;
     for (size_t i = 0; i < count; i++) {
-        choose_key(index, &tests[i], &spread, &drafts[i]);
+        choose_key(index, &guards[i], &spread, &drafts[i]);
         keyed += drafts[i].count > 0;
     }
     index->rule_count = count;

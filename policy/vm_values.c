@@ -12,11 +12,13 @@ const struct plan_insn *vm_true(struct vm *vm, struct vm_frame *f, const struct 
     return value_truthy(vm_operand(vm, f, i->b)) ? i + 1 : i + i->to;
 }
 
-/* Comparing walks over the lighter one at most. */
+/* Comparing walks over the lighter one at most; of numbers all digits are read. */
 static inline bool spend_comparing(struct vm *vm, const struct value *x, const struct value *y)
 {
     if (x->kind < VALUE_NUMBER || y->kind < VALUE_NUMBER) return true;
-    return vm_spend_walk(vm, value_weight(x) < value_weight(y) ? x : y);
+    bool first = value_weight(x) < value_weight(y);
+    if (x->kind == VALUE_NUMBER) first = !first;
+    return vm_spend_walk(vm, first ? x : y);
 }
 
 const struct plan_insn *vm_equal(struct vm *vm, struct vm_frame *f, const struct plan_insn *i)

@@ -1,12 +1,12 @@
 /* What a rule compares with constants, for the index. All of it is read off the expressions at the top of
  * its body, each of which has to hold: the order in which they stand does not matter. Closures and what
  * stands under `with` are left alone. */
-#include "policy/plan_tests.h"
+#include "policy/plan_guards.h"
 
 struct finder {
     struct arena *arena;
     const struct plan_path **locals; /* of each local of the rule: what it is equal to, or NULL */
-    struct plan_tests *tests;        /* found so far; room for PLAN_TESTS_MAX */
+    struct plan_guards *guards;      /* found so far; room for PLAN_GUARDS_MAX */
 };
 
 /* ---- paths -------------------------------------------------------------------------------------- */
@@ -119,14 +119,14 @@ static const struct plan_path *path_of_call(struct finder *f, const struct check
     return path;
 }
 
-/* ---- tests -------------------------------------------------------------------------------------- */
+/* ---- guards -------------------------------------------------------------------------------------- */
 
-static void add_test(struct finder *f, const struct plan_path *path, const struct value *const *values,
+static void add_guard(struct finder *f, const struct plan_path *path, const struct value *const *values,
                      size_t count)
 {
-    struct plan_tests *t = f->tests;
-    if (t->count < PLAN_TESTS_MAX && count <= PLAN_INDEX_COPIES_MAX)
-        t->at[t->count++] = (struct plan_test) { path, values, count };
+    struct plan_guards *t = f->guards;
+    if (t->count < PLAN_GUARDS_MAX && count <= PLAN_INDEX_COPIES_MAX)
+        t->at[t->count++] = (struct plan_guard) { path, values, count };
 }
 
 static void learn(struct finder *f, uint32_t local, const struct plan_path *path)
@@ -138,7 +138,7 @@ static void learn(struct finder *f, uint32_t local, const struct plan_path *path
 static void match(struct finder *f, const struct plan_path *path, const struct checked_term *pattern)
 {
     if (!path || arena_failed(f->arena)) return;
-    if (pattern->kind == CHECKED_CONST) add_test(f, path, &pattern->value, 1);
+    if (pattern->kind == CHECKED_CONST) add_guard(f, path, &pattern->value, 1);
     if (pattern->kind == CHECKED_LOCAL) learn(f, pattern->local.number, path);
     for (size_t i = 0; pattern->kind == CHECKED_ARRAY && i < pattern->items.count; i++)
         match(f, extend_one(f, path, value_int(f->arena, (int64_t) i)), pattern->items.at[i]);
@@ -164,7 +164,7 @@ static void member(struct finder *f, const struct checked_term *item, const stru
     const struct value **values = arena_alloc_array(f->arena, c->count, sizeof *values);
     for (size_t i = 0; values && i < c->count; i++)
         values[i] = c->kind == VALUE_OBJECT ? c->pairs[i].value : c->items[i];
-    if (values) add_test(f, path, values, c->count);
+    if (values) add_guard(f, path, values, c->count);
 }
 
 static void find_in_call(struct finder *f, const struct checked_expr *e)
@@ -191,39 +191,39 @@ static void find_in_body(struct finder *f, const struct checked_body *body)
 
 /* ---- else --------------------------------------------------------------------------------------- */
 
-/* The test allows the other's values too. False when these are too many. */
-static bool widen(struct finder *f, struct plan_test *test, const struct plan_test *by)
+/* The guard allows the other's values too. False when these are too many. */
+static bool widen(struct finder *f, struct plan_guard *guard, const struct plan_guard *by)
 {
-    size_t count = test->count + by->count;
+    size_t count = guard->count + by->count;
     if (count > PLAN_INDEX_COPIES_MAX) return false;
     const struct value **values = arena_alloc_array(f->arena, count, sizeof *values);
     if (!values) return false;
-    memcpy(values, test->values, test->count * sizeof *values);
-    memcpy(values + test->count, by->values, by->count * sizeof *values);
-    test->values = values;
-    test->count = count;
+    memcpy(values, guard->values, guard->count * sizeof *values);
+    memcpy(values + guard->count, by->values, by->count * sizeof *values);
+    guard->values = values;
+    guard->count = count;
     return true;
 }
 
-static bool widen_by(struct finder *f, struct plan_test *test, const struct plan_tests *by)
+static bool widen_by(struct finder *f, struct plan_guard *guard, const struct plan_guards *by)
 {
     for (size_t i = 0; i < by->count; i++)
-        if (plan_path_equal(test->path, by->at[i].path)) return widen(f, test, &by->at[i]);
+        if (plan_path_equal(guard->path, by->at[i].path)) return widen(f, guard, &by->at[i]);
     return false;
 }
 
-/* Some branch may succeed where the others cannot: a test counts when every branch has one of that path. */
-static void find_in_else(struct finder *f, const struct checked_rule *r, struct plan_tests *tests, size_t from)
+/* Some branch may succeed where the others cannot: a guard counts when every branch has one of that path. */
+static void find_in_else(struct finder *f, const struct checked_rule *r, struct plan_guards *guards, size_t from)
 {
-    for (r = r->otherwise; r && tests->count > from; r = r->otherwise) {
-        struct plan_test room[PLAN_TESTS_MAX];
-        struct plan_tests branch = { .at = room };
-        f->tests = &branch;
+    for (r = r->otherwise; r && guards->count > from; r = r->otherwise) {
+        struct plan_guard room[PLAN_GUARDS_MAX];
+        struct plan_guards branch = { .at = room };
+        f->guards = &branch;
         find_in_body(f, &r->body);
         size_t kept = from;
-        for (size_t i = from; i < tests->count; i++)
-            if (widen_by(f, &tests->at[i], &branch)) tests->at[kept++] = tests->at[i];
-        tests->count = kept;
+        for (size_t i = from; i < guards->count; i++)
+            if (widen_by(f, &guards->at[i], &branch)) guards->at[kept++] = guards->at[i];
+        guards->count = kept;
     }
 }
 
@@ -238,21 +238,21 @@ static void find_in_arguments(struct finder *f, const struct checked_rule *r)
     }
 }
 
-void plan_find_tests(struct planner *p, const struct checked_rule *r, struct plan_tests *ret)
+void plan_find_guards(struct planner *p, const struct checked_rule *r, struct plan_guards *ret)
 {
-    struct plan_test room[PLAN_TESTS_MAX];
-    struct plan_tests tests = { .at = room };
-    struct finder f = { .arena = p->arena, .tests = &tests };
-    *ret = (struct plan_tests) { 0 };
+    struct plan_guard room[PLAN_GUARDS_MAX];
+    struct plan_guards guards = { .at = room };
+    struct finder f = { .arena = p->arena, .guards = &guards };
+    *ret = (struct plan_guards) { 0 };
     f.locals = arena_alloc_array(p->arena, r->local_count, sizeof *f.locals);
     if (!f.locals) return;
     find_in_arguments(&f, r);
-    size_t from = tests.count;
+    size_t from = guards.count;
     find_in_body(&f, &r->body);
-    find_in_else(&f, r, &tests, from);
-    if (!tests.count) return;
-    ret->at = arena_alloc_array(p->arena, tests.count, sizeof *ret->at);
+    find_in_else(&f, r, &guards, from);
+    if (!guards.count) return;
+    ret->at = arena_alloc_array(p->arena, guards.count, sizeof *ret->at);
     if (!ret->at) return;
-    memcpy(ret->at, tests.at, tests.count * sizeof *ret->at);
-    ret->count = tests.count;
+    memcpy(ret->at, guards.at, guards.count * sizeof *ret->at);
+    ret->count = guards.count;
 }

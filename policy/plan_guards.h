@@ -4,22 +4,22 @@
 #include "policy/plan_index.h"
 #include "policy/planner.h"
 
-enum { PLAN_TESTS_MAX = 32 }; /* of one rule; more are not looked at */
+enum { PLAN_GUARDS_MAX = 32 }; /* of one rule; more are not looked at */
 
 /* The rule cannot succeed unless what stands at the path is one of the values. */
-struct plan_test {
+struct plan_guard {
     const struct plan_path *path;
     const struct value *const *values;
     size_t count;
 };
 
-struct plan_tests {
-    struct plan_test *at;
+struct plan_guards {
+    struct plan_guard *at;
     size_t count;
 };
 
 /* Those of the rule: of its arguments, and of its body, or what the bodies of all its else branches have
  * in common. They live in the planner's arena. */
-void plan_find_tests(struct planner *p, const struct checked_rule *r, struct plan_tests *ret);
+void plan_find_guards(struct planner *p, const struct checked_rule *r, struct plan_guards *ret);
 
 bool plan_path_equal(const struct plan_path *x, const struct plan_path *y);
