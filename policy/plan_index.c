@@ -158,8 +158,10 @@ static bool insert(struct planner *p, struct plan_table *t, const struct plan_dr
     }
     struct plan_entry *e = entry_for(t, hash, values);
     if (!e) return false;
-    e->hash = hash;
-    e->values = values;
+    if (!e->values) {
+        e->hash = hash;
+        e->values = values;
+    }
     return add_rule(p, e, rule);
 }
 
@@ -173,6 +175,18 @@ static void insert_rule(struct planner *p, struct plan_index *index, uint32_t ru
 
 /* ---- all ---------------------------------------------------------------------------------------- */
 
+/* The most that a value equal to this one may weigh: 1 may be written 1.000. */
+static uint64_t heaviest_equal(const struct value *v)
+{
+    uint64_t weight = 1;
+    if (v->kind == VALUE_NUMBER) return 1 + NUM_TEXT_MAX;
+    if (v->kind < VALUE_ARRAY) return value_weight(v);
+    for (size_t i = 0; i < v->count; i++)
+        weight += v->kind == VALUE_OBJECT ? heaviest_equal(v->pairs[i].key) + heaviest_equal(v->pairs[i].value)
+                                          : heaviest_equal(v->items[i]);
+    return weight;
+}
+
 /* Numbers the paths of a rule's guards and notes what they are compared with. */
 static void survey(struct plan_index *index, const struct plan_guards *guards, struct spread *s)
 {
@@ -181,7 +195,9 @@ static void survey(struct plan_index *index, const struct plan_guards *guards, s
         for (size_t n = 0; path >= 0 && n < guards->at[i].count; n++) {
             const struct value *v = guards->at[i].values[n];
             s->marks[path] |= 1ull << (value_hash(v) & 63);
-            if (index->weights[path] < value_weight(v)) index->weights[path] = value_weight(v);
+            uint64_t weight = heaviest_equal(v);
+            if (index->weights[path] < weight) index->weights[path] = weight;
+            index->kinds[path] |= 1u << v->kind;
         }
     }
 }

@@ -65,7 +65,9 @@ struct plan_table {
 
 struct plan_index {
     const struct plan_path *paths[PLAN_INDEX_PATHS_MAX];
-    uint64_t weights[PLAN_INDEX_PATHS_MAX]; /* of the heaviest constant each path is compared with */
+    /* What each path is compared with: kinds (bits), and the most that something equal may weigh. */
+    unsigned kinds[PLAN_INDEX_PATHS_MAX];
+    uint64_t weights[PLAN_INDEX_PATHS_MAX];
     size_t path_count;
     struct plan_table tables[PLAN_INDEX_TABLES_MAX];
     size_t table_count;
@@ -76,6 +78,10 @@ struct plan_index {
     size_t rule_count;
     struct plan_draft *drafts; /* while it is made */
 };
+
+/* As text, a line for each rule: "0: input.x = 1, argument 0 = \"a\"", for each of its entries, or "0: always". */
+struct text;
+void plan_print_index(struct text *t, const struct plan_index *index);
 
 static inline uint64_t plan_hash_add(uint64_t hash, uint64_t more)
 {

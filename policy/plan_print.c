@@ -1,5 +1,7 @@
 /* Plans as text: one line for each instruction. */
+#include "policy/builtin.h"
 #include "policy/plan.h"
+#include "policy/plan_index.h"
 #include "policy/value.h"
 
 static const char *const names[PLAN_OPS] = {
@@ -64,5 +66,59 @@ void plan_print(struct text *t, const struct plan *p, const struct plan_unit *u)
             value_print(t, p->constants[~operands[o]]);
         }
         text_add_char(t, '\n');
+    }
+}
+
+/* ---- indexes ------------------------------------------------------------------------------------ */
+
+static void print_path(struct text *t, const struct plan_path *path)
+{
+    static const char *const roots[] = {
+        [PLAN_PATH_INPUT] = "input", [PLAN_PATH_DATA] = "data", [PLAN_PATH_ARGUMENT] = "argument", [PLAN_PATH_CALL] = "",
+    };
+    text_add_string(t, roots[path->root]);
+    if (path->root == PLAN_PATH_ARGUMENT) text_addf(t, " %u", path->argument);
+    if (path->root == PLAN_PATH_CALL) text_addf(t, "%s(", path->builtin->name);
+    for (size_t i = 0; path->root == PLAN_PATH_CALL && i < path->builtin->arity; i++) {
+        text_add_string(t, i ? ", " : "");
+        if (path->operands[i].path) print_path(t, path->operands[i].path);
+        else value_print(t, path->operands[i].constant);
+    }
+    if (path->root == PLAN_PATH_CALL) text_add_char(t, ')');
+    for (size_t i = 0; i < path->count; i++) {
+        text_add_char(t, '[');
+        value_print(t, path->steps[i].key);
+        text_add_char(t, ']');
+    }
+}
+
+static bool has_rule(const uint32_t *rules, size_t count, uint32_t rule)
+{
+    for (size_t i = 0; i < count; i++)
+        if (rules[i] == rule) return true;
+    return false;
+}
+
+static void print_entries(struct text *t, const struct plan_index *index, const struct plan_table *table, uint32_t rule)
+{
+    for (size_t n = 0; n <= table->mask; n++) {
+        const struct plan_entry *e = &table->entries[n];
+        if (!e->values || !has_rule(e->rules, e->count, rule)) continue;
+        text_addf(t, "%u:", rule);
+        for (size_t i = 0; i < table->path_count; i++) {
+            text_add_string(t, i ? ", " : " ");
+            print_path(t, index->paths[table->paths[i]]);
+            text_add_string(t, " = ");
+            value_print(t, e->values[i]);
+        }
+        text_add_char(t, '\n');
+    }
+}
+
+void plan_print_index(struct text *t, const struct plan_index *index)
+{
+    for (uint32_t rule = 0; rule < index->rule_count; rule++) {
+        if (has_rule(index->always, index->always_count, rule)) text_addf(t, "%u: always\n", rule);
+        for (size_t n = 0; n < index->table_count; n++) print_entries(t, index, &index->tables[n], rule);
     }
 }

@@ -53,13 +53,14 @@ static bool path_value(struct lookup *l, const struct plan_path *path, const str
     return true;
 }
 
-/* Equal values weigh the same: what is heavier than every constant need not be looked at. */
+/* What is of another kind than every constant, or too heavy to be equal to one, need not be looked at. */
 static bool take_path(struct lookup *l, size_t n)
 {
     const struct value *v = NULL;
     if (!path_value(l, l->index->paths[n], &v)) return false;
-    l->values[n] = v && value_weight(v) <= l->index->weights[n] ? v : NULL;
-    if (!l->values[n]) return true;
+    bool may_equal = v && l->index->kinds[n] >> v->kind & 1 && value_weight(v) <= l->index->weights[n];
+    l->values[n] = may_equal ? v : NULL;
+    if (!may_equal) return true;
     l->hashes[n] = value_hash(v);
     return vm_spend_walk(l->vm, v);
 }
