@@ -8,7 +8,7 @@ enum { FIRST_CHUNK = 16 * 1024, LARGEST_CHUNK = 1024 * 1024 };
 struct arena_chunk {
     struct arena_chunk *before;
     size_t size; /* of `bytes` */
-    alignas(ARENA_ALIGN) unsigned char bytes[];
+    alignas(ARENA_UNIT) unsigned char bytes[];
 };
 
 struct arena *arena_new(size_t cap)
@@ -93,13 +93,12 @@ void *arena_take_slow(struct arena *a, size_t size)
 {
     if (a->failed) return NULL;
     size_t used = arena_used(a);
-    if (used > a->cap || size > a->cap - used || size > SIZE_MAX - ARENA_ALIGN) return arena_fail(a), NULL;
-    size_t whole = (size + ARENA_UNIT - 1) / ARENA_UNIT * ARENA_UNIT, pad = a->chunk ? arena_pad(a, size) : 0;
-    bool fits = a->chunk && pad + whole <= (size_t) (a->chunk->bytes + a->chunk->size - a->at);
+    if (used > a->cap || size > a->cap - used || size > SIZE_MAX - ARENA_UNIT) return arena_fail(a), NULL;
+    size_t whole = (size + ARENA_UNIT - 1) / ARENA_UNIT * ARENA_UNIT;
+    bool fits = a->chunk && whole <= (size_t) (a->chunk->bytes + a->chunk->size - a->at);
     if (!fits && !add_room(a, whole)) return arena_fail(a), NULL;
-    if (!fits) pad = 0;
-    void *p = a->at + pad;
-    a->at += pad + whole;
+    void *p = a->at;
+    a->at += whole;
     if (a->end < a->at) a->end = a->at;
     return p;
 }

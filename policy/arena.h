@@ -19,8 +19,8 @@ struct arena {
     bool failed;
 };
 
-enum { ARENA_UNIT = 8, ARENA_ALIGN = 16 };
-_Static_assert(_Alignof(max_align_t) <= ARENA_ALIGN, "memory is aligned for any type");
+enum { ARENA_UNIT = 8 };
+_Static_assert(_Alignof(void *) <= ARENA_UNIT && _Alignof(uint64_t) <= ARENA_UNIT, "what lies in arenas");
 
 /* NULL when there is no memory. `cap` counts bytes handed out, alignment included. */
 struct arena *arena_new(size_t cap);
@@ -34,21 +34,14 @@ void arena_reset(struct arena *a);
 
 void *arena_take_slow(struct arena *a, size_t size);
 
-/* What `size` bytes need before and behind them: units, and the place of a whole number of 16 bytes is one
- * too (an object aligned to 16 has such a size). */
-static inline size_t arena_pad(const struct arena *a, size_t size)
-{
-    return size % ARENA_ALIGN ? 0 : (uintptr_t) a->at & ARENA_UNIT;
-}
-
-/* Not zeroed, for what is filled at once; aligned for any type of that size; NULL beyond the cap. Size 0
- * gives a valid pointer. */
+/* Not zeroed, for what is filled at once; aligned to ARENA_UNIT, for pointers and numbers of 64 bits; NULL
+ * beyond the cap. Size 0 gives a valid pointer. */
 static inline void *arena_take(struct arena *a, size_t size)
 {
-    size_t pad = arena_pad(a, size), whole = ((size + ARENA_UNIT - 1) & ~(size_t) (ARENA_UNIT - 1)) + pad;
+    size_t whole = (size + ARENA_UNIT - 1) & ~(size_t) (ARENA_UNIT - 1);
 
     if (whole < size || whole > (size_t) (a->end - a->at) || !size) return arena_take_slow(a, size);
-    void *p = a->at + pad;
+    void *p = a->at;
     a->at += whole;
     return p;
 }

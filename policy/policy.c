@@ -116,12 +116,11 @@ static const struct value *query_value(struct arena *a, const struct policy_requ
     return pairs ? value_object(a, pairs, r->query_count, NULL) : NULL;
 }
 
-#define NAME(text) { .kind = VALUE_STRING, .count = sizeof(text) - 1, .string = text }
-
 /* {"plugin": .., "query": {..}, "resource-path": [..]} (kbs-api.md 7.1) */
 static const struct value *data_value(struct arena *a, const struct policy_request *r)
 {
-    static const struct value plugin = NAME("plugin"), query = NAME("query"), path = NAME("resource-path");
+    static const struct value plugin = VALUE_LITERAL("plugin"), query = VALUE_LITERAL("query"),
+                              path = VALUE_LITERAL("resource-path");
     struct value_pair *pairs = arena_alloc_array(a, 3, sizeof *pairs);
 
     if (!pairs) return NULL;

@@ -86,6 +86,13 @@ static inline uint64_t value_prefix(const char *s, size_t len)
     return word;
 }
 
+/* A static string from a literal: struct value name = VALUE_LITERAL("plugin"). */
+#define VALUE_LITERAL(s) \
+    { .kind = VALUE_STRING, .count = sizeof(s) - 1, .string = (s), .prefix = VALUE_LITERAL_HALF(s, 0) | VALUE_LITERAL_HALF(s, 4) }
+#define VALUE_LITERAL_HALF(s, i) \
+    (VALUE_LITERAL_BYTE(s, i) | VALUE_LITERAL_BYTE(s, i + 1) | VALUE_LITERAL_BYTE(s, i + 2) | VALUE_LITERAL_BYTE(s, i + 3))
+#define VALUE_LITERAL_BYTE(s, i) ((uint64_t) (unsigned char) (s)[(i) < sizeof(s) ? (i) : sizeof(s) - 1] << (56 - 8 * (i)))
+
 /* ---- scalars ---- */
 const struct value *value_int(struct arena *a, int64_t i);
 const struct value *value_num(struct arena *a, struct num n);

@@ -17,7 +17,7 @@ static void test_alloc__zeroed_and_aligned(void **state)
         unsigned char *p = arena_alloc(a, size);
 
         assert_non_null(p);
-        assert_int_equal((uintptr_t) p % (size % 16 ? 8 : 16), 0);
+        assert_int_equal((uintptr_t) p % ARENA_UNIT, 0);
         for (size_t i = 0; i < size; i++) assert_int_equal(p[i], 0);
         memset(p, 0xAA, size);
     }
