@@ -271,6 +271,37 @@ static void test_arithmetic__every_cap(void **state)
     }
 }
 
+static void test_digits__in_other_bases(void **state)
+{
+    struct arena *a = *state;
+    static const struct { const char *number; unsigned bits; const char *digits; } rows[] = {
+        { "0", 1, "0" }, { "5", 1, "101" }, { "-5", 1, "101" }, { "8", 3, "10" }, { "255", 4, "ff" }, { "511", 3, "777" },
+        { "18446744073709551616", 4, "10000000000000000" }, { "18446744073709551615", 3, "1777777777777777777777" },
+        { "340282366920938463463374607431768211455", 4, "ffffffffffffffffffffffffffffffff" }, { "2.9", 1, "10" },
+    };
+
+    for (size_t i = 0; i < LEN(rows); i++) {
+        size_t len = 0;
+        const char *digits = num_digits(a, parse(a, rows[i].number), rows[i].bits, &len);
+
+        assert_string_equal(digits, rows[i].digits);
+        assert_int_equal(len, strlen(digits));
+    }
+}
+
+static void test_zeros__that_an_exponent_stands_for(void **state)
+{
+    struct arena *a = *state;
+    static const struct { const char *number; uint32_t zeros; } rows[] = {
+        { "7", 0 }, { "700", 0 }, { "1.25", 0 }, { "7e3", 3 }, { "1.25e2", 0 }, { "1.25e3", 1 }, { "1e-3", 2 }, { "0.001", 2 },
+        { "1e999999999", 1 << 20 }, { "0e5", 0 },
+    };
+
+    for (size_t i = 0; i < LEN(rows); i++)
+        if (num_zeros(parse(a, rows[i].number)) != rows[i].zeros)
+            fail_msg("%s: %u", rows[i].number, num_zeros(parse(a, rows[i].number)));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -284,6 +315,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_operations__vectors, setup, teardown),
         cmocka_unit_test_setup_teardown(test_operations__failures, setup, teardown),
         cmocka_unit_test_setup_teardown(test_operations__without_memory, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_digits__in_other_bases, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_zeros__that_an_exponent_stands_for, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

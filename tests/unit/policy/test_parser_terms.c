@@ -88,11 +88,44 @@ static void test_parse_term__span(void **state)
     arena_free(a);
 }
 
+/* Operators in a row deepen the tree without nesting; whatever stands around or within them adds to that. */
+static void test_parse_infix__operators_in_a_row(void **state)
+{
+    static const struct { const char *open, *part, *close; unsigned nests, in_row; bool good; } rows[] = {
+        { "", " + 1", "", 0, REGO_PARSE_HEIGHT - 1, true }, /* the operand is a level too */
+        { "", " + 1", "", 0, REGO_PARSE_HEIGHT, false },
+        { "", " in x", "", 0, REGO_PARSE_HEIGHT - 1, true },
+        { "", " in x", "", 0, REGO_PARSE_HEIGHT, false },
+        { "[", " + 1", "]", 100, (REGO_PARSE_HEIGHT - 100) / 100 - 1, true },
+        { "[", " + 1", "]", 100, (REGO_PARSE_HEIGHT - 100) / 100 + 2, false },
+        { "(", " * 1 + 1", ")", 100, REGO_PARSE_HEIGHT / 200 + 2, false },
+        { "f(", " == 1", ")", 150, REGO_PARSE_HEIGHT / 150 + 1, false },
+    };
+    for (size_t i = 0; i < LEN(rows); i++) {
+        static struct rego_errors errors;
+        struct arena *a = arena_new(1 << 24);
+        struct text t;
+        errors = (struct rego_errors) { 0 };
+        text_init(&t, a);
+        for (unsigned n = 0; n < rows[i].nests; n++) text_add_string(&t, rows[i].open);
+        text_add_string(&t, "1");
+        for (unsigned n = 0; n <= rows[i].nests; n++) {
+            for (unsigned k = 0; k < rows[i].in_row; k++) text_add_string(&t, rows[i].part);
+            if (n < rows[i].nests) text_add_string(&t, rows[i].close);
+        }
+        bool good = tree_parse_term(a, text_end(&t), t.len, &errors);
+        if (good != rows[i].good) fail_msg("row %zu: %s", i, good ? "taken" : errors.items[0].text);
+        if (!good) assert_non_null(strstr(errors.items[0].text, "operators in a row"));
+        arena_free(a);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_parse_term__scalars),
         cmocka_unit_test(test_parse_infix__precedence),
+        cmocka_unit_test(test_parse_infix__operators_in_a_row),
         cmocka_unit_test(test_parse_ref__forms),
         cmocka_unit_test(test_parse_term__span),
     };

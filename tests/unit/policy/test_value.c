@@ -216,11 +216,99 @@ static void test_value_print_cut__leaves_out(void **state)
     }
 }
 
+/* Prefixes decide most comparisons: against memcmp, for texts that share beginnings, NULs and high bytes. */
+static void test_compare__strings_by_bytes(void **state)
+{
+    struct arena *a = *state;
+    static const char *const parts[] = { "", "a", "ab", "abcdefg", "abcdefgh", "abcdefghi", "abcdefgz", "\xc3\xa4", "\xff" };
+    const struct value *values[2 * LEN(parts) * LEN(parts)];
+    size_t count = 0;
+
+    for (size_t i = 0; i < LEN(parts); i++)
+        for (size_t k = 0; k < LEN(parts); k++)
+            for (int nul = 0; nul < 2; nul++) {
+                struct text t;
+
+                text_init(&t, a);
+                text_add_string(&t, parts[i]);
+                if (nul) text_add_char(&t, '\0');
+                text_add_string(&t, parts[k]);
+                values[count++] = value_from_text(&t);
+            }
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = 0; k < count; k++) {
+            const struct value *x = values[i], *y = values[k];
+            uint32_t common = x->count < y->count ? x->count : y->count;
+            int want = memcmp(x->string, y->string, common), got = value_compare(x, y);
+
+            if (!want) want = (x->count > y->count) - (x->count < y->count);
+            assert_int_equal((got > 0) - (got < 0), (want > 0) - (want < 0));
+            assert_int_equal(value_equal(x, y), want == 0);
+        }
+}
+
+static void test_literal__equals_the_made_one(void **state)
+{
+    struct arena *a = *state;
+    static const struct value literals[] = {
+        VALUE_LITERAL("a"), VALUE_LITERAL("abcdefg"), VALUE_LITERAL("abcdefgh"), VALUE_LITERAL("abcdefghi"), VALUE_LITERAL("\xc3\xa4"),
+    };
+
+    for (size_t i = 0; i < LEN(literals); i++) {
+        const struct value *made = value_string_z(a, literals[i].string);
+
+        assert_true(value_equal(&literals[i], made));
+        assert_int_equal(literals[i].prefix, made->prefix);
+    }
+}
+
+/* Small integers are not made anew; those around them are. */
+static void test_int__small_ones_are_shared(void **state)
+{
+    struct arena *a = *state;
+
+    for (int64_t i = -2; i < 300; i++) {
+        const struct value *v = value_int(a, i);
+
+        assert_int_equal(v->number.i, i);
+        assert_int_equal(v == value_int(a, i), i >= 0 && i < 256);
+    }
+    arena_fail(a);
+    assert_null(value_int(a, 1));
+}
+
+/* Runs, merges, pairs: stable, and as a plain insertion does it. */
+static void test_sort__any_length(void **state)
+{
+    struct arena *a = *state;
+    uint32_t seed = 1;
+
+    for (size_t count = 0; count < 70; count++) {
+        struct value_pair pairs[70];
+
+        for (size_t i = 0; i < count; i++) {
+            seed = seed * 1664525 + 1013904223;
+            pairs[i] = (struct value_pair) { value_int(a, seed >> 8 & 15), value_int(a, (int64_t) i + 1000) };
+        }
+        const struct value *object = value_object(a, pairs, count, NULL);
+        for (size_t i = 0; i < object->count; i++) {
+            if (i) assert_true(value_compare(object->pairs[i - 1].key, object->pairs[i].key) < 0);
+            assert_true(object->pairs[i].value->number.i >= 1000);
+        }
+    }
+    const struct value *object = parse(a, "{\"b\": 1, \"a\": 2}");
+    assert_int_equal(object->pairs[0].value->number.i, 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_value_print_cut__leaves_out, setup, teardown),
         cmocka_unit_test_setup_teardown(test_compare__canonical_order, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_compare__strings_by_bytes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_literal__equals_the_made_one, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_int__small_ones_are_shared, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_sort__any_length, setup, teardown),
         cmocka_unit_test_setup_teardown(test_hash__equal_values, setup, teardown),
         cmocka_unit_test_setup_teardown(test_set__sorted_without_duplicates, setup, teardown),
         cmocka_unit_test_setup_teardown(test_object__conflicts, setup, teardown),
