@@ -111,8 +111,8 @@ static void test_guest_new__claims_too_large(void **state)
     struct json_doc *doc = NULL;
     struct guest *g = NULL;
     struct digest d = {.len = 32};
-    size_t n = (size_t) snprintf(claims, sizeof claims, "{\"a\":[0");
-    while (n < JOSE_MAX_TOKEN / 4 * 3) n += (size_t) snprintf(claims + n, sizeof claims - n, ",0");
+    size_t n = (size_t) snprintf(claims, sizeof claims, "{\"a\":[-1");
+    while (n < JOSE_MAX_TOKEN / 4 * 3) n += (size_t) snprintf(claims + n, sizeof claims - n, ",-1");
     snprintf(claims + n, sizeof claims - n, "]}");
     assert_ok(json_parse(span_str(claims), &doc));
     struct guest_token t = {.text = SPAN_LIT("t"), .sha256 = &d, .payload = span_str(claims),
@@ -124,7 +124,7 @@ static void test_guest_new__claims_too_large(void **state)
 
 static void test_guest_bytes__grows_with_the_token(void **state)
 {
-    struct guest *small = guest_of("{}", NULL), *large = guest_of("{\"a\":[1,2,3,4,5,6,7,8]}", NULL);
+    struct guest *small = guest_of("{}", NULL), *large = guest_of("{\"a\":[-1,-2,-3,-4,-5,-6,-7,-8]}", NULL);
     size_t a = guest_bytes(small), b = guest_bytes(large);
     guest_unref(small);
     guest_unref(large);

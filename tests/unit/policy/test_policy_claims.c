@@ -105,30 +105,29 @@ static void test_new__depth(void **state)
     refused(text, len, "nested too deep");
 }
 
-/* {"a":[0,0,..]}: the worst there is, since two bytes make a whole value. */
-static size_t zeros(size_t count)
+/* {"a":[-1,-1,..]}: the worst there is, since three bytes make a whole value (0 to 255 are there already). */
+static size_t numbers(size_t count)
 {
     size_t len = 0;
     free(text);
-    text = malloc(2 * count + 16);
-    memcpy(text, "{\"a\":[0", 7);
-    for (len = 7; count > 1; count--, len += 2) memcpy(text + len, ",0", 2);
+    text = malloc(3 * count + 16);
+    memcpy(text, "{\"a\":[-1", 8);
+    for (len = 8; count > 1; count--, len += 3) memcpy(text + len, ",-1", 3);
     memcpy(text + len, "]}", 2);
     return len + 2;
 }
 
 static void test_new__size(void **state)
 {
-    size_t value = (sizeof(struct value) + 15) / 16 * 16; /* as an arena hands it out */
-    size_t most = POLICY_CLAIMS_MAX / (value + sizeof(void *));
-    size_t len = zeros(most - 20);
+    size_t most = POLICY_CLAIMS_MAX / (sizeof(struct value) + sizeof(void *));
+    size_t len = numbers(most - 20);
     claims = policy_claims_new(text, len, NULL);
     assert_non_null(claims);
     assert_true(policy_claims_bytes(claims) <= POLICY_CLAIMS_MAX);
     assert_true(policy_claims_bytes(claims) > POLICY_CLAIMS_MAX - POLICY_CLAIMS_MAX / 100);
-    len = zeros(most + 1);
+    len = numbers(most + 1);
     refused(text, len, "the claims are too large");
-    len = zeros(40 * most); /* beyond what parsing may use, too */
+    len = numbers(40 * most); /* beyond what parsing may use, too */
     refused(text, len, "the claims are too large");
 }
 
