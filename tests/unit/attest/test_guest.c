@@ -112,7 +112,7 @@ static void test_guest_new__claims_too_large(void **state)
     struct guest *g = NULL;
     struct digest d = {.len = 32};
     size_t n = (size_t) snprintf(claims, sizeof claims, "{\"a\":[-1");
-    while (n < JOSE_MAX_TOKEN / 4 * 3) n += (size_t) snprintf(claims + n, sizeof claims - n, ",-1");
+    while (n < JOSE_MAX_TOKEN / 4 * 3) n += (size_t) snprintf(claims + n, sizeof claims - n, ",[[[[-1]]]]");
     snprintf(claims + n, sizeof claims - n, "]}");
     assert_ok(json_parse(span_str(claims), &doc));
     struct guest_token t = {.text = SPAN_LIT("t"), .sha256 = &d, .payload = span_str(claims),

@@ -105,7 +105,7 @@ static void test_new__depth(void **state)
     refused(text, len, "nested too deep");
 }
 
-/* {"a":[-1,-1,..]}: the worst there is, since three bytes make a whole value (0 to 255 are there already). */
+/* {"a":[-1,-1,..]}: three bytes make a whole value (0 to 255 are there already). */
 static size_t numbers(size_t count)
 {
     size_t len = 0;
