@@ -22,6 +22,7 @@
 
 struct builtin;
 struct builtin_cache;
+struct builtin_patterns;
 
 #define BUILTIN_ARGS_MAX 5
 #define BUILTIN_STEPS 3 /* of a call, whatever it does; an operator costs one */
@@ -125,6 +126,7 @@ struct builtin_call {
     void *context;                   /* handed to the host's functions and to print */
     void (*print)(void *context, const char *line, size_t len); /* print() and trace(); may be NULL */
     int64_t now_ns;                  /* time.now_ns: one moment per evaluation */
+    const struct builtin_patterns *patterns; /* of the program; NULL for none */
     struct builtin_cache *cache;     /* compiled patterns of this evaluation; starts NULL, lives in the arena */
     const struct builtin *builtin;   /* the row being run: error texts begin with its name */
 

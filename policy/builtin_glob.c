@@ -98,8 +98,7 @@ static const char *any_but(struct builtin_call *call, const struct value *delimi
 }
 
 /* key: pattern, delimiters. */
-static bool make_glob(struct builtin_call *call, const struct value *const *key, struct text *source,
-                      struct regex_names *names)
+bool pattern_make_glob(struct builtin_call *call, const struct value *const *key, struct text *source)
 {
     (void) names; /* no groups */
     struct glob g = { .call = call, .out = source, .at = key[0]->string, .end = key[0]->string + key[0]->count };
@@ -124,10 +123,8 @@ const struct value *builtin_glob_match(struct builtin_call *call, const struct v
         if (utf8_count(d->string, d->count) != 1)
             return builtin_fail_operand(call, 2, "must be array of runes but got array containing string");
     }
-    const struct value *key[] = { args[0], delimiters };
-    struct pattern *p = pattern_get(call, 'g', key, 2, make_glob);
-    struct pattern_match match;
-    int found = p ? pattern_search(call, p, args[2]->string, args[2]->count, 0, &match) : -1;
+    const struct pattern *p = pattern_get(call, &PATTERN_GLOB, args);
+    int found = p ? pattern_matches(call, p, args[2]) : -1;
     return found < 0 ? NULL : value_bool(found > 0);
 }
 

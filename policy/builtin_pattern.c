@@ -1,228 +1,193 @@
-/* Patterns over PCRE2: compiled once per evaluation, matched within a limit that the budget pays. */
+/* Patterns: compiled once per program or evaluation, matched in linear time, which the budget pays. */
 #include "policy/builtin_pattern.h"
 
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
+#include "policy/regex_program.h"
 
-#include <stdio.h>
 #include <string.h>
 
-/* Backtracking is limited for each place where a match may begin. A search starts with little for each
- * and takes all places at once; when that is not enough, it goes on from there with more for each of
- * fewer places, and back again. What it costs at most is the product, which the budget pays before
- * (EFFORT_STEP units of it are a step); beyond the last row the search is given up. */
-static const struct effort { uint32_t limit; size_t places; } EFFORTS[] = {
-    { 32, SIZE_MAX }, { 512, 256 }, { 8192, 16 }, { 131072, 1 }, { 1000000, 1 },
-};
-#define EFFORT_COUNT (sizeof EFFORTS / sizeof EFFORTS[0])
-#define EFFORT_STEP 64
-/* KiB of backtracking memory of one search. */
-#define MATCH_HEAP_KIB 8192
 #define PATTERN_BYTES_MAX 65536
-#define CACHE_MAX 256
+#define CACHE_MAX 256      /* of an evaluation; more patterns are compiled each time */
+#define CLASS_STEPS 250    /* of making a class: 128 characters are asked about */
+
+const struct pattern_use PATTERN_FIRST = { pattern_make_regex, { 0 }, 1 };
+const struct pattern_use PATTERN_SECOND = { pattern_make_regex, { 1 }, 1 };
+const struct pattern_use PATTERN_TEMPLATE = { pattern_make_template, { 0, 2, 3 }, 3 };
+const struct pattern_use PATTERN_GLOB = { pattern_make_glob, { 0, 1 }, 2 };
+
+static const struct { const char *function; const struct pattern_use *use; } USERS[] = {
+    { "regex.match", &PATTERN_FIRST },      { "regex.split", &PATTERN_FIRST },
+    { "regex.find_n", &PATTERN_FIRST },     { "regex.find_all_string_submatch_n", &PATTERN_FIRST },
+    { "regex.replace", &PATTERN_SECOND },   { "regex.template_match", &PATTERN_TEMPLATE },
+    { "glob.match", &PATTERN_GLOB },
+};
+
+const struct pattern_use *pattern_use_of(const struct builtin *row)
+{
+    for (size_t i = 0; i < sizeof USERS / sizeof USERS[0]; i++)
+        if (strcmp(USERS[i].function, row->name) == 0) return USERS[i].use;
+    return NULL;
+}
 
 struct pattern {
-    struct pattern *next;
-    char kind;
+    const struct pattern *next;
+    pattern_make *make;
     const struct value *const *key;
-    size_t key_count;
-    struct regex_names names;
-    bool anchored; /* a match begins where the search does, or not at all */
-    pcre2_code *code;
-    pcre2_match_data *match;
-    pcre2_match_context *limits;
-    /* The text that was last found to be UTF-8: PCRE2 would look again at each search. */
-    const char *checked;
-    size_t checked_len;
+    const struct regex_program *program;
+};
+
+struct builtin_patterns {
+    const struct pattern *first;
+    size_t count;
 };
 
 /* In the arena; call->cache. */
 struct builtin_cache {
-    struct pattern *patterns;
-    size_t count;
-    pcre2_general_context *memory;
+    struct builtin_patterns patterns;
+    struct regex_scratch scratch;
+    size_t *offsets;
+    size_t offset_room;
 };
-
-static void *take_memory(PCRE2_SIZE size, void *arena)
-{
-    return arena_alloc(arena, size);
-}
-
-static void keep_memory(void *memory, void *arena)
-{
-    (void) memory; /* the arena goes as a whole */
-    (void) arena;
-}
 
 static struct builtin_cache *cache_of(struct builtin_call *call)
 {
     if (call->cache) return call->cache;
     struct builtin_cache *c = arena_alloc(call->arena, sizeof *c);
-    if (!c || !(c->memory = pcre2_general_context_create(take_memory, keep_memory, call->arena))) return NULL;
+    if (!c) return NULL;
+    c->scratch = (struct regex_scratch) { .arena = call->arena, .budget = call->budget };
     return call->cache = c;
 }
 
-static bool same_key(const struct pattern *p, char kind, const struct value *const *key, size_t count)
+/* ---- finding ---- */
+
+static bool same_key(const struct pattern *p, const struct pattern_use *use, const struct value *const *args)
 {
-    if (p->kind != kind || p->key_count != count) return false;
-    for (size_t i = 0; i < count; i++)
-        if (p->key[i] != key[i] && !value_equal(p->key[i], key[i])) return false;
+    if (p->make != use->make) return false;
+    for (size_t i = 0; i < use->count; i++)
+        if (!value_equal(p->key[i], args[use->operands[i]])) return false;
     return true;
 }
 
-/* The grammar was checked before. What is left: a property's name, which PCRE2 knows, and its limits. */
-static void compile_failed(struct builtin_call *call, const char *source, int code, size_t offset)
+static const struct pattern *find(const struct builtin_patterns *set, const struct pattern_use *use,
+                                  const struct value *const *args)
 {
-    PCRE2_UCHAR text[120];
-    size_t from = offset;
-    while (from > 0 && !(source[from] == '\\' && (source[from + 1] == 'p' || source[from + 1] == 'P'))) from--;
-    if (code == PCRE2_ERROR_UNKNOWN_UNICODE_PROPERTY) {
-        builtin_fail(call, "error parsing regexp: invalid character class range: `%.*s`",
-                     offset - from < 100 ? (int) (offset - from) : 100, source + from);
-        return;
-    }
-    pcre2_get_error_message(code, text, sizeof text);
-    builtin_limit(call, "error parsing regexp: %s", (const char *) text);
+    for (const struct pattern *p = set ? set->first : NULL; p; p = p->next)
+        if (same_key(p, use, args)) return p;
+    return NULL;
 }
 
-static pcre2_code *compile(struct builtin_call *call, struct builtin_cache *cache, const char *source, size_t len)
+/* ---- compiling ---- */
+
+/* NULL: call->problem says why. */
+static const struct regex_program *compile(struct builtin_call *call, const struct text *source)
 {
-    /* RE2's lines end in LF only, its $ is the very end, its ^ in (?m) also follows a final newline. */
-    uint32_t options = PCRE2_UTF | PCRE2_MATCH_INVALID_UTF | PCRE2_DOLLAR_ENDONLY | PCRE2_ALT_CIRCUMFLEX |
-                       PCRE2_NEVER_BACKSLASH_C | PCRE2_USE_OFFSET_LIMIT;
-    pcre2_compile_context *context = pcre2_compile_context_create(cache->memory);
-    if (!context) return NULL;
-    pcre2_set_newline(context, PCRE2_NEWLINE_LF);
-    pcre2_set_parens_nest_limit(context, 250);
-    int code = 0;
-    PCRE2_SIZE offset = 0;
-    pcre2_code *compiled = pcre2_compile((PCRE2_SPTR) source, len, options, &code, &offset, context);
-    if (!compiled && !arena_failed(call->arena)) compile_failed(call, source, code, offset);
-    return compiled;
+    struct regex_refusal refusal = { 0 };
+    if (source->len > PATTERN_BYTES_MAX) return builtin_fail(call, "error parsing regexp: expression too large"), NULL;
+    const struct regex_program *program = regex_compile(call->arena, source->data, source->len, &refusal);
+    if (!program && refusal.kind) return builtin_fail(call, "error parsing regexp: %s", refusal.kind), NULL;
+    if (!program) return builtin_halt(call), NULL;
+    uint64_t steps = program->count / 4 + program->class_count * CLASS_STEPS;
+    return builtin_spend(call, steps) ? program : NULL;
 }
 
-static bool prepare(struct builtin_call *call, struct builtin_cache *cache, struct pattern *p)
+static const struct pattern *make(struct builtin_call *call, const struct pattern_use *use,
+                                  const struct value *const *args)
 {
-    p->match = pcre2_match_data_create_from_pattern(p->code, cache->memory);
-    p->limits = pcre2_match_context_create(cache->memory);
-    if (!p->match || !p->limits) return false;
-    pcre2_set_heap_limit(p->limits, MATCH_HEAP_KIB);
-    uint32_t options = 0;
-    pcre2_pattern_info(p->code, PCRE2_INFO_ALLOPTIONS, &options);
-    p->anchored = options & PCRE2_ANCHORED;
-    return true;
-}
-
-struct pattern *pattern_get(struct builtin_call *call, char kind, const struct value *const *key, size_t key_count,
-                            bool (*make)(struct builtin_call *call, const struct value *const *key,
-                                         struct text *source, struct regex_names *names))
-{
-    struct builtin_cache *cache = cache_of(call);
-    if (!cache) return builtin_halt(call), NULL;
-    for (struct pattern *p = cache->patterns; p; p = p->next)
-        if (same_key(p, kind, key, key_count)) return p;
-
     struct text source;
     struct regex_names names = { 0 };
     text_init(&source, call->arena);
-    if (!make(call, key, &source, &names)) return NULL;
+    const struct value *key[PATTERN_KEY_MAX];
+    for (size_t i = 0; i < use->count; i++) key[i] = args[use->operands[i]];
+    if (!use->make(call, key, &source)) return NULL;
     struct pattern *p = arena_alloc(call->arena, sizeof *p);
-    const struct value **kept = arena_alloc_array(call->arena, key_count, sizeof *kept);
+    const struct value **kept = arena_alloc_array(call->arena, use->count, sizeof *kept);
     if (!p || !kept || !text_end(&source) || !builtin_spend(call, 16 + source.len)) return builtin_halt(call), NULL;
-    if (source.len > PATTERN_BYTES_MAX) return builtin_limit(call, "error parsing regexp: expression too large"), NULL;
-    memcpy(kept, key, key_count * sizeof *kept);
-    *p = (struct pattern) { .kind = kind, .key = kept, .key_count = key_count, .names = names };
-    p->code = compile(call, cache, source.data, source.len);
-    if (!p->code) return call->problem == BUILTIN_FINE ? builtin_halt(call), NULL : NULL;
-    if (!prepare(call, cache, p)) return builtin_halt(call), NULL;
-    if (cache->count < CACHE_MAX) {
-        p->next = cache->patterns;
-        cache->patterns = p;
-        cache->count++;
-    }
-    return p;
+    memcpy(kept, key, use->count * sizeof *kept);
+    *p = (struct pattern) { .make = use->make, .key = kept };
+    p->program = compile(call, &source);
+    return p->program ? p : NULL;
 }
 
-uint32_t pattern_groups(const struct pattern *p)
+const struct pattern *pattern_get(struct builtin_call *call, const struct pattern_use *use,
+                                  const struct value *const *args)
 {
-    uint32_t count = 0;
-    pcre2_pattern_info(p->code, PCRE2_INFO_CAPTURECOUNT, &count);
-    return count;
+    const struct pattern *known = find(call->patterns, use, args);
+    if (known) return known;
+    struct builtin_cache *cache = cache_of(call);
+    if (!cache) return builtin_halt(call), NULL;
+    if ((known = find(&cache->patterns, use, args))) return known;
+    const struct pattern *made = make(call, use, args);
+    if (!made || cache->patterns.count == CACHE_MAX) return made;
+    ((struct pattern *) made)->next = cache->patterns.first;
+    cache->patterns.first = made;
+    cache->patterns.count++;
+    return made;
+}
+
+/* A string; for a glob's delimiters null or strings. */
+static bool may_be_key(const struct value *v)
+{
+    if (v->kind != VALUE_ARRAY) return v->kind == VALUE_STRING || v->kind == VALUE_NULL;
+    for (size_t i = 0; i < v->count; i++)
+        if (v->items[i]->kind != VALUE_STRING) return false;
+    return true;
+}
+
+bool pattern_prepare(struct arena *a, const struct builtin_patterns **set, const struct pattern_use *use,
+                     const struct value *const *args)
+{
+    struct builtin_call *call = arena_alloc(a, sizeof *call);
+    struct builtin_patterns *more = arena_alloc(a, sizeof *more);
+    if (!call || !more || args[use->operands[0]]->kind != VALUE_STRING || find(*set, use, args)) return false;
+    for (size_t i = 0; i < use->count; i++)
+        if (!may_be_key(args[use->operands[i]])) return false;
+    call->arena = a;
+    const struct pattern *made = make(call, use, args);
+    if (!made) return false;
+    ((struct pattern *) made)->next = *set ? (*set)->first : NULL;
+    *more = (struct builtin_patterns) { made, *set ? (*set)->count + 1 : 1 };
+    *set = more;
+    return true;
 }
 
 /* ---- searching ---- */
 
-static uint32_t options_for(struct pattern *p, const char *s, size_t len)
+uint32_t pattern_groups(const struct pattern *p)
 {
-    if (p->checked != s || p->checked_len != len) {
-        for (size_t at = 0; at < len;) {
-            uint32_t rune = 0;
-            size_t n = utf8_decode(s + at, s + len, &rune);
-            if (n == 1 && rune == 0xfffd) return 0; /* PCRE2 finds its way through it */
-            at += n;
-        }
-        p->checked = s;
-        p->checked_len = len;
+    return p->program->groups;
+}
+
+static int outcome(struct builtin_call *call, enum regex_outcome o)
+{
+    if (o == REGEX_SPENT) builtin_halt(call);
+    return o == REGEX_SPENT ? -1 : o == REGEX_FOUND;
+}
+
+int pattern_matches(struct builtin_call *call, const struct pattern *p, const struct value *text)
+{
+    struct builtin_cache *cache = cache_of(call);
+    if (!cache) return builtin_halt(call), -1;
+    return outcome(call, regex_search(&cache->scratch, p->program, text->string, text->count, 0, NULL, 0));
+}
+
+int pattern_search(struct builtin_call *call, const struct pattern *p, const char *s, size_t len, size_t from,
+                   bool groups, struct pattern_match *ret)
+{
+    struct builtin_cache *cache = cache_of(call);
+    size_t count = groups ? 2 * ((size_t) p->program->groups + 1) : 2;
+    if (cache && cache->offset_room < count) {
+        cache->offsets = arena_alloc_array(call->arena, count, sizeof *cache->offsets);
+        cache->offset_room = cache->offsets ? count : 0;
     }
-    return PCRE2_NO_UTF_CHECK;
+    if (!cache || !cache->offsets) return builtin_halt(call), -1;
+    *ret = (struct pattern_match) { (uint32_t) count / 2, cache->offsets };
+    return outcome(call, regex_search(&cache->scratch, p->program, s, len, from, cache->offsets, count));
 }
 
 static size_t least(size_t a, size_t b)
 {
-    return a < b ? a : b;
-}
-
-/* A place is a character's first byte. */
-static size_t next_place(const char *s, size_t len, size_t at)
-{
-    while (at < len && ((unsigned char) s[at] & 0xc0) == 0x80) at++;
-    return at;
-}
-
-/* The places from..to-1, with so much for each. */
-static int search_places(struct pattern *p, const char *s, size_t len, size_t from, size_t to, uint32_t limit)
-{
-    pcre2_set_match_limit(p->limits, limit);
-    pcre2_set_offset_limit(p->limits, to - 1);
-    return pcre2_match(p->code, (PCRE2_SPTR) s, len, from, options_for(p, s, len), p->match, p->limits);
-}
-
-int pattern_search(struct builtin_call *call, struct pattern *p, const char *s, size_t len, size_t from,
-                   struct pattern_match *ret)
-{
-    size_t end = p->anchored ? from + 1 : len + 1; /* behind the last place */
-    for (size_t row = 0; from < end;) {
-        const struct effort *e = &EFFORTS[row];
-        size_t to = next_place(s, len, from + least(e->places, end - from));
-        if (to > end) to = end;
-        if (row > 0 && !builtin_spend(call, 1 + (uint64_t) (to - from) * e->limit / EFFORT_STEP)) return -1;
-        int rc = search_places(p, s, len, from, to, e->limit);
-        if (rc > 0) {
-            *ret = (struct pattern_match) { pcre2_get_ovector_count(p->match), pcre2_get_ovector_pointer(p->match) };
-            return builtin_spend(call, 1 + (ret->offsets[1] - least(from, ret->offsets[1])) / 16) ? 1 : -1;
-        }
-        if (rc == PCRE2_ERROR_MATCHLIMIT && row + 1 < EFFORT_COUNT) {
-            row++;
-            continue;
-        }
-        if (rc != PCRE2_ERROR_NOMATCH) {
-            if (arena_failed(call->arena)) builtin_halt(call);
-            else builtin_limit(call, "the pattern needs too many steps on this text");
-            return -1;
-        }
-        if (!builtin_spend(call, 1 + (to - from) / 16)) return -1;
-        from = to;
-        if (row > 0) row--;
-    }
-    return 0;
-}
-
-int pattern_group_named(const struct pattern *p, const struct pattern_match *match, const char *name, size_t len)
-{
-    for (size_t i = 0; i < p->names.count; i++) {
-        const struct regex_name *n = &p->names.items[i];
-        if (n->len != len || memcmp(n->at, name, len) != 0) continue;
-        if (n->group < match->count && match->offsets[2 * n->group] != SIZE_MAX) return (int) n->group;
+    for (size_t i = 0; i < p->program->name_count; i++) {
+        const struct regex_name *n = &p->program->names[i];
+        if (n->len == len && memcmp(n->name, name, len) == 0) return (int) n->group;
     }
     return -1;
 }

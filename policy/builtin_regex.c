@@ -4,8 +4,7 @@
 
 #include <string.h>
 
-static bool translate(struct builtin_call *call, struct text *source, const char *s, size_t len,
-                      struct regex_names *names)
+bool pattern_make_regex(struct builtin_call *call, const struct value *const *key, struct text *source)
 {
     struct regex_problem problem = { 0 };
     if (regex_translate(source, s, len, names, &problem)) return true;
@@ -13,17 +12,6 @@ static bool translate(struct builtin_call *call, struct text *source, const char
     if (problem.limit) builtin_limit(call, "error parsing regexp: %s", problem.kind);
     else builtin_fail(call, "error parsing regexp: %s: `%.*s`", problem.kind, near, near ? problem.near : "");
     return false;
-}
-
-static bool make_regex(struct builtin_call *call, const struct value *const *key, struct text *source,
-                       struct regex_names *names)
-{
-    return translate(call, source, key[0]->string, key[0]->count, names);
-}
-
-static struct pattern *regex_get(struct builtin_call *call, const struct value *pattern)
-{
-    return pattern_get(call, 'r', &pattern, 1, make_regex);
 }
 
 /* ---- all matches ---- */
@@ -34,6 +22,7 @@ struct search {
     struct pattern *pattern;
     const char *s;
     size_t len, from, last_end;
+    bool groups; /* they are wanted, too */
     struct pattern_match match;
 };
 
@@ -48,7 +37,7 @@ static size_t rune_at(const struct search *x, size_t at)
 static int next_match(struct search *x)
 {
     while (x->from <= x->len) {
-        int found = pattern_search(x->call, x->pattern, x->s, x->len, x->from, &x->match);
+        int found = pattern_search(x->call, x->pattern, x->s, x->len, x->from, x->groups, &x->match);
         if (found <= 0) return found;
         size_t start = x->match.offsets[0], end = x->match.offsets[1];
         bool accept = !(end == x->from && start == x->last_end && start == end);
@@ -75,16 +64,15 @@ static const struct value *group_value(const struct search *x, uint32_t group)
 
 const struct value *builtin_regex_match(struct builtin_call *call, const struct value *const *args)
 {
-    struct pattern *p = regex_get(call, args[0]);
-    struct pattern_match match;
-    int found = p ? pattern_search(call, p, args[1]->string, args[1]->count, 0, &match) : -1;
+    const struct pattern *p = pattern_get(call, &PATTERN_FIRST, args);
+    int found = p ? pattern_matches(call, p, args[1]) : -1;
     return found < 0 ? NULL : value_bool(found > 0);
 }
 
 const struct value *builtin_regex_is_valid(struct builtin_call *call, const struct value *const *args)
 {
     if (args[0]->kind != VALUE_STRING) return value_bool(false);
-    struct pattern *p = regex_get(call, args[0]);
+    const struct pattern *p = pattern_get(call, &PATTERN_FIRST, args);
     if (!p && call->problem == BUILTIN_HALT) return NULL;
     call->problem = BUILTIN_FINE;
     return value_bool(p != NULL);
@@ -109,7 +97,7 @@ static const struct value *find_all(struct builtin_call *call, const struct valu
                                     const struct value *(*of)(const struct search *x))
 {
     int64_t limit = 0;
-    struct pattern *p = regex_get(call, args[0]);
+    const struct pattern *p = pattern_get(call, &PATTERN_FIRST, args);
     if (!p || !builtin_integer(call, 3, args[2], &limit)) return NULL;
     struct search x = search_of(call, p, args[1]);
     struct value_builder found;
@@ -131,12 +119,29 @@ const struct value *builtin_regex_find_n(struct builtin_call *call, const struct
 const struct value *builtin_regex_find_all_string_submatch_n(struct builtin_call *call,
                                                              const struct value *const *args)
 {
-    return find_all(call, args, all_groups);
+    int64_t limit = 0;
+    const struct pattern *p = pattern_get(call, &PATTERN_FIRST, args);
+    if (!p || !builtin_integer(call, 3, args[2], &limit)) return NULL;
+    struct search x = search_of(call, p, args[1]);
+    struct value_builder found;
+    x.groups = true;
+    value_builder_init(&found, call->arena, VALUE_ARRAY);
+    while (limit < 0 || found.count < (uint64_t) limit) {
+        int more = next_match(&x);
+        if (more < 0) return NULL;
+        if (more == 0) break;
+        struct value_builder groups;
+        value_builder_init(&groups, call->arena, VALUE_ARRAY);
+        for (uint32_t i = 0; i <= pattern_groups(p); i++)
+            if (!value_builder_add(&groups, group_value(&x, i))) return builtin_halt(call);
+        if (!value_builder_add(&found, builtin_builder_end(call, &groups))) return builtin_halt(call);
+    }
+    return builtin_builder_end(call, &found);
 }
 
 const struct value *builtin_regex_split(struct builtin_call *call, const struct value *const *args)
 {
-    struct pattern *p = regex_get(call, args[0]);
+    const struct pattern *p = pattern_get(call, &PATTERN_FIRST, args);
     if (!p) return NULL;
     struct search x = search_of(call, p, args[1]);
     struct value_builder parts;
@@ -178,8 +183,8 @@ static int group_number(const struct search *x, const char *name, size_t len)
 {
     int n = 0;
     for (size_t i = 0; i < len; i++) {
-        if (name[i] < '0' || name[i] > '9') return pattern_group_named(x->pattern, &x->match, name, len);
-        if (n > PATTERN_GROUPS_MAX * 100) return -1;
+        if (name[i] < '0' || name[i] > '9') return pattern_group_named(p, name, len);
+        if (n > 100000) return -1;
         n = n * 10 + (name[i] - '0');
     }
     return n;
@@ -210,14 +215,14 @@ static void expand(const struct search *x, struct text *out, const struct value 
 
 const struct value *builtin_regex_replace(struct builtin_call *call, const struct value *const *args)
 {
-    struct pattern *p = regex_get(call, args[1]);
+    const struct pattern *p = pattern_get(call, &PATTERN_SECOND, args);
     if (!p) return NULL;
     struct search x = search_of(call, p, args[0]);
     struct text out;
     text_init(&out, call->arena);
     size_t copied = 0;
     while (x.from <= x.len && !out.failed) {
-        int found = pattern_search(call, p, x.s, x.len, x.from, &x.match);
+        int found = pattern_search(call, p, x.s, x.len, x.from, true, &x.match);
         if (found < 0 || !builtin_spend(call, 1)) return NULL;
         if (found == 0) break;
         size_t start = x.match.offsets[0], end = x.match.offsets[1];
@@ -249,8 +254,7 @@ static bool unbalanced(struct builtin_call *call, const struct value *template)
 }
 
 /* key: template, opening and closing delimiter. */
-static bool make_template(struct builtin_call *call, const struct value *const *key, struct text *source,
-                          struct regex_names *names)
+bool pattern_make_template(struct builtin_call *call, const struct value *const *key, struct text *source)
 {
     char open = key[1]->string[0], close = key[2]->string[0];
     const char *at = key[0]->string, *end = at + key[0]->count, *literal = at, *inside = NULL;
@@ -280,9 +284,7 @@ const struct value *builtin_regex_template_match(struct builtin_call *call, cons
         if (args[2 + i]->count != 1)
             return builtin_fail(call, "%s delimiter has to be exactly one character long but is %u long", WHICH[i],
                                 (unsigned) args[2 + i]->count);
-    const struct value *key[] = { args[0], args[2], args[3] };
-    struct pattern *p = pattern_get(call, 't', key, 3, make_template);
-    struct pattern_match match;
-    int found = p ? pattern_search(call, p, args[1]->string, args[1]->count, 0, &match) : -1;
+    const struct pattern *p = pattern_get(call, &PATTERN_TEMPLATE, args);
+    int found = p ? pattern_matches(call, p, args[1]) : -1;
     return found < 0 ? NULL : value_bool(found > 0);
 }
