@@ -135,13 +135,12 @@ static bool may_be_key(const struct value *v)
 bool pattern_prepare(struct arena *a, const struct builtin_patterns **set, const struct pattern_use *use,
                      const struct value *const *args)
 {
-    struct builtin_call *call = arena_alloc(a, sizeof *call);
+    struct builtin_call call = { .arena = a };
     struct builtin_patterns *more = arena_alloc(a, sizeof *more);
-    if (!call || !more || args[use->operands[0]]->kind != VALUE_STRING || find(*set, use, args)) return false;
+    if (!more || args[use->operands[0]]->kind != VALUE_STRING || find(*set, use, args)) return false;
     for (size_t i = 0; i < use->count; i++)
         if (!may_be_key(args[use->operands[i]])) return false;
-    call->arena = a;
-    const struct pattern *made = make(call, use, args);
+    const struct pattern *made = make(&call, use, args);
     if (!made) return false;
     ((struct pattern *) made)->next = *set ? (*set)->first : NULL;
     *more = (struct builtin_patterns) { made, *set ? (*set)->count + 1 : 1 };

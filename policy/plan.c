@@ -36,6 +36,7 @@ static const struct plan *make(struct arena *a, const struct checked_program *ch
     plan->builtins = p.builtins;
     plan->withs = p.withs;
     plan->indexes = p.indexes;
+    plan->patterns = p.patterns;
     return plan;
 }
 

@@ -14,6 +14,7 @@
 
 struct arena;
 struct builtin;
+struct builtin_patterns;
 struct checked_expr;
 struct checked_node;
 struct checked_place;
@@ -131,6 +132,7 @@ struct plan {
     const struct builtin *const *builtins;
     const struct plan_with *withs;
     const struct plan_index *const *indexes;
+    const struct builtin_patterns *patterns; /* those that are constants; NULL for none */
 };
 
 /* Why there is no plan: a limit, or checked code that breaks checked.h's promises. */

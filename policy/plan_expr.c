@@ -1,4 +1,5 @@
 /* Bodies and their expressions: calls, closures, with. */
+#include "policy/builtin_pattern.h"
 #include "policy/planner.h"
 
 /* ---- calls -------------------------------------------------------------------------------------- */
@@ -55,6 +56,19 @@ static bool plan_compare(struct planner *p, uint8_t compare, const int32_t *args
     return result(p, output, slot);
 }
 
+/* A pattern that is a constant is compiled now. One that is wrong is told when it is used, as in OPA. */
+static void prepare_pattern(struct planner *p, const struct builtin *row, const int32_t *args)
+{
+    const struct pattern_use *use = pattern_use_of(row);
+    const struct value *values[BUILTIN_ARGS_MAX] = { 0 };
+    if (!use || p->failed || p->pattern_count == PLAN_PATTERNS_MAX) return;
+    for (size_t i = 0; i < row->arity; i++)
+        if (args[i] < 0) values[i] = p->constants[~args[i]];
+    for (size_t i = 0; i < use->count; i++)
+        if (!values[use->operands[i]]) return;
+    p->pattern_count += pattern_prepare(p->arena, &p->patterns, use, values);
+}
+
 static bool call_builtin(struct planner *p, const struct builtin *row, const int32_t *args, size_t count,
                          const struct checked_term *output)
 {
@@ -65,6 +79,7 @@ static bool call_builtin(struct planner *p, const struct builtin *row, const int
         return !p->failed;
     }
     if (count > BUILTIN_ARGS_MAX) return plan_fail(p, "%s with %zu operands", row->name, count);
+    prepare_pattern(p, row, args);
     int32_t first = plan_args(p, args, count);
     bool silent = row->flags & BUILTIN_NO_RESULT;
     int32_t slot = row->flags & BUILTIN_RELATION ? plan_slot(p) : result_slot(p, output);

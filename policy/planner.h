@@ -13,6 +13,7 @@ enum {
     PLAN_DEPTH_MAX = 500,         /* closures, patterns and composites within each other */
     PLAN_ARGS_MAX = UINT16_MAX,
     PLAN_SLOTS_MAX = 1 << 20,
+    PLAN_PATTERNS_MAX = 256,      /* compiled with the program; others are when they are used */
 };
 
 /* A place in the code not known yet: an index into planner.labels. */
@@ -40,6 +41,8 @@ struct planner {
     size_t with_count, with_cap;
     const struct plan_index **indexes;
     size_t index_count, index_cap;
+    const struct builtin_patterns *patterns;
+    size_t pattern_count;
 
     /* of the unit */
     struct plan_insn *code;

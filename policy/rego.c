@@ -195,6 +195,7 @@ bool rego_eval(struct rego_run *run, size_t query, const struct rego_input *in, 
     call->print = in->print;
     call->context = in->context;
     call->now_ns = in->now_ns;
+    call->patterns = plan->patterns;
     call->cache = NULL; /* what was in it lay in the arena */
     struct vm_scope scope = {
         .input = in->input,
