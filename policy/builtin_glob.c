@@ -98,7 +98,8 @@ static const char *any_but(struct builtin_call *call, const struct value *delimi
 }
 
 /* key: pattern, delimiters. */
-bool pattern_make_glob(struct builtin_call *call, const struct value *const *key, struct text *source)
+bool pattern_make_glob(struct builtin_call *call, const struct value *const *key, struct text *source,
+                       struct regex_names *names)
 {
     (void) names; /* no groups */
     struct glob g = { .call = call, .out = source, .at = key[0]->string, .end = key[0]->string + key[0]->count };

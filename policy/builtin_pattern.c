@@ -32,6 +32,7 @@ struct pattern {
     const struct pattern *next;
     pattern_make *make;
     const struct value *const *key;
+    struct regex_names names;
     const struct regex_program *program;
 };
 
@@ -81,8 +82,12 @@ static const struct pattern *find(const struct builtin_patterns *set, const stru
 static const struct regex_program *compile(struct builtin_call *call, const struct text *source)
 {
     struct regex_refusal refusal = { 0 };
-    if (source->len > PATTERN_BYTES_MAX) return builtin_fail(call, "error parsing regexp: expression too large"), NULL;
+    if (source->len > PATTERN_BYTES_MAX) return builtin_limit(call, "error parsing regexp: expression too large"), NULL;
     const struct regex_program *program = regex_compile(call->arena, source->data, source->len, &refusal);
+    if (!program && refusal.limit) return builtin_limit(call, "error parsing regexp: %s", refusal.kind), NULL;
+    if (!program && refusal.near)
+        return builtin_fail(call, "error parsing regexp: %s: `%.*s`", refusal.kind,
+                            (int) (refusal.near_len < 100 ? refusal.near_len : 100), refusal.near), NULL;
     if (!program && refusal.kind) return builtin_fail(call, "error parsing regexp: %s", refusal.kind), NULL;
     if (!program) return builtin_halt(call), NULL;
     uint64_t steps = program->count / 4 + program->class_count * CLASS_STEPS;
@@ -97,12 +102,12 @@ static const struct pattern *make(struct builtin_call *call, const struct patter
     text_init(&source, call->arena);
     const struct value *key[PATTERN_KEY_MAX];
     for (size_t i = 0; i < use->count; i++) key[i] = args[use->operands[i]];
-    if (!use->make(call, key, &source)) return NULL;
+    if (!use->make(call, key, &source, &names)) return NULL;
     struct pattern *p = arena_alloc(call->arena, sizeof *p);
     const struct value **kept = arena_alloc_array(call->arena, use->count, sizeof *kept);
     if (!p || !kept || !text_end(&source) || !builtin_spend(call, 16 + source.len)) return builtin_halt(call), NULL;
     memcpy(kept, key, use->count * sizeof *kept);
-    *p = (struct pattern) { .make = use->make, .key = kept };
+    *p = (struct pattern) { .make = use->make, .key = kept, .names = names };
     p->program = compile(call, &source);
     return p->program ? p : NULL;
 }
@@ -182,11 +187,12 @@ int pattern_search(struct builtin_call *call, const struct pattern *p, const cha
     return outcome(call, regex_search(&cache->scratch, p->program, s, len, from, cache->offsets, count));
 }
 
-static size_t least(size_t a, size_t b)
+int pattern_group_named(const struct pattern *p, const struct pattern_match *match, const char *name, size_t len)
 {
-    for (size_t i = 0; i < p->program->name_count; i++) {
-        const struct regex_name *n = &p->program->names[i];
-        if (n->len == len && memcmp(n->name, name, len) == 0) return (int) n->group;
+    for (size_t i = 0; i < p->names.count; i++) {
+        const struct regex_name *n = &p->names.items[i];
+        if (n->len != len || memcmp(n->at, name, len) != 0) continue;
+        if (n->group < match->count && match->offsets[2 * n->group] != SIZE_MAX) return (int) n->group;
     }
     return -1;
 }

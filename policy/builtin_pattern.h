@@ -7,7 +7,7 @@
 
 struct pattern;
 
-enum { PATTERN_KEY_MAX = 3 };
+enum { PATTERN_KEY_MAX = 3, PATTERN_GROUPS_MAX = 100 };
 
 /* A match: offsets in bytes, pairs of start and end; SIZE_MAX for a group that took no part. */
 struct pattern_match {
@@ -15,8 +15,10 @@ struct pattern_match {
     const size_t *offsets;
 };
 
-/* Writes the source of a pattern, PCRE2's syntax as regex_syntax.h does. False after recording an error. */
-typedef bool pattern_make(struct builtin_call *call, const struct value *const *key, struct text *source);
+/* Writes the source of a pattern, PCRE2's syntax as regex_syntax.h does, and the names of its groups. False
+ * after recording an error. */
+typedef bool pattern_make(struct builtin_call *call, const struct value *const *key, struct text *source,
+                          struct regex_names *names);
 pattern_make pattern_make_regex, pattern_make_template, pattern_make_glob;
 
 /* What a function makes its pattern of. */

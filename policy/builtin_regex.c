@@ -4,7 +4,8 @@
 
 #include <string.h>
 
-bool pattern_make_regex(struct builtin_call *call, const struct value *const *key, struct text *source)
+static bool translate(struct builtin_call *call, struct text *source, const char *s, size_t len,
+                      struct regex_names *names)
 {
     struct regex_problem problem = { 0 };
     if (regex_translate(source, s, len, names, &problem)) return true;
@@ -14,12 +15,18 @@ bool pattern_make_regex(struct builtin_call *call, const struct value *const *ke
     return false;
 }
 
+bool pattern_make_regex(struct builtin_call *call, const struct value *const *key, struct text *source,
+                        struct regex_names *names)
+{
+    return translate(call, source, key[0]->string, key[0]->count, names);
+}
+
 /* ---- all matches ---- */
 
 /* Go's rule: an empty match right behind the match before does not count. */
 struct search {
     struct builtin_call *call;
-    struct pattern *pattern;
+    const struct pattern *pattern;
     const char *s;
     size_t len, from, last_end;
     bool groups; /* they are wanted, too */
@@ -48,7 +55,7 @@ static int next_match(struct search *x)
     return 0;
 }
 
-static struct search search_of(struct builtin_call *call, struct pattern *p, const struct value *s)
+static struct search search_of(struct builtin_call *call, const struct pattern *p, const struct value *s)
 {
     return (struct search) { .call = call, .pattern = p, .s = s->string, .len = s->count, .last_end = SIZE_MAX };
 }
@@ -100,6 +107,7 @@ static const struct value *find_all(struct builtin_call *call, const struct valu
     const struct pattern *p = pattern_get(call, &PATTERN_FIRST, args);
     if (!p || !builtin_integer(call, 3, args[2], &limit)) return NULL;
     struct search x = search_of(call, p, args[1]);
+    x.groups = of == all_groups;
     struct value_builder found;
     value_builder_init(&found, call->arena, VALUE_ARRAY);
     while (limit < 0 || found.count < (uint64_t) limit) {
@@ -119,24 +127,7 @@ const struct value *builtin_regex_find_n(struct builtin_call *call, const struct
 const struct value *builtin_regex_find_all_string_submatch_n(struct builtin_call *call,
                                                              const struct value *const *args)
 {
-    int64_t limit = 0;
-    const struct pattern *p = pattern_get(call, &PATTERN_FIRST, args);
-    if (!p || !builtin_integer(call, 3, args[2], &limit)) return NULL;
-    struct search x = search_of(call, p, args[1]);
-    struct value_builder found;
-    x.groups = true;
-    value_builder_init(&found, call->arena, VALUE_ARRAY);
-    while (limit < 0 || found.count < (uint64_t) limit) {
-        int more = next_match(&x);
-        if (more < 0) return NULL;
-        if (more == 0) break;
-        struct value_builder groups;
-        value_builder_init(&groups, call->arena, VALUE_ARRAY);
-        for (uint32_t i = 0; i <= pattern_groups(p); i++)
-            if (!value_builder_add(&groups, group_value(&x, i))) return builtin_halt(call);
-        if (!value_builder_add(&found, builtin_builder_end(call, &groups))) return builtin_halt(call);
-    }
-    return builtin_builder_end(call, &found);
+    return find_all(call, args, all_groups);
 }
 
 const struct value *builtin_regex_split(struct builtin_call *call, const struct value *const *args)
@@ -183,8 +174,8 @@ static int group_number(const struct search *x, const char *name, size_t len)
 {
     int n = 0;
     for (size_t i = 0; i < len; i++) {
-        if (name[i] < '0' || name[i] > '9') return pattern_group_named(p, name, len);
-        if (n > 100000) return -1;
+        if (name[i] < '0' || name[i] > '9') return pattern_group_named(x->pattern, &x->match, name, len);
+        if (n > PATTERN_GROUPS_MAX * 100) return -1;
         n = n * 10 + (name[i] - '0');
     }
     return n;
@@ -218,11 +209,12 @@ const struct value *builtin_regex_replace(struct builtin_call *call, const struc
     const struct pattern *p = pattern_get(call, &PATTERN_SECOND, args);
     if (!p) return NULL;
     struct search x = search_of(call, p, args[0]);
+    x.groups = memchr(args[2]->string, '$', args[2]->count) != NULL;
     struct text out;
     text_init(&out, call->arena);
     size_t copied = 0;
     while (x.from <= x.len && !out.failed) {
-        int found = pattern_search(call, p, x.s, x.len, x.from, true, &x.match);
+        int found = pattern_search(call, p, x.s, x.len, x.from, x.groups, &x.match);
         if (found < 0 || !builtin_spend(call, 1)) return NULL;
         if (found == 0) break;
         size_t start = x.match.offsets[0], end = x.match.offsets[1];
@@ -254,7 +246,8 @@ static bool unbalanced(struct builtin_call *call, const struct value *template)
 }
 
 /* key: template, opening and closing delimiter. */
-bool pattern_make_template(struct builtin_call *call, const struct value *const *key, struct text *source)
+bool pattern_make_template(struct builtin_call *call, const struct value *const *key, struct text *source,
+                           struct regex_names *names)
 {
     char open = key[1]->string[0], close = key[2]->string[0];
     const char *at = key[0]->string, *end = at + key[0]->count, *literal = at, *inside = NULL;

@@ -30,6 +30,18 @@ static pcre2_match_data *match_new(struct arena *a, const pcre2_code *code)
     return memory ? pcre2_match_data_create_from_pattern(code, memory) : NULL;
 }
 
+/* Written in ASCII, with nothing that reaches beyond. */
+static bool is_ascii(const char *source, size_t len)
+{
+    if (source[0] != '[' || source[1] == '^') return false;
+    for (size_t i = 1; i < len; i++) {
+        if ((unsigned char) source[i] >= 0x80) return false;
+        if (source[i] == '\\' && strchr("pPDSWx", source[++i])) return false;
+        if (source[i] == '[' && source[i + 1] == ':' && source[i + 2] == '^') return false;
+    }
+    return true;
+}
+
 bool regex_class_make(struct arena *a, const char *source, size_t len, bool ignore_case, struct regex_class *ret)
 {
     pcre2_general_context *memory = pcre2_general_context_create(take_memory, keep_memory, a);
@@ -44,7 +56,7 @@ bool regex_class_make(struct arena *a, const char *source, size_t len, bool igno
     if (!match) return false;
     for (uint32_t c = 0; c < 128; c++)
         if (has(code, match, c)) ret->ascii[c / 64] |= (uint64_t) 1 << c % 64;
-    ret->code = code;
+    if (ignore_case || !is_ascii(source, len)) ret->code = code;
     return !arena_failed(a);
 }
 

@@ -57,11 +57,23 @@ static struct regex_node *add_class(struct parser *p, struct regex_class class)
     return one(p, REGEX_CLASS, (uint32_t) t->class_count++);
 }
 
+/* The grammar was checked before: what is left to be wrong with a class is a property's name. */
+static void show_property(struct parser *p, const char *from)
+{
+    while (from + 2 < p->at && !(from[0] == '\\' && (from[1] == 'p' || from[1] == 'P'))) from++;
+    const char *close = from + 2 < p->at && from[2] == '{' ? memchr(from, '}', (size_t) (p->at - from)) : NULL;
+    p->refusal->near = from;
+    p->refusal->near_len = close ? (size_t) (close + 1 - from) : 3;
+    if (p->refusal->near_len > (size_t) (p->at - from)) p->refusal->near_len = (size_t) (p->at - from);
+}
+
 static struct regex_node *class_of(struct parser *p, const char *from)
 {
     struct regex_class class;
     bool ok = regex_class_make(p->tree->arena, from, (size_t) (p->at - from), p->flags.ignore_case, &class);
-    return ok ? add_class(p, class) : refuse(p, "invalid character class range");
+    if (ok) return add_class(p, class);
+    show_property(p, from);
+    return refuse(p, "invalid character class range");
 }
 
 /* k and s have partners beyond ASCII. */
@@ -145,24 +157,6 @@ static struct regex_node *close_group(struct parser *p, struct flags outer, bool
     });
 }
 
-static bool add_name(struct parser *p, uint32_t group)
-{
-    struct regex_tree *t = p->tree;
-    const char *close = memchr(p->at, '>', (size_t) (p->end - p->at));
-    struct regex_name *names = arena_grow(t->arena, t->names, t->name_count, &t->name_cap, sizeof *names);
-    if (!close || !names) return false;
-    size_t len = (size_t) (close - p->at);
-    for (size_t i = 0; i < t->name_count; i++)
-        if (names[i].len == len && memcmp(names[i].name, p->at, len) == 0) {
-            refuse(p, "invalid named capture");
-            return false;
-        }
-    t->names = names;
-    names[t->name_count++] = (struct regex_name) { p->at, len, group };
-    p->at = close + 1;
-    return true;
-}
-
 /* (?flags) holds to the end of the group around it, (?flags:...) for its own. */
 static struct regex_node *flag_group(struct parser *p)
 {
@@ -183,11 +177,9 @@ static struct regex_node *flag_group(struct parser *p)
 static struct regex_node *group_node(struct parser *p)
 {
     p->at++;
-    bool named = take(p, "?<");
-    if (!named && take(p, "?")) return flag_group(p);
+    if (take(p, "?")) return flag_group(p);
     uint32_t number = ++p->tree->groups;
     if (number > REGEX_GROUPS_MAX) return refuse(p, "expression has too many groups");
-    if (named && !add_name(p, number)) return NULL;
     return close_group(p, p->flags, true, number);
 }
 

@@ -28,8 +28,6 @@ struct regex_tree {
     struct regex_node *root;
     struct regex_class *classes;
     size_t class_count, class_cap;
-    struct regex_name *names;
-    size_t name_count, name_cap;
     uint32_t groups;
 };
 

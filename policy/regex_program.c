@@ -165,16 +165,17 @@ const struct regex_program *regex_compile(struct arena *a, const char *source, s
     struct regex_tree tree = { .arena = a };
     struct emitter e = { .arena = a };
     struct regex_program *p = arena_alloc(a, sizeof *p);
+    *ret = (struct regex_refusal) { 0 };
     if (!p || !regex_parse(&tree, source, len, ret)) return NULL;
     emit_node(&e, tree.root);
     emit(&e, REGEX_MATCH, 0, 0);
     if (e.large) {
-        if (!arena_failed(a)) ret->kind = "expression too large";
+        if (!arena_failed(a)) *ret = (struct regex_refusal) { .kind = "expression too large", .limit = true };
         return NULL;
     }
     *p = (struct regex_program) {
         .code = e.code, .count = e.count, .classes = tree.classes, .class_count = tree.class_count,
-        .groups = tree.groups, .names = tree.names, .name_count = tree.name_count,
+        .groups = tree.groups,
     };
     size_t first = 0;
     while (p->code[first].op == REGEX_SAVE) first++;

@@ -40,23 +40,24 @@ struct regex_insn {
     uint32_t op, x, y;
 };
 
-struct regex_name { const char *name; size_t len; uint32_t group; };
-
 struct regex_program {
     const struct regex_insn *code;
     size_t count;
     const struct regex_class *classes;
     size_t class_count;
     uint32_t groups; /* without the whole match */
-    const struct regex_name *names;
-    size_t name_count;
     bool anchored;        /* nothing can match but at the beginning of the text */
     bool first_known;     /* a match takes a character, and begins with one of these bytes: */
     uint64_t first[4];    /* .. bits by byte */
 };
 
-/* What went wrong; `kind` is Go's word for it, NULL: memory is short. */
-struct regex_refusal { const char *kind; };
+/* What went wrong. */
+struct regex_refusal {
+    const char *kind; /* Go's word for it; NULL: memory is short */
+    bool limit;       /* it is a limit of ours */
+    const char *near; /* within the source, near_len bytes; NULL when nothing is to be shown */
+    size_t near_len;
+};
 
 /* source is PCRE2's syntax as regex_syntax.h writes it (no look-around, references, possessive or atomic
  * groups): what else may stand there is not checked again. The program lives in the arena. NULL on failure. */

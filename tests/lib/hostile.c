@@ -91,13 +91,13 @@ const struct hostile hostile_policies[] = {
     /* ---- patterns ---- */
     { .name = "nested repetition", .head = P R "s := concat(\"\", [\"a\" | some a in r])\np if { some x in r; regex.match(\"^(a+)+$\", concat(\"\", [s, \"b\", format_int(x, 10)])) }", .end = HOSTILE_LIMIT },
     { .name = "alternatives", .head = P R "s := concat(\"\", [\"a\" | some a in r])\np if { some x in r; regex.match(\"^(a|aa|a?)*$\", concat(\"\", [s, \"b\", format_int(x, 10)])) }", .end = HOSTILE_LIMIT },
-    { .name = "many stars", .head = P R "s := concat(\"\", [\"a\" | some a in r])\np if { some x in r; regex.match(\".*.*.*.*.*.*=b\", concat(\"\", [s, format_int(x, 10)])) }", .end = HOSTILE_FINE },
+    { .name = "many stars", .head = P R "s := concat(\"\", [\"a\" | some a in r])\np if { some x in r; regex.match(\".*.*.*.*.*.*=b\", concat(\"\", [s, format_int(x, 10)])) }", .end = HOSTILE_LIMIT },
     { .name = "quadratic search", .head = P "s := concat(\"\", [\"aaaaaaaaaa\" | some a in numbers.range(1, 3000)])\np if { some x in numbers.range(1, 1000); regex.match(\"[a-z]+[0-9]\", concat(\"\", [s, \"-\", format_int(x, 10)])) }", .end = HOSTILE_LIMIT },
     { .name = "cubic search", .head = P R "s := concat(\"\", [\"a\" | some a in r])\np if { some x in r; regex.match(\"a*a*a*[bc]\", concat(\"\", [s, \"-\", format_int(x, 10)])) }", .end = HOSTILE_LIMIT },
     { .name = "all matches", .head = P R "s := concat(\"\", [\"ab\" | some a in r])\np if { some x in r; count(regex.find_all_string_submatch_n(\"(a)|(b.*c)|b\", s, -1)) == x }", .end = HOSTILE_LIMIT },
-    { .name = "counted repetition", .head = P R "p if { some x in r; regex.match(sprintf(\"(((a{1,100}){1,100}){1,10})%d\", [x]), \"aaa\") }", .end = HOSTILE_LIMIT },
+    { .name = "counted repetition", .head = P R "p if { some x in r; regex.match(sprintf(\"(((a{1,100}){1,100}){1,10})%d\", [x]), \"aaa\") }", .end = HOSTILE_FINE },
     { .name = "new patterns", .head = P R "p if { some x in r; some y in r; regex.match(sprintf(\"^[a-z]+(%d|%d)$\", [x, y]), \"aaa\") }", .end = HOSTILE_LIMIT },
-    { .name = "globs", .head = P R "s := concat(\"\", [\"a\" | some a in r])\np if { some x in r; glob.match(\"*a*a*a*a*a*b\", [], concat(\"\", [s, format_int(x, 10)])) }", .end = HOSTILE_FINE },
+    { .name = "globs", .head = P R "s := concat(\"\", [\"a\" | some a in r])\np if { some x in r; glob.match(\"*a*a*a*a*a*b\", [], concat(\"\", [s, format_int(x, 10)])) }", .end = HOSTILE_LIMIT },
 };
 
 const size_t hostile_count = sizeof hostile_policies / sizeof hostile_policies[0];
