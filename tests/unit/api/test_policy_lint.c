@@ -86,6 +86,15 @@ static void test_policy_lint__policies_in_order(void **state)
     }
 }
 
+/* The one to start from, which is installed. */
+static void test_policy_lint__policy_to_start_from(void **state)
+{
+    struct buf text = BUF_INIT;
+    vector_read("../../scripts/share/policy.rego", &text);
+    assert_string_equal(look_codes(buf_span(&text)), "");
+    buf_free(&text);
+}
+
 /* ---- the stock policies --------------------------------------------------------------------------- */
 
 /* The n-th policy that a recorded kbs-client sent. */
@@ -273,6 +282,7 @@ int main(void)
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         CASE(test_policy_lint__policies_in_order),
+        CASE(test_policy_lint__policy_to_start_from),
         CASE(test_policy_lint__stock_policies),
         CASE(test_rego_md_1_4__rule_called_allowed),
         CASE(test_rego_md_1_4__claim_below_the_status),
