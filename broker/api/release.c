@@ -1,6 +1,7 @@
 #include "broker/api/release.h"
 
 #include "broker/api/policy_runs.h"
+#include "broker/api/stored.h"
 #include "broker/base/clock.h"
 #include "broker/base/json.h"
 #include "broker/base/log.h"
@@ -9,53 +10,45 @@
 #include "policy/explain.h"
 
 #include <openssl/evp.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
 struct release_policy {
-    _Atomic int references;
+    struct made made;      /* first: cast back and forth */
     struct policy *policy; /* NULL: denies all, because of `why` */
     const char *state, *why;
     bool broken;           /* only a new one helps */
-    uint64_t version;      /* in the store, once it lies there */
     char digest[17];
 };
 
 struct release {
     struct store *store;
     struct policy_runs *runs;
-    pthread_mutex_t lock; /* guards the ones below; nothing is read or compiled under it */
-    struct release_policy *current;
-    uint64_t seen;        /* store_rescans() when `current` was read */
-    bool certain;         /* false: the store could not be read then, so ask again */
-    bool reading;         /* some thread reads the store */
-    uint64_t sets;        /* how often a policy was set: what was read before it is old */
+    struct stored *stored;
 };
 
 /* ---- one policy ------------------------------------------------------------------------------ */
+
+static void policy_gone(struct made *m)
+{
+    struct release_policy *p = (struct release_policy *) m;
+    policy_free(p->policy);
+    free(p);
+}
 
 static struct release_policy *policy_new(const char *state, const char *why)
 {
     struct release_policy *p = calloc(1, sizeof *p);
     if (!p) return NULL;
-    p->references = 1;
+    p->made = (struct made){.references = 1, .free = policy_gone};
     p->state = state;
     p->why = why;
     return p;
 }
 
-static struct release_policy *policy_ref(struct release_policy *p)
-{
-    atomic_fetch_add(&p->references, 1);
-    return p;
-}
-
 void release_policy_unref(struct release_policy *p)
 {
-    if (!p || atomic_fetch_sub(&p->references, 1) != 1) return;
-    policy_free(p->policy);
-    free(p);
+    made_unref((struct made *) p);
 }
 DEFINE_CLEANUP(struct release_policy, release_policy_unref);
 
@@ -97,12 +90,12 @@ static err_t read_stored(struct release *r, struct release_policy *old, struct r
     if (!errors) FAIL(ERR_INTERNAL, "out of memory");
     TRY(store_get(r->store, ENVELOPE_POLICY, RELEASE_POLICY_NAME, &text, &entry));
     release_digest_of(secret_span(text), digest);
-    if (old && old->policy && old->version == entry.version && strcmp(old->digest, digest) == 0) {
-        *ret = policy_ref(old);
+    if (old && old->policy && old->made.version == entry.version && strcmp(old->digest, digest) == 0) {
+        *ret = (struct release_policy *) made_ref(&old->made);
         return ERR_OK;
     }
     TRY(release_compile(secret_span(text), errors, ret));
-    (*ret)->version = entry.version;
+    (*ret)->made.version = entry.version;
     return ERR_OK;
 }
 
@@ -122,16 +115,16 @@ static const struct trouble {
 };
 
 /* The policy that the store holds now; one that denies all when there is none that can be used, or
- * it cannot be read at the moment (then *ret_certain is false). NULL without memory. */
-static struct release_policy *load(struct release *r, struct release_policy *old, bool *ret_certain)
+ * it cannot be read at the moment. */
+static struct made *load(void *arg, struct made *made, bool *ret_certain)
 {
-    struct release_policy *p = NULL;
-    struct err e = read_stored(r, old, &p);
+    struct release_policy *p = NULL, *old = (struct release_policy *) made;
+    struct err e = read_stored(arg, old, &p);
     *ret_certain = true;
     if (err_ok(e)) {
         if (p != old)
-            log_info("policy.loaded", LOG_U("version", p->version), LOG_S("digest", p->digest));
-        return p;
+            log_info("policy.loaded", LOG_U("version", p->made.version), LOG_S("digest", p->digest));
+        return &p->made;
     }
     const struct trouble *t = troubles;
     while (!t->passing && t->code != e.code) t++;
@@ -139,78 +132,39 @@ static struct release_policy *load(struct release *r, struct release_policy *old
     if (e.code == ERR_NOTFOUND) log_info(t->event, LOG_S("effect", t->effect));
     else log_err(e, t->event, LOG_S("effect", t->effect));
     if ((p = policy_new(t->state, t->why))) p->broken = t->broken;
-    return p;
+    return (struct made *) p;
 }
 
 /* ---- the one in force ------------------------------------------------------------------------ */
 
 struct err release_new(struct store *store, struct release **ret)
 {
-    struct release *r = calloc(1, sizeof *r);
+    _cleanup_(release_freep) struct release *r = calloc(1, sizeof *r);
     if (!r) FAIL(ERR_INTERNAL, "out of memory");
-    pthread_mutex_init(&r->lock, NULL);
     r->store = store;
-    r->seen = store_rescans(store);
-    struct err e = policy_runs_new(&r->runs);
-    if (err_ok(e)) r->current = load(r, NULL, &r->certain);
-    if (err_ok(e) && !r->current) e = ERR_MAKE(ERR_INTERNAL, "out of memory");
-    if (err_ok(e)) *ret = r;
-    else release_free(r);
-    return e;
+    TRY(policy_runs_new(&r->runs));
+    struct stored_kind kind = {.load = load, .arg = r};
+    TRY(stored_new(store, &kind, &r->stored));
+    *ret = TAKE_PTR(r);
+    return ERR_OK;
 }
 
 void release_free(struct release *r)
 {
     if (!r) return;
-    release_policy_unref(r->current);
+    stored_free(r->stored);
     policy_runs_free(r->runs);
-    pthread_mutex_destroy(&r->lock);
     free(r);
-}
-
-/* Reads the store without the lock, which every decision takes. */
-static struct release_policy *renew(struct release *r, struct release_policy *old, uint64_t rescans,
-                                    uint64_t sets)
-{
-    bool certain = false;
-    _cleanup_(release_policy_unrefp) struct release_policy *fresh = load(r, old, &certain);
-    SCOPED_LOCK(&r->lock);
-    r->reading = false;
-    if (fresh && r->sets == sets) {
-        struct release_policy *gone = r->current;
-        r->current = TAKE_PTR(fresh);
-        r->seen = rescans;
-        r->certain = certain;
-        fresh = gone;
-    }
-    return policy_ref(r->current);
 }
 
 struct release_policy *release_current(struct release *r)
 {
-    uint64_t rescans = store_rescans(r->store);
-    pthread_mutex_lock(&r->lock);
-    struct release_policy *current = policy_ref(r->current);
-    bool renews = !r->reading && (rescans != r->seen || !r->certain);
-    uint64_t sets = r->sets;
-    if (renews) r->reading = true;
-    pthread_mutex_unlock(&r->lock);
-    if (!renews) return current;
-    struct release_policy *fresh = renew(r, current, rescans, sets);
-    release_policy_unref(current);
-    return fresh;
+    return (struct release_policy *) stored_current(r->stored);
 }
 
 void release_set_take(struct release *r, struct release_policy *p, uint64_t version)
 {
-    _cleanup_(release_policy_unrefp) struct release_policy *old = p; /* before the lock: freed after */
-    SCOPED_LOCK(&r->lock);
-    if (version <= r->current->version) return;
-    old = r->current;
-    p->version = version;
-    r->current = p;
-    r->certain = true;
-    r->sets++;
+    stored_set_take(r->stored, &p->made, version);
 }
 
 /* ---- deciding -------------------------------------------------------------------------------- */
@@ -273,6 +227,6 @@ void release_try(struct release *r, const struct release_policy *p,
 }
 
 const char *release_digest(const struct release_policy *p) { return p ? p->digest : ""; }
-uint64_t release_version(const struct release_policy *p) { return p->version; }
+uint64_t release_version(const struct release_policy *p) { return p->made.version; }
 const char *release_state(const struct release_policy *p) { return p->state; }
 bool release_broken(const struct release_policy *p) { return p->broken; }

@@ -14,6 +14,7 @@ struct release_policy; /* one compiled policy; reference-counted, immutable */
 /* The store outlives it. */
 err_t release_new(struct store *store, struct release **ret);
 void release_free(struct release *r);
+DEFINE_CLEANUP(struct release, release_free);
 
 /* The policy in force now, as a reference of the caller's; looks at the store again when another
  * writer was there. Whoever comes while another thread looks gets the one of before. */

@@ -7,6 +7,7 @@ static void spy_decide(const struct policy *p, struct policy_run *run,
 #define policy_decide spy_decide
 #include "broker/api/release.c"
 #undef policy_decide
+#include "broker/api/stored.c"
 
 #include "policy/value.h"
 #include "tests/unit/api/kit.h"
@@ -197,7 +198,7 @@ static void test_current__the_same_text_stays_compiled(void **state)
     assert_ok(store_refresh(kit.store));
     spy.other = release_current(kit.api->release);
     assert_ptr_equal(spy.other, spy.policy);
-    assert_int_equal(kit.api->release->seen, store_rescans(kit.store));
+    assert_int_equal(kit.api->release->stored->seen, store_rescans(kit.store));
     write_elsewhere(ENVELOPE_POLICY, RELEASE_POLICY_NAME, POLICY_ALLOW_ALL_TEXT); /* version 2 */
     assert_ok(store_refresh(kit.store));
     check_in_force("set", "allow is true");
@@ -354,9 +355,9 @@ static void test_decide__while_policies_change(void **state)
         const char *text = version % 2 ? POLICY_ALLOW_ALL_TEXT : POLICY_DENY_ALL_TEXT;
         failed += !err_ok(compile(text, &spy.policy));
         release_set_take(r, TAKE_PTR(spy.policy), version);
-        pthread_mutex_lock(&r->lock);
-        r->certain = version % 8 != 0; /* now and then it is read from the store again */
-        pthread_mutex_unlock(&r->lock);
+        pthread_mutex_lock(&r->stored->lock);
+        r->stored->certain = version % 8 != 0; /* now and then it is read from the store again */
+        pthread_mutex_unlock(&r->stored->lock);
         for (unsigned seen = crowd.decided; crowd.decided < seen + 10;) sched_yield();
     }
     crowd.stop = true;

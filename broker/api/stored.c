@@ -1,0 +1,92 @@
+#include "broker/api/stored.h"
+
+#include <stdatomic.h>
+
+struct stored {
+    struct store *store;
+    struct stored_kind kind;
+    pthread_mutex_t lock; /* guards the ones below; nothing is read or made under it */
+    struct made *current;
+    uint64_t seen;        /* store_rescans() when `current` was read */
+    bool certain;         /* false: the store could not be read then, so ask again */
+    bool reading;         /* some thread reads the store */
+    uint64_t sets;        /* how often it was set: what was read before it is old */
+};
+
+struct made *made_ref(struct made *m)
+{
+    atomic_fetch_add(&m->references, 1);
+    return m;
+}
+
+void made_unref(struct made *m)
+{
+    if (m && atomic_fetch_sub(&m->references, 1) == 1) m->free(m);
+}
+DEFINE_CLEANUP(struct made, made_unref);
+
+struct err stored_new(struct store *store, const struct stored_kind *kind, struct stored **ret)
+{
+    _cleanup_(stored_freep) struct stored *s = calloc(1, sizeof *s);
+    if (!s) FAIL(ERR_INTERNAL, "out of memory");
+    pthread_mutex_init(&s->lock, NULL);
+    s->store = store;
+    s->kind = *kind;
+    s->seen = store_rescans(store);
+    s->current = kind->load(kind->arg, NULL, &s->certain);
+    if (!s->current) FAIL(ERR_INTERNAL, "out of memory");
+    *ret = TAKE_PTR(s);
+    return ERR_OK;
+}
+
+void stored_free(struct stored *s)
+{
+    if (!s) return;
+    made_unref(s->current);
+    pthread_mutex_destroy(&s->lock);
+    free(s);
+}
+
+/* Reads the store without the lock, which every request takes. */
+static struct made *renew(struct stored *s, struct made *old, uint64_t rescans, uint64_t sets)
+{
+    bool certain = false;
+    _cleanup_(made_unrefp) struct made *fresh = s->kind.load(s->kind.arg, old, &certain);
+    SCOPED_LOCK(&s->lock);
+    s->reading = false;
+    if (fresh && s->sets == sets) {
+        struct made *gone = s->current;
+        s->current = TAKE_PTR(fresh);
+        s->seen = rescans;
+        s->certain = certain;
+        fresh = gone;
+    }
+    return made_ref(s->current);
+}
+
+struct made *stored_current(struct stored *s)
+{
+    uint64_t rescans = store_rescans(s->store);
+    pthread_mutex_lock(&s->lock);
+    struct made *current = made_ref(s->current);
+    bool renews = !s->reading && (rescans != s->seen || !s->certain);
+    uint64_t sets = s->sets;
+    if (renews) s->reading = true;
+    pthread_mutex_unlock(&s->lock);
+    if (!renews) return current;
+    struct made *fresh = renew(s, current, rescans, sets);
+    made_unref(current);
+    return fresh;
+}
+
+void stored_set_take(struct stored *s, struct made *m, uint64_t version)
+{
+    _cleanup_(made_unrefp) struct made *old = m; /* before the lock: freed after */
+    SCOPED_LOCK(&s->lock);
+    if (version <= s->current->version) return;
+    old = s->current;
+    m->version = version;
+    s->current = m;
+    s->certain = true;
+    s->sets++;
+}
