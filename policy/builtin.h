@@ -89,6 +89,9 @@ struct builtin_zone {
 /* What the embedder gives: cryptography and time zones are not policy/'s business. All pointers
  * outlive every program compiled with it; functions are called from any thread. */
 struct builtin_host {
+    /* Names that policies of another kind know, and what to tell whoever uses one here. */
+    const struct builtin_elsewhere { const char *name, *hint; } *elsewhere;
+    size_t elsewhere_count;
     const struct builtin *rows; /* functions with BUILTIN_FROM_HOST in the table, or new names */
     size_t row_count;
     /* The zone's rules at a moment, `name` as in the tz database; false: unknown name. NULL: only

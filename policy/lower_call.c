@@ -88,12 +88,25 @@ static const char *near_function(struct lower *l, struct rego_text name)
     return s.best;
 }
 
+/* What the host says of a name that it gives to policies of another kind only; or NULL. */
+static const char *hint_elsewhere(const struct builtin_host *host, struct rego_text name)
+{
+    for (size_t i = 0; host && i < host->elsewhere_count; i++) {
+        const char *known = host->elsewhere[i].name;
+        if (strlen(known) == name.len && memcmp(known, name.at, name.len) == 0)
+            return host->elsewhere[i].hint;
+    }
+    return NULL;
+}
+
 static struct checked_callee undefined_function(struct lower *l, struct rego_text name,
                                                 struct rego_span at)
 {
     struct rego_error *e = compile_error(l->compile, REGO_TYPE_ERROR, l->scopes.unit, &at,
                                          "undefined function %.*s", (int) name.len, name.at);
-    const char *near = e ? near_function(l, name) : NULL;
+    const char *elsewhere = hint_elsewhere(l->compile->options->host, name);
+    const char *near = e && !elsewhere ? near_function(l, name) : NULL;
+    if (elsewhere) rego_error_hint(e, "%s", elsewhere);
     if (near) rego_error_hint(e, "did you mean %s?", near);
     return (struct checked_callee) { 0 };
 }

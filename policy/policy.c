@@ -73,6 +73,16 @@ void policy_run_free(struct policy_run *run)
     free(run);
 }
 
+bool policy_run_eval(struct policy_run *run, const struct rego_program *program,
+                     const struct rego_input *in, struct rego_result *ret)
+{
+    if (rego_run_bind(run->run, program)) return rego_eval(run->run, 0, in, ret);
+    *ret = (struct rego_result) {
+        .status = REGO_LIMIT, .error_code = "limit_error", .error_text = "out of memory", .error_module = "",
+    };
+    return false;
+}
+
 static const struct value *mended(struct arena *a, const char *text, size_t len)
 {
     struct text t;

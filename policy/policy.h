@@ -41,6 +41,10 @@ const struct rego_program *policy_program(const struct policy *p);
 struct policy_run *policy_run_new(void);
 void policy_run_free(struct policy_run *run); /* NULL is fine */
 
+/* Evaluates the first query of any program in this memory, as rego_eval. */
+bool policy_run_eval(struct policy_run *run, const struct rego_program *program,
+                     const struct rego_input *in, struct rego_result *ret);
+
 struct policy_pair { const char *name, *value; };
 
 /* What is asked. Texts are NUL-terminated; bytes in them that are not UTF-8 are seen as U+FFFD. */

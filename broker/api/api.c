@@ -17,6 +17,12 @@ struct err api_new(const struct api_config *config, struct api **ret)
     pthread_mutex_init(&a->ready_lock, NULL);
     snprintf(a->ready_reason, sizeof a->ready_reason, "starting"); /* until the first probe */
     TRY(release_new(config->store, &a->release));
+    TRY(appraiser_new(config->store, &a->appraiser));
+    a->upkeep = config->upkeep ? *config->upkeep : appraiser_upkeep(a->appraiser);
+    if (config->attest) {
+        struct attest_appraiser appraiser = appraiser_of(a->appraiser);
+        attest_appraise_by(config->attest, &appraiser);
+    }
     TRY(recent_new(&a->recent));
     *ret = TAKE_PTR(a);
     return ERR_OK;
@@ -26,6 +32,7 @@ void api_free(struct api *a)
 {
     if (!a) return;
     recent_free(a->recent);
+    appraiser_free(a->appraiser);
     release_free(a->release);
     pthread_mutex_destroy(&a->ready_lock);
     free(a);

@@ -24,11 +24,14 @@ struct api_config {
     /* Looks through a policy that compiles for what its author can hardly mean; sets *ret_warnings.
      * NULL: nothing is looked for. */
     void (*lint)(const struct rego_module *policy, struct rego_errors *ret_warnings);
+    /* Where attestation policies and reference values belong. NULL: here, in the store. */
+    const struct attest_upkeep *upkeep;
     size_t value_max;          /* bytes of a resource; 0: VALUE_MAX */
     bool reference_statuses;   /* 401 for everything, as the reference server */
 };
 
-/* Loads the release policy from the store (none: deny all; damaged: deny all, loudly). */
+/* Loads the policies and reference values from the store (no release policy: deny all; damaged: deny
+ * all, loudly), and appraises for attest from now on. */
 err_t api_new(const struct api_config *config, struct api **ret);
 void api_free(struct api *a);
 DEFINE_CLEANUP(struct api, api_free);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "broker/api/api.h"
+#include "broker/api/appraiser.h"
 #include "broker/api/metrics.h"
 #include "broker/api/recent.h"
 #include "broker/api/release.h"
@@ -11,6 +12,8 @@
 struct api {
     struct api_config config;
     struct release *release;
+    struct appraiser *appraiser;
+    struct attest_upkeep upkeep; /* the appraiser's, or of config */
     struct recent *recent;
     struct metrics metrics;
     pthread_mutex_t ready_lock; /* guards the three below: /readyz asks the token now and then */
@@ -41,6 +44,7 @@ struct endpoint {
 };
 #define BODY_VALUE SIZE_MAX
 #define BODY_JSON (512u << 10)
+#define BODY_MESSAGE (1u << 20) /* reference values: REFERENCE_VALUES_BYTES in base64 */
 #define BODY_IGNORED (64u << 10) /* of methods whose body means nothing */
 
 struct call {
@@ -120,6 +124,21 @@ bool policy_list_decide(struct call *c);
  * and ?strict=1 was asked for; answer with policy_refuse_text. */
 err_t policy_compile_text(struct call *c, struct span text);
 void policy_refuse_text(struct call *c, const char *action, struct err e);
+/* c->warnings into the log. */
+void policy_log_warnings(const struct call *c);
+/* attestation_policy.c */
+bool attestation_policy_decide(struct call *c);
+err_t attestation_policy_work(struct call *c);
+void attestation_policy_finish(struct call *c, struct err e);
+/* reference_value.c */
+bool reference_set_decide(struct call *c);
+err_t reference_set_work(struct call *c);
+void reference_set_finish(struct call *c, struct err e);
+bool reference_get_decide(struct call *c);
+err_t reference_get_work(struct call *c);
+void reference_get_finish(struct call *c, struct err e);
+bool reference_list_decide(struct call *c);
+err_t reference_list_work(struct call *c);
 /* policy_history.c */
 bool policy_read_decide(struct call *c);
 err_t policy_read_work(struct call *c);

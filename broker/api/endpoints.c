@@ -31,6 +31,14 @@ const struct endpoint endpoints[] = {
     {KBS, "resource-policy", HTTP_GET, ACCESS_ADMIN_BUILTIN, BODY_IGNORED, policy_list_decide, NULL,
      NULL},
 
+    /* appraisal (4.2, 6.3) */
+    {KBS, "attestation-policy", HTTP_POST, ACCESS_ADMIN_BUILTIN, BODY_JSON,
+     attestation_policy_decide, attestation_policy_work, attestation_policy_finish},
+    {KBS, "reference-value", HTTP_POST, ACCESS_ADMIN_BUILTIN, BODY_MESSAGE, reference_set_decide,
+     reference_set_work, reference_set_finish},
+    {KBS, "reference-value", HTTP_GET, ACCESS_ADMIN_BUILTIN, BODY_IGNORED, reference_get_decide,
+     reference_get_work, reference_get_finish},
+
     /* Strongroom's own */
     {OWN, "resources", HTTP_GET, ACCESS_ADMIN_PLUGIN, BODY_IGNORED, operator_list, NULL, NULL},
     {OWN, "resource", HTTP_GET, ACCESS_LOCAL, BODY_IGNORED, operator_read_decide,
@@ -41,6 +49,8 @@ const struct endpoint endpoints[] = {
      operator_keks_work, operator_json_finish},
     {OWN, "keks", HTTP_POST, ACCESS_LOCAL, BODY_IGNORED, operator_job_decide,
      operator_kek_create_work, operator_json_finish},
+    {OWN, "reference-values", HTTP_GET, ACCESS_ADMIN_PLUGIN, BODY_IGNORED, reference_list_decide,
+     reference_list_work, reference_get_finish},
 
     /* the release policy's text and history; guests see none of it (policy_history.c) */
     {OWN, "policy", HTTP_GET, ACCESS_ADMIN_PLUGIN, BODY_IGNORED, policy_read_decide,

@@ -1,5 +1,6 @@
 #include "broker/api/release.h"
 
+#include "broker/api/policy_print.h"
 #include "broker/api/policy_runs.h"
 #include "broker/api/stored.h"
 #include "broker/base/clock.h"
@@ -169,16 +170,6 @@ void release_set_take(struct release *r, struct release_policy *p, uint64_t vers
 
 /* ---- deciding -------------------------------------------------------------------------------- */
 
-static void print_line(void *context, const char *line, size_t len)
-{
-    unsigned *left = context;
-    char shown[512];
-    if (*left == 0) return;
-    if (--*left == 0) snprintf(shown, sizeof shown, "(no more lines are shown)");
-    else snprintf(shown, sizeof shown, "%.*s", (int) (len < sizeof shown ? len : sizeof shown), line);
-    log_debug("policy.print", LOG_S("line", shown));
-}
-
 static void deny_all(const char *why, struct policy_decision *ret)
 {
     *ret = (struct policy_decision){.outcome = POLICY_FAILED};
@@ -210,10 +201,10 @@ static void decide(struct release *r, const struct release_policy *p, bool expla
 void release_decide(struct release *r, const struct release_policy *p,
                     const struct policy_request *request, struct policy_decision *ret)
 {
-    unsigned lines = RELEASE_PRINT_LINES + 1;
+    unsigned lines = POLICY_PRINT_LINES + 1;
     struct policy_request asked = *request;
     asked.now_ns = clock_now_ns();
-    asked.print = log_enabled(LOG_LEVEL_DEBUG) ? print_line : NULL;
+    asked.print = log_enabled(LOG_LEVEL_DEBUG) ? policy_print_line : NULL;
     asked.context = &lines;
     decide(r, p, log_enabled(LOG_LEVEL_DEBUG), &asked, ret);
 }

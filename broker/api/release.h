@@ -29,10 +29,9 @@ err_t release_compile(struct span text, struct rego_errors *ret_errors, struct r
 void release_set_take(struct release *r, struct release_policy *p, uint64_t version);
 
 /* Decides, at the clock's time; request->now_ns, print and context need not be filled. At log level
- * debug what the policy prints goes to the log, as far as RELEASE_PRINT_LINES. */
+ * debug what the policy prints goes to the log (policy_print.h). */
 void release_decide(struct release *r, const struct release_policy *p,
                     const struct policy_request *request, struct policy_decision *ret);
-#define RELEASE_PRINT_LINES 100
 /* What it would decide at the time request->now_ns: nothing is printed, and who asks releases
  * nothing by it. */
 void release_try(struct release *r, const struct release_policy *p,

@@ -25,6 +25,10 @@ static const struct {
     [KBS_ADMIN_BUILTIN] = {"AdminAuthAccess", 401, 401, "admin access denied"},
     [KBS_ADMIN_DENIED] = {"AdminAuthInitialization", 403, 401, "admin access denied"},
     [KBS_ADMIN_BUILTIN_DENIED] = {"AdminAuthAccess", 403, 401, "admin access denied"},
+    [KBS_ATTESTATION_POLICY] = {"AttestationError", 400, 401,
+                                "Attestation error: Set Attestation Policy failed"},
+    [KBS_RVPS] = {"RvpsError", 400, 401, "RVPS configuration failed"},
+    [KBS_RVPS_UNKNOWN] = {"RvpsError", 404, 401, "RVPS configuration failed"},
     [KBS_NOT_FOUND] = {"ResourceNotFound", 404, 401, "Resource not found"},
     [KBS_BAD_PATH] = {"InvalidRequestPath", 400, 401,
                       "a resource path is repository/type/tag, of letters, digits, '_', '-' and, "

@@ -48,12 +48,12 @@ static err_t lint(struct call *c, struct span text)
          c->warnings->count + c->warnings->more);
 }
 
-static void log_warnings(const struct call *c)
+void policy_log_warnings(const struct call *c)
 {
     char line[REGO_TEXT_MAX + 160];
     for (size_t i = 0; c->warnings && i < c->warnings->count; i++) {
         rego_error_print(&c->warnings->items[i], line, sizeof line);
-        log_warn("policy.warning", LOG_U("version", c->version), LOG_S("text", line));
+        log_warn("policy.warning", LOG_S("policy", c->name), LOG_U("version", c->version), LOG_S("text", line));
     }
 }
 
@@ -120,7 +120,7 @@ void policy_set_finish(struct call *c, struct err e)
     /* It is stored, so it is in force, even if the record of it then fails. */
     log_info("policy.set", LOG_U("version", c->version),
              LOG_S("digest", release_digest(c->policy)), LOG_S("principal", c->principal));
-    log_warnings(c);
+    policy_log_warnings(c);
     bool recorded = call_audit(c, "set-policy", "done", "");
     release_set_take(c->api->release, TAKE_PTR(c->policy), c->version);
     if (!recorded) return;

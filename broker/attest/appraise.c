@@ -16,6 +16,9 @@
 struct pieces {
     struct verified found[PIECES_MAX];
     struct ear_part parts[PIECES_MAX];
+    struct buf evidence[PIECES_MAX]; /* annotated */
+    struct ear_verdict verdicts[PIECES_MAX];
+    struct ear_appraised appraised[PIECES_MAX];
     size_t count;
     struct buf bound;        /* runtime data of the primary evidence, as hashed */
     struct buf device_bound; /* of each device */
@@ -25,7 +28,11 @@ struct pieces {
 
 static void pieces_done(struct pieces *p)
 {
-    for (size_t i = 0; i < p->count; i++) verified_done(&p->found[i]);
+    for (size_t i = 0; i < p->count; i++) {
+        verified_done(&p->found[i]);
+        buf_free(&p->evidence[i]);
+        ear_verdict_done(&p->verdicts[i]);
+    }
     buf_free(&p->bound);
     buf_free(&p->device_bound);
     buf_free(&p->init_digest);
@@ -93,14 +100,31 @@ static err_t add_devices(struct pieces *p, const struct attestation *body)
     return ERR_OK;
 }
 
+static err_t judge(const struct attest_appraiser *appraiser, struct pieces *p)
+{
+    for (size_t i = 0; i < p->count; i++) {
+        const struct ear_part *part = &p->parts[i];
+        TRY(ear_write_evidence(part, &p->evidence[i]));
+        struct span evidence = buf_span(&p->evidence[i]);
+        TRYC(appraiser->appraise(appraiser->context, part->device, evidence, &p->verdicts[i]),
+             "appraisal of %s evidence", part->tee);
+        p->appraised[i] = (struct ear_appraised){
+            .device = part->device, .number = part->number, .policy_id = ATTEST_POLICY_ID,
+            .evidence = evidence, .verdict = &p->verdicts[i]};
+    }
+    return ERR_OK;
+}
+
 struct err appraise(const struct appraisal *a, const struct attestation *body,
                     struct buf *ret_claims)
 {
     if (!a->sample_verifier) FAIL(ERR_AUTH, "no verifier is configured");
+    if (!a->appraiser->appraise) FAIL(ERR_BUSY, "nobody appraises evidence yet");
     _cleanup_(pieces_done) struct pieces p = {0};
     TRY(add_primary(&p, a, body));
     TRY(add_devices(&p, body));
+    TRY(judge(a->appraiser, &p));
     struct ear ear = {.issuer = a->issuer, .iat = a->now, .exp = a->now + a->seconds,
-                      .parts = p.parts, .part_count = p.count};
+                      .parts = p.appraised, .part_count = p.count};
     return ear_write(&ear, ret_claims);
 }

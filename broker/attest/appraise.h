@@ -1,11 +1,13 @@
 /* From evidence to claims: every piece is verified against what it must be bound to, and what was
- * found becomes the claims of a token. Pure, thread-safe. */
+ * found, and what the appraiser says of it, becomes the claims of a token. Thread-safe. */
 #pragma once
 
+#include "broker/attest/attest.h"
 #include "broker/attest/request.h"
 
 struct appraisal {
     bool sample_verifier; /* otherwise nobody verifies anything */
+    const struct attest_appraiser *appraiser;
     const char *tee;      /* canonical, of the session */
     const char *nonce;    /* the session's own */
     const char *issuer;

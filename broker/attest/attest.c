@@ -17,9 +17,10 @@
 #define NONCE_BYTES 32
 #define TOKEN_SECONDS 300 /* default life of our tokens */
 
-/* Immutable after attest_new, but for the two tables, which lock themselves. */
+/* Immutable once guests come, but for the two tables, which lock themselves. */
 struct attest {
     bool sample_verifier;
+    struct attest_appraiser appraiser;
     int64_t token_seconds;
     char *issuer_name;
     char **extra_paths;
@@ -112,6 +113,11 @@ struct err attest_new(const struct attest_config *config, struct attest **ret)
     return ERR_OK;
 }
 
+void attest_appraise_by(struct attest *a, const struct attest_appraiser *appraiser)
+{
+    a->appraiser = *appraiser;
+}
+
 /* ---- handshake ---------------------------------------------------------------------------- */
 
 /* Derived, so that nothing is stored and the steps of a handshake could meet different brokers
@@ -163,7 +169,8 @@ static err_t issue(struct attest *a, const struct session_view *v, const char *n
     _cleanup_guest_ struct guest *g = NULL;
     const struct jwe_key *key = NULL;
     struct appraisal appraisal = {
-        .sample_verifier = a->sample_verifier, .tee = v->tee, .nonce = nonce,
+        .sample_verifier = a->sample_verifier, .appraiser = &a->appraiser, .tee = v->tee,
+        .nonce = nonce,
         .issuer = a->issuer_name, .now = clock_now(), .seconds = a->token_seconds};
     TRY(appraise(&appraisal, body, &claims));
     TRY(issuer_sign(a->issuer, buf_span(&claims), &token));

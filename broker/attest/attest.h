@@ -4,6 +4,7 @@
  * Thread-safe. */
 #pragma once
 
+#include "broker/attest/ear.h"
 #include "broker/base/buf.h"
 #include "broker/base/limits.h"
 #include "broker/jose/jwe.h"
@@ -33,6 +34,37 @@ struct attest_config {
 /* The signer's own certificate is trusted when no trusted_certs are configured. */
 err_t attest_new(const struct attest_config *config, struct attest **ret);
 void attest_free(struct attest *a);
+
+/* ---- appraisal ---- */
+
+/* Who says how far evidence that verified is to be trusted. */
+struct attest_appraiser {
+    void *context;
+    /* One piece of evidence of a class of devices ("cpu", "gpu"); `evidence` is what a policy sees, as
+     * JSON text. Any error fails the attestation; its text is for the log. Thread-safe. */
+    err_t (*appraise)(void *context, const char *device, struct span evidence,
+                      struct ear_verdict *ret);
+};
+/* Before the first guest: until then evidence is refused. The context outlives a. */
+void attest_appraise_by(struct attest *a, const struct attest_appraiser *appraiser);
+#define ATTEST_POLICY_ID "default" /* what tokens name; policies add the class: default_cpu */
+
+/* What operators set for appraisal, and where that belongs: to this broker, or to the service that
+ * verifies for it. Functions may wait for a token or a network, and run off the event loops. Errors
+ * of class ERR_USAGE carry a sentence for the operator. Thread-safe. */
+struct attest_upkeep {
+    void *context;
+    /* Policy ids are checked by the caller, text is UTF-8; here it was compiled before. */
+    err_t (*set_policy)(void *context, const char *id, struct span text, uint64_t *ret_version);
+    /* The message of kbs-api.md 6.3, JSON text {"version","type","payload"}. */
+    err_t (*register_values)(void *context, struct span message);
+    /* Appends the value as JSON text. ERR_NOTFOUND. */
+    err_t (*query_value)(void *context, const char *name, struct buf *ret);
+};
+/* Nobody verifies here, so nothing of this belongs here: says so, with ERR_USAGE. */
+extern const struct attest_upkeep attest_upkeep_nowhere;
+
+/* ---- handshakes ---- */
 
 struct attest_challenge {
     char session[33];  /* 32 hex digits */

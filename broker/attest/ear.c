@@ -29,59 +29,71 @@ const char *ear_status(const struct ear_vector *v)
     return tiers[worst].status;
 }
 
-/* 33: executables run that are not known; 97: the hardware is not recognised as genuine; 2: the
- * configuration is a known one; 36: it is not. */
-static const struct {
-    const char *device;
-    struct ear_vector vector;
-} defaults[] = {
-    {"cpu", {{[EAR_EXECUTABLES] = 33, [EAR_HARDWARE] = 97, [EAR_CONFIGURATION] = 2}}},
-    {NULL, {{[EAR_EXECUTABLES] = 33, [EAR_HARDWARE] = 97, [EAR_CONFIGURATION] = 36}}},
-};
-
-const struct ear_vector *ear_default_vector(const char *device)
+enum ear_claim ear_claim_from(const char *name, size_t len)
 {
     size_t i = 0;
-    while (defaults[i].device && strcmp(defaults[i].device, device) != 0) i++;
-    return &defaults[i].vector;
+    while (i < EAR_CLAIM_COUNT && !span_eq_str(span_of(name, len), claim_names[i])) i++;
+    return (enum ear_claim) i;
+}
+
+const char *ear_claim_name(enum ear_claim claim) { return claim_names[claim]; }
+
+void ear_verdict_done(struct ear_verdict *v)
+{
+    buf_free(&v->extensions);
+}
+
+#define STATUS "ear.status"
+#define VECTOR "ear.trustworthiness-vector"
+#define POLICY_ID "ear.appraisal-policy-id"
+#define EVIDENCE "ear.veraison.annotated-evidence"
+
+bool ear_member_reserved(const char *name)
+{
+    static const char *const members[] = {STATUS, VECTOR, POLICY_ID, EVIDENCE};
+    for (size_t i = 0; i < sizeof members / sizeof *members; i++)
+        if (strcmp(members[i], name) == 0) return true;
+    return false;
 }
 
 static void put_vector(struct json_out *o, const struct ear_vector *v)
 {
-    json_key(o, "ear.trustworthiness-vector");
+    json_key(o, VECTOR);
     json_begin_object(o);
     for (size_t i = 0; i < EAR_CLAIM_COUNT; i++)
         json_member_int(o, claim_names[i], v->value[i]);
     json_end_object(o);
 }
 
-static void put_evidence(struct json_out *o, const struct ear_part *p)
+struct err ear_write_evidence(const struct ear_part *p, struct buf *ret)
 {
-    json_key(o, "ear.veraison.annotated-evidence");
-    json_begin_object(o);
+    struct json_out o = JSON_OUT(ret);
+    json_begin_object(&o);
     if (p->init_data) {
-        json_member_str(o, "init_data", p->init_data);
-        json_member_raw(o, "init_data_claims", p->init_data_claims);
+        json_member_str(&o, "init_data", p->init_data);
+        json_member_raw(&o, "init_data_claims", p->init_data_claims);
     }
-    json_member_str(o, "report_data", p->report_data);
-    json_member_raw(o, "runtime_data_claims", p->runtime_claims);
-    json_member_raw(o, p->tee, p->claims);
-    json_end_object(o);
+    json_member_str(&o, "report_data", p->report_data);
+    json_member_raw(&o, "runtime_data_claims", p->runtime_claims);
+    json_member_raw(&o, p->tee, p->claims);
+    json_end_object(&o);
+    return buf_ok(ret);
 }
 
-static void put_part(struct json_out *o, const struct ear_part *p)
+static void put_part(struct json_out *o, const struct ear_appraised *p)
 {
-    const struct ear_vector *vector = ear_default_vector(p->device);
     char name[16];
     snprintf(name, sizeof name, "%s%u", p->device, p->number);
     json_key(o, name);
     json_begin_object(o);
-    json_member_str(o, "ear.status", ear_status(vector));
-    put_vector(o, vector);
-    json_member_str(o, "ear.appraisal-policy-id", "default");
-    put_evidence(o, p);
-    if (strcmp(p->device, "cpu") == 0) /* an extension of the default CPU policy */
-        json_member_raw(o, "ear.trustee.identifiers", SPAN_LIT("{\"validated\":{}}"));
+    json_member_str(o, STATUS, ear_status(&p->verdict->vector));
+    put_vector(o, &p->verdict->vector);
+    json_member_str(o, POLICY_ID, p->policy_id);
+    json_member_raw(o, EVIDENCE, p->evidence);
+    if (p->verdict->extensions.len) {
+        buf_add_byte(o->buf, ',');
+        buf_add_span(o->buf, buf_span(&p->verdict->extensions));
+    }
     json_end_object(o);
 }
 

@@ -17,8 +17,19 @@ struct ear_vector {
 /* "none", "affirming", "warning" or "contraindicated": the worst tier of the vector. */
 const char *ear_status(const struct ear_vector *v);
 
-/* What is said of evidence that no attestation policy has looked at; never affirming. */
-const struct ear_vector *ear_default_vector(const char *device);
+/* The claim of this name ("file-system"); EAR_CLAIM_COUNT when there is none. */
+enum ear_claim ear_claim_from(const char *name, size_t len);
+const char *ear_claim_name(enum ear_claim claim);
+
+/* What an appraisal says of one piece of evidence. */
+struct ear_verdict {
+    struct ear_vector vector;
+    struct buf extensions; /* further members of the submod, as JSON: "name":value,... */
+};
+void ear_verdict_done(struct ear_verdict *v);
+
+/* Members that every submod has; an extension has another name. */
+bool ear_member_reserved(const char *name);
 
 /* One piece of evidence. Spans hold JSON text and may be empty where noted. */
 struct ear_part {
@@ -31,10 +42,22 @@ struct ear_part {
     struct span init_data_claims;    /* with init_data only */
 };
 
+/* Appends the annotated evidence of a part, which is what an attestation policy sees. */
+err_t ear_write_evidence(const struct ear_part *p, struct buf *ret);
+
+/* A part and what came of it. */
+struct ear_appraised {
+    const char *device;
+    unsigned number;
+    const char *policy_id;           /* without the class: "default" */
+    struct span evidence;            /* annotated */
+    const struct ear_verdict *verdict;
+};
+
 struct ear {
     const char *issuer;
     int64_t iat, exp; /* Unix seconds */
-    const struct ear_part *parts;
+    const struct ear_appraised *parts;
     size_t part_count;
 };
 

@@ -46,6 +46,13 @@
 #define TEE_EVIDENCE_MAX 8u        /* additional pieces of evidence */
 #define TOKEN_ADDITIONAL_MAX (16u << 10) /* bytes of additional evidence that a token of ours repeats */
 
+/* Appraisal */
+#define ATTESTATION_POLICIES_MAX 64u /* ids */
+#define ATTESTATION_POLICY_ID_MAX 64u /* bytes of an id */
+#define REFERENCE_VALUES_MAX 4096u   /* names */
+#define REFERENCE_VALUES_BYTES (512u << 10) /* of all of them as text */
+#define REFERENCE_NAME_MAX 255u      /* bytes of a name */
+
 /* Operators */
 #define ADMIN_ROLE_MAX 64u         /* bytes of a role's name, NUL included */
 #define ACL_MATCH_LIMIT 20000u     /* steps of one regular expression over one path */

@@ -41,14 +41,40 @@ static const struct builtin rows[] = {
     TEXTS("io.jwt.verify_hs256", jwt_verify_hs, 2),
     TEXTS("io.jwt.verify_hs384", jwt_verify_hs, 2),
     TEXTS("io.jwt.verify_hs512", jwt_verify_hs, 2),
+    /* The last: of attestation policies only. What it answers is no matter of its operand alone. */
+    {.name = "query_reference_value", .run = query_reference_value, .arity = 1,
+     .flags = BUILTIN_NONDETERMINISTIC, .operands = {ARG_STRING}},
+};
+enum { ROWS = sizeof rows / sizeof *rows };
+
+static const struct builtin_elsewhere elsewhere[] = {
+    {"query_reference_value", "attestation policies have query_reference_value, the release policy "
+                              "has not; it sees what they made of it, in input.submods"},
 };
 
 const struct builtin_host *builtins_host(void)
 {
     static const struct builtin_host host = {
-        .rows = rows, .row_count = sizeof rows / sizeof *rows, .zone_at = zones_at,
+        .rows = rows, .row_count = ROWS - 1, .zone_at = zones_at, .elsewhere = elsewhere,
+        .elsewhere_count = sizeof elsewhere / sizeof *elsewhere,
     };
     return &host;
+}
+
+const struct builtin_host *builtins_attestation_host(void)
+{
+    static const struct builtin_host host = {
+        .rows = rows, .row_count = ROWS, .zone_at = zones_at,
+    };
+    return &host;
+}
+
+/* Values do not change while an evaluation lasts (reference_source), so there is nothing to remember. */
+const struct value *query_reference_value(struct builtin_call *call, const struct value *const *args)
+{
+    const struct reference_source *source = call->context;
+    const struct value *found = source && source->find ? source->find(source, args[0]) : NULL;
+    return found ? found : value_null();
 }
 
 const struct value *over_limit(struct builtin_call *call, const char *what, unsigned limit)

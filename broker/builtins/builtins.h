@@ -7,3 +7,13 @@
 
 /* Static; for rego_options.host. Thread-safe. */
 const struct builtin_host *builtins_host(void);
+
+/* The same for attestation policies, which alone have query_reference_value(name): a value, or null
+ * when there is none. Evaluations with it have a struct reference_source as context. */
+const struct builtin_host *builtins_attestation_host(void);
+
+struct reference_source {
+    /* The value of this name, unchanged for the whole evaluation, or NULL. May be NULL itself: there
+     * are no values. */
+    const struct value *(*find)(const struct reference_source *self, const struct value *name);
+};

@@ -24,6 +24,7 @@ builtin_fn crypto_md5, crypto_sha1, crypto_sha256, kbs_sha384;
 builtin_fn crypto_hmac_md5, crypto_hmac_sha1, crypto_hmac_sha256, crypto_hmac_sha512, crypto_hmac_equal;
 builtin_fn x509_parse_certificates, x509_parse_and_verify, x509_parse_and_verify_with_options;
 builtin_fn x509_parse_request;
+builtin_fn query_reference_value;
 builtin_fn jwt_decode, jwt_decode_verify, jwt_verify, jwt_verify_hs;
 
 bool zones_at(void *context, const char *name, size_t len, int64_t unix_seconds,

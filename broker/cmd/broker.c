@@ -100,6 +100,7 @@ static err_t open_all(const struct config *c, const char *who, bool offline, str
         .token = b->token, .store = b->store, .attest = b->attest, .admin = b->admin,
         .audit = b->audit, .jobs = b->jobs, .value_max = c->http_max_body,
         .reference_statuses = c->http_statuses_401, .lint = policy_lint,
+        .upkeep = strcmp(c->attestation_verifier, "none") == 0 ? &attest_upkeep_nowhere : NULL,
     };
     return api_new(&api, &b->api);
 }

@@ -1,0 +1,37 @@
+/* Who appraises evidence here: the attestation policies and reference values that the store holds, each
+ * compiled or parsed once. Fails closed: what is damaged, does not compile or cannot be read fails every
+ * attestation that needs it, and says so in the log. Thread-safe. */
+#pragma once
+
+#include "broker/attest/attest.h"
+#include "broker/store/store.h"
+#include "policy/rego.h"
+
+struct appraiser;
+
+#define ATTESTATION_POLICY_PREFIX "attestation/" /* of the names of policies in the store */
+#define REFERENCE_VALUES_NAME "all"
+
+/* The store outlives it. */
+err_t appraiser_new(struct store *store, struct appraiser **ret);
+void appraiser_free(struct appraiser *a); /* NULL-safe */
+DEFINE_CLEANUP(struct appraiser, appraiser_free);
+
+/* Both borrow a. Of the upkeep: set_policy stores a text and puts it in force; query and registration
+ * go to the store. ERR_USAGE beyond ATTESTATION_POLICIES_MAX; store_put's errors. */
+struct attest_appraiser appraiser_of(struct appraiser *a);
+struct attest_upkeep appraiser_upkeep(struct appraiser *a);
+
+/* ERR_USAGE says what an id may be. */
+err_t appraiser_check_id(const char *id);
+
+/* Whether guests' evidence meets a policy of this id. */
+bool appraiser_uses(const char *id);
+
+/* Compiles, as for an upload. ERR_USAGE with all of *ret_errors; *ret_warnings: what will fail
+ * attestations, as far as it shows on evidence without claims. */
+err_t appraiser_check_text(struct span text, struct rego_errors *ret_errors,
+                           struct rego_errors *ret_warnings);
+
+/* All reference values as JSON (reference_values.h); ERR_DAMAGED, ... when they cannot be used. */
+err_t appraiser_list_values(struct appraiser *a, struct buf *ret);

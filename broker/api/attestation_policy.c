@@ -1,0 +1,97 @@
+/* Attestation policies: POST attestation-policy (kbs-api.md 6.3). */
+#include "broker/api/diagnostics.h"
+#include "broker/api/endpoint.h"
+#include "broker/api/policy_text.h"
+
+#include "broker/base/json.h"
+#include "broker/base/log.h"
+#include "policy/errors.h"
+
+#include <stdio.h>
+
+#define ACTION "set-attestation-policy"
+#define FAILED "Attestation error: Set Attestation Policy failed"
+#define ERRORS_IN_DETAIL 5 /* all of them stand in the member "errors" */
+
+static void put_errors(const void *arg, struct json_out *o)
+{
+    diagnostics_members(arg, o);
+}
+
+/* The sentence of the protocol and then the reason, since it is an operator who reads it. */
+static void refuse(struct call *c, struct err e, const struct rego_errors *errors)
+{
+    _cleanup_buf_ struct buf detail = BUF_INIT;
+    buf_add_str(&detail, FAILED ": ");
+    if (errors && errors->count) diagnostics_text(errors, ERRORS_IN_DETAIL, &detail);
+    else buf_add_str(&detail, err_reason(e));
+    log_warn_err(e, "attestation-policy.refused", LOG_S("principal", c->principal));
+    if (!call_audit(c, ACTION, "error", "refused")) return;
+    reply_error_with(&c->x->resp, c->api->config.reference_statuses, KBS_ATTESTATION_POLICY,
+                     buf_str(&detail), errors && errors->count ? put_errors : NULL, errors);
+}
+
+static err_t read_body(struct call *c)
+{
+    _cleanup_json_ struct json_doc *doc = NULL;
+    const char *id = NULL;
+    struct span body = request_body(&c->x->req);
+    TRY(json_parse(body, &doc));
+    TRY(json_need_string(json_root(doc), "policy_id", "the request", &id));
+    TRY(appraiser_check_id(id));
+    snprintf(c->name, sizeof c->name, "%s", id);
+    return policy_text_read(body, &c->text);
+}
+
+/* Where another service appraises, it is that which knows what a policy may say. */
+static err_t check_text(struct call *c)
+{
+    if (c->api->config.upkeep) return ERR_OK;
+    c->errors = calloc(1, sizeof *c->errors);
+    c->warnings = calloc(1, sizeof *c->warnings);
+    if (!c->errors || !c->warnings) FAIL(ERR_INTERNAL, "out of memory");
+    TRY(appraiser_check_text(buf_span(&c->text), c->errors, c->warnings));
+    if (c->warnings->count == 0 || !call_asks(c, "strict")) return ERR_OK;
+    *c->errors = *c->warnings;
+    FAIL(ERR_USAGE, "it would fail attestations, and strict was asked for");
+}
+
+bool attestation_policy_decide(struct call *c)
+{
+    c->name[0] = '\0';
+    struct err e = c->route.segment_count > c->path_first
+                       ? ERR_MAKE(ERR_USAGE, "the policy_id stands in the body")
+                       : read_body(c);
+    if (err_ok(e)) e = check_text(c);
+    if (err_ok(e)) return false;
+    if (e.code == ERR_INTERNAL) call_fail(c, ACTION, e);
+    else refuse(c, e, c->errors);
+    return true;
+}
+
+struct err attestation_policy_work(struct call *c)
+{
+    struct attest_upkeep *upkeep = &c->api->upkeep;
+    return upkeep->set_policy(upkeep->context, c->name, buf_span(&c->text), &c->version);
+}
+
+void attestation_policy_finish(struct call *c, struct err e)
+{
+    if (e.code == ERR_USAGE) {
+        refuse(c, e, NULL);
+        return;
+    }
+    if (!err_ok(e)) {
+        call_fail(c, ACTION, e);
+        return;
+    }
+    log_info("attestation-policy.set", LOG_S("policy", c->name), LOG_U("version", c->version),
+             LOG_S("principal", c->principal));
+    policy_log_warnings(c);
+    if (!c->api->config.upkeep && !appraiser_uses(c->name))
+        log_warn("attestation-policy.unused", LOG_S("policy", c->name),
+                 LOG_S("what", "guests are appraised by default_cpu, their devices by default_gpu"));
+    if (!call_audit(c, ACTION, "done", "")) return;
+    reply_empty(&c->x->resp); /* clients want no body */
+    if (c->version) response_header(&c->x->resp, "ETag", "\"%ju\"", (uintmax_t) c->version);
+}
