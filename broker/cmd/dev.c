@@ -134,7 +134,7 @@ static err_t post(struct vault *vault, const char *path, struct span body)
 static err_t fill(const struct config *config)
 {
     _cleanup_buf_ struct buf allow_all = BUF_INIT;
-    TRY(policy_upload_body(SPAN_LIT(POLICY_ALLOW_ALL_TEXT), &allow_all));
+    TRY(policy_upload_body(NULL, SPAN_LIT(POLICY_ALLOW_ALL_TEXT), &allow_all));
     _cleanup_(vault_closep) struct vault *vault = NULL;
     TRY(vault_open(config, "strongroom dev", &vault));
     TRY(post(vault, "/strongroom/v1/keks", span_of(NULL, 0)));

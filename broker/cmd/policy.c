@@ -12,12 +12,13 @@
 
 #include <stdio.h>
 
-struct err policy_upload_body(struct span text, struct buf *ret)
+struct err policy_upload_body(const char *id, struct span text, struct buf *ret)
 {
     _cleanup_buf_ struct buf encoded = BUF_INIT;
     b64url_add(&encoded, text);
     struct json_out o = JSON_OUT(ret);
     json_begin_object(&o);
+    if (id) json_member_str(&o, "policy_id", id);
     json_member_span(&o, "policy", buf_span(&encoded));
     json_end_object(&o);
     return buf_ok(ret);
@@ -37,20 +38,28 @@ struct upload {
     const char *file; /* for messages */
     struct span text;
     bool create, strict;
+    const char *attestation; /* id of an attestation policy; NULL: the release policy */
     const char *if_match; /* or NULL */
 };
+
+static const char *upload_path(const struct upload *u)
+{
+    /* What would fail every attestation is refused, though clients of the KBS may set it. */
+    if (u->attestation)
+        return u->strict ? "/kbs/v0/attestation-policy?strict=1"
+                         : "/kbs/v0/attestation-policy?usable=1&warnings=1";
+    return u->strict ? "/kbs/v0/resource-policy?strict=1" : "/kbs/v0/resource-policy?warnings=1";
+}
 
 static err_t upload(struct vault *vault, const struct upload *u)
 {
     char match[64];
     snprintf(match, sizeof match, "If-Match: %s", u->if_match ? u->if_match : "");
     const char *headers[] = {u->create ? "If-None-Match: *" : u->if_match ? match : NULL, NULL};
-    const char *path = u->strict ? "/kbs/v0/resource-policy?strict=1"
-                                 : "/kbs/v0/resource-policy?warnings=1";
     _cleanup_buf_ struct buf body = BUF_INIT;
-    TRY(policy_upload_body(u->text, &body));
+    TRY(policy_upload_body(u->attestation, u->text, &body));
     _cleanup_(http_answer_free) struct http_answer answer = {0};
-    TRY(vault_send(vault, "POST", path, headers, buf_span(&body), &answer));
+    TRY(vault_send(vault, "POST", upload_path(u), headers, buf_span(&body), &answer));
     if (answer.status != 200)
         return policy_refused(&answer, "policy set", u->file,
                               ", and the policy of before stays in force");
@@ -71,6 +80,8 @@ struct err cmd_policy_set(const struct command *self, int argc, char **argv)
         {"strict", 0, OPT_FLAG, &u.strict, NULL, "refuse it when there are warnings"},
         {"if-match", 0, OPT_TEXT, &u.if_match, "VERSION", "only when this version is in force"},
         {"create", 0, OPT_FLAG, &u.create, NULL, "only when there is no policy yet"},
+        {"attestation", 0, OPT_TEXT, &u.attestation, "ID",
+         "an attestation policy instead: default_cpu for guests, default_gpu for their devices"},
         {"dry-run", 0, OPT_FLAG, &dry_run, NULL, "set nothing; show what would change"},
         {0},
     };
@@ -78,6 +89,8 @@ struct err cmd_policy_set(const struct command *self, int argc, char **argv)
                   "In force at once; the versions of before are kept (`policy list`), and\n"
                   "`policy rollback` brings them back.", argc, argv, 0, 1, operands));
     if (u.create && u.if_match) FAIL(ERR_USAGE, "--create and --if-match exclude each other");
+    if (u.attestation && (allow_all || deny_all || dry_run || u.create || u.if_match))
+        FAIL(ERR_USAGE, "--attestation goes with a FILE and none of the other options");
     _cleanup_buf_ struct buf text = BUF_INIT;
     TRY(read_text(operands[0], allow_all, deny_all, &text));
     u.file = operands[0] ? operands[0] : "policy";
