@@ -102,6 +102,7 @@ static err_t add_devices(struct pieces *p, const struct attestation *body)
 
 static err_t judge(const struct attest_appraiser *appraiser, struct pieces *p)
 {
+    if (!appraiser->appraise) FAIL(ERR_BUSY, "nobody appraises evidence yet");
     for (size_t i = 0; i < p->count; i++) {
         const struct ear_part *part = &p->parts[i];
         TRY(ear_write_evidence(part, &p->evidence[i]));
@@ -119,7 +120,6 @@ struct err appraise(const struct appraisal *a, const struct attestation *body,
                     struct buf *ret_claims)
 {
     if (!a->sample_verifier) FAIL(ERR_AUTH, "no verifier is configured");
-    if (!a->appraiser->appraise) FAIL(ERR_BUSY, "nobody appraises evidence yet");
     _cleanup_(pieces_done) struct pieces p = {0};
     TRY(add_primary(&p, a, body));
     TRY(add_devices(&p, body));

@@ -59,7 +59,6 @@ struct err reference_values_parse(struct span text, struct reference_values **re
     _cleanup_(reference_values_freep) struct reference_values *v = calloc(1, sizeof *v);
     if (!v) FAIL(ERR_INTERNAL, "out of memory");
     v->text = policy_claims_new((const char *) text.data, text.len, &why);
-    if (!v->text && why.offset == 0) FAIL(ERR_TOOLARGE, "the reference values: %s", why.text);
     if (!v->text) FAIL(ERR_USAGE, "the reference values, byte %zu: %s", why.offset, why.text);
     v->values = object_get_z(policy_claims_value(v->text), "values");
     TRY(check_set(v->values));

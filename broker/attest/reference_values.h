@@ -13,8 +13,8 @@ struct value;
 #define REFERENCE_VALUES_EMPTY "{\"values\":{}}"
 #define REFERENCE_VALUE_SECONDS (366 * 86400LL) /* a year, as with the reference server */
 
-/* ERR_USAGE: no such text; ERR_TOOLARGE: over REFERENCE_VALUES_BYTES, REFERENCE_VALUES_MAX, or the limits
- * of policy_claims.h. The caller frees. */
+/* ERR_USAGE: no such text, or beyond the limits of policy_claims.h; ERR_TOOLARGE: over
+ * REFERENCE_VALUES_BYTES or REFERENCE_VALUES_MAX. The caller frees. */
 err_t reference_values_parse(struct span text, struct reference_values **ret);
 void reference_values_free(struct reference_values *v); /* NULL-safe */
 DEFINE_CLEANUP(struct reference_values, reference_values_free);

@@ -49,7 +49,7 @@
 /* Appraisal */
 #define ATTESTATION_POLICIES_MAX 64u /* ids */
 #define ATTESTATION_POLICY_ID_MAX 64u /* bytes of an id */
-#define REFERENCE_VALUES_MAX 4096u   /* names */
+#define REFERENCE_VALUES_MAX 2048u   /* names */
 #define REFERENCE_VALUES_BYTES (512u << 10) /* of all of them as text */
 #define REFERENCE_NAME_MAX 255u      /* bytes of a name */
 

@@ -7,8 +7,17 @@
 static struct buf body, claims;
 static struct json_doc *doc;
 
+static struct attest_appraiser appraiser;
+
+static int setup(void **state)
+{
+    appraiser = unknown_to_all;
+    return 0;
+}
+
 static int teardown(void **state)
 {
+    buf_free(&appraised.evidence);
     json_free(doc);
     doc = NULL;
     buf_free(&body);
@@ -18,7 +27,7 @@ static int teardown(void **state)
 
 static struct err try_as(const char *tee, struct body b, bool sample_verifier)
 {
-    struct appraisal a = {.sample_verifier = sample_verifier, .tee = tee, .nonce = NONCE_A,
+    struct appraisal a = {.sample_verifier = sample_verifier, .appraiser = &appraiser, .tee = tee, .nonce = NONCE_A,
                           .issuer = "i", .now = NOON, .seconds = 300};
     struct attestation t = {0};
     b.nonce = NONCE_A;
@@ -58,6 +67,41 @@ static void test_appraise__sample(void **state)
     assert_string_equal(at(root, EVIDENCE "/sample/svn"), "1");
     assert_false(json_present(json_pointer(root, EVIDENCE "/init_data")));
     assert_int_equal(json_count(json_get(root, "submods")), 1);
+    assert_string_equal(at(root, "/submods/cpu0/ear.appraisal-policy-id"), "default");
+    assert_span(json_text(json_pointer(root, "/submods/cpu0/kit")), "[1]");
+}
+
+/* The appraiser sees exactly what stands in the token, and its class. */
+static void test_appraise__what_the_appraiser_sees(void **state)
+{
+    struct json root = found((struct body){0});
+    assert_string_equal(appraised.device, "cpu");
+    struct span text = json_text(json_pointer(root, EVIDENCE));
+    assert_true(span_eq(buf_span(&appraised.evidence), text));
+}
+
+static struct err appraise_not(void *context, const char *device, struct span evidence,
+                               struct ear_verdict *ret)
+{
+    if (strcmp(device, context) != 0) return appraise_unknown(NULL, device, evidence, ret);
+    FAIL(ERR_USAGE, "not this one");
+}
+
+/* One piece that cannot be appraised fails them all. */
+static void test_appraise__appraiser_refuses(void **state)
+{
+    struct buf device = BUF_INIT;
+    device_write(NONCE_A, KEY_A, &device);
+    static char cpu[] = "cpu", gpu[] = "gpu";
+    appraiser = (struct attest_appraiser){.context = cpu, .appraise = appraise_not};
+    assert_fails_with(try_as("sample", (struct body){0}, true), ERR_USAGE, "not this one");
+    appraiser.context = gpu;
+    assert_ok(try_as("sample", (struct body){0}, true));
+    assert_fails_with(try_as("sample", (struct body){.additional = buf_str(&device)}, true),
+                      ERR_USAGE, "not this one");
+    appraiser = (struct attest_appraiser){0};
+    assert_fails_with(try_as("sample", (struct body){0}, true), ERR_BUSY, "nobody appraises");
+    buf_free(&device);
 }
 
 static void test_appraise__device(void **state)
@@ -153,12 +197,14 @@ static void test_appraise__refused(void **state)
     }
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, NULL, teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_appraise__sample),
+        TEST(test_appraise__what_the_appraiser_sees),
+        TEST(test_appraise__appraiser_refuses),
         TEST(test_appraise__device),
         TEST(test_appraise__large_device),
         TEST(test_appraise__device_refused),

@@ -14,6 +14,7 @@ static void start(struct attest_config config)
     attest_free(a);
     a = NULL;
     assert_ok(attest_new(&config, &a));
+    attest_appraise_by(a, &unknown_to_all);
 }
 
 static int setup(void **state)
@@ -30,6 +31,7 @@ static int teardown(void **state)
     a = NULL;
     buf_free(&body);
     buf_free(&token);
+    buf_free(&appraised.evidence);
     clock_test_set(0);
     return 0;
 }

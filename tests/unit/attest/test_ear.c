@@ -17,11 +17,23 @@ static void test_ear_status__tiers(void **state)
     assert_string_equal(ear_status(&worst), "contraindicated");
 }
 
-static void test_ear_default_vector__never_affirming(void **state)
+static void test_ear_claim_from__names(void **state)
 {
-    static const char *const devices[] = {"cpu", "gpu", "switch"};
-    for (size_t i = 0; i < 3; i++)
-        assert_string_equal(ear_status(ear_default_vector(devices[i])), "contraindicated");
+    for (int i = 0; i < EAR_CLAIM_COUNT; i++) {
+        const char *name = ear_claim_name((enum ear_claim) i);
+        assert_int_equal(ear_claim_from(name, strlen(name)), i);
+        assert_int_equal(ear_claim_from(name, strlen(name) - 1), EAR_CLAIM_COUNT);
+    }
+    assert_int_equal(ear_claim_from("", 0), EAR_CLAIM_COUNT);
+    assert_int_equal(ear_claim_from("Hardware", 8), EAR_CLAIM_COUNT);
+}
+
+static void test_ear_member_reserved__names(void **state)
+{
+    assert_true(ear_member_reserved("ear.status"));
+    assert_true(ear_member_reserved("ear.veraison.annotated-evidence"));
+    assert_false(ear_member_reserved("ear.trustee.identifiers"));
+    assert_false(ear_member_reserved(""));
 }
 
 /* The payload of the recorded token, and what it was made from. Only who verified differs. */
@@ -45,8 +57,15 @@ static void test_ear_write__as_recorded(void **state)
         .runtime_claims = buf_span(&bound),
         .claims = SPAN_LIT("{\"debug\":false,\"launch_digest\":\"abcde\",\"platform_version\":"
                            "{\"major\":1,\"minor\":4},\"svn\":\"1\"}")};
+    struct buf evidence = BUF_INIT;
+    assert_ok(ear_write_evidence(&part, &evidence));
+    struct ear_verdict verdict = {{{[EAR_EXECUTABLES] = 33, [EAR_HARDWARE] = 97,
+                                    [EAR_CONFIGURATION] = 2}}, BUF_INIT};
+    buf_add_str(&verdict.extensions, "\"ear.trustee.identifiers\":{\"validated\":{}}");
+    struct ear_appraised appraised_part = {.device = "cpu", .policy_id = "default",
+                                           .evidence = buf_span(&evidence), .verdict = &verdict};
     struct ear ear = {.issuer = "CoCo-Attestation-Service", .iat = 1795453633, .exp = 1795457233,
-                      .parts = &part, .part_count = 1};
+                      .parts = &appraised_part, .part_count = 1};
     assert_ok(ear_write(&ear, &got));
 
     static const char theirs[] = "{\"developer\":\"https://confidentialcontainers.org\","
@@ -60,6 +79,8 @@ static void test_ear_write__as_recorded(void **state)
     buf_add_str(&expected, at + strlen(theirs));
     assert_string_equal(buf_str(&got), buf_str(&expected));
 
+    ear_verdict_done(&verdict);
+    buf_free(&evidence);
     buf_free(&expected);
     buf_free(&got);
     buf_free(&bound);
@@ -79,7 +100,15 @@ static void test_ear_write__init_data_and_devices(void **state)
          .runtime_claims = SPAN_LIT("{}")},
         {.tee = "sampledevice", .device = "gpu", .number = 1, .report_data = "\"",
          .claims = SPAN_LIT("{}"), .runtime_claims = SPAN_LIT("{}")}};
-    struct ear ear = {.issuer = "i", .iat = 1, .exp = 2, .parts = parts, .part_count = 3};
+    struct buf evidence[3] = {BUF_INIT, BUF_INIT, BUF_INIT};
+    struct ear_verdict verdict = {0};
+    struct ear_appraised found[3];
+    for (size_t i = 0; i < 3; i++) {
+        assert_ok(ear_write_evidence(&parts[i], &evidence[i]));
+        found[i] = (struct ear_appraised){parts[i].device, parts[i].number, "default",
+                                          buf_span(&evidence[i]), &verdict};
+    }
+    struct ear ear = {.issuer = "i", .iat = 1, .exp = 2, .parts = found, .part_count = 3};
     struct buf got = BUF_INIT;
     struct json_doc *doc = NULL;
     assert_ok(ear_write(&ear, &got));
@@ -93,6 +122,8 @@ static void test_ear_write__init_data_and_devices(void **state)
     assert_string_equal(json_string(json_get(gpu, "report_data")), "\"");
     assert_false(json_present(json_get(gpu, "init_data")));
     assert_false(json_present(json_pointer(subs, "/gpu0/ear.trustee.identifiers")));
+    assert_string_equal(json_string(json_pointer(subs, "/gpu1/ear.status")), "none");
+    for (size_t i = 0; i < 3; i++) buf_free(&evidence[i]);
     json_free(doc);
     buf_free(&got);
 }
@@ -101,7 +132,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ear_status__tiers),
-        cmocka_unit_test(test_ear_default_vector__never_affirming),
+        cmocka_unit_test(test_ear_claim_from__names),
+        cmocka_unit_test(test_ear_member_reserved__names),
         cmocka_unit_test(test_ear_write__as_recorded),
         cmocka_unit_test(test_ear_write__init_data_and_devices),
     };
