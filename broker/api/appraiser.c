@@ -1,5 +1,6 @@
 #include "broker/api/appraiser.h"
 
+#include "broker/api/policy_lint.h"
 #include "broker/api/policy_print.h"
 #include "broker/api/policy_runs.h"
 #include "broker/api/release.h"
@@ -329,13 +330,17 @@ static err_t try_policy(const struct appraisal_policy *p)
 }
 
 struct err appraiser_check_text(struct span text, struct rego_errors *ret_errors,
-                                struct rego_errors *ret_warnings)
+                                struct rego_errors *ret_warnings, bool *ret_unusable)
 {
     _cleanup_(policy_unrefp) struct slot_policy *p = NULL;
+    const struct rego_module module = {POLICY_MODULE, (const char *) text.data, text.len};
     *ret_errors = *ret_warnings = (struct rego_errors){0};
+    *ret_unusable = false;
     TRY(compile(text, ret_errors, &p));
+    policy_lint_attestation(&module, ret_warnings);
     struct err e = try_policy(p->policy);
-    if (e.code == ERR_USAGE)
+    *ret_unusable = e.code == ERR_USAGE;
+    if (*ret_unusable)
         rego_error_add(ret_warnings, "attestation_policy", NULL, NULL, "%s", err_reason(e));
     return e.code == ERR_INTERNAL ? e : ERR_OK;
 }

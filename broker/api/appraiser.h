@@ -28,10 +28,11 @@ err_t appraiser_check_id(const char *id);
 /* Whether guests' evidence meets a policy of this id. */
 bool appraiser_uses(const char *id);
 
-/* Compiles, as for an upload. ERR_USAGE with all of *ret_errors; *ret_warnings: what will fail
- * attestations, as far as it shows on evidence without claims. */
+/* Compiles and looks it through, as for an upload. ERR_USAGE with all of *ret_errors. *ret_unusable: it
+ * fails attestations, as far as that shows on evidence without claims; the last of *ret_warnings, or
+ * one more that did not fit, says why. */
 err_t appraiser_check_text(struct span text, struct rego_errors *ret_errors,
-                           struct rego_errors *ret_warnings);
+                           struct rego_errors *ret_warnings, bool *ret_unusable);
 
 /* All reference values as JSON (reference_values.h); ERR_DAMAGED, ... when they cannot be used. */
 err_t appraiser_list_values(struct appraiser *a, struct buf *ret);

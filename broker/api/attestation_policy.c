@@ -43,17 +43,21 @@ static err_t read_body(struct call *c)
     return policy_text_read(body, &c->text);
 }
 
-/* Where another service appraises, it is that which knows what a policy may say. */
+/* With ?usable=1 what would fail attestations is refused, with ?strict=1 whatever is warned of: clients of
+ * the KBS may set both. Where another service appraises, it is that which knows what a policy may say. */
 static err_t check_text(struct call *c)
 {
     if (c->api->config.upkeep) return ERR_OK;
     c->errors = calloc(1, sizeof *c->errors);
     c->warnings = calloc(1, sizeof *c->warnings);
     if (!c->errors || !c->warnings) FAIL(ERR_INTERNAL, "out of memory");
-    TRY(appraiser_check_text(buf_span(&c->text), c->errors, c->warnings));
-    if (c->warnings->count == 0 || !call_asks(c, "strict")) return ERR_OK;
+    bool unusable = false;
+    TRY(appraiser_check_text(buf_span(&c->text), c->errors, c->warnings, &unusable));
+    bool refused = (unusable && call_asks(c, "usable")) ||
+                   (c->warnings->count && call_asks(c, "strict"));
+    if (!refused) return ERR_OK;
     *c->errors = *c->warnings;
-    FAIL(ERR_USAGE, "it would fail attestations, and strict was asked for");
+    FAIL(ERR_USAGE, "it has warnings, and strict or usable was asked for");
 }
 
 bool attestation_policy_decide(struct call *c)
@@ -92,6 +96,6 @@ void attestation_policy_finish(struct call *c, struct err e)
         log_warn("attestation-policy.unused", LOG_S("policy", c->name),
                  LOG_S("what", "guests are appraised by default_cpu, their devices by default_gpu"));
     if (!call_audit(c, ACTION, "done", "")) return;
-    reply_empty(&c->x->resp); /* clients want no body */
+    policy_reply_set(c);
     if (c->version) response_header(&c->x->resp, "ETag", "\"%ju\"", (uintmax_t) c->version);
 }

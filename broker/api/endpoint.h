@@ -124,8 +124,9 @@ bool policy_list_decide(struct call *c);
  * and ?strict=1 was asked for; answer with policy_refuse_text. */
 err_t policy_compile_text(struct call *c, struct span text);
 void policy_refuse_text(struct call *c, const char *action, struct err e);
-/* c->warnings into the log. */
+/* c->warnings into the log, and into the answer to who set the policy. */
 void policy_log_warnings(const struct call *c);
+void policy_reply_set(struct call *c);
 /* attestation_policy.c */
 bool attestation_policy_decide(struct call *c);
 err_t attestation_policy_work(struct call *c);

@@ -23,3 +23,9 @@ void policy_lint(const struct rego_module *policy, struct rego_errors *ret_warni
     rego_lint(policy, 1, &options, &profile, ret_warnings);
     arena_free(a);
 }
+
+void policy_lint_attestation(const struct rego_module *policy, struct rego_errors *ret_warnings)
+{
+    const struct rego_options options = {.host = builtins_attestation_host()};
+    rego_lint(policy, 1, &options, &LINT_ATTESTATION_POLICY, ret_warnings);
+}

@@ -8,3 +8,6 @@ struct rego_module;
  * `input` is a token of this broker's (claims_schema.h), `data` what a request is. Sets *ret_warnings.
  * Thread-safe; some milliseconds at most for a policy of a usual size. */
 void policy_lint(const struct rego_module *policy, struct rego_errors *ret_warnings);
+
+/* The same of an attestation policy, whose `input` is evidence of any TEE. */
+void policy_lint_attestation(const struct rego_module *policy, struct rego_errors *ret_warnings);

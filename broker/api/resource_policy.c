@@ -59,7 +59,7 @@ void policy_log_warnings(const struct call *c)
 
 /* An upload is answered without a body, as clients know it (kbs-api.md 6.3), unless they ask for the
  * warnings and there are some. */
-static void reply_set(struct call *c)
+void policy_reply_set(struct call *c)
 {
     _cleanup_buf_ struct buf body = BUF_INIT;
     if (!c->warnings || c->warnings->count == 0 || !call_asks(c, "warnings")) {
@@ -124,7 +124,7 @@ void policy_set_finish(struct call *c, struct err e)
     bool recorded = call_audit(c, "set-policy", "done", "");
     release_set_take(c->api->release, TAKE_PTR(c->policy), c->version);
     if (!recorded) return;
-    reply_set(c);
+    policy_reply_set(c);
     response_header(&c->x->resp, "ETag", "\"%ju\"", (uintmax_t) c->version);
 }
 

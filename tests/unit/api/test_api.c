@@ -59,7 +59,7 @@ static void test_endpoints__bodies_of_strangers_are_not_wanted(void **state)
 
 static void test_endpoints__body_limits(void **state)
 {
-    char *big = calloc(1, 600u << 10);
+    char *big = calloc(1, BODY_MESSAGE + 1);
     assert_non_null(big);
     for (int reference = 0; reference < 2; reference++) {
         kit_open((struct kit_options){.reference = reference, .value_max = 200000});

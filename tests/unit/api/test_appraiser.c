@@ -1,4 +1,5 @@
 #include "broker/api/appraiser.h"
+#include "broker/attest/default_policy.h"
 #include "tests/unit/api/kit.h"
 
 #define HEAD "package policy\n\nimport rego.v1\n\n"
@@ -11,6 +12,7 @@ static struct {
     struct buf text;
     struct store *second;
     struct rego_errors errors, warnings;
+    bool unusable;
 } t;
 
 static int teardown(void **state)
@@ -275,7 +277,7 @@ static void test_upkeep__not_by_a_reader(void **state)
 
 static struct err check(const char *text)
 {
-    return appraiser_check_text(span_str(text), &t.errors, &t.warnings);
+    return appraiser_check_text(span_str(text), &t.errors, &t.warnings, &t.unusable);
 }
 
 static void test_check_text__warnings(void **state)
@@ -286,7 +288,16 @@ static void test_check_text__warnings(void **state)
     assert_int_equal(t.warnings.count, 0);
     assert_ok(check(HEAD "trust_claims := {\"nonsense\": 2}\n"));
     assert_int_equal(t.warnings.count, 1);
+    assert_true(t.unusable);
     assert_non_null(strstr(t.warnings.items[0].text, "\"nonsense\", which is no claim"));
+    assert_ok(check(default_policy("cpu")));
+    assert_int_equal(t.warnings.count, 0);
+    assert_ok(check(default_policy("gpu")));
+    assert_int_equal(t.warnings.count, 0);
+    assert_ok(check(HEAD "default allow := false\n")); /* a policy of the other kind */
+    assert_false(t.unusable);
+    assert_int_equal(t.warnings.count, 1);
+    assert_string_equal(t.warnings.items[0].code, "lint_wrong_slot");
     assert_fails_with(check("garbage"), ERR_USAGE, "rego_parse_error");
     assert_true(t.errors.count > 0);
     assert_int_equal(t.warnings.count, 0);
