@@ -56,7 +56,7 @@ static void try_policy(const char *text, size_t len)
         if (errors.count == 0) abort();
         return;
     }
-    if (!err_ok(reference_values_parse(SPAN_LIT(VALUES), &values))) abort();
+    if (!err_ok(reference_values_parse(span_str(VALUES), &values))) abort();
     context.values = values;
     struct policy_claims *claims = policy_claims_new(EVIDENCE, sizeof EVIDENCE - 1, NULL);
     struct policy_run *run = policy_run_new();
@@ -77,7 +77,7 @@ static void try_message(struct span message)
     struct reference_values *old = NULL, *next = NULL;
     struct buf text = BUF_INIT, list = BUF_INIT;
     struct json_doc *doc = NULL;
-    if (!err_ok(reference_values_parse(SPAN_LIT(VALUES), &old))) abort();
+    if (!err_ok(reference_values_parse(span_str(VALUES), &old))) abort();
     if (err_ok(reference_values_register(old, message, NOW, &text))) {
         if (!err_ok(reference_values_parse(buf_span(&text), &next))) abort();
         if (!err_ok(reference_values_list(next, NOW, &list))) abort();
