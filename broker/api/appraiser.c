@@ -87,8 +87,12 @@ static struct made *load_policy(void *arg, struct made *old, bool *ret_certain)
     if (err_ok(e)) return &p->made;
     log_err(e, "attestation-policy.unusable", LOG_S("policy", s->name),
             LOG_S("effect", "every attestation with such evidence fails until it is set again"));
-    if ((p = policy_new()))
-        snprintf(p->why, sizeof p->why, "attestation policy %s: %s", s->name, err_reason(e));
+    char why[ERR_TEXT];
+    snprintf(why, sizeof why, "attestation policy %s: %s", s->name, err_reason(e));
+    if ((p = policy_new())) {
+        memcpy(p->why, why, sizeof p->why);
+        p->broken = *ret_certain;
+    }
     return (struct made *) p;
 }
 
@@ -121,6 +125,20 @@ void appraiser_free(struct appraiser *a)
     stored_free(a->values);
     policy_runs_free(a->runs);
     free(a);
+}
+
+const char *appraiser_broken(struct appraiser *a)
+{
+    bool policies = false;
+    for (size_t i = 0; i < APPRAISER_DEVICES; i++) {
+        struct slot_policy *p = (struct slot_policy *) stored_current(a->slots[i].policy);
+        policies = policies || p->broken;
+        slot_policy_unref(p);
+    }
+    struct value_set *v = (struct value_set *) stored_current(a->values);
+    bool values = v->broken;
+    value_set_unref(v);
+    return policies ? "attestation-policy" : values ? "reference-values" : NULL;
 }
 
 /* ---- asking -------------------------------------------------------------------------------- */

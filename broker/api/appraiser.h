@@ -28,6 +28,10 @@ err_t appraiser_check_id(const char *id);
 /* Whether guests' evidence meets a policy of this id. */
 bool appraiser_uses(const char *id);
 
+/* What is stored and cannot be used until somebody sets it again: "attestation-policy",
+ * "reference-values", or NULL when all can. */
+const char *appraiser_broken(struct appraiser *a);
+
 /* Compiles and looks it through, as for an upload. ERR_USAGE with all of *ret_errors. *ret_unusable: it
  * fails attestations, as far as that shows on evidence without claims; the last of *ret_warnings, or
  * one more that did not fit, says why. */

@@ -52,6 +52,7 @@ struct made *appraiser_load_values(void *arg, struct made *old, bool *ret_certai
     snprintf(why, sizeof why, "reference values: %s", err_reason(e));
     if (!err_ok(value_set_new(NULL, &v))) return NULL;
     memcpy(v->why, why, sizeof v->why);
+    v->broken = *ret_certain;
     return &v->made;
 }
 

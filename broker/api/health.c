@@ -61,11 +61,13 @@ void health_ready_finish(struct call *c, struct err e)
     struct api *a = c->api;
     c->policy = release_current(a->release);
     bool broken = err_ok(e) && release_broken(c->policy);
+    const char *other = err_ok(e) && !a->config.upkeep ? appraiser_broken(a->appraiser) : NULL;
     pthread_mutex_lock(&a->ready_lock);
-    a->ready = err_ok(e) && !broken;
+    a->ready = err_ok(e) && !broken && !other;
     /* Words only: /readyz is open to anybody. The log has the chain. */
     if (broken)
         snprintf(a->ready_reason, sizeof a->ready_reason, "policy-%s", release_state(c->policy));
+    else if (other) snprintf(a->ready_reason, sizeof a->ready_reason, "%s-unusable", other);
     else snprintf(a->ready_reason, sizeof a->ready_reason, "%s", err_class_name(e.code));
     pthread_mutex_unlock(&a->ready_lock);
     answer(c);

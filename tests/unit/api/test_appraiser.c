@@ -249,6 +249,9 @@ static void test_appraise__unusable(void **state)
     assert_ok(store_put(kit.store, &put, &version));
     kit_open((struct kit_options){0});
     assert_fails_with(appraise("cpu", SAMPLE), ERR_DAMAGED, "attestation policy attestation/default_cpu");
+    assert_string_equal(appraiser_broken(kit.api->appraiser), "attestation-policy");
+    assert_int_equal(ASK("GET", "/readyz"), 503);
+    assert_non_null(strstr(response_text(), "attestation-policy-unusable"));
     assert_ok(appraise("gpu", SAMPLE));
     assert_ok(set("default_cpu", HEAD "trust_claims := {\"hardware\": 2}\n"));
     assert_ok(appraise("cpu", SAMPLE));
@@ -257,12 +260,14 @@ static void test_appraise__unusable(void **state)
     assert_ok(store_put(kit.store, &put, &version));
     kit_open((struct kit_options){0});
     assert_fails_with(appraise("cpu", SAMPLE), ERR_DAMAGED, "reference values");
+    assert_string_equal(appraiser_broken(kit.api->appraiser), "reference-values");
     assert_fails(appraise("gpu", SAMPLE), ERR_DAMAGED);
     assert_fails(register_values("{\"a\":1}"), ERR_DAMAGED);
     struct attest_upkeep u = appraiser_upkeep(kit.api->appraiser);
     assert_ok(u.register_values(u.context, SPAN_LIT("{\"version\":\"0.1.0\",\"type\":\"sample\","
                                                     "\"payload\":\"e30=\",\"replace\":true}")));
     assert_ok(appraise("cpu", SAMPLE));
+    assert_null(appraiser_broken(kit.api->appraiser));
 }
 
 static void test_upkeep__not_by_a_reader(void **state)
