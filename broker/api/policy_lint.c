@@ -27,5 +27,10 @@ void policy_lint(const struct rego_module *policy, struct rego_errors *ret_warni
 void policy_lint_attestation(const struct rego_module *policy, struct rego_errors *ret_warnings)
 {
     const struct rego_options options = {.host = builtins_attestation_host()};
-    rego_lint(policy, 1, &options, &LINT_ATTESTATION_POLICY, ret_warnings);
+    struct arena *a = arena_new(SCHEMA_BYTES);
+    struct lint_profile profile = LINT_ATTESTATION_POLICY;
+    profile.claims = schema(a, claims_schema_evidence());
+    profile.data = schema(a, "{}"); /* there is none */
+    rego_lint(policy, 1, &options, &profile, ret_warnings);
+    arena_free(a);
 }

@@ -25,13 +25,6 @@ static int teardown(void **state)
     return 0;
 }
 
-static const struct value *value_of(struct span text)
-{
-    const struct value *v = json_to_value(arena, (const char *) text.data, text.len, NULL, NULL);
-    assert_non_null(v);
-    return v;
-}
-
 /* ---- linting -------------------------------------------------------------------------------------- */
 
 /* "LINE:COLUMN CODE" for each error or warning, a blank between. */
@@ -45,21 +38,21 @@ static const char *codes(const struct rego_errors *errors)
     return text_end(&t);
 }
 
-/* What is wrong with the text; warnings only when it compiles. attestation NULL: a resource policy. */
-static void look(struct span text, const struct lint_profile *attestation, struct rego_errors *ret)
+/* What is wrong with the text; warnings only when it compiles. attestation: not a resource policy. */
+static void look(struct span text, bool attestation, struct rego_errors *ret)
 {
     const struct rego_module m = {"policy.rego", (const char *) text.data, text.len};
     struct rego_program *program = rego_compile(&m, 1, NULL, ret);
     if (!program) return;
     rego_program_free(program);
-    if (attestation) rego_lint(&m, 1, NULL, attestation, ret);
+    if (attestation) policy_lint_attestation(&m, ret);
     else policy_lint(&m, ret);
 }
 
 static const char *look_codes(struct span text)
 {
     struct rego_errors errors;
-    look(text, NULL, &errors);
+    look(text, false, &errors);
     return codes(&errors);
 }
 
@@ -139,7 +132,7 @@ struct shown {
 static void check_shown(struct shown s)
 {
     struct rego_errors errors;
-    look(span_str(s.text), s.attestation ? &LINT_ATTESTATION_POLICY : NULL, &errors);
+    look(span_str(s.text), s.attestation, &errors);
     for (size_t i = 0; i < errors.count; i++) {
         const struct rego_error *e = &errors.items[i];
         if (strcmp(e->code, s.code) != 0 || e->line != s.line || e->column != s.column) continue;
@@ -269,11 +262,8 @@ static void test_policy_lint__attestation_policy(void **state)
     static const char TEXT[] = "package policy\n\ndefault hardware := 97\n\nhardware := 2 if {\n"
                                "\tinput.sample\n\tinput.sample.svn in data.reference.svn\n}\n\n"
                                "trust_claims := {\"hardware\": hardware}\n";
-    struct lint_profile p = LINT_ATTESTATION_POLICY;
     struct rego_errors warnings;
-    p.claims = value_of(span_str(claims_schema_evidence()));
-    p.data = value_of(SPAN_LIT("{}"));
-    look(span_str(TEXT), &p, &warnings);
+    look(span_str(TEXT), true, &warnings);
     assert_string_equal(codes(&warnings), "7:27 lint_unknown_path");
 }
 
