@@ -81,7 +81,7 @@ struct err cmd_policy_set(const struct command *self, int argc, char **argv)
         {"if-match", 0, OPT_TEXT, &u.if_match, "VERSION", "only when this version is in force"},
         {"create", 0, OPT_FLAG, &u.create, NULL, "only when there is no policy yet"},
         {"attestation", 0, OPT_TEXT, &u.attestation, "ID",
-         "an attestation policy instead: default_cpu for guests, default_gpu for their devices"},
+         "an attestation policy: default_cpu, or default_gpu"},
         {"dry-run", 0, OPT_FLAG, &dry_run, NULL, "set nothing; show what would change"},
         {0},
     };

@@ -43,7 +43,7 @@ static inline err_t appraise_unknown(void *context, const char *device, struct s
     buf_add_span(&appraised.evidence, evidence);
     ret->vector = (struct ear_vector){{[EAR_EXECUTABLES] = 33, [EAR_HARDWARE] = 97,
                                        [EAR_CONFIGURATION] = 2}};
-    buf_add_str(&ret->extensions, "\"kit\":[1]");
+    buf_add_str(&ret->extensions, "\"ear.trustee.identifiers\":[1]");
     return buf_ok(&ret->extensions);
 }
 

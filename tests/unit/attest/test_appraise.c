@@ -68,7 +68,7 @@ static void test_appraise__sample(void **state)
     assert_false(json_present(json_pointer(root, EVIDENCE "/init_data")));
     assert_int_equal(json_count(json_get(root, "submods")), 1);
     assert_string_equal(at(root, "/submods/cpu0/ear.appraisal-policy-id"), "default");
-    assert_span(json_text(json_pointer(root, "/submods/cpu0/kit")), "[1]");
+    assert_span(json_text(json_pointer(root, "/submods/cpu0/ear.trustee.identifiers")), "[1]");
 }
 
 /* The appraiser sees exactly what stands in the token, and its class. */

@@ -81,12 +81,14 @@ static void test_claims_schema__token_that_was_issued(void **state)
     struct buf body = BUF_INIT, token = BUF_INIT;
     log_set_level(LOG_LEVEL_ERROR);
     assert_ok(attest_new(&config, &a));
+    attest_appraise_by(a, &unknown_to_all);
     assert_ok(attest_auth(a, SPAN_LIT(REQUEST), &c));
     body_write((struct body){.nonce = c.nonce}, &body);
     assert_ok(attest_evidence(a, c.session, buf_span(&body), &token, &again));
     assert_ok(attest_by_session(a, c.session, &g));
     check_conforms(policy_claims_value(guest_claims(g)));
     guest_unref(g);
+    buf_free(&appraised.evidence);
     buf_free(&token);
     buf_free(&body);
     attest_free(a);
@@ -106,10 +108,19 @@ static void test_claims_schema__all_that_a_token_can_hold(void **state)
                                     "\"n\":\"n\",\"e\":\"e\"}}")},
         {.tee = "nvidia", .device = "switch", .number = 3, .report_data = "s", .claims = SPAN_LIT("{\"any\":[]}"),
          .runtime_claims = SPAN_LIT("{\"nonce\":\"n\",\"tee-pubkey\":" KEY_A "}")}};
-    struct ear ear = {.issuer = "i", .iat = 1, .exp = 2, .parts = parts, .part_count = sizeof parts / sizeof *parts};
+    struct ear_appraised found[3];
+    struct buf evidence[3] = {BUF_INIT, BUF_INIT, BUF_INIT};
+    struct ear_verdict verdict = {0};
+    for (size_t i = 0; i < 3; i++) {
+        assert_ok(ear_write_evidence(&parts[i], &evidence[i]));
+        found[i] = (struct ear_appraised){parts[i].device, parts[i].number, ATTEST_POLICY_ID,
+                                          buf_span(&evidence[i]), &verdict};
+    }
+    struct ear ear = {.issuer = "i", .iat = 1, .exp = 2, .parts = found, .part_count = 3};
     struct buf claims = BUF_INIT;
     assert_ok(ear_write(&ear, &claims));
     check_conforms(value_of(buf_span(&claims)));
+    for (size_t i = 0; i < 3; i++) buf_free(&evidence[i]);
     buf_free(&claims);
 }
 
