@@ -369,10 +369,7 @@ bool rule_tree_global(struct compile *c, uint32_t unit, struct rego_text name, s
     uint32_t import = 0;
     compile_spend(c, 1);
     if (name_table_find(&u->imports, name, &import)) return import_leads(c, &u->ast->imports[import], ret);
-    struct value key = {
-        .kind = VALUE_STRING, .count = (uint32_t) name.len, .string = name.at,
-        .prefix = value_prefix(name.at, name.len),
-    };
+    struct value key = value_key(name.at, name.len);
     const struct checked_node *child = checked_child(u->package, &key);
     if (!child || !((const struct tree_node *) child)->exported) return false;
     size_t depth = 0;

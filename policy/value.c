@@ -419,9 +419,7 @@ const struct value *object_get(const struct value *object, const struct value *k
 const struct value *object_get_z(const struct value *object, const char *key)
 {
     size_t len = strlen(key);
-    struct value name = {
-        .kind = VALUE_STRING, .count = (uint32_t) len, .string = key, .prefix = value_prefix(key, len),
-    };
+    struct value name = value_key(key, len);
 
     return object_get(object, &name);
 }

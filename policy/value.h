@@ -86,6 +86,12 @@ static inline uint64_t value_prefix(const char *s, size_t len)
     return word;
 }
 
+/* A string to look up by, on the caller's stack and over the caller's text: never to be kept. */
+static inline struct value value_key(const char *s, size_t len)
+{
+    return (struct value) { .kind = VALUE_STRING, .count = (uint32_t) len, .string = s, .prefix = value_prefix(s, len) };
+}
+
 /* A static string from a literal: struct value name = VALUE_LITERAL("plugin"). */
 #define VALUE_LITERAL(s) \
     { .kind = VALUE_STRING, .count = sizeof(s) - 1, .string = (s), .prefix = VALUE_LITERAL_HALF(s, 0) | VALUE_LITERAL_HALF(s, 4) }

@@ -86,7 +86,7 @@ static bool is_expired(const struct value *entry, int64_t now)
 const struct value *reference_values_find(const struct reference_values *v, const char *name,
                                           size_t len, int64_t now)
 {
-    const struct value key = {.kind = VALUE_STRING, .count = (uint32_t) len, .string = name};
+    const struct value key = value_key(name, len);
     const struct value *entry = object_get(v->values, &key);
     return entry && !is_expired(entry, now) ? object_get_z(entry, "value") : NULL;
 }
