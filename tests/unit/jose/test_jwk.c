@@ -168,7 +168,7 @@ static void test_jwk_put_members__round_trips(void **state)
     }
 }
 
-/* Coordinates keep their leading zeros (1 key in 128 has one). */
+/* Coordinates keep their leading zeros (the x of 1 key in 256 has one). */
 static void test_jwk_put_members__leading_zero(void **state)
 {
     bool found = false;
@@ -179,8 +179,7 @@ static void test_jwk_put_members__leading_zero(void **state)
         struct buf text = jwk_text_of(key, NULL);
         struct json_doc *doc = parsed(buf_str(&text));
         const char *x = json_string(json_get(json_root(doc), "x"));
-        found = strncmp(x, "AA", 2) == 0 || strncmp(x, "AB", 2) == 0 ||
-                strncmp(x, "AC", 2) == 0 || strncmp(x, "AD", 2) == 0;
+        found = x[0] == 'A' && x[1] >= 'A' && x[1] <= 'P'; /* the first 8 bits are 0 */
         assert_int_equal(strlen(x), 43);
         if (found) assert_ok(read_jwk(buf_str(&text), &back));
         jwk_free(back);
