@@ -11,6 +11,13 @@ bool bound_new(struct compile *c, uint32_t locals, struct bound *ret)
     return ret->trail != NULL;
 }
 
+bool bound_reuse(struct compile *c, uint32_t locals, struct bound *b)
+{
+    if (b->words < locals / 64 + 1) return bound_new(c, 2 * locals, b);
+    bound_undo(b, 0);
+    return compile_spend(c, 1);
+}
+
 bool bound_has(const struct bound *b, uint32_t number)
 {
     return b->bits[number / 64] >> (number % 64) & 1;

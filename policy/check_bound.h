@@ -20,6 +20,8 @@ struct missing {
 
 /* None is bound yet. False when memory or steps are short. */
 bool bound_new(struct compile *c, uint32_t locals, struct bound *ret);
+/* The same for the next rule, with the memory of the one before; zeroed at first. */
+bool bound_reuse(struct compile *c, uint32_t locals, struct bound *b);
 bool bound_has(const struct bound *b, uint32_t number);
 void bound_add(struct bound *b, uint32_t number);
 /* Forgets what was bound since b->count was this. */

@@ -193,30 +193,29 @@ static bool order_body(struct compile *c, struct checked_body *body, struct boun
     return true;
 }
 
-static void check_rule(struct compile *c, struct checked_rule *first)
+static void check_rule(struct compile *c, struct checked_rule *first, struct bound *b)
 {
-    struct bound b = { 0 };
-    if (!bound_new(c, first->local_count, &b)) return;
-    bind_list(first->args, first->arg_count, &b);
-    size_t args = b.count;
+    if (!bound_reuse(c, first->local_count, b)) return;
+    bind_list(first->args, first->arg_count, b);
+    size_t args = b->count;
     for (struct checked_rule *r = first; r; r = r->otherwise) {
-        bound_undo(&b, args);
-        if (!order_body(c, &r->body, &b)) continue;
-        for (size_t i = 0; i < r->rest_count; i++) report_unbound(c, r->rest[i], &b, r->place);
-        report_unbound(c, r->value, &b, r->place);
+        bound_undo(b, args);
+        if (!order_body(c, &r->body, b)) continue;
+        for (size_t i = 0; i < r->rest_count; i++) report_unbound(c, r->rest[i], b, r->place);
+        report_unbound(c, r->value, b, r->place);
     }
 }
 
 void check_safety(struct compile *c, struct checked_query *queries)
 {
+    struct bound b = { 0 };
     for (size_t i = 0; i < c->tree->node_count; i++) {
         const struct checked_group *group = c->tree->nodes[i]->group;
-        for (size_t k = 0; group && k < group->rule_count; k++) check_rule(c, group->rules[k]);
-        if (group && group->fallback) check_rule(c, group->fallback);
+        for (size_t k = 0; group && k < group->rule_count; k++) check_rule(c, group->rules[k], &b);
+        if (group && group->fallback) check_rule(c, group->fallback, &b);
     }
     for (size_t i = 0; i < c->unit_count - c->module_count; i++) {
-        struct bound b = { 0 };
-        if (!bound_new(c, queries[i].local_count, &b)) return;
+        if (!bound_reuse(c, queries[i].local_count, &b)) return;
         order_body(c, &queries[i].body, &b);
     }
 }

@@ -18,10 +18,11 @@ static bool plan_all(struct planner *p, struct plan *plan)
     return true;
 }
 
-static const struct plan *make(struct arena *a, const struct checked_program *checked, bool traced,
+static const struct plan *make(struct arena *a, const struct checked_program *checked, const struct plan *fast,
                                struct plan_problem *ret_problem)
 {
-    struct planner p = { .arena = a, .checked = checked, .problem = ret_problem, .traced = traced };
+    struct planner p = { .arena = a, .checked = checked, .problem = ret_problem, .traced = fast };
+    if (fast) p.patterns = fast->patterns;
     *ret_problem = (struct plan_problem) { 0 };
     struct plan *plan = arena_alloc(a, sizeof *plan);
     if (!plan) {
@@ -43,11 +44,10 @@ static const struct plan *make(struct arena *a, const struct checked_program *ch
 const struct plan *plan_make(struct arena *a, const struct checked_program *checked,
                              struct plan_problem *ret_problem)
 {
-    return make(a, checked, false, ret_problem);
+    return make(a, checked, NULL, ret_problem);
 }
 
-const struct plan *plan_make_traced(struct arena *a, const struct checked_program *checked,
-                                    struct plan_problem *ret_problem)
+const struct plan *plan_make_traced(struct arena *a, const struct plan *fast, struct plan_problem *ret_problem)
 {
-    return make(a, checked, true, ret_problem);
+    return make(a, fast->checked, fast, ret_problem);
 }

@@ -150,8 +150,7 @@ const struct plan *plan_make(struct arena *a, const struct checked_program *chec
  * out for being needless. So whatever makes plans shorter (fused instructions, an index that picks the
  * rules which may hold, expressions evaluated beforehand) must be off here: a rule that an index skips
  * has to be entered and to fail at its own expression, or nobody learns which one that was. */
-const struct plan *plan_make_traced(struct arena *a, const struct checked_program *checked,
-                                    struct plan_problem *ret_problem);
+const struct plan *plan_make_traced(struct arena *a, const struct plan *fast, struct plan_problem *ret_problem);
 
 /* Does the group make a document (anything but a function)? */
 struct checked_group;

@@ -28,6 +28,12 @@ static bool has_own(const struct own_insn *table, const struct builtin *row, uin
     return false;
 }
 
+bool plan_compares(const struct builtin *row)
+{
+    uint8_t flag = 0;
+    return row && (has_own(comparisons, row, &flag) || strcmp(row->name, "internal.member_2") == 0);
+}
+
 /* The slot of a call's result: that of the variable which it binds, when it is one. */
 static int32_t result_slot(struct planner *p, const struct checked_term *output)
 {

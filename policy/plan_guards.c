@@ -7,6 +7,7 @@ struct finder {
     struct arena *arena;
     const struct plan_path **locals; /* of each local of the rule: what it is equal to, or NULL */
     struct plan_guards *guards;      /* found so far; room for PLAN_GUARDS_MAX */
+    bool late;                       /* an error may come before what is looked at */
 };
 
 /* ---- paths -------------------------------------------------------------------------------------- */
@@ -126,7 +127,7 @@ static void add_guard(struct finder *f, const struct plan_path *path, const stru
 {
     struct plan_guards *t = f->guards;
     if (t->count < PLAN_GUARDS_MAX && count <= PLAN_INDEX_COPIES_MAX)
-        t->at[t->count++] = (struct plan_guard) { path, values, count };
+        t->at[t->count++] = (struct plan_guard) { path, values, count, f->late };
 }
 
 static void learn(struct finder *f, uint32_t local, const struct plan_path *path)
@@ -180,12 +181,31 @@ static void find_in_call(struct finder *f, const struct checked_expr *e)
     if (strcmp(row->name, "internal.member_2") == 0) member(f, e->call.args[0], e->call.args[1]);
 }
 
+/* Looking at input, base documents and locals goes wrong nowhere; rules and comprehensions may. */
+static bool term_may_fail(const struct checked_term *t)
+{
+    if (t->kind == CHECKED_COMPREHENSION) return true;
+    return t->kind == CHECKED_REF && t->ref->root == CHECKED_ROOT_DATA && !is_base(t->ref);
+}
+
+static bool may_fail(const struct checked_expr *e)
+{
+    switch (e->kind) {
+    case CHECKED_TEST: return term_may_fail(e->test);
+    case CHECKED_UNIFY: return term_may_fail(e->unify.left) || term_may_fail(e->unify.right);
+    case CHECKED_CALL: return !plan_compares(e->call.callee.builtin);
+    default: return true;
+    }
+}
+
 static void find_in_body(struct finder *f, const struct checked_body *body)
 {
+    f->late = false;
     for (size_t i = 0; i < body->count; i++) {
         const struct checked_expr *e = body->at[i];
         if (e->kind == CHECKED_UNIFY) equal(f, e->unify.left, e->unify.right);
         if (e->kind == CHECKED_CALL) find_in_call(f, e);
+        f->late = f->late || may_fail(e);
     }
 }
 
@@ -202,6 +222,7 @@ static bool widen(struct finder *f, struct plan_guard *guard, const struct plan_
     memcpy(values + guard->count, by->values, by->count * sizeof *values);
     guard->values = values;
     guard->count = count;
+    guard->late = guard->late || by->late;
     return true;
 }
 

@@ -11,6 +11,7 @@ struct plan_guard {
     const struct plan_path *path;
     const struct value *const *values;
     size_t count;
+    bool late; /* something stands before it in the body that may end the evaluation with an error */
 };
 
 struct plan_guards {

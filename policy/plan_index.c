@@ -202,6 +202,15 @@ static void survey(struct plan_index *index, const struct plan_guards *guards, s
     }
 }
 
+/* A body whose guard fails is never run, whatever the number of rules: where running it could show, since
+ * something before the guard may fail with an error, there has to be an index. */
+static bool shows(const struct plan_guards *guards)
+{
+    for (size_t i = 0; i < guards->count; i++)
+        if (guards->at[i].late) return true;
+    return false;
+}
+
 static void choose_key(struct plan_index *index, const struct plan_guards *guards, const struct spread *s,
                        struct plan_draft *d)
 {
@@ -212,30 +221,38 @@ static void choose_key(struct plan_index *index, const struct plan_guards *guard
     key_narrow(d);
 }
 
+/* The rules' guards, when an index of them is wanted. */
+static struct plan_guards *find_guards(struct planner *p, const struct checked_rule *const *rules, size_t count)
+{
+    struct plan_guards *guards = arena_alloc_array(p->arena, count, sizeof *guards);
+    size_t guarded = 0;
+    bool wanted = false;
+    for (size_t i = 0; guards && i < count; i++) {
+        plan_find_guards(p, rules[i], &guards[i]);
+        guarded += guards[i].count > 0;
+        wanted = wanted || shows(&guards[i]);
+    }
+    return wanted || guarded >= PLAN_INDEX_RULES_MIN ? guards : NULL;
+}
+
 struct plan_index *plan_index_begin(struct planner *p, const struct checked_rule *const *rules, size_t count)
 {
-    if (count < PLAN_INDEX_RULES_MIN || p->failed) return NULL;
-    struct plan_index *index = arena_alloc(p->arena, sizeof *index);
-    struct plan_guards *guards = arena_alloc_array(p->arena, count, sizeof *guards);
-    struct plan_draft *drafts = arena_alloc_array(p->arena, count, sizeof *drafts);
+    struct plan_guards *guards = p->failed ? NULL : find_guards(p, rules, count);
+    struct plan_index *index = guards ? arena_alloc(p->arena, sizeof *index) : NULL;
     struct spread spread = { { 0 } };
-    if (!index || !guards || !drafts) return NULL;
-    index->drafts = drafts;
-    for (size_t i = 0; i < count; i++) {
-        plan_find_guards(p, rules[i], &guards[i]);
-        survey(index, &guards[i], &spread);
-    }
-    size_t keyed = 0;
-    for (size_t i = 0; i < count; i++) {
-        choose_key(index, &guards[i], &spread, &drafts[i]);
-        keyed += drafts[i].count > 0;
-    }
-    index->rule_count = count;
+    if (!index) return NULL;
+    index->drafts = arena_alloc_array(p->arena, count, sizeof *index->drafts);
     index->starts = arena_alloc_array(p->arena, count + 1, sizeof *index->starts);
     index->always = arena_alloc_array(p->arena, count, sizeof *index->always);
     index->all = arena_alloc_array(p->arena, count, sizeof *index->all);
-    for (uint32_t i = 0; index->all && i < count; i++) index->all[i] = i;
-    return keyed >= PLAN_INDEX_RULES_MIN && index->starts && index->always && index->all ? index : NULL;
+    index->rule_count = count;
+    if (!index->drafts || !index->starts || !index->always || !index->all) return NULL;
+    for (size_t i = 0; i < count; i++) survey(index, &guards[i], &spread);
+    for (size_t i = 0; i < count; i++) {
+        choose_key(index, &guards[i], &spread, &index->drafts[i]);
+        index->all[i] = (uint32_t) i;
+    }
+    return index;
 }
 
 void plan_index_always(struct plan_index *index, size_t rule)

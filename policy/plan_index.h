@@ -17,7 +17,7 @@ struct plan_draft;
 struct value;
 
 enum {
-    PLAN_INDEX_RULES_MIN = 4,   /* below it running all is cheaper */
+    PLAN_INDEX_RULES_MIN = 4,   /* below it running all is cheaper, and is done where nobody can tell */
     PLAN_INDEX_PATHS_MAX = 16,  /* of all tables of an index */
     PLAN_INDEX_TABLES_MAX = 8,
     PLAN_INDEX_KEY_MAX = 4,     /* paths of one table */

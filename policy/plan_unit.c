@@ -5,6 +5,18 @@
 /* ---- rules -------------------------------------------------------------------------------------- */
 
 /* Fresh locals for one rule and its else branches, in slots behind the arguments. */
+/* Room for what is known of each local, used by one rule after the other. */
+static bool local_rooms(struct planner *p, uint32_t count)
+{
+    if (count <= p->local_room) return true;
+    p->local_room = 2 * count;
+    p->where = plan_scratch(p, p->local_room);
+    p->trail = (uint32_t *) plan_scratch(p, p->local_room);
+    p->mentions = arena_alloc(p->arena, p->local_room);
+    if (!p->mentions) plan_fail(p, "the policy is too large");
+    return !p->failed;
+}
+
 static bool begin_rule(struct planner *p, uint32_t local_count, uint32_t arity)
 {
     p->slots = arity;
@@ -12,13 +24,10 @@ static bool begin_rule(struct planner *p, uint32_t local_count, uint32_t arity)
     p->builders = p->builders_kept;
     p->local_base = (int32_t) arity;
     p->local_count = local_count;
-    p->where = plan_scratch(p, local_count);
-    p->trail = (uint32_t *) plan_scratch(p, local_count);
-    p->mentions = arena_alloc(p->arena, local_count);
-    if (!p->mentions) plan_fail(p, "the policy is too large");
-    if (p->failed) return false;
     if (local_count > PLAN_SLOTS_MAX / 2) return plan_fail(p, "the rule is too large");
+    if (p->failed || !local_rooms(p, local_count)) return false;
     for (uint32_t i = 0; i < local_count; i++) p->where[i] = PLAN_UNBOUND;
+    if (local_count) memset(p->mentions, 0, local_count);
     p->trail_count = 0;
     p->slots += local_count;
     if (p->slots > p->slots_max) p->slots_max = p->slots;
@@ -141,11 +150,7 @@ static void plan_default(struct planner *p, const struct checked_rule *r, struct
 
 static void begin_unit(struct planner *p)
 {
-    p->code = NULL;
-    p->places = NULL;
-    p->origins = NULL;
-    p->labels = NULL;
-    p->length = p->code_cap = p->place_cap = p->origin_cap = p->label_count = p->label_cap = 0;
+    p->length = p->label_count = 0; /* the arrays are those of the unit before */
     p->slots = p->slots_max = p->iterators = p->iterators_max = p->builders = p->builders_max = 0;
     p->iterators_kept = p->builders_kept = p->indexed = 0;
     p->otherwise = plan_label_new(p);
@@ -165,15 +170,30 @@ static void resolve(struct planner *p)
     }
 }
 
+enum { LARGE_UNIT = 1024 };
+
+/* What was made for each instruction. Of a small unit a copy of its own size, so that the array which grew
+ * serves the next one; of a large unit the array itself. */
+static void *kept(struct planner *p, void *items, size_t *cap, size_t size)
+{
+    bool large = p->length > LARGE_UNIT;
+    void *copy = large ? items : arena_take_array(p->arena, p->length, size);
+    if (!copy) plan_fail(p, "the policy is too large");
+    if (large) *cap = 0;
+    else if (copy) memcpy(copy, items, p->length * size);
+    return copy;
+}
+
 static bool end_unit(struct planner *p, plan_label end, struct plan_unit *ret)
 {
     plan_label_here(p, end);
     plan_emit(p, PLAN_END, -1, -1, -1);
     if (p->failed) return false;
     resolve(p);
-    ret->code = p->code;
-    ret->places = p->places;
-    ret->origins = p->origins;
+    ret->code = kept(p, p->code, &p->code_cap, sizeof *p->code);
+    ret->places = kept(p, p->places, &p->place_cap, sizeof *p->places);
+    ret->origins = p->traced ? kept(p, p->origins, &p->origin_cap, sizeof(struct plan_origin *)) : NULL;
+    if (p->failed) return false;
     ret->length = (uint32_t) p->length;
     ret->slots = p->slots_max;
     ret->iterators = p->iterators_max;

@@ -59,7 +59,7 @@ struct planner {
 
     /* of the rule */
     int32_t *where; /* of each local: an operand, or PLAN_UNBOUND */
-    uint32_t local_count;
+    uint32_t local_count, local_room; /* room: of these arrays */
     uint8_t *mentions; /* of each local: how often the rule names it, up to 2 */
     uint32_t *trail; /* the locals bound, in the order in which they were; room for all */
     size_t trail_count;
@@ -121,6 +121,9 @@ bool plan_match(struct planner *p, const struct checked_term *pattern, int32_t o
 int32_t plan_ref(struct planner *p, const struct checked_ref *r);
 
 /* ---- plan_expr.c ---- */
+
+/* == != < <= > >= and `in`: they never fail with an error. NULL does. */
+bool plan_compares(const struct builtin *row);
 
 /* The body's expressions in turn; behind them every local of the body is bound. */
 bool plan_body(struct planner *p, const struct checked_body *body);

@@ -78,7 +78,7 @@ static bool compile(struct rego_program *p, const struct rego_module *modules, s
     }
     struct plan_problem problem = { 0 };
     p->plan = plan_make(a, checked, &problem);
-    if (p->plan && o->traced) p->traced = plan_make_traced(a, checked, &problem);
+    if (p->plan && o->traced) p->traced = plan_make_traced(a, p->plan, &problem);
     if (p->plan && (p->traced || !o->traced)) return true;
     refuse_plan(checked, &problem, errors);
     return false;

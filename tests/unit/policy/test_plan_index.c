@@ -87,7 +87,11 @@ static void test_index__what_is_not(void **state)
         { "v[x] := 1 if some x in input.x\n" FOUR("r if data.p.v.a == ", ""), "" },
         { FOUR("r if time.now_ns() == ", ""), "" },                  /* not the same each time */
         { FOUR("r if { x := input.x == ", "; x }"), "" },
-        { "r if input.x == 1\nr if input.x == 2\nr if input.x == 3\n", "" }, /* too few */
+        { "r if input.x == 1\nr if input.x == 2\nr if input.x == 3\n", "" }, /* too few: nobody can tell */
+        { "r if { not input.y != 1; input.z == 1 }\nr if { input.y == 1; input.z > 1 }\n",
+          "0: input[\"z\"] = 1\n1: input[\"y\"] = 1\n" },                 /* but here one might */
+        { "r if { count(input.y) > 0; input.z == 1 }\n", "0: input[\"z\"] = 1\n" },
+        { "r if { input.z == 1; count(input.y) > 0 }\n", "" },
     };
     CHECK(cases);
 }
