@@ -72,8 +72,9 @@ static struct regex_node *class_of(struct parser *p, const char *from)
     struct regex_class class;
     bool ok = regex_class_make(p->tree->arena, from, (size_t) (p->at - from), p->flags.ignore_case, &class);
     if (ok) return add_class(p, class);
-    show_property(p, from);
-    return refuse(p, "invalid character class range");
+    refuse(p, "invalid character class range");
+    if (p->refusal->kind) show_property(p, from);
+    return NULL;
 }
 
 /* k and s have partners beyond ASCII. */
@@ -179,7 +180,11 @@ static struct regex_node *group_node(struct parser *p)
     p->at++;
     if (take(p, "?")) return flag_group(p);
     uint32_t number = ++p->tree->groups;
-    if (number > REGEX_GROUPS_MAX) return refuse(p, "expression has too many groups");
+    if (number > REGEX_GROUPS_MAX) {
+        refuse(p, "expression has too many groups");
+        p->refusal->limit = p->refusal->kind != NULL;
+        return NULL;
+    }
     return close_group(p, p->flags, true, number);
 }
 

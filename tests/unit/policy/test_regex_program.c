@@ -57,9 +57,13 @@ static void test_regex_compile__limits(void **state)
     assert_non_null(program(times("(a)", REGEX_GROUPS_MAX), &r));
     assert_null(program(times("(a)", REGEX_GROUPS_MAX + 1), &r));
     assert_string_equal(r.kind, "expression has too many groups");
+    assert_true(r.limit); /* RE2 would take it: under `not` it must not be undefined */
 
-    assert_null(program("\\p{Nope}", &r));
+    assert_null(program("a[x\\p{Nope}]b", &r));
     assert_string_equal(r.kind, "invalid character class range");
+    assert_int_equal(r.near_len, 8);
+    assert_memory_equal(r.near, "\\p{Nope}", 8);
+    assert_false(r.limit);
 }
 
 static void test_regex_compile__without_memory(void **state)
@@ -68,7 +72,7 @@ static void test_regex_compile__without_memory(void **state)
         struct arena *small = arena_new(bytes);
         struct regex_refusal r;
         const struct regex_program *p = regex_compile(small, "(a|[b-d]+)*\\b", 13, &r);
-        if (!p) assert_null(r.kind);
+        if (!p) assert_true(!r.kind && !r.near && !r.limit);
         assert_int_equal(p == NULL, arena_failed(small));
         arena_free(small);
     }
