@@ -51,9 +51,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct text source;
     text_init(&source, a);
     struct regex_problem problem;
+    struct regex_names names = { 0 };
     struct regex_refusal refusal;
     const struct regex_program *p = NULL;
-    if (regex_translate(&source, (const char *) data, (size_t) (nul - data), &problem) && text_end(&source))
+    if (regex_translate(&source, (const char *) data, (size_t) (nul - data), &names, &problem) && text_end(&source))
         p = regex_compile(a, source.data, source.len, &refusal);
     if (p) {
         struct budget budget;
