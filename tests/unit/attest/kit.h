@@ -31,13 +31,15 @@
 
 /* An appraiser that knows nothing of anybody, and keeps what it was given last. */
 static struct {
+    pthread_mutex_t lock; /* over the rest: guests come from several threads */
     char device[16];
     struct buf evidence;
-} appraised;
+} appraised = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static inline err_t appraise_unknown(void *context, const char *device, struct span evidence,
                                      struct ear_verdict *ret)
 {
+    SCOPED_LOCK(&appraised.lock);
     snprintf(appraised.device, sizeof appraised.device, "%s", device);
     buf_reset(&appraised.evidence);
     buf_add_span(&appraised.evidence, evidence);
