@@ -37,6 +37,12 @@
 #define HTTP_ADMIN_CONNECTIONS 16u   /* on the admin socket, beside HTTP_MAX_CONNECTIONS */
 #define HTTP_STOP_SECONDS 15u        /* for pending jobs at stop, beyond the grace; > P11_JOB_SECONDS */
 
+/* Services that we ask (base/outbound.h) */
+#define OUTBOUND_CONNECT_MS 5000u    /* until a connection stands, TLS included */
+#define OUTBOUND_TOTAL_MS 30000u     /* a whole request */
+#define OUTBOUND_ANSWER_MAX (1u << 20) /* bytes of an answer's body */
+#define OUTBOUND_IDLE_MAX 16u        /* connections to one service kept between requests */
+
 /* Guests */
 #define SESSION_MAX 100000u        /* sessions at once; unattested ones make room first */
 #define SESSION_SECONDS 300u       /* from auth */

@@ -1,0 +1,57 @@
+/* Asking others over HTTP(S): one client for each service that the broker asks (attestation service,
+ * key sets). libcurl does the work; here are the bounds: on waiting, on the answer's size, on the
+ * connections that are kept. Redirects are not followed, and only http and https are spoken.
+ *
+ * Thread-safe: each request takes a handle with its own connection, and leaves it for the next. */
+#pragma once
+
+#include "broker/base/buf.h"
+#include "broker/base/cleanup.h"
+
+struct outbound;
+
+struct outbound_config {
+    const char *ca_file;     /* PEM: who may have signed the peer's certificate; NULL: the system's */
+    const char *client_cert; /* PEM, leaf first, and its key: shown to a peer that asks; or NULL */
+    const char *client_key;
+    unsigned connect_ms;     /* 0: OUTBOUND_CONNECT_MS */
+    unsigned total_ms;       /* from the first byte to the last, however slowly; 0: OUTBOUND_TOTAL_MS */
+    size_t answer_max;       /* bytes of a body; 0: OUTBOUND_ANSWER_MAX */
+    unsigned idle_max;       /* connections kept between requests; 0: OUTBOUND_IDLE_MAX */
+    bool http2;              /* HTTP/2 at once, also without TLS (gRPC) */
+};
+
+/* Copies the configuration. ERR_USAGE names a file that cannot be read. The caller frees. */
+err_t outbound_new(const struct outbound_config *config, struct outbound **ret);
+/* When no request is under way (outbound_stop). NULL-safe. */
+void outbound_free(struct outbound *o);
+DEFINE_CLEANUP(struct outbound, outbound_free);
+
+/* Requests under way end soon, with ERR_BUSY, and later ones at once: for the end of the process. */
+void outbound_stop(struct outbound *o);
+
+struct outbound_request {
+    const char *method;          /* "GET", "POST" */
+    const char *url;             /* absolute */
+    const char *const *headers;  /* "Name: value", NULL at the end; or NULL */
+    struct span body;            /* of a POST */
+    /* Each header and trailer of the answer, without line end; or NULL. */
+    void (*on_header)(void *arg, struct span name, struct span value);
+    void *arg;
+};
+
+struct outbound_answer {
+    long status;
+    struct buf body;      /* the caller frees */
+    bool maybe_seen;      /* set on failure too: the peer may have acted on the request */
+};
+
+/* Any status is an answer. ERR_BUSY: no connection, or none any more; ERR_TIMEOUT; ERR_TOOLARGE: the
+ * body; ERR_CRYPTO: the peer's certificate; ERR_USAGE: the URL. The text names scheme, host and reason, but
+ * never what was sent. */
+err_t outbound_send(struct outbound *o, const struct outbound_request *request,
+                    struct outbound_answer *ret);
+
+/* Whether a URL of the configuration can be asked: absolute, http or https, a host, no user part, no
+ * fragment. ERR_USAGE says what is wrong. */
+err_t outbound_check_url(const char *url);
