@@ -4,7 +4,9 @@
 #include "broker/base/outbound.h"
 
 #include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -235,14 +237,12 @@ static void test_send__a_body_at_the_limit_is_taken(void **state)
     stop(&p);
 }
 
-/* A byte now and then: only the limit on the whole ends it. */
+/* A byte now and then, for as long as somebody waits: only the limit on the whole ends it. */
 static void answer_drip(int fd)
 {
-    say(fd, "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n");
-    for (int i = 0; i < 1000; i++) {
-        if (send(fd, "x", 1, MSG_NOSIGNAL) != 1) return;
-        usleep(10000);
-    }
+    struct pollfd gone = {.fd = fd, .events = POLLRDHUP};
+    say(fd, "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n");
+    while (poll(&gone, 1, 10) == 0 && send(fd, "x", 1, MSG_NOSIGNAL) == 1) continue;
 }
 
 static void test_send__a_slow_drip_ends_at_the_deadline(void **state)
@@ -290,10 +290,17 @@ static void test_send__nobody_there(void **state)
     outbound_free(o);
 }
 
-static void *stop_soon(void *arg)
+struct stopping {
+    struct outbound *o;
+    struct peer *p;
+};
+
+/* Once the peer has the request. */
+static void *stop_then(void *arg)
 {
-    usleep(50000);
-    outbound_stop(arg);
+    struct stopping *s = arg;
+    while (!atomic_load(&s->p->requests)) sched_yield();
+    outbound_stop(s->o);
     return NULL;
 }
 
@@ -310,7 +317,8 @@ static void test_stop__ends_what_is_under_way(void **state)
     pthread_t thread;
     start(&p, answer_late);
     struct outbound *o = client(&(struct outbound_config){.total_ms = 60000});
-    assert_int_equal(pthread_create(&thread, NULL, stop_soon, o), 0);
+    struct stopping stopping = {o, &p};
+    assert_int_equal(pthread_create(&thread, NULL, stop_then, &stopping), 0);
     assert_fails(ask(o, &p, (struct outbound_request){0}, &a), ERR_BUSY);
     pthread_join(thread, NULL);
     assert_fails(ask(o, &p, (struct outbound_request){0}, &a), ERR_BUSY);
