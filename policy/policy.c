@@ -220,13 +220,14 @@ static void begin_decision(struct policy_decision *d)
     d->allow = false;
     d->detail[0] = '\0';
     d->error_code = NULL;
-    d->line = d->column = 0;
+    d->line = d->column = d->rule_line = 0;
     d->steps = 0;
 }
 
 void policy_judge(const struct rego_result *result, struct policy_decision *ret)
 {
     begin_decision(ret);
+    ret->rule_line = result->rule_line;
     if (result->status == REGO_OK)
         decide_value(ret, result->value);
     else

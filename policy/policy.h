@@ -82,6 +82,7 @@ struct policy_decision {
     char detail[256];
     const char *error_code; /* static, of the same; NULL otherwise */
     unsigned line, column;  /* of that error in the text; 0 when it has no place there */
+    unsigned rule_line;     /* of the rule that gave allow its value; 0: none did */
     uint64_t steps;         /* spent */
 };
 

@@ -168,6 +168,11 @@ static void report(const struct vm *vm, struct rego_result *ret)
 {
     const struct checked_program *checked = vm->plan->checked;
     ret->status = vm->status == VM_FINE ? REGO_OK : vm->status == VM_LIMIT ? REGO_LIMIT : REGO_FAILED;
+    ret->rule_module = "";
+    if (ret->value && vm->rule.line && vm->rule.module < checked->module_count) {
+        ret->rule_module = checked->module_names[vm->rule.module];
+        ret->rule_line = vm->rule.line;
+    }
     if (ret->status == REGO_OK) return;
     ret->value = ret->bindings = NULL;
     ret->error_code = vm->code;

@@ -107,6 +107,8 @@ struct rego_result {
      * values: [{"x": 1}]. Without variables [{}]; empty when the query does not hold. */
     const struct value *bindings;
     uint64_t steps; /* spent */
+    const char *rule_module; /* where the rule stands that gave `value`; "" and 0 when it is none's */
+    unsigned rule_line;
     const char *error_code; /* eval_conflict_error, eval_type_error, eval_builtin_error, limit_error */
     const char *error_text; /* without the code */
     const char *error_module;

@@ -42,6 +42,8 @@ struct vm {
     bool all_rules; /* without indexes: every body is tried */
     const struct tracer *tracer; /* told of every step; the plan is a traced one then */
 
+    struct checked_place rule; /* that first gave a value to what the query names */
+
     enum vm_status status;
     const char *code, *text; /* of the error; text lives in the arena or is static */
     struct checked_place place;

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+enum { DEPTH_NAMED = 2 }; /* of frames: the query's own, and that of the rule which it names */
+
 static const char conflict[] = "eval_conflict_error";
 static const char complete_conflict[] = "complete rules must not produce multiple outputs";
 static const char function_conflict[] = "functions must not produce multiple outputs for same inputs";
@@ -16,7 +18,10 @@ const struct plan_insn *vm_result(struct vm *vm, struct vm_frame *f, const struc
         bool function = f->unit->kind == PLAN_UNIT_FUNCTION;
         return vm_error(vm, f, conflict, function ? function_conflict : complete_conflict);
     }
-    if (!f->result) f->result = v; /* of 1 and 1.0 the first, as in OPA */
+    if (!f->result) {
+        f->result = v; /* of 1 and 1.0 the first, as in OPA */
+        if (vm->depth == DEPTH_NAMED) vm->rule = f->unit->places[i - f->unit->code];
+    }
     return i + 1;
 }
 

@@ -64,7 +64,8 @@ bool call_audit(struct call *c, const char *action, const char *decision, const 
         .action = action, .decision = decision, .reason = reason,
         .request_id = c->x->req.id, .peer = c->x->req.peer, .principal = c->principal,
         .resource = c->name, .version = c->version,
-        .policy = release_digest(c->policy), .tee = c->guest ? guest_tee(c->guest) : "",
+        .policy = release_digest(c->policy), .rule = c->rule, .suite = c->entry.suite,
+        .tee = c->guest ? guest_tee(c->guest) : "",
         .duration_us = (clock_mono_ns() - c->began) / 1000 + 1, /* a part of one counts as one */
     };
     struct err e = audit_write(c->api->config.audit, &event);

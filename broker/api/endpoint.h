@@ -65,6 +65,7 @@ struct call {
     uint64_t wanted;          /* an older version that is asked for; 0: none */
     struct rego_errors *errors;    /* what compiling it found; or NULL */
     struct release_policy *policy; /* our reference: the one that decided, or the new one */
+    unsigned rule;            /* the line of it that decided; for audit */
     struct buf text;          /* policy text to store, or JSON that work made */
     struct rego_errors *warnings; /* of the new policy; NULL: none */
     bool has_if_match;

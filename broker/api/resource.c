@@ -29,6 +29,7 @@ static bool policy_allows(struct call *c)
     release_decide(c->api->release, c->policy, &request, &d);
     recent_note(c->api->recent, c->guest, &request, &d);
     count_decision(&c->api->metrics, d.outcome);
+    c->rule = d.rule_line;
     if (d.allow) return true;
     /* The guest gets one sentence for all of these: neither text nor reason of a policy is its. */
     log_info("release.denied", LOG_S("resource", c->name), LOG_S("principal", c->principal),

@@ -86,6 +86,8 @@ static void format_record_locked(struct audit *a, const struct audit_event *e)
     put_number(&o, "version", e->version);
     put_text(&o, "reason", e->reason);
     put_text(&o, "policy", e->policy);
+    put_number(&o, "rule", e->rule);
+    put_number(&o, "suite", e->suite);
     put_text(&o, "tee", e->tee);
     put_number(&o, "duration_us", e->duration_us);
     put_text(&o, "token", a->serial);

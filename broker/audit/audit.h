@@ -20,6 +20,8 @@ struct audit_event {
     uint64_t version;      /* 0: none */
     const char *reason;    /* fixed words; never secrets, never policy text */
     const char *policy;    /* digest of the policy in force, or "" */
+    unsigned rule;         /* line of the policy's rule that decided; 0: none */
+    unsigned suite;        /* of the envelope that was opened (pkcs11/envelope.h); 0: none was */
     const char *tee;       /* TEE name or "" */
     uint64_t duration_us;  /* since the request began; 0: none */
 };

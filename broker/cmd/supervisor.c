@@ -15,7 +15,17 @@ struct supervisor {
     bool stop;
     struct p11 *token;
     struct store *store;
+    struct audit *audit;
 };
+
+/* What happens to the token decides over every release, so it stands in the record as well. Nothing
+ * waits for it: without a record the requests themselves are refused. */
+static void record(struct supervisor *s, const char *action, const char *decision, const char *reason)
+{
+    struct audit_event event = {.action = action, .decision = decision, .reason = reason};
+    struct err e = audit_write(s->audit, &event);
+    if (!err_ok(e)) log_err(e, "audit.failed", LOG_S("action", action));
+}
 
 /* False when it is time to end. */
 static bool pause_seconds(struct supervisor *s, unsigned seconds)
@@ -39,16 +49,20 @@ static struct err bring_back(struct supervisor *s)
 static void recover(struct supervisor *s)
 {
     uint64_t since = clock_mono_ns();
+    bool told = false; /* that a person must act */
     for (unsigned pause = 1;; pause = pause * 2 < RETRY_MAX_SECONDS ? pause * 2 : RETRY_MAX_SECONDS) {
         struct err e = bring_back(s);
         if (err_ok(e)) {
             log_info("token.back", LOG_S("token", p11_label(s->token)),
                      LOG_U("away_ms", (clock_mono_ns() - since) / 1000000));
+            record(s, "token-back", "done", "");
             return;
         }
         /* What a person must do is worth a line at each try; these are rare by then. */
         if (e.code == ERR_HUMAN) log_err(e, "token.needs-a-person", LOG_U("next_try_s", pause));
         else log_debug_err(e, "token.still-down", LOG_U("next_try_s", pause));
+        if (e.code == ERR_HUMAN && !told) record(s, "token-login", "deny", err_class_name(e.code));
+        told |= e.code == ERR_HUMAN;
         if (!pause_seconds(s, pause)) return;
     }
 }
@@ -64,12 +78,14 @@ static void *watch(void *arg)
         if (e.code != ERR_TOKEN_DOWN) continue;
         log_err(e, "token.down", LOG_S("token", p11_label(s->token)),
                 LOG_S("effect", "releases and writes are answered 503 until it is back"));
+        record(s, "token-down", "error", err_class_name(e.code));
         recover(s);
     }
     return NULL;
 }
 
-struct err supervisor_start(struct p11 *token, struct store *store, struct supervisor **ret)
+struct err supervisor_start(struct p11 *token, struct store *store, struct audit *audit,
+                            struct supervisor **ret)
 {
     struct supervisor *s = calloc(1, sizeof *s);
     if (!s) FAIL(ERR_INTERNAL, "out of memory");
@@ -81,6 +97,7 @@ struct err supervisor_start(struct p11 *token, struct store *store, struct super
     pthread_mutex_init(&s->lock, NULL);
     s->token = token;
     s->store = store;
+    s->audit = audit;
     if (pthread_create(&s->thread, NULL, watch, s) != 0) {
         free(s);
         FAIL(ERR_INTERNAL, "cannot start the thread that watches the token");

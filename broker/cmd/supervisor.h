@@ -1,12 +1,14 @@
 /* Watches the token and brings it back: one thread that opens the canary now and then, and when
  * that fails restarts the module, logs in through the gate and finds the keys again, with a
- * growing pause between tries. One log line a change of state (DESIGN 4). */
+ * growing pause between tries. One log line and one audit record a change of state (DESIGN 4). */
 #pragma once
 
+#include "broker/audit/audit.h"
 #include "broker/store/store.h"
 
 struct supervisor;
 
-/* token and store are borrowed. ERR_INTERNAL when no thread can be started. */
-err_t supervisor_start(struct p11 *token, struct store *store, struct supervisor **ret);
+/* token, store and audit are borrowed. ERR_INTERNAL when no thread can be started. */
+err_t supervisor_start(struct p11 *token, struct store *store, struct audit *audit,
+                       struct supervisor **ret);
 void supervisor_stop(struct supervisor *s); /* ends the thread; NULL-safe */

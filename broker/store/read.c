@@ -110,6 +110,7 @@ static err_t open_found(struct store *s, struct found *f, struct secret **ret)
     if (flaw != ENVELOPE_SOUND || !span_eq_str(e.meta.name, f->name) ||
         e.meta.version != f->version)
         FAIL(ERR_NOTFOUND, "the object is another one by now");
+    f->entry.suite = e.meta.suite;
     return p11_unseal(s->config.token, &e, ret);
 }
 

@@ -41,6 +41,7 @@ struct store_entry {
     int64_t not_after;      /* 0: none */
     size_t size;            /* bytes of the value, when live */
     uint32_t kek_generation;
+    uint8_t suite;          /* by which it was opened (pkcs11/envelope.h); 0 in lists */
     unsigned versions;      /* kept on the token, tombstone included */
     char content_type[128]; /* "" when none */
 };

@@ -44,6 +44,9 @@ class Away(unittest.TestCase):
             self.assertEqual(vault.put("a/b/c", b"again"), 2)
             wait_until(lambda: vault.ask("GET", "/readyz")[0] == 200, 20, "ready")
             self.assertEqual(vault.read("log").count("token.down"), 1)
+            states = [(r["action"], r["decision"]) for r in vault.audit()
+                      if r["action"].startswith("token-")]
+            self.assertEqual(states, [("token-down", "error"), ("token-back", "done")])
 
 
 class Workers(unittest.TestCase):

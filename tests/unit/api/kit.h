@@ -376,6 +376,14 @@ static inline void check_record(const char *action, const char *decision, const 
     if (reason) assert_string_equal(audit_text("reason"), reason);
 }
 
+/* A number in the last record that was looked at. */
+static inline void check_record_number(const char *name, int64_t wanted)
+{
+    int64_t found = -1;
+    assert_true(json_int(json_get(json_root(kit.record), name), &found));
+    assert_int_equal(found, wanted);
+}
+
 /* From here on no record can be written: files may not grow beyond the audit file, which is made
  * longer than any file of the token. Only audit_heal() or the teardown end it. */
 static inline void audit_break(void)

@@ -481,6 +481,26 @@ static void test_explain__says_what_the_decision_does_not(void **state)
     assert_string_equal(why, "policy.rego");
 }
 
+/* The line of the rule that decided stands in the record of the decision. */
+static void test_decide__names_the_rule(void **state)
+{
+    static const struct { const char *text; unsigned rule; } rows[] = {
+        { "package policy\n\nallow := true", 3 },
+        { "package policy\ndefault allow := false\nallow if data.plugin == \"resource\"", 3 },
+        { "package policy\ndefault allow := false\nallow if data.plugin == \"other\"", 2 },
+        { "package policy\nallow if data.plugin == \"other\"\n\nallow if {\n\thelper\n}\nhelper if true", 4 },
+        { "package policy\nallow if false\nelse := true if true", 3 },
+        { "package policy\nallow if data.plugin == \"other\"", 0 },
+        { "package policy\nhelper := true", 0 },
+        { "package policy\nallow := true\nallow := false", 0 },
+    };
+    for (size_t i = 0; i < LEN(rows); i++) {
+        compile(rows[i].text);
+        DECIDE(.path = path, .path_count = 3);
+        if (decision.rule_line != rows[i].rule) fail_msg("row %zu: rule at %u", i, decision.rule_line);
+    }
+}
+
 static void test_judge__is_what_decide_says(void **state)
 {
     static const char *const question = "data.policy.allow";
@@ -521,6 +541,7 @@ int main(void)
         POLICY_TEST(test_decide__print),
         POLICY_TEST(test_decide__a_run_serves_many),
         POLICY_TEST(test_explain__says_what_the_decision_does_not),
+        POLICY_TEST(test_decide__names_the_rule),
         POLICY_TEST(test_judge__is_what_decide_says),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
