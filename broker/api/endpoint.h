@@ -68,6 +68,7 @@ struct call {
     unsigned rule;            /* the line of it that decided; for audit */
     struct buf text;          /* policy text to store, or JSON that work made */
     struct rego_errors *warnings; /* of the new policy; NULL: none */
+    int64_t not_after;        /* of a new version, Unix seconds; 0: none */
     bool has_if_match;
     bool given;               /* a dry run on requests that it brought along */
     uint64_t if_match;
@@ -151,6 +152,16 @@ void policy_versions_finish(struct call *c, struct err e);
 bool policy_rollback_decide(struct call *c);
 err_t policy_rollback_work(struct call *c);
 void policy_rollback_finish(struct call *c, struct err e);
+/* resource_history.c */
+bool resource_versions_decide(struct call *c);
+err_t resource_versions_work(struct call *c);
+void resource_versions_finish(struct call *c, struct err e);
+bool resource_restore_decide(struct call *c);
+err_t resource_restore_work(struct call *c);
+void resource_restore_finish(struct call *c, struct err e);
+bool resource_purge_decide(struct call *c);
+err_t resource_purge_work(struct call *c);
+void resource_purge_finish(struct call *c, struct err e);
 /* dry_run.c */
 bool dry_run_decide(struct call *c);
 err_t dry_run_work(struct call *c);
@@ -162,6 +173,13 @@ err_t health_ready_work(struct call *c);
 void health_ready_finish(struct call *c, struct err e);
 bool health_metrics(struct call *c);
 /* operator.c */
+/* As call_fail, but an operator is told which version is missing, damaged or in force: the store's own
+ * sentence, which names versions and nothing else. */
+void operator_fail(struct call *c, const char *action, struct err e);
+/* Whether the body is {"version": N} and nothing else, N from 1 on. */
+bool operator_read_version(const struct call *c, uint64_t *ret);
+/* The members of an entry of the store, as lists have them. */
+void operator_put_entry(struct json_out *o, const struct store_entry *e);
 bool operator_list(struct call *c);
 bool operator_read_decide(struct call *c);
 void operator_read_finish(struct call *c, struct err e);

@@ -6,23 +6,61 @@
 
 #include <stdio.h>
 
+/* ---- what went wrong ------------------------------------------------------------------------- */
+
+/* For our own commands, whose exit codes tell damage from the rest of 500. */
+static void put_class(const void *arg, struct json_out *o)
+{
+    const struct err *e = arg;
+    json_member_str(o, "class", err_class_name(e->code));
+}
+
+void operator_fail(struct call *c, const char *action, struct err e)
+{
+    char detail[ERR_TEXT];
+    snprintf(detail, sizeof detail, "%s", err_reason(e));
+    call_fail(c, action, e);
+    bool plain = e.code == ERR_NOTFOUND || e.code == ERR_CONFLICT || e.code == ERR_DAMAGED ||
+                 e.code == ERR_PRECONDITION;
+    if (plain && c->x->resp.status != 503)
+        reply_error_with(&c->x->resp, c->api->config.reference_statuses, reply_error_of(e), detail,
+                         put_class, &e);
+}
+
+bool operator_read_version(const struct call *c, uint64_t *ret)
+{
+    _cleanup_json_ struct json_doc *doc = NULL;
+    int64_t n = 0;
+    if (!err_ok(json_parse(request_body(&c->x->req), &doc))) return false;
+    struct json root = json_root(doc);
+    if (json_count(root) != 1 || !json_int(json_get(root, "version"), &n) || n < 1) return false;
+    *ret = (uint64_t) n;
+    return true;
+}
+
 /* ---- the list of resources ----------------------------------------------------------------- */
 
-static err_t put_entry(void *arg, const struct store_entry *e)
+void operator_put_entry(struct json_out *o, const struct store_entry *e)
 {
     static const char *const states[] = {"live", "deleted", "damaged"};
-    struct json_out *o = arg;
     char date[CLOCK_TEXT];
-    json_begin_object(o);
-    json_member_str(o, "name", e->name);
     json_member_str(o, "state", states[e->state]);
     json_member_uint(o, "version", e->version);
     json_member_str(o, "created", clock_rfc3339(e->created, date));
     json_member_uint(o, "size", e->size);
     json_member_uint(o, "kek_generation", e->kek_generation);
-    json_member_uint(o, "versions", e->versions);
     if (e->not_after) json_member_str(o, "not_after", clock_rfc3339(e->not_after, date));
+    if (e->not_after) json_member_bool(o, "expired", clock_now() > e->not_after);
     if (e->content_type[0]) json_member_str(o, "content_type", e->content_type);
+}
+
+static err_t put_entry(void *arg, const struct store_entry *e)
+{
+    struct json_out *o = arg;
+    json_begin_object(o);
+    json_member_str(o, "name", e->name);
+    operator_put_entry(o, e);
+    json_member_uint(o, "versions", e->versions);
     json_end_object(o);
     return ERR_OK;
 }

@@ -8,27 +8,6 @@
 
 #include <stdio.h>
 
-/* For our own commands, whose exit codes tell damage from the rest of 500. */
-static void put_class(const void *arg, struct json_out *o)
-{
-    const struct err *e = arg;
-    json_member_str(o, "class", err_class_name(e->code));
-}
-
-/* An operator is told which version is missing, damaged or in force: the store's own sentence, which
- * names versions and nothing else. */
-static void fail(struct call *c, const char *action, struct err e)
-{
-    char detail[ERR_TEXT];
-    snprintf(detail, sizeof detail, "%s", err_reason(e));
-    call_fail(c, action, e);
-    bool plain = e.code == ERR_NOTFOUND || e.code == ERR_CONFLICT || e.code == ERR_DAMAGED ||
-                 e.code == ERR_PRECONDITION;
-    if (plain && c->x->resp.status != 503)
-        reply_error_with(&c->x->resp, c->api->config.reference_statuses, reply_error_of(e), detail,
-                         put_class, &e);
-}
-
 /* True when nothing stands below the endpoint's name from there on; otherwise it was answered. */
 static bool path_ends(struct call *c, size_t at)
 {
@@ -56,7 +35,7 @@ struct err policy_read_work(struct call *c)
 void policy_read_finish(struct call *c, struct err e)
 {
     if (!err_ok(e)) {
-        fail(c, "read-policy", e);
+        operator_fail(c, "read-policy", e);
         return;
     }
     char digest[17] = "";
@@ -155,27 +134,13 @@ void policy_versions_finish(struct call *c, struct err e)
 
 /* ---- rolling back -------------------------------------------------------------------------- */
 
-static err_t read_wanted(struct call *c)
-{
-    _cleanup_json_ struct json_doc *doc = NULL;
-    TRY(json_parse(request_body(&c->x->req), &doc));
-    struct json root = json_root(doc), version = json_get(root, "version");
-    int64_t n = 0;
-    if (json_count(root) != 1 || !json_int(version, &n) || n < 1)
-        FAIL(ERR_USAGE, "the body of a rollback is {\"version\": N}, N a number from 1 on");
-    c->wanted = (uint64_t) n;
-    return ERR_OK;
-}
-
 bool policy_rollback_decide(struct call *c)
 {
     if (!path_ends(c, c->path_first)) return true;
-    struct err e = read_wanted(c);
-    if (err_ok(e)) return !call_preconditions(c);
-    char detail[ERR_TEXT];
-    snprintf(detail, sizeof detail, "%s", err_reason(e));
+    if (operator_read_version(c, &c->wanted)) return !call_preconditions(c);
     if (call_audit(c, "rollback-policy", "error", "refused"))
-        call_error(c, KBS_POLICY_PARSE, detail);
+        call_error(c, KBS_POLICY_PARSE,
+                   "the body of a rollback is {\"version\": N}, N a number from 1 on");
     return true;
 }
 
@@ -212,7 +177,7 @@ void policy_rollback_finish(struct call *c, struct err e)
     char digest[17], reason[48];
     if (!err_ok(e)) {
         if (e.code == ERR_USAGE && c->errors) policy_refuse_text(c, "rollback-policy", e);
-        else fail(c, "rollback-policy", e);
+        else operator_fail(c, "rollback-policy", e);
         return;
     }
     /* It is stored, so it is in force, even if the record of it then fails. */

@@ -1,6 +1,7 @@
 /* Resources: release to guests, and the operator's put and delete (kbs-api.md 2.6, 6.3). */
 #include "broker/api/endpoint.h"
 
+#include "broker/base/clock.h"
 #include "broker/base/log.h"
 
 /* ---- GET: the release ---------------------------------------------------------------------- */
@@ -111,9 +112,23 @@ static bool operator_named(struct call *c, const char *action)
     return false;
 }
 
+/* ?not_after=SECONDS (Unix time): from then on the resource is not there. */
+static bool read_not_after(struct call *c)
+{
+    const char *text = call_query(c, "not_after");
+    uint64_t n = 0;
+    if (!text) return true;
+    if (call_read_version(span_str(text), &n) && n <= INT64_MAX && (int64_t) n > clock_now()) {
+        c->not_after = (int64_t) n;
+        return true;
+    }
+    call_error(c, KBS_BAD_PATH, "not_after is a time to come in Unix seconds, such as 1893456000");
+    return false;
+}
+
 bool resource_put_decide(struct call *c)
 {
-    return !operator_named(c, "put");
+    return !operator_named(c, "put") || !read_not_after(c);
 }
 
 struct err resource_put_work(struct call *c)
@@ -121,6 +136,7 @@ struct err resource_put_work(struct call *c)
     metric_add(&c->api->metrics, METRIC_WRITES);
     struct store_put put = {
         .kind = ENVELOPE_RESOURCE, .name = c->name, .value = request_body(&c->x->req),
+        .not_after = c->not_after,
         .has_if_match = c->has_if_match, .if_match = c->if_match,
     };
     return store_put(c->api->config.store, &put, &c->version);

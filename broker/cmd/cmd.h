@@ -49,6 +49,9 @@ err_t opt_parse(const struct command *self, const struct opt *table, const char 
                 const char *more_help, int argc, char **argv, size_t min, size_t max,
                 const char **ret_operands);
 
+/* A version as an operator writes it: a number from 1 on. ERR_USAGE, with the command that shows them. */
+err_t opt_version(const char *text, const char *shown_by, uint64_t *ret);
+
 /* Whether --format says json; ERR_USAGE for anything but table and json. */
 err_t opt_format(const char *format, bool *ret_json);
 
@@ -63,6 +66,9 @@ err_t cmd_resource_put(const struct command *self, int argc, char **argv);
 err_t cmd_resource_get(const struct command *self, int argc, char **argv);
 err_t cmd_resource_list(const struct command *self, int argc, char **argv);
 err_t cmd_resource_rm(const struct command *self, int argc, char **argv);
+err_t cmd_resource_versions(const struct command *self, int argc, char **argv);
+err_t cmd_resource_restore(const struct command *self, int argc, char **argv);
+err_t cmd_resource_purge(const struct command *self, int argc, char **argv);
 err_t cmd_policy_set(const struct command *self, int argc, char **argv);
 err_t cmd_policy_get(const struct command *self, int argc, char **argv);
 err_t cmd_policy_list(const struct command *self, int argc, char **argv);

@@ -1,5 +1,7 @@
 #include "broker/cmd/cmd.h"
 
+#include "broker/base/log.h"
+
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -97,6 +99,19 @@ struct err opt_parse(const struct command *self, const struct opt *table, const 
     if (given < min) FAIL(ERR_USAGE, "something is missing: wants %s; see --help", operands);
     if (given > max) FAIL(ERR_USAGE, "too much: \"%s\"; see --help", argv[optind + (int) max]);
     for (size_t i = 0; i < max; i++) ret_operands[i] = i < given ? argv[optind + (int) i] : NULL;
+    return ERR_OK;
+}
+
+struct err opt_version(const char *text, const char *shown_by, uint64_t *ret)
+{
+    uint64_t n = 0;
+    const char *at = text;
+    for (; *at >= '0' && *at <= '9' && n < INT64_MAX / 10; at++) n = 10 * n + (uint64_t) (*at - '0');
+    char shown[60];
+    if (*at || n == 0)
+        FAIL(ERR_USAGE, "a version is a number from 1 on, not \"%s\"; `%s` shows them",
+             log_escape(shown, sizeof shown, span_str(text)), shown_by);
+    *ret = n;
     return ERR_OK;
 }
 

@@ -28,7 +28,7 @@ static bool is_file(const char *operand)
 
 static err_t side_of(const char *operand, struct side *ret)
 {
-    if (!is_file(operand)) return policy_parse_version(operand, &ret->version);
+    if (!is_file(operand)) return opt_version(operand, "strongroom policy list", &ret->version);
     ret->file = operand;
     return ERR_OK;
 }

@@ -13,19 +13,6 @@
 
 #define VERSIONS "/strongroom/v1/policy/versions"
 
-struct err policy_parse_version(const char *text, uint64_t *ret)
-{
-    uint64_t n = 0;
-    const char *at = text;
-    for (; *at >= '0' && *at <= '9' && n < INT64_MAX / 10; at++) n = 10 * n + (uint64_t) (*at - '0');
-    char shown[60];
-    if (*at || n == 0)
-        FAIL(ERR_USAGE, "a version is a number from 1 on, not \"%s\"; `strongroom policy list` shows "
-             "them", log_escape(shown, sizeof shown, span_str(text)));
-    *ret = n;
-    return ERR_OK;
-}
-
 static err_t ask(struct vault *v, const char *path, struct http_answer *ret)
 {
     TRY(vault_send(v, "GET", path, NULL, span_of(NULL, 0), ret));
@@ -88,7 +75,7 @@ struct err cmd_policy_get(const struct command *self, int argc, char **argv)
     TRY(opt_parse(self, table, "", "Writes the text to standard output, as it was set.", argc, argv,
                   0, 0, NULL));
     uint64_t version = 0;
-    if (version_text) TRY(policy_parse_version(version_text, &version));
+    if (version_text) TRY(opt_version(version_text, "strongroom policy list", &version));
     _cleanup_(config_freep) struct config *config = NULL;
     _cleanup_(vault_closep) struct vault *vault = NULL;
     TRY(vault_open_file(config_file, "strongroom policy get", &config, &vault));
@@ -172,7 +159,7 @@ struct err cmd_policy_rollback(const struct command *self, int argc, char **argv
                   argc, argv, 0, 1, operands));
     uint64_t version = 0;
     char seen[32];
-    if (operands[0]) TRY(policy_parse_version(operands[0], &version));
+    if (operands[0]) TRY(opt_version(operands[0], "strongroom policy list", &version));
     _cleanup_(config_freep) struct config *config = NULL;
     _cleanup_(vault_closep) struct vault *vault = NULL;
     TRY(vault_open_file(config_file, "strongroom policy rollback", &config, &vault));

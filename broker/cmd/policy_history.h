@@ -10,6 +10,3 @@ err_t policy_fetch(struct vault *v, uint64_t version, struct http_answer *ret);
 /* The newest version before the one that decides that can be restored and says something else.
  * ret_if_match says at which version that was seen. ERR_NOTFOUND. */
 err_t policy_find_previous(struct vault *v, uint64_t *ret, char ret_if_match[32]);
-
-/* A version as an operator writes it. ERR_USAGE. */
-err_t policy_parse_version(const char *text, uint64_t *ret);

@@ -1,8 +1,10 @@
 /* strongroom resource put|get|list|rm */
+#include "broker/base/clock.h"
 #include "broker/base/file.h"
 #include "broker/base/json.h"
 #include "broker/base/log.h"
 #include "broker/cmd/cmd.h"
+#include "broker/cmd/resource.h"
 #include "broker/cmd/vault.h"
 #include "broker/store/store.h"
 
@@ -13,7 +15,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static err_t resource_path(const char *prefix, const char *name, char *out, size_t size)
+struct err resource_path(const char *prefix, const char *name, char *out, size_t size)
 {
     if (strncmp(name, "kbs:///", 7) == 0) name += 7;
     char shown[120];
@@ -35,14 +37,26 @@ static err_t read_value(const char *file, struct secret **ret)
     return ERR_OK;
 }
 
+#define DAYS_MAX 36500u
+
+static err_t add_expiry(unsigned days, char *path, size_t size)
+{
+    if (days > DAYS_MAX) FAIL(ERR_USAGE, "--days wants a number up to %u", DAYS_MAX);
+    size_t len = strlen(path);
+    if (days) snprintf(path + len, size - len, "?not_after=%" PRId64, clock_now() + days * INT64_C(86400));
+    return ERR_OK;
+}
+
 struct err cmd_resource_put(const struct command *self, int argc, char **argv)
 {
     const char *config_file = CONFIG_DEFAULT, *if_match = NULL, *operands[2];
+    unsigned days = 0;
     bool create = false;
     const struct opt table[] = {
         {"config", 'c', OPT_TEXT, &config_file, "FILE", "configuration"},
         {"if-match", 0, OPT_TEXT, &if_match, "VERSION", "only when this version is the newest"},
         {"create", 0, OPT_FLAG, &create, NULL, "only when there is no such resource yet"},
+        {"days", 0, OPT_NUMBER, &days, "N", "how long it is there (default: for ever)"},
         {0},
     };
     TRY(opt_parse(self, table, "REPOSITORY/TYPE/TAG [FILE]",
@@ -51,6 +65,7 @@ struct err cmd_resource_put(const struct command *self, int argc, char **argv)
     if (create && if_match) FAIL(ERR_USAGE, "--create and --if-match exclude each other");
     char path[400], match[64];
     TRY(resource_path("/kbs/v0/resource/", operands[0], path, sizeof path));
+    TRY(add_expiry(days, path, sizeof path));
     _cleanup_secret_ struct secret *value = NULL;
     TRY(read_value(operands[1], &value));
     _cleanup_(config_freep) struct config *config = NULL;

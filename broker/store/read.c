@@ -38,7 +38,7 @@ static err_t check_value(const struct found *f, const struct version *v)
     if (v->tombstone)
         FAIL(ERR_NOTFOUND, "%s %s was deleted (version %llu)", noun, f->name,
              (unsigned long long) v->version);
-    if (v->not_after && clock_now() > v->not_after)
+    if (version_expired(v))
         FAIL(ERR_NOTFOUND, "%s %s has expired", noun, f->name);
     return ERR_OK;
 }

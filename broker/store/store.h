@@ -98,6 +98,11 @@ struct store_restore {
  * already; else as store_get_version and store_put. */
 err_t store_restore(struct store *s, const struct store_restore *r, uint64_t *ret_version);
 
+/* Takes every version of a name off the token, when the newest is a tombstone or has expired. Version
+ * numbers of the name begin again at 1. ERR_NOTFOUND; ERR_CONFLICT: it is in use, or damaged. After
+ * another error some older versions may be gone, and what decides is still there. */
+err_t store_purge(struct store *s, enum envelope_kind kind, const char *name, size_t *ret_gone);
+
 /* Entries of a kind whose name begins with prefix (NULL: all), in name order. */
 err_t store_list(struct store *s, enum envelope_kind kind, const char *prefix, bool with_deleted,
                  err_t (*visit)(void *arg, const struct store_entry *e), void *arg);

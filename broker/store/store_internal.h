@@ -45,6 +45,11 @@ struct store {
  * The caller holds `work`, not `lock`. */
 err_t load_catalog_locked(struct store *s, struct catalog **ret);
 
+/* ---- write.c ----------------------------------------------------------------------------- */
+
+/* ERR_READONLY, with who writes, when we do not. */
+err_t writer_check(const struct store *s);
+
 /* ---- refresh.c --------------------------------------------------------------------------- */
 
 /* First thing in every read: at most every STORE_EPOCH_MS one thread looks at the epoch object and

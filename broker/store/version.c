@@ -1,5 +1,7 @@
 #include "broker/store/version.h"
 
+#include "broker/base/clock.h"
+
 #include <string.h>
 
 /* ---- bytes ------------------------------------------------------------------------------- */
@@ -127,6 +129,11 @@ enum store_state versions_state(const struct version *list)
 {
     if (list->unreadable || list->broken) return STORE_DAMAGED;
     return list->tombstone ? STORE_DELETED : STORE_LIVE;
+}
+
+bool version_expired(const struct version *v)
+{
+    return v->not_after && clock_now() > v->not_after;
 }
 
 size_t versions_count(const struct version *list)

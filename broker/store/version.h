@@ -68,6 +68,8 @@ uint64_t versions_highest(const struct version *list);
 struct version *versions_find(struct version *list, uint64_t version);
 /* What the newest one says. The list is not empty. */
 enum store_state versions_state(const struct version *list);
+/* Past its not-after, by the clock. */
+bool version_expired(const struct version *v);
 size_t versions_count(const struct version *list);
 /* What goes after a successful write: all beyond the newest `keep` readable versions (tombstones
  * count), copies of a version, and unreadable ones. Oldest first into ret, which has room for

@@ -16,7 +16,8 @@ from vault import ALLOW_ALL, MODULE, Vault, program, wait_until
 
 VALUE_MAX = 2 << 20
 COMMANDS = ("serve", "dev", "token init", "token status", "kek create", "kek list", "resource put",
-            "resource get", "resource list", "resource rm", "policy set", "policy get",
+            "resource get", "resource list", "resource rm", "resource versions", "resource restore",
+            "resource purge", "policy set", "policy get",
             "policy list", "policy diff", "policy dry-run", "policy rollback", "policy check",
             "policy fmt", "policy eval", "policy explain", "policy test", "policy bench", "audit tail",
             "audit verify", "admin keygen",

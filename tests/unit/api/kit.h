@@ -20,6 +20,7 @@
 
 struct kit_options {
     unsigned workers, queue_max; /* 0: jobs run inline */
+    unsigned keep_versions;      /* 0: 1 */
     bool reference, read_only;
     size_t value_max;
     enum admin_mode mode;        /* ADMIN_AUTHENTICATED when `acls` is set */
@@ -128,7 +129,7 @@ static inline void kit_open(struct kit_options o)
                                    .signer_chain_file = o.signer_chain};
     assert_ok(attest_new(&attest, &kit.attest));
     assert_ok(audit_open(kit.audit_path, AUDIT_SYNC_NONE, p11_serial(kit.token), &kit.audit));
-    struct store_config store = {.token = kit.token, .keep_versions = 1, .keep_policies = 10,
+    struct store_config store = {.token = kit.token, .keep_versions = o.keep_versions, .keep_policies = 10,
                                  .cache_bytes = STORE_CACHE_DEFAULT, .writable = !o.read_only,
                                  .writer = "another host", .value_max = o.value_max};
     assert_ok(store_open(&store, &kit.store));
