@@ -112,6 +112,17 @@ err_t canary_load(struct p11 *p, struct p11_kek *kek)
     return ERR_OK;
 }
 
+err_t canary_remove(struct p11 *p, uint32_t generation)
+{
+    char label[P11_LABEL_MAX];
+    struct p11_object found[CANARIES_MAX];
+    size_t n = 0;
+    canary_label(generation, label);
+    TRY(p11_object_find(p, label, found, CANARIES_MAX, &n));
+    for (size_t i = 0; i < n; i++) TRY(p11_object_destroy(p, found[i]));
+    return ERR_OK;
+}
+
 /* ---- health ----------------------------------------------------------------------------- */
 
 static err_t active_kek(struct p11 *p, struct p11_kek *ret)

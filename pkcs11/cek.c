@@ -34,19 +34,31 @@ CK_RV cek_wrap(struct cek_op *op, CK_OBJECT_HANDLE kek, CK_OBJECT_HANDLE cek,
     return rv;
 }
 
-CK_RV cek_unwrap(struct cek_op *op, CK_OBJECT_HANDLE kek, struct span wrapped,
-                 CK_OBJECT_HANDLE *ret)
+static CK_RV unwrap_as(struct cek_op *op, CK_OBJECT_HANDLE kek, struct span wrapped,
+                       CK_BBOOL extractable, CK_BBOOL decrypt, CK_OBJECT_HANDLE *ret)
 {
     CK_ATTRIBUTE template[] = {
         ATTR(CKA_CLASS, secret_key), ATTR(CKA_KEY_TYPE, aes),
         ATTR(CKA_TOKEN, no), ATTR(CKA_PRIVATE, yes), ATTR(CKA_SENSITIVE, yes),
-        ATTR(CKA_EXTRACTABLE, no), ATTR(CKA_ENCRYPT, no), ATTR(CKA_DECRYPT, yes),
+        ATTR(CKA_EXTRACTABLE, extractable), ATTR(CKA_ENCRYPT, no), ATTR(CKA_DECRYPT, decrypt),
         ATTR(CKA_WRAP, no), ATTR(CKA_UNWRAP, no), ATTR(CKA_SIGN, no), ATTR(CKA_VERIFY, no),
     };
     CK_MECHANISM mechanism = {.mechanism = CKM_AES_KEY_WRAP};
     op->call = "C_UnwrapKey";
     return op->fn->C_UnwrapKey(op->h, &mechanism, kek, (CK_BYTE *) wrapped.data, wrapped.len,
                                template, ATTR_COUNT(template), ret);
+}
+
+CK_RV cek_unwrap(struct cek_op *op, CK_OBJECT_HANDLE kek, struct span wrapped,
+                 CK_OBJECT_HANDLE *ret)
+{
+    return unwrap_as(op, kek, wrapped, CK_FALSE, CK_TRUE, ret);
+}
+
+CK_RV cek_unwrap_movable(struct cek_op *op, CK_OBJECT_HANDLE kek, struct span wrapped,
+                         CK_OBJECT_HANDLE *ret)
+{
+    return unwrap_as(op, kek, wrapped, CK_TRUE, CK_FALSE, ret);
 }
 
 CK_RV cek_destroy(struct cek_op *op, CK_OBJECT_HANDLE cek)

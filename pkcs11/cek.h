@@ -27,6 +27,9 @@ CK_RV cek_wrap(struct cek_op *op, CK_OBJECT_HANDLE kek, CK_OBJECT_HANDLE cek,
 /* Sensitive, not extractable, for decryption only. */
 CK_RV cek_unwrap(struct cek_op *op, CK_OBJECT_HANDLE kek, struct span wrapped,
                  CK_OBJECT_HANDLE *ret);
+/* Sensitive, for nothing but its one wrap under another KEK. */
+CK_RV cek_unwrap_movable(struct cek_op *op, CK_OBJECT_HANDLE kek, struct span wrapped,
+                         CK_OBJECT_HANDLE *ret);
 CK_RV cek_destroy(struct cek_op *op, CK_OBJECT_HANDLE cek);
 
 /* What the payload's cipher needs beside the key. */

@@ -223,6 +223,12 @@ bool p11_has_kek(const struct p11 *p)
     return p->kek_count > 0;
 }
 
+uint32_t p11_active_generation(struct p11 *p)
+{
+    SCOPED_LOCK(&p->kek_lock);
+    return p->active ? p->active->generation : 0;
+}
+
 err_t p11_kek_list(struct p11 *p, struct p11_kek_info *ret, size_t max, size_t *ret_n)
 {
     SCOPED_LOCK(&p->kek_lock);
@@ -310,4 +316,38 @@ err_t p11_kek_create(struct p11 *p, bool next, struct p11_kek_info *ret)
         return ERR_OK;
     }
     FAIL(ERR_TOKEN_DOWN, "token %s no longer shows the key that it just made", p->label);
+}
+
+/* ---- removing --------------------------------------------------------------------------- */
+
+static err_t find_old(struct p11 *p, uint32_t generation, CK_OBJECT_HANDLE *ret)
+{
+    SCOPED_LOCK(&p->kek_lock);
+    for (size_t i = 0; i < p->kek_count; i++) {
+        if (p->keks[i].generation != generation) continue;
+        if (p->active == &p->keks[i])
+            FAIL(ERR_CONFLICT, "%s is the key in use", p->keks[i].info.label);
+        *ret = p->keks[i].handle;
+        return ERR_OK;
+    }
+    FAIL(ERR_NOTFOUND, "token %s has no %s%" PRIu32, p->label, KEK_LABEL, generation);
+}
+
+err_t p11_kek_destroy(struct p11 *p, uint32_t generation)
+{
+    CK_OBJECT_HANDLE handle = CK_INVALID_HANDLE;
+    SCOPED_LOCK(&p->keys_lock);
+    TRY(load_locked(p)); /* handles and generations as they are now */
+    TRY(find_old(p, generation, &handle));
+    {
+        _cleanup_session_ struct p11_session s = {0};
+        TRY(session_take(p, &s));
+        SCOPED_OBJECTS(p);
+        CK_RV rv = session_rv(&s, p->fn->C_DestroyObject(s.h, handle));
+        if (rv != CKR_OK)
+            FAIL_RV(rv, "C_DestroyObject", "the token does not remove %s%" PRIu32, KEK_LABEL, generation);
+    }
+    struct err e = canary_remove(p, generation);
+    if (!err_ok(e)) log_warn_err(e, "kek.canary-stays", LOG_U("generation", generation));
+    return load_locked(p);
 }

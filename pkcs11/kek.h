@@ -17,3 +17,5 @@ uint32_t kek_generation(const char *label);
  * KEK that was just made, or whose making was cut off, has none. One that is there and does not
  * open is kept, warned of, and the KEK seals nothing more. Errors: the token does not answer. */
 err_t canary_load(struct p11 *p, struct p11_kek *kek);
+/* Of a KEK that is gone. */
+err_t canary_remove(struct p11 *p, uint32_t generation);

@@ -111,6 +111,19 @@ err_t p11_seal(struct p11 *p, const struct envelope_meta *meta, struct span plai
  * the canary does; ERR_TOKEN_DOWN when the canary fails too; ERR_NOTFOUND when it is foreign. */
 err_t p11_unseal(struct p11 *p, const struct envelope *e, struct secret **ret);
 
+/* Appends the same envelope for the active KEK: the content key is unwrapped and wrapped again inside
+ * the token; header, payload and recipients that are not ours stay byte for byte. ERR_CONFLICT when it
+ * names the active KEK and no other of ours already, ERR_NOTFOUND when it is foreign, ERR_DAMAGED when
+ * the wrapped key does not verify. Whether the payload opens is for the caller to try. */
+err_t p11_rewrap(struct p11 *p, const struct envelope *e, struct buf *ret);
+
+/* The generation that new envelopes name; 0: none. */
+uint32_t p11_active_generation(struct p11 *p);
+
+/* Removes a KEK and its canary from the token, for ever. ERR_NOTFOUND; ERR_CONFLICT: it is the active
+ * one. That no envelope names it any more is for the caller to know. */
+err_t p11_kek_destroy(struct p11 *p, uint32_t generation);
+
 /* Whether one of the recipients is a KEK of this token; its generation (0: foreign). */
 uint32_t p11_recipient_generation(struct p11 *p, const struct envelope *e);
 

@@ -5,8 +5,6 @@
 #include "broker/base/rand.h"
 #include "pkcs11/cek_cache.h"
 
-#define ATTEMPTS 2
-
 struct seal_key seal_key_of(const struct p11_kek *kek)
 {
     struct seal_key key = {.handle = kek->handle, .epoch = kek->epoch,
@@ -15,17 +13,13 @@ struct seal_key seal_key_of(const struct p11_kek *kek)
     return key;
 }
 
-/* Whether the same again on a new session may work; opening and sealing leave nothing behind, so
- * both may be repeated (with a new content key and IV). */
-static bool worth_another(CK_RV rv)
+bool worth_another(CK_RV rv)
 {
     enum rv_reaction r = rv_reaction(rv);
     return r == RV_SESSION || r == RV_HANDLE;
 }
 
-/* Neither the store nor a lost object is meant here: session keys ran out of room, or the token no
- * longer knows a key that it had. */
-static enum err_class class_of(CK_RV rv)
+enum err_class seal_class(CK_RV rv)
 {
     enum err_class class = rv_class(rv);
     if (class == ERR_FULL) return ERR_BUSY;
@@ -93,12 +87,12 @@ static err_t seal_into(struct p11 *p, const struct seal_key *key,
     if (!sealed) FAIL(ERR_INTERNAL, "out of memory");
     struct sealing x = {.aad = buf_span(&bound), .plain = plaintext, .sealed = sealed};
     struct open_result r = {0};
-    for (int i = 0; i < ATTEMPTS; i++) {
+    for (int i = 0; i < SEAL_ATTEMPTS; i++) {
         TRY(seal_once(p, key, &x, &r));
         if (!worth_another(r.rv)) break;
     }
     if (r.rv != CKR_OK)
-        FAIL_P11(class_of(r.rv), r.rv, r.call, "the token does not seal %.*s",
+        FAIL_P11(seal_class(r.rv), r.rv, r.call, "the token does not seal %.*s",
                  (int) meta->name.len, (const char *) meta->name.data);
     buf_add_span(ret, x.aad);
     return put_envelope(ret, key, &x);
@@ -115,7 +109,7 @@ err_t seal_under(struct p11 *p, const struct seal_key *key, const struct envelop
     return e;
 }
 
-static err_t active_key(struct p11 *p, struct seal_key *ret, uint8_t *ret_suite)
+struct err active_key(struct p11 *p, struct seal_key *ret, uint8_t *ret_suite)
 {
     SCOPED_LOCK(&p->kek_lock);
     if (!p->kek_count)
@@ -213,7 +207,7 @@ err_t open_under(struct p11 *p, const struct seal_key *key, const struct envelop
         .key = key, .bound = {e->iv, e->bound}, .wrapped = wrapped, .in = span_of(in, len),
         .cached = cached, .out = out,
     };
-    for (int i = 0; i < ATTEMPTS; i++) {
+    for (int i = 0; i < SEAL_ATTEMPTS; i++) {
         TRY(open_once(p, &x, ret_result));
         if (!worth_another(ret_result->rv)) break;
     }
@@ -223,8 +217,7 @@ err_t open_under(struct p11 *p, const struct seal_key *key, const struct envelop
     return ERR_OK;
 }
 
-/* The newest KEK of ours that is among the recipients. Unsound ones are not used at all. */
-static bool own_key(struct p11 *p, const struct envelope *e, struct seal_key *ret)
+bool own_key(struct p11 *p, const struct envelope *e, struct seal_key *ret)
 {
     SCOPED_LOCK(&p->kek_lock);
     for (size_t i = p->kek_count; i-- > 0;) {
@@ -250,7 +243,7 @@ static err_t judge(struct p11 *p, const struct envelope *e, const struct open_re
     enum rv_reaction reaction = rv_reaction(r->rv);
     if (reaction == RV_CANARY || reaction == RV_HANDLE) TRY(p11_check(p));
     bool damaged = reaction == RV_CANARY || reaction == RV_ITEM;
-    FAIL_P11(damaged ? ERR_DAMAGED : class_of(r->rv), r->rv, r->call, damaged
+    FAIL_P11(damaged ? ERR_DAMAGED : seal_class(r->rv), r->rv, r->call, damaged
              ? "%.*s version %llu does not verify: its envelope is damaged or was changed"
              : "the token does not open %.*s version %llu",
              (int) e->meta.name.len, (const char *) e->meta.name.data,

@@ -1,4 +1,4 @@
-/* Sealing and opening under one KEK, for seal.c and canary.c. */
+/* Sealing and opening under one KEK, for seal.c, rewrap.c and canary.c. */
 #pragma once
 
 #include "pkcs11/cek.h"
@@ -11,6 +11,19 @@ struct seal_key {
     uint32_t generation;
 };
 struct seal_key seal_key_of(const struct p11_kek *kek);
+
+/* The KEK that new envelopes name, and the suite. ERR_HUMAN: there is none. */
+err_t active_key(struct p11 *p, struct seal_key *ret, uint8_t *ret_suite);
+/* The newest KEK of ours that is among the recipients. Unsound ones are not used at all. */
+bool own_key(struct p11 *p, const struct envelope *e, struct seal_key *ret);
+
+#define SEAL_ATTEMPTS 2
+/* Whether the same again on a new session may work; opening, sealing and rewrapping leave nothing
+ * behind, so all may be repeated (with a new content key and IV). */
+bool worth_another(CK_RV rv);
+/* Neither the store nor a lost object is meant here: session keys ran out of room, or the token no
+ * longer knows a key that it had. */
+enum err_class seal_class(CK_RV rv);
 
 /* Appends a complete envelope of suite 1 for this KEK. */
 err_t seal_under(struct p11 *p, const struct seal_key *key, const struct envelope_meta *meta,

@@ -152,6 +152,13 @@ void policy_versions_finish(struct call *c, struct err e);
 bool policy_rollback_decide(struct call *c);
 err_t policy_rollback_work(struct call *c);
 void policy_rollback_finish(struct call *c, struct err e);
+/* kek.c */
+err_t kek_list_work(struct call *c);
+err_t kek_create_work(struct call *c);
+bool kek_number_decide(struct call *c);
+err_t kek_remove_work(struct call *c);
+err_t kek_rewrap_work(struct call *c);
+void kek_finish(struct call *c, struct err e);
 /* resource_history.c */
 bool resource_versions_decide(struct call *c);
 err_t resource_versions_work(struct call *c);
@@ -185,6 +192,4 @@ bool operator_read_decide(struct call *c);
 void operator_read_finish(struct call *c, struct err e);
 bool operator_job_decide(struct call *c);
 err_t operator_status_work(struct call *c);
-err_t operator_keks_work(struct call *c);
-err_t operator_kek_create_work(struct call *c);
 void operator_json_finish(struct call *c, struct err e);

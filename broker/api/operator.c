@@ -106,7 +106,7 @@ void operator_read_finish(struct call *c, struct err e)
     response_header(&c->x->resp, "ETag", "\"%ju\"", (uintmax_t) c->version);
 }
 
-/* ---- status and keys: JSON made by token work ----------------------------------------------- */
+/* ---- status: JSON made by token work --------------------------------------------------------- */
 
 bool operator_job_decide(struct call *c)
 {
@@ -116,8 +116,7 @@ bool operator_job_decide(struct call *c)
 void operator_json_finish(struct call *c, struct err e)
 {
     if (err_ok(e)) e = buf_ok(&c->text);
-    if (!err_ok(e))
-        call_fail(c, c->endpoint->method == HTTP_POST ? "kek-create" : c->endpoint->name, e);
+    if (!err_ok(e)) call_fail(c, c->endpoint->name, e);
     else reply_json(&c->x->resp, &c->text);
 }
 
@@ -168,48 +167,5 @@ struct err operator_status_work(struct call *c)
     json_member_uint(&o, "locked_bytes_used", secret_used());
     json_member_uint(&o, "locked_bytes", secret_budget());
     json_end_object(&o);
-    return ERR_OK;
-}
-
-static void put_kek(struct json_out *o, const struct p11_kek_info *k)
-{
-    char id[2 * ENVELOPE_KEK_ID + 1];
-    for (size_t i = 0; i < ENVELOPE_KEK_ID; i++) snprintf(id + 2 * i, 3, "%02x", k->id[i]);
-    json_begin_object(o);
-    json_member_str(o, "label", k->label);
-    json_member_uint(o, "generation", k->generation);
-    json_member_str(o, "id", id);
-    json_member_bool(o, "active", k->active);
-    json_member_bool(o, "sound", k->sound);
-    json_member_bool(o, "canary_ok", k->canary_ok);
-    json_member_bool(o, "sensitive", k->sensitive);
-    json_member_bool(o, "extractable", k->extractable);
-    json_member_bool(o, "never_extractable", k->never_extractable);
-    json_end_object(o);
-}
-
-struct err operator_keks_work(struct call *c)
-{
-    struct p11_kek_info keks[KEK_MAX];
-    size_t count = 0;
-    TRY(p11_kek_list(c->api->config.token, keks, KEK_MAX, &count));
-    struct json_out o = JSON_OUT(&c->text);
-    json_begin_object(&o);
-    json_key(&o, "keks");
-    json_begin_array(&o);
-    for (size_t i = 0; i < count; i++) put_kek(&o, &keks[i]);
-    json_end_array(&o);
-    json_end_object(&o);
-    return ERR_OK;
-}
-
-struct err operator_kek_create_work(struct call *c)
-{
-    struct p11_kek_info kek = {0};
-    TRY(p11_kek_create(c->api->config.token, call_asks(c, "next"), &kek));
-    if (!call_audit(c, "kek-create", "done", kek.label))
-        FAIL(ERR_INTERNAL, "the key was made, but its audit record could not be written");
-    struct json_out o = JSON_OUT(&c->text);
-    put_kek(&o, &kek);
     return ERR_OK;
 }

@@ -83,6 +83,7 @@
 #define CEK_CACHE_MAX 65536u       /* what may be configured */
 #define STORE_MAX_OBJECTS 100000u  /* objects on one token that the catalog takes */
 #define STORE_CACHE_DEFAULT (64u << 20) /* bytes of envelopes kept in memory */
+#define STORE_REWRAP_MAX 16u       /* objects that one request of a rotation moves */
 #define STORE_KEEP_VERSIONS_MAX 100u /* complete versions of one resource, or of the policy */
 #define STORE_EPOCH_MS 100u        /* how often the epoch object is looked at */
 #define STORE_RESCAN_SECONDS 600u  /* a scan even so: for writers that are no Strongroom */

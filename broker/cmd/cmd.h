@@ -62,6 +62,8 @@ err_t cmd_token_init(const struct command *self, int argc, char **argv);
 err_t cmd_token_status(const struct command *self, int argc, char **argv);
 err_t cmd_kek_create(const struct command *self, int argc, char **argv);
 err_t cmd_kek_list(const struct command *self, int argc, char **argv);
+err_t cmd_kek_rotate(const struct command *self, int argc, char **argv);
+err_t cmd_kek_rm(const struct command *self, int argc, char **argv);
 err_t cmd_resource_put(const struct command *self, int argc, char **argv);
 err_t cmd_resource_get(const struct command *self, int argc, char **argv);
 err_t cmd_resource_list(const struct command *self, int argc, char **argv);

@@ -1,10 +1,14 @@
-/* strongroom kek create|list */
+/* strongroom kek create|list|rotate|rm */
 #include "broker/base/json.h"
 #include "broker/cmd/cmd.h"
 #include "broker/cmd/vault.h"
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <unistd.h>
+
+#define ROTATE_RATE 50u  /* objects a second: reads and writes of others go on beside it */
+#define ROTATE_BATCH 4u  /* objects a request: each keeps the broker busy for as long */
 
 static const char *yes(struct json object, const char *name)
 {
@@ -83,4 +87,97 @@ struct err cmd_kek_list(const struct command *self, int argc, char **argv)
     _cleanup_(http_answer_free) struct http_answer answer = {0};
     TRY(ask(config_file, "strongroom kek list", "GET", "/strongroom/v1/keks", &answer));
     return print_answer(&answer, json);
+}
+
+/* ---- rotation ------------------------------------------------------------------------------- */
+
+struct rotation {
+    int64_t generation, moved, left, failed;
+};
+
+static err_t rewrap(struct vault *v, unsigned limit, struct rotation *ret)
+{
+    char path[80];
+    _cleanup_(http_answer_free) struct http_answer answer = {0};
+    _cleanup_json_ struct json_doc *doc = NULL;
+    snprintf(path, sizeof path, "/strongroom/v1/keks/rewrap?limit=%u", limit);
+    TRY(vault_send(v, "POST", path, NULL, span_of(NULL, 0), &answer));
+    if (answer.status != 200) return http_answer_error(&answer, "kek rotate");
+    TRY(json_parse(secret_span(answer.body), &doc));
+    struct json root = json_root(doc);
+    *ret = (struct rotation){0};
+    if (json_int(json_get(root, "generation"), &ret->generation) &&
+        json_int(json_get(root, "moved"), &ret->moved) &&
+        json_int(json_get(root, "left"), &ret->left) &&
+        json_int(json_get(root, "failed"), &ret->failed))
+        return ERR_OK;
+    FAIL(ERR_INTERNAL, "the broker's answer is none of a rotation");
+}
+
+static err_t make_next(struct vault *v)
+{
+    _cleanup_(http_answer_free) struct http_answer answer = {0};
+    TRY(vault_send(v, "POST", "/strongroom/v1/keks?next=true", NULL, span_of(NULL, 0), &answer));
+    return answer.status == 200 ? ERR_OK : http_answer_error(&answer, "kek rotate");
+}
+
+static err_t move_all(struct vault *v, unsigned rate, struct rotation *r)
+{
+    int64_t moved = 0;
+    do {
+        TRY(rewrap(v, rate < ROTATE_BATCH ? rate : ROTATE_BATCH, r));
+        moved += r->moved;
+        if (r->moved && r->left > r->failed) usleep((useconds_t) (r->moved * 1000000 / rate));
+    } while (r->moved);
+    fprintf(stderr, "%" PRId64 " objects are now under generation %" PRId64 "\n", moved, r->generation);
+    if (r->failed)
+        FAIL(ERR_DAMAGED, "%" PRId64 " are damaged and stay as they are; `strongroom resource list` and "
+             "the log name them", r->failed);
+    if (r->left) FAIL(ERR_BUSY, "%" PRId64 " are left; run it again", r->left);
+    return ERR_OK;
+}
+
+struct err cmd_kek_rotate(const struct command *self, int argc, char **argv)
+{
+    const char *config_file = CONFIG_DEFAULT;
+    unsigned rate = ROTATE_RATE;
+    const struct opt table[] = {
+        {"config", 'c', OPT_TEXT, &config_file, "FILE", "configuration"},
+        {"rate", 0, OPT_NUMBER, &rate, "N", "objects a second at most (default 50)"},
+        {0},
+    };
+    TRY(opt_parse(self, table, "",
+                  "Makes the next generation and moves everything to it, while the broker serves. Ended\n"
+                  "in between, run it again: it goes on where it was, and makes no further key. The old\n"
+                  "key stays; `kek rm` removes it.", argc, argv, 0, 0, NULL));
+    if (rate == 0) FAIL(ERR_USAGE, "--rate wants a number from 1 on");
+    struct rotation r = {0};
+    _cleanup_(config_freep) struct config *config = NULL;
+    _cleanup_(vault_closep) struct vault *vault = NULL;
+    TRY(vault_open_file(config_file, "strongroom kek rotate", &config, &vault));
+    TRY(rewrap(vault, 0, &r));
+    if (r.left > r.failed) fprintf(stderr, "going on with the move to generation %" PRId64 "\n", r.generation);
+    else TRY(make_next(vault));
+    return move_all(vault, rate, &r);
+}
+
+struct err cmd_kek_rm(const struct command *self, int argc, char **argv)
+{
+    const char *config_file = CONFIG_DEFAULT, *operands[1];
+    const struct opt table[] = {
+        {"config", 'c', OPT_TEXT, &config_file, "FILE", "configuration"},
+        {0},
+    };
+    TRY(opt_parse(self, table, "GENERATION",
+                  "Removes an old key from the token, for ever, when nothing on the token is under it. What\n"
+                  "was sealed under it elsewhere (backups of the token's objects) cannot be opened again.",
+                  argc, argv, 1, 1, operands));
+    uint64_t generation = 0;
+    char path[80];
+    TRY(opt_version(operands[0], "strongroom kek list", &generation));
+    snprintf(path, sizeof path, "/strongroom/v1/keks?generation=%" PRIu64, generation);
+    _cleanup_(http_answer_free) struct http_answer answer = {0};
+    TRY(ask(config_file, "strongroom kek rm", "DELETE", path, &answer));
+    fprintf(stderr, "generation %" PRIu64 " is removed\n", generation);
+    return ERR_OK;
 }

@@ -11,6 +11,8 @@ const struct command commands[] = {
     {"token", "status", "what the token says of itself", cmd_token_status},
     {"kek", "create", "make the key-encryption key, or its next generation", cmd_kek_create},
     {"kek", "list", "the key-encryption keys and their attributes", cmd_kek_list},
+    {"kek", "rotate", "make the next generation and move everything to it", cmd_kek_rotate},
+    {"kek", "rm", "remove an old generation that nothing is under", cmd_kek_rm},
     {"resource", "put", "store a resource from a file or standard input", cmd_resource_put},
     {"resource", "get", "read a resource (operators, on this host)", cmd_resource_get},
     {"resource", "list", "the resources, without their values", cmd_resource_list},

@@ -103,6 +103,21 @@ err_t store_restore(struct store *s, const struct store_restore *r, uint64_t *re
  * another error some older versions may be gone, and what decides is still there. */
 err_t store_purge(struct store *s, enum envelope_kind kind, const char *name, size_t *ret_gone);
 
+struct store_rewrapped {
+    uint32_t generation; /* that is active */
+    size_t moved;        /* by this call */
+    size_t left;         /* under older generations, failed ones included */
+    size_t failed;       /* damaged or unreadable: they stay as they are */
+};
+/* Moves up to `limit` versions (of any kind; at most STORE_REWRAP_MAX, 0 only counts) from older key-
+ * encryption keys to the active one. Each is opened before and after. May be ended at any point and
+ * called again until left equals failed. ERR_HUMAN: no key. */
+err_t store_rewrap(struct store *s, size_t limit, struct store_rewrapped *ret);
+
+/* Removes a key-encryption key from the token that nothing on it names any more. ERR_CONFLICT says what
+ * still does; ERR_NOTFOUND. */
+err_t store_drop_key(struct store *s, uint32_t generation);
+
 /* Entries of a kind whose name begins with prefix (NULL: all), in name order. */
 err_t store_list(struct store *s, enum envelope_kind kind, const char *prefix, bool with_deleted,
                  err_t (*visit)(void *arg, const struct store_entry *e), void *arg);

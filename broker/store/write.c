@@ -91,9 +91,10 @@ static err_t seal(struct store *s, const struct draft *d, uint64_t version, stru
     return buf_ok(ret);
 }
 
-/* Writes the object and enters it. All that can fail in memory comes before the token is asked, so
- * that what it acknowledges is in the catalog. */
-static err_t create_locked(struct store *s, const struct draft *d, struct span bytes)
+/* All that can fail in memory comes before the token is asked, so that what it acknowledges is in the
+ * catalog. */
+struct err version_create_locked(struct store *s, enum envelope_kind kind, const char *name,
+                                struct span bytes)
 {
     struct envelope e = {0};
     bool has_meta = false;
@@ -103,12 +104,12 @@ static err_t create_locked(struct store *s, const struct draft *d, struct span b
     _cleanup_version_ struct version *v = NULL;
     TRY(version_new(&e, p11_recipient_generation(s->config.token, &e), (struct p11_object){0}, &v));
     _cleanup_free_ struct entry *spare = NULL;
-    TRY(entry_new(d->kind, d->name, &spare));
+    TRY(entry_new(kind, name, &spare));
     _cleanup_blob_ struct blob *blob = blob_new(bytes);
     if (!blob) FAIL(ERR_INTERNAL, "out of memory");
 
     char label[P11_LABEL_MAX + 1];
-    struct err failed = p11_object_create(s->config.token, label_make(d->kind, d->name, label),
+    struct err failed = p11_object_create(s->config.token, label_make(kind, name, label),
                                           bytes, &v->object);
     SCOPED_LOCK(&s->lock);
     if (!err_ok(failed)) {
@@ -170,7 +171,7 @@ static err_t write_version(struct store *s, const struct draft *d, uint64_t *ret
     TRY(next_version(s, d, &version));
     _cleanup_buf_ struct buf bytes = {.max = ENVELOPE_MAX};
     TRY(seal(s, d, version, &bytes));
-    TRYC(create_locked(s, d, buf_span(&bytes)), "writing %s %s version %llu", kind_noun(d->kind),
+    TRYC(version_create_locked(s, d->kind, d->name, buf_span(&bytes)), "writing %s %s version %llu", kind_noun(d->kind),
          d->name, (unsigned long long) version);
     prune_locked(s, d);
     announce_locked(s);

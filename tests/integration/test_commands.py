@@ -15,7 +15,7 @@ from guest import Refused
 from vault import ALLOW_ALL, MODULE, Vault, program, wait_until
 
 VALUE_MAX = 2 << 20
-COMMANDS = ("serve", "dev", "token init", "token status", "kek create", "kek list", "resource put",
+COMMANDS = ("serve", "dev", "token init", "token status", "kek create", "kek list", "kek rotate", "kek rm", "resource put",
             "resource get", "resource list", "resource rm", "resource versions", "resource restore",
             "resource purge", "policy set", "policy get",
             "policy list", "policy diff", "policy dry-run", "policy rollback", "policy check",

@@ -1,0 +1,198 @@
+/* Rotation: what lies under older key-encryption keys is moved to the active one, a few at a time.
+ *
+ * The new envelope has the same version and payload, and a recipient of a higher generation, so it counts
+ * as soon as it is there (version.h). Killed in between, both lie there, and the next run removes the old
+ * one. Reads go on: the old key stays on the token until `kek rm`. */
+#include "broker/store/store_internal.h"
+
+#include "broker/base/log.h"
+
+#include <string.h>
+
+struct due {
+    enum envelope_kind kind;
+    uint64_t version;
+    struct p11_object object;
+    bool superfluous; /* its copy under the active key is there already */
+    char name[NAME_MAX_BYTES + 1];
+};
+
+struct selection {
+    uint32_t active;
+    struct due *due; /* has room for limit */
+    size_t limit, count;
+    size_t left, failed;
+};
+
+static void select_due(void *arg, const struct entry *e)
+{
+    struct selection *x = arg;
+    const struct version *before = NULL;
+    for (const struct version *v = e->versions; v; before = v, v = v->older) {
+        if (v->unreadable) x->failed++;
+        if (v->unreadable || v->generation >= x->active) continue;
+        x->left++;
+        if (v->broken) x->failed++;
+        if (v->broken || x->count == x->limit) continue;
+        struct due *d = &x->due[x->count++];
+        *d = (struct due){.kind = e->kind, .version = v->version, .object = v->object,
+                          .superfluous = before && before->version == v->version &&
+                                         before->generation >= x->active};
+        memcpy(d->name, e->name, strlen(e->name) + 1);
+    }
+}
+
+/* ---- one of them ------------------------------------------------------------------------- */
+
+static struct version *find_due_locked(struct store *s, const struct due *d)
+{
+    struct entry *e = catalog_find(s->catalog, d->kind, d->name);
+    struct version *v = e ? e->versions : NULL;
+    while (v && (v->object.handle != d->object.handle || v->object.epoch != d->object.epoch))
+        v = v->older;
+    return v;
+}
+
+/* *ret NULL: it went meanwhile, which is as good. */
+static err_t read_due(struct store *s, const struct due *d, struct blob **ret)
+{
+    {
+        SCOPED_LOCK(&s->lock);
+        struct version *v = find_due_locked(s, d);
+        if (!v) return ERR_OK;
+        if (v->bytes) {
+            *ret = blob_ref(v->bytes);
+            return ERR_OK;
+        }
+    }
+    _cleanup_buf_ struct buf b = {.max = ENVELOPE_MAX};
+    TRY(p11_object_read(s->config.token, d->object, &b));
+    TRY(buf_ok(&b));
+    *ret = blob_new(buf_span(&b));
+    if (!*ret) FAIL(ERR_INTERNAL, "out of memory");
+    return ERR_OK;
+}
+
+/* Whether the bytes open to a value, which goes at once. */
+static err_t try_open(struct store *s, const struct due *d, struct span bytes, struct envelope *ret)
+{
+    bool has_meta = false;
+    _cleanup_secret_ struct secret *value = NULL;
+    enum envelope_flaw flaw = envelope_decode(bytes, ret, &has_meta);
+    if (flaw != ENVELOPE_SOUND)
+        FAIL(ERR_DAMAGED, "the envelope of %s is %s", d->name, envelope_flaw_text(flaw));
+    return p11_unseal(s->config.token, ret, &value);
+}
+
+/* What was opened before must open after, under the new key, before the old object may go: a wrapped
+ * key that is not this payload's would otherwise be carried on. */
+static err_t rewrap_bytes(struct store *s, const struct due *d, struct span bytes, struct buf *ret)
+{
+    struct envelope old = {0}, new = {0};
+    TRY(try_open(s, d, bytes, &old));
+    TRY(p11_rewrap(s->config.token, &old, ret));
+    return try_open(s, d, buf_span(ret), &new);
+}
+
+static err_t move_locked(struct store *s, const struct due *d)
+{
+    _cleanup_blob_ struct blob *bytes = NULL;
+    _cleanup_buf_ struct buf fresh = {.max = ENVELOPE_MAX};
+    TRY(read_due(s, d, &bytes));
+    if (!bytes) return ERR_OK;
+    if (!d->superfluous) {
+        TRY(rewrap_bytes(s, d, blob_span(bytes), &fresh));
+        TRY(version_create_locked(s, d->kind, d->name, buf_span(&fresh)));
+    }
+    struct err gone = p11_object_destroy(s->config.token, d->object);
+    if (gone.code != ERR_NOTFOUND) TRY(gone);
+    SCOPED_LOCK(&s->lock);
+    catalog_remove(s->catalog, d->kind, d->name, d->object);
+    s->changes++;
+    return ERR_OK;
+}
+
+static void note_broken(struct store *s, const struct due *d)
+{
+    SCOPED_LOCK(&s->lock);
+    struct version *v = find_due_locked(s, d);
+    if (v) v->broken = true;
+}
+
+/* ---- a batch ----------------------------------------------------------------------------- */
+
+static void look(struct store *s, struct selection *x)
+{
+    x->count = x->left = x->failed = 0;
+    SCOPED_LOCK(&s->lock);
+    catalog_each(s->catalog, select_due, x);
+}
+
+struct err store_rewrap(struct store *s, size_t limit, struct store_rewrapped *ret)
+{
+    if (limit > STORE_REWRAP_MAX) limit = STORE_REWRAP_MAX;
+    struct selection x = {.active = p11_active_generation(s->config.token), .limit = limit};
+    size_t moved = 0;
+    TRY(writer_check(s));
+    if (!x.active) FAIL(ERR_HUMAN, "there is no key to move to; make one: strongroom kek create");
+    _cleanup_free_ struct due *due = x.due = calloc(limit + 1, sizeof *due);
+    if (!due) FAIL(ERR_INTERNAL, "out of memory");
+    SCOPED_LOCK(&s->work);
+    TRY(refresh_locked(s));
+    look(s, &x);
+    for (size_t i = 0; i < x.count; i++) {
+        struct err e = move_locked(s, &due[i]);
+        if (e.code == ERR_DAMAGED) {
+            log_warn_err(e, "store.not-moved", LOG_S("kind", kind_noun(due[i].kind)),
+                         LOG_S("name", due[i].name), LOG_U("version", due[i].version));
+            note_broken(s, &due[i]);
+            continue;
+        }
+        TRYC(e, "moving %s %s to the active key", kind_noun(due[i].kind), due[i].name);
+        moved++;
+    }
+    /* Others read on with the old key and old bytes; one scan at the end is enough for them. */
+    look(s, &x);
+    if (moved && x.left == x.failed) announce_locked(s);
+    *ret = (struct store_rewrapped){.generation = x.active, .moved = moved, .left = x.left,
+                                    .failed = x.failed};
+    return ERR_OK;
+}
+
+/* ---- is a key still needed ----------------------------------------------------------------- */
+
+struct need {
+    uint32_t generation;
+    size_t under, unreadable;
+};
+
+static void count_need(void *arg, const struct entry *e)
+{
+    struct need *n = arg;
+    for (const struct version *v = e->versions; v; v = v->older) {
+        if (v->unreadable) n->unreadable++;
+        else if (v->generation == n->generation) n->under++;
+    }
+}
+
+struct err store_drop_key(struct store *s, uint32_t generation)
+{
+    struct need n = {.generation = generation};
+    TRY(writer_check(s));
+    SCOPED_LOCK(&s->work);
+    TRY(rescan_locked(s)); /* what is there now decides, not what we remember */
+    if (generation == p11_active_generation(s->config.token))
+        FAIL(ERR_CONFLICT, "generation %u is the key in use; `strongroom kek rotate` makes the next",
+             generation);
+    {
+        SCOPED_LOCK(&s->lock);
+        catalog_each(s->catalog, count_need, &n);
+    }
+    if (n.under)
+        FAIL(ERR_CONFLICT, "%zu objects are under generation %u; move them first: strongroom kek rotate",
+             n.under, generation);
+    if (n.unreadable)
+        FAIL(ERR_CONFLICT, "%zu objects cannot be read and may need it; put or delete those resources "
+             "first (strongroom resource list)", n.unreadable);
+    return p11_kek_destroy(s->config.token, generation);
+}

@@ -1,0 +1,105 @@
+/* Moving an envelope to another KEK of the same token (DESIGN 3, recipients). */
+#include <string.h>
+
+#include "pkcs11/seal.h"
+
+struct rewrapping {
+    const struct seal_key *from, *to;
+    struct span wrapped;
+    uint8_t out[CEK_WRAPPED_MAX];
+    size_t out_len;
+};
+
+static CK_RV rewrap_on(struct cek_op *op, struct rewrapping *x)
+{
+    CK_OBJECT_HANDLE cek = CK_INVALID_HANDLE;
+    CK_RV rv = cek_unwrap_movable(op, x->from->handle, x->wrapped, &cek);
+    if (rv != CKR_OK) return rv;
+    rv = cek_wrap(op, x->to->handle, cek, x->out, &x->out_len);
+    const char *call = op->call;
+    CK_RV gone = cek_destroy(op, cek);
+    /* A content key that stays is extractable: then its session must go. */
+    if (rv == CKR_OK) return gone;
+    op->call = call;
+    return rv;
+}
+
+static err_t rewrap_once(struct p11 *p, struct rewrapping *x, struct open_result *ret)
+{
+    _cleanup_session_ struct p11_session s = {0};
+    if (x->from->epoch != x->to->epoch)
+        FAIL(ERR_TOKEN_DOWN, "the token was opened again meanwhile");
+    TRY(session_take_at(p, x->to->epoch, &s));
+    SCOPED_CRYPTO(p);
+    struct cek_op op = {.fn = p->fn, .h = s.h, .call = ""};
+    ret->rv = session_rv(&s, rewrap_on(&op, x));
+    ret->call = op.call;
+    return ERR_OK;
+}
+
+static bool is_ours(struct p11 *p, const struct envelope_recipient *r)
+{
+    SCOPED_LOCK(&p->kek_lock);
+    for (size_t i = 0; i < p->kek_count; i++)
+        if (memcmp(p->keks[i].id, r->kek_id, sizeof r->kek_id) == 0) return true;
+    return false;
+}
+
+/* Ours in front, then those that other tokens open. */
+static err_t put_rewrapped(struct p11 *p, const struct envelope *e, const struct rewrapping *x,
+                           struct buf *ret)
+{
+    struct envelope_recipient recipients[ENVELOPE_MAX_RECIPIENTS];
+    size_t n = 1;
+    recipients[0] = (struct envelope_recipient){
+        .generation = x->to->generation, .mechanism = ENVELOPE_KW,
+        .keys = {span_of(x->out, x->out_len)}, .key_count = 1};
+    memcpy(recipients[0].kek_id, x->to->id, sizeof recipients[0].kek_id);
+    for (size_t i = 0; i < e->recipient_count; i++)
+        if (!is_ours(p, &e->recipients[i])) recipients[n++] = e->recipients[i];
+    buf_add_span(ret, e->bound);
+    TRY(envelope_put_rest(ret, recipients, n, e->iv, e->tag, e->ciphertext));
+    return buf_ok(ret);
+}
+
+/* Whether a recipient of ours beside the active one is left. */
+static bool has_other(struct p11 *p, const struct envelope *e, const struct seal_key *active)
+{
+    for (size_t i = 0; i < e->recipient_count; i++)
+        if (is_ours(p, &e->recipients[i]) &&
+            memcmp(e->recipients[i].kek_id, active->id, sizeof active->id) != 0)
+            return true;
+    return false;
+}
+
+err_t p11_rewrap(struct p11 *p, const struct envelope *e, struct buf *ret)
+{
+    struct seal_key from = {0}, to = {0};
+    uint8_t suite = 0;
+    struct open_result r = {0};
+    int name_len = (int) e->meta.name.len;
+    const char *name = (const char *) e->meta.name.data;
+    TRY(active_key(p, &to, &suite));
+    if (!own_key(p, e, &from))
+        FAIL(ERR_NOTFOUND, "%.*s is sealed for no key of token %s", name_len, name, p->label);
+    if (from.generation == to.generation && !has_other(p, e, &to))
+        FAIL(ERR_CONFLICT, "%.*s is under the active key already", name_len, name);
+    struct rewrapping x = {.from = &from, .to = &to, .wrapped = recipient_key(e, &from)};
+    if (x.wrapped.len != CEK_WRAPPED_KW)
+        FAIL(ERR_DAMAGED, "the wrapped key of %.*s has a wrong length", name_len, name);
+    for (int i = 0; i < SEAL_ATTEMPTS; i++) {
+        TRY(rewrap_once(p, &x, &r));
+        if (!worth_another(r.rv)) break;
+    }
+    if (r.rv == CKR_OK) {
+        size_t before = ret->len;
+        struct err put = put_rewrapped(p, e, &x, ret);
+        if (!err_ok(put)) ret->len = before; /* nothing half-made */
+        return put;
+    }
+    enum rv_reaction reaction = rv_reaction(r.rv);
+    if (reaction == RV_CANARY || reaction == RV_HANDLE) TRY(p11_check(p));
+    bool damaged = reaction == RV_CANARY || reaction == RV_ITEM;
+    FAIL_P11(damaged ? ERR_DAMAGED : seal_class(r.rv), r.rv, r.call,
+             "the content key of %.*s cannot be moved to another key", name_len, name);
+}
