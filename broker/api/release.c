@@ -4,13 +4,13 @@
 #include "broker/api/policy_runs.h"
 #include "broker/api/stored.h"
 #include "broker/base/clock.h"
+#include "broker/base/digest.h"
 #include "broker/base/json.h"
 #include "broker/base/log.h"
 #include "broker/builtins/builtins.h"
 #include "policy/errors.h"
 #include "policy/explain.h"
 
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -55,10 +55,9 @@ DEFINE_CLEANUP(struct release_policy, release_policy_unref);
 
 void release_digest_of(struct span text, char out[17])
 {
-    unsigned char hash[EVP_MAX_MD_SIZE];
-    unsigned len = 0;
-    if (EVP_Digest(text.data, text.len, hash, &len, EVP_sha256(), NULL) != 1) return;
-    for (int i = 0; i < 8; i++) snprintf(out + 2 * i, 3, "%02x", hash[i]);
+    struct digest d = {0};
+    out[0] = '\0';
+    if (err_ok(digest_compute(DIGEST_SHA256, text, &d))) digest_hex(&d, 8, out);
 }
 
 struct err release_compile(struct span text, struct rego_errors *ret_errors,

@@ -37,7 +37,7 @@ void release_decide(struct release *r, const struct release_policy *p,
 void release_try(struct release *r, const struct release_policy *p,
                  const struct policy_request *request, struct policy_decision *ret);
 
-/* By which a text is named in records: 16 hex digits of SHA-256. */
+/* By which a text is named in records: 16 hex digits of SHA-256; "" when it cannot be computed. */
 void release_digest_of(struct span text, char out[17]);
 const char *release_digest(const struct release_policy *p); /* 16 hex digits of SHA-256, or "" */
 uint64_t release_version(const struct release_policy *p);   /* in the store; 0: none */

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "broker/attest/attest.h"
-#include "broker/attest/digest.h"
+#include "broker/base/digest.h"
 #include "broker/base/cleanup.h"
 #include "broker/jose/jwe.h"
 

@@ -1,7 +1,7 @@
 /* Init-data: the TOML text a guest was started with (kbs-api.md 2.5, 4.2). Pure, thread-safe. */
 #pragma once
 
-#include "broker/attest/digest.h"
+#include "broker/base/digest.h"
 
 /* format must be "toml", exactly. *ret_digest is over the whole body, with the algorithm that the
  * body names; *ret_claims gets the [data] table as a JSON object: cdh.toml and aa.toml turned from

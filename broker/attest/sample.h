@@ -2,7 +2,7 @@
  * nothing. For development and tests only. Pure, thread-safe. */
 #pragma once
 
-#include "broker/attest/digest.h"
+#include "broker/base/digest.h"
 #include "broker/base/json.h"
 
 /* What a verifier found. */

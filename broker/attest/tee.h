@@ -1,7 +1,7 @@
 /* What a TEE's name means to us: its modern spelling and the hash that binds its report data. */
 #pragma once
 
-#include "broker/attest/digest.h"
+#include "broker/base/digest.h"
 
 /* The hash over the runtime data of this TEE (a canonical name); kbs-api.md 2.5. */
 enum digest_alg tee_digest_alg(const char *canonical);

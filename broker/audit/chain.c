@@ -1,10 +1,10 @@
 #include "broker/audit/chain.h"
 
 #include "broker/base/cleanup.h"
+#include "broker/base/digest.h"
 #include "broker/base/json.h"
 #include "broker/base/limits.h"
 
-#include <openssl/evp.h>
 #include <string.h>
 
 bool chain_is_start(const struct chain_link *l)
@@ -14,16 +14,9 @@ bool chain_is_start(const struct chain_link *l)
 
 struct err chain_hash(struct span line, struct chain_link *ret)
 {
-    unsigned char hash[EVP_MAX_MD_SIZE];
-    unsigned len = 0;
-    if (EVP_Digest(line.data, line.len, hash, &len, EVP_sha256(), NULL) != 1)
-        FAIL(ERR_INTERNAL, "sha256 cannot be computed");
-    static const char digits[] = "0123456789abcdef";
-    for (unsigned i = 0; i < CHAIN_HEX / 2; i++) {
-        ret->hex[2 * i] = digits[hash[i] >> 4];
-        ret->hex[2 * i + 1] = digits[hash[i] & 15];
-    }
-    ret->hex[CHAIN_HEX] = '\0';
+    struct digest d = {0};
+    TRY(digest_compute(DIGEST_SHA256, line, &d));
+    digest_hex(&d, CHAIN_HEX / 2, ret->hex);
     return ERR_OK;
 }
 

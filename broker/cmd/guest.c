@@ -1,5 +1,6 @@
 #include "broker/cmd/guest.h"
 
+#include "broker/base/digest.h"
 #include "broker/base/json.h"
 #include "broker/base/limits.h"
 #include "broker/jose/b64url.h"
@@ -38,11 +39,9 @@ static err_t put_report_data(const char *nonce, struct span tee_key, struct buf 
     json_member_raw(&o, "tee-pubkey", tee_key);
     json_end_object(&o);
     TRY(buf_ok(&bound));
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned len = 0;
-    if (EVP_Digest(bound.data, bound.len, digest, &len, EVP_sha384(), NULL) != 1)
-        FAIL(ERR_INTERNAL, "SHA-384 failed");
-    b64_add(ret, span_of(digest, len));
+    struct digest digest = {0};
+    TRY(digest_compute(DIGEST_SHA384, buf_span(&bound), &digest));
+    b64_add(ret, digest_span(&digest));
     return buf_ok(ret);
 }
 

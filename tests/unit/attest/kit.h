@@ -2,7 +2,7 @@
 #pragma once
 
 #include "broker/attest/attest.h"
-#include "broker/attest/digest.h"
+#include "broker/base/digest.h"
 #include "broker/attest/report_data.h"
 #include "broker/base/clock.h"
 #include "broker/base/json.h"

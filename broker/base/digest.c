@@ -1,4 +1,4 @@
-#include "broker/attest/digest.h"
+#include "broker/base/digest.h"
 
 #include <openssl/evp.h>
 #include <string.h>
@@ -31,4 +31,15 @@ bool digest_alg_from(const char *name, enum digest_alg *ret)
             return true;
         }
     return false;
+}
+
+void digest_hex(const struct digest *d, size_t bytes, char *out)
+{
+    static const char digits[] = "0123456789abcdef";
+    ENSURE(bytes <= d->len);
+    for (size_t i = 0; i < bytes; i++) {
+        out[2 * i] = digits[d->bytes[i] >> 4];
+        out[2 * i + 1] = digits[d->bytes[i] & 15];
+    }
+    out[2 * bytes] = '\0';
 }

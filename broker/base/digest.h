@@ -1,4 +1,4 @@
-/* SHA-2 over what is not secret: report data, init-data, tokens. Thread-safe. */
+/* SHA-2 over what is not secret: report data, init-data, tokens, policies, records. Thread-safe. */
 #pragma once
 
 #include "broker/base/buf.h"
@@ -21,3 +21,6 @@ static inline struct span digest_span(const struct digest *d)
 {
     return (struct span){d->bytes, d->len};
 }
+
+/* The first `bytes` of it (at most d->len) as lower-case hex and a NUL: out has 2 * bytes + 1. */
+void digest_hex(const struct digest *d, size_t bytes, char *out);

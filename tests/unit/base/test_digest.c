@@ -1,4 +1,4 @@
-#include "broker/attest/digest.h"
+#include "broker/base/digest.h"
 #include "tests/lib/test.h"
 
 static void check(enum digest_alg alg, const char *text, const char *hex)
@@ -38,11 +38,26 @@ static void test_digest_alg_from__names(void **state)
         assert_false(digest_alg_from(unknown[i], &alg));
 }
 
+static void test_digest_hex__first_bytes(void **state)
+{
+    char out[2 * DIGEST_MAX + 1];
+    struct digest d = {0};
+    assert_ok(digest_compute(DIGEST_SHA256, span_str("abc"), &d));
+    digest_hex(&d, 8, out);
+    assert_string_equal(out, "ba7816bf8f01cfea");
+    digest_hex(&d, d.len, out);
+    assert_int_equal(strlen(out), 64);
+    assert_string_equal(out + 56, "f20015ad");
+    digest_hex(&d, 0, out);
+    assert_string_equal(out, "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_digest_compute__vectors),
         cmocka_unit_test(test_digest_alg_from__names),
+        cmocka_unit_test(test_digest_hex__first_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
