@@ -148,6 +148,15 @@ const struct value *builtin_fail_type(struct builtin_call *call, unsigned operan
                                 value_kind_name(got->kind));
 }
 
+const struct value *builtin_nothing(struct builtin_call *call, const char *format, ...)
+{
+    va_list list;
+    va_start(list, format);
+    vsnprintf(call->text, sizeof call->text, format, list);
+    va_end(list);
+    return NULL;
+}
+
 const struct value *builtin_fail_conflict(struct builtin_call *call, const char *text)
 {
     call->problem = BUILTIN_CONFLICT;

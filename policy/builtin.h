@@ -3,7 +3,7 @@
  *
  * A function gets its operands already checked against the row's types and answers one of:
  *   a value               the result (for BUILTIN_RELATION: an array of results, one per solution);
- *   NULL                  undefined, nothing went wrong (OPA's BuiltinEmpty);
+ *   NULL                  undefined, nothing went wrong (OPA's BuiltinEmpty); builtin_nothing says why;
  *   NULL with an error    by builtin_fail_*: the expression is undefined, or the evaluation ends when
  *                         built-in errors are strict;
  *   NULL with a halt      by builtin_halt, builtin_limit or a spent budget: the evaluation ends in any
@@ -153,6 +153,9 @@ const struct value *builtin_fail_operand(struct builtin_call *call, unsigned ope
 /* "operand N must be <wanted> but got <type of got>" */
 const struct value *builtin_fail_type(struct builtin_call *call, unsigned operand, const char *wanted,
                                       const struct value *got);
+/* Undefined, as in OPA, and no error: the text is what an explanation tells. */
+const struct value *builtin_nothing(struct builtin_call *call, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 /* eval_conflict_error, text as given without the name */
 const struct value *builtin_fail_conflict(struct builtin_call *call, const char *text);
 /* Memory or steps are spent. */

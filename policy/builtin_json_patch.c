@@ -1,5 +1,5 @@
 /* json.patch (RFC 6902), also on sets, where a member is its own key. Whatever cannot be applied
- * leaves the whole call undefined, without an error. */
+ * leaves the whole call undefined, without an error; an explanation tells which operation it was. */
 #include "policy/builtin_path.h"
 
 enum patch_op { PATCH_ADD, PATCH_REMOVE, PATCH_REPLACE, PATCH_MOVE, PATCH_COPY, PATCH_TEST, PATCH_OPS };
@@ -136,31 +136,40 @@ static const struct value *look(const struct value *v, const struct value *path)
     return v;
 }
 
-static bool read_patch(struct builtin_call *call, const struct value *v, struct patch *ret)
+/* NULL, or what is wrong with the operation. */
+static const char *read_patch(struct builtin_call *call, const struct value *v, struct patch *ret)
 {
-    const struct value *op = object_get_z(v, "op"), *path = object_get_z(v, "path");
-    const struct value *from = object_get_z(v, "from");
     unsigned i = 0;
 
+    if (v->kind != VALUE_OBJECT) return "it is no object";
+    const struct value *op = object_get_z(v, "op"), *path = object_get_z(v, "path");
+    const struct value *from = object_get_z(v, "from");
     while (i < PATCH_OPS && !string_is(op, patch_kinds[i].name)) i++;
-    if (i == PATCH_OPS || !path) return false;
+    if (i == PATCH_OPS) return "its \"op\" is none of add, remove, replace, move, copy and test";
+    if (!path) return "it has no \"path\"";
     *ret = (struct patch) { .op = (enum patch_op) i, .path = builtin_path(call, path) };
-    if (patch_kinds[i].value && !(ret->value = object_get_z(v, "value"))) return false;
-    if (patch_kinds[i].from && !(ret->from = from ? builtin_path(call, from) : NULL)) return false;
-    return ret->path != NULL;
+    if (!ret->path) return "its \"path\" is neither a string nor an array";
+    if (patch_kinds[i].value && !(ret->value = object_get_z(v, "value"))) return "it has no \"value\"";
+    if (!patch_kinds[i].from) return NULL;
+    if (!from) return "it has no \"from\"";
+    return (ret->from = builtin_path(call, from)) ? NULL : "its \"from\" is neither a string nor an array";
 }
 
-/* A removed root leaves nothing to patch further, or to answer: NULL. */
-static const struct value *apply(struct builtin_call *call, const struct value *v, const struct patch *p)
+/* The value after the operation; or NULL, with what hinders it. A removed root leaves nothing to patch
+ * further, or to answer. */
+static const struct value *apply(struct builtin_call *call, const struct value *v, const struct patch *p,
+                                 const char **ret_why)
 {
     const struct value *found = look(v, p->from ? p->from : p->path);
 
+    *ret_why = p->from ? "there is nothing at its \"from\"" : "there is nothing at its \"path\"";
     if (p->op != PATCH_ADD && !found) return NULL;
+    *ret_why = "its \"path\" leads nowhere";
     switch (p->op) {
     case PATCH_ADD: return edit(call, v, p->path, 0, CHANGE_INSERT, p->value);
     case PATCH_COPY: return edit(call, v, p->path, 0, CHANGE_INSERT, found);
-    case PATCH_TEST: return value_equal(found, p->value) ? v : NULL;
-    case PATCH_REMOVE: return edit(call, v, p->path, 0, CHANGE_ERASE, NULL);
+    case PATCH_TEST: *ret_why = "the value at its \"path\" is another"; return value_equal(found, p->value) ? v : NULL;
+    case PATCH_REMOVE: *ret_why = "it removes all there is"; return edit(call, v, p->path, 0, CHANGE_ERASE, NULL);
     case PATCH_REPLACE: return edit(call, v, p->path, 0, CHANGE_REPLACE, p->value);
     default:
         v = p->from->count ? edit(call, v, p->from, 0, CHANGE_ERASE, NULL) : v;
@@ -172,16 +181,17 @@ const struct value *builtin_json_patch(struct builtin_call *call, const struct v
 {
     const struct value *v = args[0];
 
-    for (uint32_t i = 0; v && i < args[1]->count; i++) {
+    for (uint32_t i = 0; i < args[1]->count; i++) {
         const struct value *item = args[1]->items[i];
-        struct patch p;
+        struct patch p = { 0 };
+        const char *why = read_patch(call, item, &p);
 
-        if (item->kind != VALUE_OBJECT || !read_patch(call, item, &p))
-            v = NULL;
-        else
-            v = apply(call, v, &p);
+        v = why ? NULL : apply(call, v, &p, &why);
+        if (v) continue;
+        /* Only a spent budget is reported; a bad path is no error here. */
+        if (call->problem == BUILTIN_HALT) return NULL;
+        call->problem = BUILTIN_FINE;
+        return builtin_nothing(call, "operation %u: %s", i + 1, why);
     }
-    /* Only a spent budget is reported; a bad path is no error here. */
-    if (call->problem != BUILTIN_HALT) call->problem = BUILTIN_FINE;
     return v;
 }

@@ -171,6 +171,7 @@ static void print_undefined(struct text *t, const struct moment *m, const char *
     else if (i->op == PLAN_BASE) text_add_string(t, "data");
     else if (!moment_print_call(t, m, i)) text_add_string(t, "it");
     text_add_string(t, " is undefined");
+    if (m->problem[0]) text_addf(t, ": %s", m->problem);
 }
 
 /* The subject of "is false". */

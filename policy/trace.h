@@ -58,7 +58,8 @@ struct trace_event {
     const struct value *value;
     enum trace_reason reason;
     const struct value *left, *right;
-    const char *problem;               /* "count: operand 1 must be ..." */
+    const char *problem;               /* "count: operand 1 must be ..."; of a call that is undefined:
+                                        * why, or "" */
     size_t turns;
     const struct vm *vm;               /* for trace_text.h */
     const struct vm_frame *frame;      /* the same for all events of one activation of the unit */

@@ -69,7 +69,7 @@ static void tell_failed(struct vm *vm, const struct vm_frame *f, const struct pl
     case PLAN_BUILTIN:
     case PLAN_ARITHMETIC:
         if (vm->call->problem == BUILTIN_FINE) e.reason = TRACE_UNDEFINED;
-        else e.problem = vm->call->text;
+        e.problem = vm->call->text;
         break;
     case PLAN_EQUAL:
     case PLAN_COMPARE:
@@ -103,6 +103,7 @@ static bool run(struct vm *vm, struct vm_frame *f)
         f->insn = i;
         if (i->op == PLAN_MARK) tell_mark(vm, f, i);
         vm->call->problem = BUILTIN_FINE;
+        vm->call->text[0] = '\0';
         next = vm_step(vm, f, i);
         if (next == i + 1) tell_held(vm, f, i);
         else if (next) tell_failed(vm, f, i);

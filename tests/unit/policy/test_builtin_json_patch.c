@@ -1,3 +1,4 @@
+#include "tests/lib/builtin_cases.h"
 #include "tests/lib/rego_expr.h"
 
 #define PATCH(target, patch) "json.patch(" target ", [" patch "])"
@@ -50,11 +51,45 @@ static void test_what_cannot_be_applied__is_undefined(void **state)
     EXPR_TABLE(cases);
 }
 
+/* What went wrong stands in the call for explanations, without being an error. */
+static void test_what_cannot_be_applied__says_why(void **state)
+{
+    static const struct { const char *operands, *why; } rows[] = {
+        { "[{}, [1]]", "operation 1: it is no object" },
+        { "[{}, [{\"op\": \"jump\", \"path\": \"a\"}]]",
+          "operation 1: its \"op\" is none of add, remove, replace, move, copy and test" },
+        { "[{}, [{\"op\": \"add\", \"value\": 1}]]", "operation 1: it has no \"path\"" },
+        { "[{}, [{\"op\": \"add\", \"path\": 1, \"value\": 1}]]",
+          "operation 1: its \"path\" is neither a string nor an array" },
+        { "[{}, [{\"op\": \"add\", \"path\": \"a\"}]]", "operation 1: it has no \"value\"" },
+        { "[{}, [{\"op\": \"move\", \"path\": \"a\"}]]", "operation 1: it has no \"from\"" },
+        { "[{}, [{\"op\": \"copy\", \"path\": \"a\", \"from\": 1}]]",
+          "operation 1: its \"from\" is neither a string nor an array" },
+        { "[{}, [{\"op\": \"add\", \"path\": \"a\", \"value\": 1}, {\"op\": \"remove\", \"path\": \"b\"}]]",
+          "operation 2: there is nothing at its \"path\"" },
+        { "[{}, [{\"op\": \"move\", \"from\": \"b\", \"path\": \"c\"}]]",
+          "operation 1: there is nothing at its \"from\"" },
+        { "[{}, [{\"op\": \"add\", \"path\": \"a/b\", \"value\": 1}]]", "operation 1: its \"path\" leads nowhere" },
+        { "[{\"a\": 1}, [{\"op\": \"test\", \"path\": \"a\", \"value\": 2}]]",
+          "operation 1: the value at its \"path\" is another" },
+        { "[1, [{\"op\": \"remove\", \"path\": \"\"}]]", "operation 1: it removes all there is" },
+    };
+    struct builtin_bench b;
+    bench_open(&b);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        assert_null(bench_call(&b, "json.patch", bench_json(&b, rows[i].operands)));
+        assert_int_equal(b.call.problem, BUILTIN_FINE);
+        assert_string_equal(b.call.text, rows[i].why);
+    }
+    arena_free(b.arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_objects_and_arrays), cmocka_unit_test(test_sets),
         cmocka_unit_test(test_what_cannot_be_applied__is_undefined),
+        cmocka_unit_test(test_what_cannot_be_applied__says_why),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

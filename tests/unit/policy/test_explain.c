@@ -25,6 +25,10 @@ static void test_explain__rules_and_bodies(void **state)
         { "else branches", P "p := 1 if input.a else := 2 if input.b", "{\"a\":false,\"b\":1}",
           "data.t.p is 2\n  p.rego:2: p := 1  stopped\n    line 2: input.a\n        input.a is false\n"
           "  p.rego:2: else := 2  holds: 2\n" },
+        { "a call that says why it is undefined", P "p := json.patch({}, input)", "[{\"op\":\"remove\",\"path\":\"a\"}]",
+          "data.t.p is undefined\n  p.rego:2: p := json.patch({}, input)  stopped\n    line 2: p := json.patch({}, input)\n"
+          "        json.patch({}, [{\"op\": \"remove\", \"path\": \"a\"}]) is undefined: operation 1: there is nothing at "
+          "its \"path\"\n" },
         { "no such rule", P "pp := 1", NULL,
           "the query is undefined\n    line 1: data.t.p\n        there is no data.t.p\n" },
     };
