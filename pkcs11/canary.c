@@ -135,7 +135,7 @@ static err_t active_kek(struct p11 *p, struct p11_kek *ret)
     return ERR_OK;
 }
 
-err_t p11_check(struct p11 *p)
+static err_t check(struct p11 *p)
 {
     struct p11_kek kek = {0};
     bool opens = false;
@@ -146,4 +146,16 @@ err_t p11_check(struct p11 *p)
     if (r.rv != CKR_OK)
         FAIL_P11(ERR_TOKEN_DOWN, r.rv, r.call, "token %s does not open its canary", p->label);
     FAIL(ERR_TOKEN_DOWN, "token %s opens its canary to something else", p->label);
+}
+
+struct err p11_check(struct p11 *p)
+{
+    struct err e = check(p);
+    atomic_store_explicit(&p->unhealthy, !err_ok(e), memory_order_relaxed);
+    return e;
+}
+
+bool p11_healthy(const struct p11 *p)
+{
+    return !atomic_load_explicit(&p->unhealthy, memory_order_relaxed);
 }

@@ -99,6 +99,8 @@ const char *p11_suite_text(const struct p11 *p);
 
 /* Health as the canary tells it: opens it once with the active KEK. */
 err_t p11_check(struct p11 *p);
+/* How the last p11_check came out, without asking the token; true before the first. */
+bool p11_healthy(const struct p11 *p);
 
 /* ---- sealing and opening ---------------------------------------------------------------- */
 

@@ -10,6 +10,7 @@
 #include "pkcs11/rv.h"
 
 #include <p11-kit/pkcs11.h>
+#include <stdatomic.h>
 
 /* ---- module.c: the loaded library ------------------------------------------------------- */
 
@@ -168,6 +169,8 @@ struct p11 {
     struct cek_cache *cek_cache;
 
     unsigned data_template; /* object.c: what this token takes; under object_lock */
+
+    atomic_bool unhealthy; /* how the last p11_check came out */
 
     /* the epoch object (epoch.c); written under object_lock, read atomically without */
     CK_OBJECT_HANDLE epoch_object;

@@ -38,9 +38,15 @@ void api_free(struct api *a)
     free(a);
 }
 
+void api_add_metrics(struct api *a, const struct api_source *source)
+{
+    atomic_store(&a->source, source);
+}
+
 static void call_free(void *arg)
 {
     struct call *c = arg;
+    if (c->counted) metric_take(&c->api->metrics, METRIC_HTTP_ACTIVE);
     route_free(&c->route);
     guest_unref(c->guest);
     secret_free(c->value);
@@ -139,6 +145,28 @@ bool call_preconditions(struct call *c)
     return false;
 }
 
+/* ---- counting ------------------------------------------------------------------------------ */
+
+static void count_request(struct call *c)
+{
+    c->counted = true;
+    metric_add(&c->api->metrics, METRIC_HTTP_REQUESTS);
+    metric_add(&c->api->metrics, METRIC_HTTP_ACTIVE);
+}
+
+/* The answer is complete, whoever made it: from here on it belongs to the server. */
+static void count_answer(struct call *c)
+{
+    const struct response *r = &c->x->resp;
+    struct metrics *m = &c->api->metrics;
+    if (!c->counted || c->answered) return;
+    c->answered = true;
+    metric_observe(m, METRIC_REQUEST_NS, clock_mono_ns() - c->began);
+    metric_observe(m, METRIC_REQUEST_BYTES, request_body(&c->x->req).len);
+    metric_observe(m, METRIC_RESPONSE_BYTES,
+                   r->secret_body ? secret_len(r->secret_body) : r->body.len);
+}
+
 /* ---- choosing the endpoint ----------------------------------------------------------------- */
 
 /* How many segments this name has, if the route begins with them; else 0. */
@@ -178,7 +206,6 @@ static bool route_call(struct call *c)
     const struct request *r = &c->x->req;
     for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
         if (!span_starts(r->path, prefixes[i])) continue;
-        if (i == 0) metric_add(&c->api->metrics, METRIC_HTTP_REQUESTS);
         struct err e = route_parse(r->path, prefixes[i], r->query, &c->route);
         bool kbs = i == 0;
         size_t known = 0; /* segments of the name, when there is such a one with any method */
@@ -232,19 +259,10 @@ static void locate_name(struct call *c)
     if (!route_join(r, name_first, c->name, sizeof c->name)) c->name[0] = '\0';
 }
 
-static void head(void *ctx, struct exchange *x)
+/* Who may not go on is answered here, before the body is read. */
+static void admit(struct call *c)
 {
-    struct api *a = ctx;
-    struct call *c = calloc(1, sizeof *c);
-    if (!c) {
-        reply_error(&x->resp, a->config.reference_statuses, KBS_UNAVAILABLE, NULL);
-        return;
-    }
-    c->api = a;
-    c->x = x;
-    c->began = clock_mono_ns();
-    x->user = c;
-    x->user_free = call_free;
+    struct exchange *x = c->x;
     if (!route_call(c)) return;
     locate_name(c);
     switch (c->endpoint->access) {
@@ -263,8 +281,26 @@ static void head(void *ctx, struct exchange *x)
     }
     /* Not authorised yet, and no secret: such bodies get none of the locked memory. */
     x->body_public = c->endpoint->access == ACCESS_OPEN || c->endpoint->access == ACCESS_GUEST;
-    x->body_limit = c->endpoint->body_limit == BODY_VALUE ? a->config.value_max
+    x->body_limit = c->endpoint->body_limit == BODY_VALUE ? c->api->config.value_max
                                                           : c->endpoint->body_limit;
+}
+
+static void head(void *ctx, struct exchange *x)
+{
+    struct api *a = ctx;
+    struct call *c = calloc(1, sizeof *c);
+    if (!c) {
+        reply_error(&x->resp, a->config.reference_statuses, KBS_UNAVAILABLE, NULL);
+        return;
+    }
+    c->api = a;
+    c->x = x;
+    c->began = clock_mono_ns();
+    x->user = c;
+    x->user_free = call_free;
+    if (span_starts(x->req.path, "/kbs")) count_request(c);
+    admit(c);
+    if (x->resp.status) count_answer(c);
 }
 
 /* ---- running it -------------------------------------------------------------------------- */
@@ -288,12 +324,13 @@ static void work_done(struct job *job)
 {
     struct call *c = (struct call *) job;
     finish(c);
+    count_answer(c);
     c->x->resume(c->x);
 }
 
-static bool serve(void *ctx, struct exchange *x)
+/* False: on its way to work_done. */
+static bool run_call(struct call *c)
 {
-    struct call *c = x->user;
     if (c->endpoint->decide(c)) return true;
     c->job.run = run_work;
     c->job.done = work_done;
@@ -305,6 +342,14 @@ static bool serve(void *ctx, struct exchange *x)
     }
 }
 
+static bool serve(void *ctx, struct exchange *x)
+{
+    struct call *c = x->user;
+    if (!run_call(c)) return false; /* c may be gone already */
+    count_answer(c);
+    return true;
+}
+
 static void refuse(void *ctx, struct exchange *x, int status)
 {
     struct api *a = ctx;
@@ -312,6 +357,7 @@ static void refuse(void *ctx, struct exchange *x, int status)
                            : status == 408 ? KBS_TIMEOUT
                                            : KBS_UNAVAILABLE;
     reply_error(&x->resp, a->config.reference_statuses, error, NULL);
+    if (x->user) count_answer(x->user);
 }
 
 struct exchange_handler api_handler(struct api *a)

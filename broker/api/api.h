@@ -36,5 +36,12 @@ err_t api_new(const struct api_config *config, struct api **ret);
 void api_free(struct api *a);
 DEFINE_CLEANUP(struct api, api_free);
 
-/* For a server, or for tests that make their own exchanges. Thread-safe. */
+/* Somebody else's metrics (the server's), told with ours. `source` outlives the last request. */
+struct api_source {
+    void (*put)(void *arg, struct buf *out); /* appends lines, by metrics_put_one; any thread */
+    void *arg;
+};
+void api_add_metrics(struct api *a, const struct api_source *source);
+
+/* For a server, or for tests that make their own exchanges, which end before the api does. Thread-safe. */
 struct exchange_handler api_handler(struct api *a);

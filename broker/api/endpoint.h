@@ -16,6 +16,7 @@ struct api {
     struct attest_upkeep upkeep; /* the appraiser's, or of config */
     struct recent *recent;
     struct metrics metrics;
+    _Atomic(const struct api_source *) source; /* more metrics; NULL: none */
     pthread_mutex_t ready_lock; /* guards the three below: /readyz asks the token now and then */
     uint64_t ready_checked;     /* clock_mono_ns, 0: never */
     bool ready;
@@ -52,6 +53,7 @@ struct call {
     struct api *api;
     struct exchange *x;
     uint64_t began;           /* clock_mono_ns, at the end of the head */
+    bool counted, answered;   /* below /kbs, so the metrics know of it; .. and of its answer */
     const struct endpoint *endpoint;
     struct route route;
     const char *plugin;       /* "resource" or "pkcs11" */

@@ -41,12 +41,14 @@ bool handshake_attest(struct call *c)
 {
     char session[SESSION_COOKIE_TEXT];
     bool has_cookie = cookie_read(&c->x->req, session);
-    struct attest_challenge challenge;
+    struct attest_challenge challenge = {0};
     _cleanup_buf_ struct buf token = BUF_INIT;
-    metric_add(&c->api->metrics, METRIC_ATTEST_REQUESTS);
+    struct metrics *metrics = &c->api->metrics;
+    metric_add(metrics, METRIC_ATTEST_REQUESTS);
     struct err e = attest_evidence(c->api->config.attest, has_cookie ? session : NULL,
                                    request_body(&c->x->req), &token, &challenge);
-    metric_add(&c->api->metrics, err_ok(e) ? METRIC_ATTEST_SUCCESSES : METRIC_ATTEST_ERRORS);
+    if (challenge.tee) metric_attested(metrics, challenge.tee, err_ok(e));
+    else metric_add(metrics, METRIC_ATTEST_ERRORS);
     if (!err_ok(e)) {
         /* The cause is logged and never told (kbs-api.md 2.4): one answer for every refusal. */
         log_info("attest.refused", LOG_S("peer", c->x->req.peer), LOG_S("reason", err_text(e)));

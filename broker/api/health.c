@@ -93,6 +93,12 @@ static void put_gauges(struct call *c, struct buf *out)
         {"strongroom_sessions", "gauge", "Guest sessions", guests.sessions},
         {"strongroom_sessions_attested", "gauge", "Guest sessions that attested", guests.attested},
         {"strongroom_sessions_evicted_total", "counter", "Sessions that made room", guests.evicted},
+        {"strongroom_tokens_remembered", "gauge", "Attestation tokens that need no verifying again",
+         guests.remembered},
+        {"strongroom_envelope_cache_bytes", "gauge", "Envelopes kept in memory", store.cached_bytes},
+        {"strongroom_token_up", "gauge",
+         "1: the vault's key opened its canary when last asked; 0: it did not",
+         p11_healthy(config->token)},
         {"strongroom_policy_in_force", "gauge",
          "1: a policy decides; 0: there is none to use, and all is denied",
          strcmp(release_state(c->policy), "set") == 0},
@@ -112,8 +118,10 @@ static void put_gauges(struct call *c, struct buf *out)
 bool health_metrics(struct call *c)
 {
     _cleanup_buf_ struct buf body = BUF_INIT;
+    const struct api_source *source = atomic_load(&c->api->source);
     metrics_put(&c->api->metrics, &body);
     put_gauges(c, &body);
+    if (source) source->put(source->arg, &body);
     buf_add_str(&body, "# HELP kbs_build_info Constant 1\n# TYPE kbs_build_info gauge\n"
                        "kbs_build_info{version=\"" STRONGROOM_VERSION "\"} 1\n");
     reply_json(&c->x->resp, &body);

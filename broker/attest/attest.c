@@ -215,6 +215,7 @@ struct err attest_evidence(struct attest *a, const char *session, struct span bo
     if (!session_id_from(session, id)) FAIL(ERR_AUTH, "the cookie names no session");
     TRY(as_auth(sessions_find(a->sessions, id, clock_now(), &v)));
     TRY(attestation_parse(body, &t));
+    ret->tee = v.tee;
     TRY(challenge_of(a, &v, &challenge));
     if (has_token_for(&v, &t)) g = TAKE_PTR(v.guest);
     else TRY(as_auth(verify_evidence(a, &v, &t, &g)));

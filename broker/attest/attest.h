@@ -80,7 +80,8 @@ err_t attest_auth(struct attest *a, struct span body, struct attest_challenge *r
 
 /* POST attest: session is the cookie's value as received (any text or NULL). On success the token
  * is appended to *ret_token and *ret says which session it was. Any failure is ERR_AUTH; the
- * reason is for the log only. ERR_USAGE when the body does not parse. */
+ * reason is for the log only. ERR_USAGE when the body does not parse. ret->tee is set on failure
+ * too, once there is a session and a body whose evidence is looked at. */
 err_t attest_evidence(struct attest *a, const char *session, struct span body,
                       struct buf *ret_token, struct attest_challenge *ret);
 
@@ -110,3 +111,7 @@ void attest_stats(struct attest *a, struct attest_stats *ret);
 
 /* Every TEE name of kbs-api.md 2.1 and 15.4 -> its modern spelling, or NULL. */
 const char *tee_canonical(const char *name);
+/* The modern spellings by number, and back; TEE_COUNT: it is none of them. */
+#define TEE_COUNT 14
+const char *tee_name(size_t index);
+size_t tee_index(const char *canonical);

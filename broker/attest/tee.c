@@ -4,14 +4,12 @@
 
 #include <string.h>
 
-#define LENGTH(a) (sizeof(a) / sizeof *(a))
-
 /* kbs-api.md 2.1 and 15.4. Names are case-sensitive. Aliases: what guests of before 0.16 wrote for
  * the two vTPMs, and the second name of the DPU. */
 static const struct {
     const char *name, *alias;
     enum digest_alg alg;
-} tees[] = {
+} tees[TEE_COUNT] = {
     {"az-snp-vtpm", "azsnpvtpm", DIGEST_SHA384},
     {"az-tdx-vtpm", "aztdxvtpm", DIGEST_SHA384},
     {"cca", NULL, DIGEST_SHA384},
@@ -28,9 +26,21 @@ static const struct {
     {"tpm", NULL, DIGEST_SHA384},
 };
 
+const char *tee_name(size_t index)
+{
+    return tees[index].name;
+}
+
+size_t tee_index(const char *canonical)
+{
+    size_t i = 0;
+    while (i < TEE_COUNT && strcmp(canonical, tees[i].name) != 0) i++;
+    return i;
+}
+
 const char *tee_canonical(const char *name)
 {
-    for (size_t i = 0; i < LENGTH(tees); i++)
+    for (size_t i = 0; i < TEE_COUNT; i++)
         if (strcmp(name, tees[i].name) == 0 ||
             (tees[i].alias && strcmp(name, tees[i].alias) == 0))
             return tees[i].name;
@@ -39,7 +49,6 @@ const char *tee_canonical(const char *name)
 
 enum digest_alg tee_digest_alg(const char *canonical)
 {
-    for (size_t i = 0; i < LENGTH(tees); i++)
-        if (strcmp(canonical, tees[i].name) == 0) return tees[i].alg;
-    return DIGEST_SHA384;
+    size_t i = tee_index(canonical);
+    return i < TEE_COUNT ? tees[i].alg : DIGEST_SHA384;
 }

@@ -1,5 +1,6 @@
 #include "broker/cmd/daemon.h"
 
+#include "broker/api/metrics.h"
 #include "broker/base/log.h"
 #include "broker/cmd/broker.h"
 #include "broker/cmd/supervisor.h"
@@ -33,6 +34,21 @@ static err_t start_server(const struct config *c, struct broker *b,
     return http_server_start(&config, handler, ret);
 }
 
+static void put_connections(void *server, struct buf *out)
+{
+    struct http_stats s = {0};
+    http_server_stats(server, &s);
+    metrics_put_one(out, "strongroom_connections", "gauge", "Open connections", s.open);
+    metrics_put_one(out, "strongroom_connections_total", "counter", "Connections accepted",
+                    s.accepted);
+    metrics_put_one(out, "strongroom_connections_refused_total", "counter",
+                    "Connections beyond the limits, answered 503", s.refused_busy);
+    metrics_put_one(out, "strongroom_malformed_requests_total", "counter",
+                    "Requests refused for their form", s.refused_malformed);
+    metrics_put_one(out, "strongroom_timeouts_total", "counter",
+                    "Requests and connections cut for being late", s.timed_out);
+}
+
 static void rotate_audit(struct audit *a)
 {
     bool changed = false;
@@ -64,6 +80,8 @@ static err_t serve(const struct config *config, struct broker *b, const sigset_t
     struct http_server *server = NULL;
     struct supervisor *supervisor = NULL;
     TRY(start_server(config, b, &handler, &server));
+    const struct api_source connections = {put_connections, server}; /* asked by the server alone */
+    api_add_metrics(b->api, &connections);
     char url[128];
     snprintf(url, sizeof url, "http://%s", http_server_address(server, 0));
     log_info("serving", LOG_S("url", url), LOG_S("token", p11_label(b->token)),

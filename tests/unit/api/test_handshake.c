@@ -79,7 +79,8 @@ static void test_attest__token_and_the_same_cookie(void **state)
     assert_string_equal(audit_text("principal"), principal);
     assert_string_equal(audit_text("peer"), "192.0.2.7:4711");
     assert_int_equal(metric_now("kbs_attestation_requests_total"), 1);
-    assert_int_equal(metric_now("kbs_attestation_successes_total"), 1);
+    assert_int_equal(metric_now("kbs_attestation_successes_total{tee_type=\"sample\"}"), 1);
+    assert_int_equal(metric_now("kbs_attestation_failures_total{tee_type=\"sample\"}"), 0);
     assert_int_equal(metric_now("strongroom_sessions_attested"), 1);
 }
 
@@ -106,7 +107,10 @@ static void test_attest__one_answer_for_every_refusal(void **state)
     check_refused(401, "auth");
     ASK("POST", "/kbs/v0/attest", BODY("{}"), HEADERS(good));
     check_refused(400, "usage");
-    assert_int_equal(metric_now("kbs_attestation_errors_total"), 5);
+    /* Evidence over another nonce was looked at; what came with no session or no form was not. */
+    assert_int_equal(metric_now("kbs_attestation_requests_total"), 5);
+    assert_int_equal(metric_now("kbs_attestation_errors_total"), 4);
+    assert_int_equal(metric_now("kbs_attestation_failures_total{tee_type=\"sample\"}"), 1);
 }
 
 static void test_attest__a_failed_one_can_be_repeated(void **state)

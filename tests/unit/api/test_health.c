@@ -137,8 +137,38 @@ static void test_ready__many_probes_cost_one_look(void **state)
     set_checked(0);
     ASK("GET", "/readyz");
     check_unready("token-down");
+    assert_int_equal(metric_now("strongroom_token_up"), 0);
     assert_int_equal(ASK("GET", "/healthz"), 200); /* the process lives all the same */
     assert_int_equal(softhsm_fault(&kit.hsm, ""), 0);
+    set_checked(0);
+    ASK("GET", "/readyz");
+    assert_int_equal(metric_now("strongroom_token_up"), 1);
+}
+
+static void put_more(void *arg, struct buf *out)
+{
+    metrics_put_one(out, "more_of_it", "gauge", "Of somebody else", *(uint64_t *) arg);
+}
+
+static void test_metrics__of_the_server(void **state)
+{
+    static uint64_t seven = 7;
+    static const struct api_source source = {put_more, &seven};
+    api_add_metrics(kit.api, &source);
+    assert_int_equal(metric_now("more_of_it"), 7);
+}
+
+/* What is refused before its body was read counts with an empty one; one request counts once. */
+static void test_metrics__sizes(void **state)
+{
+    ASK("GET", "/kbs/v0/resource/a/b/c");
+    size_t answer = response()->body.len;
+    ASK("POST", "/kbs/v0/auth", BODY(REQUEST));
+    size_t both = answer + response()->body.len;
+    assert_int_equal(metric_now("kbs_http_request_size_bytes_sum"), strlen(REQUEST));
+    assert_int_equal(metric_now("kbs_http_request_size_bytes_count"), 2);
+    assert_int_equal(metric_now("kbs_http_response_size_bytes_sum"), both);
+    assert_int_equal(metric_now("kbs_http_response_size_bytes_count"), 2);
 }
 
 static void test_metrics__text_of_all(void **state)
@@ -155,6 +185,8 @@ static void test_metrics__text_of_all(void **state)
         "\nkbs_build_info{version=\"" STRONGROOM_VERSION "\"} 1\n", "\nstrongroom_locked_bytes ",
         "\nstrongroom_locked_bytes_max ", "\nkbs_policy_errors_total 0\n",
         "\nstrongroom_policy_in_force 0\n", "\nstrongroom_policy_version 0\n",
+        "\nstrongroom_tokens_remembered 0\n", "\nstrongroom_envelope_cache_bytes ",
+        "\nkbs_http_active_connections 0\n", "\nkbs_http_request_duration_seconds_count 2\n",
     };
     put("secret-team/b/c", "value");
     guest_auth();
@@ -171,6 +203,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         KIT_TEST(test_ready__without_a_key_then_with_one),
+        KIT_TEST(test_metrics__of_the_server),
+        KIT_TEST(test_metrics__sizes),
         KIT_TEST(test_live__empty_200),
         KIT_TEST(test_health__other_methods_and_paths),
         KIT_TEST(test_ready__old_answers_are_not_believed),

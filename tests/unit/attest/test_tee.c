@@ -29,11 +29,22 @@ static void test_tee_digest_alg__se_alone_has_sha512(void **state)
     assert_int_equal(tee_digest_alg("az-snp-vtpm"), DIGEST_SHA384);
 }
 
+static void test_tee_index__and_back(void **state)
+{
+    for (size_t i = 0; i < TEE_COUNT; i++) {
+        assert_int_equal(tee_index(tee_name(i)), i);
+        assert_ptr_equal(tee_canonical(tee_name(i)), tee_name(i));
+    }
+    assert_int_equal(tee_index("azsnpvtpm"), TEE_COUNT); /* no canonical name */
+    assert_int_equal(tee_index(""), TEE_COUNT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tee_canonical__names),
         cmocka_unit_test(test_tee_digest_alg__se_alone_has_sha512),
+        cmocka_unit_test(test_tee_index__and_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
