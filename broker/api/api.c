@@ -61,7 +61,7 @@ static void call_free(void *arg)
 
 void call_error(struct call *c, enum kbs_error error, const char *detail)
 {
-    reply_error(&c->x->resp, c->api->config.reference_statuses, error, detail);
+    reply_error(&c->x->resp, call_as_reference(c), error, detail);
 }
 
 bool call_audit(struct call *c, const char *action, const char *decision, const char *reason)

@@ -27,7 +27,7 @@ struct api_config {
     /* Where attestation policies and reference values belong. NULL: here, in the store. */
     const struct attest_upkeep *upkeep;
     size_t value_max;          /* bytes of a resource; 0: VALUE_MAX */
-    bool reference_statuses;   /* 401 for everything, as the reference server */
+    bool reference_statuses;   /* 401 for everything, as the reference server; by TCP */
 };
 
 /* Loads the policies and reference values from the store (no release policy: deny all; damaged: deny

@@ -27,7 +27,7 @@ static void refuse(struct call *c, struct err e, const struct rego_errors *error
     else buf_add_str(&detail, err_reason(e));
     log_warn_err(e, "attestation-policy.refused", LOG_S("principal", c->principal));
     if (!call_audit(c, ACTION, "error", "refused")) return;
-    reply_error_with(&c->x->resp, c->api->config.reference_statuses, KBS_ATTESTATION_POLICY,
+    reply_error_with(&c->x->resp, call_as_reference(c), KBS_ATTESTATION_POLICY,
                      buf_str(&detail), errors && errors->count ? put_errors : NULL, errors);
 }
 

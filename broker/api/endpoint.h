@@ -81,6 +81,13 @@ struct call {
 /* Fills the response with an error body. detail NULL: the variant's text. */
 void call_error(struct call *c, enum kbs_error error, const char *detail);
 
+/* Whether errors are told with the reference server's statuses. Never by the admin socket: it is our own
+ * commands that read those. */
+static inline bool call_as_reference(const struct call *c)
+{
+    return c->api->config.reference_statuses && !c->x->req.local_admin;
+}
+
 /* Writes the audit record of this call; on failure the response becomes 503 and false returns. */
 bool call_audit(struct call *c, const char *action, const char *decision, const char *reason);
 

@@ -8,6 +8,7 @@ static const struct {
     const char *variant;
     int status, reference; /* DESIGN 5; the reference server (kbs-api.md 9.1) */
     const char *detail;
+    bool internal; /* the reference calls it PluginInternalError, and says no more */
 } errors[KBS_ERROR_COUNT] = {
     [KBS_TOKEN_NOT_FOUND] = {"TokenNotFound", 401, 401, "Attestation Token not found"},
     [KBS_TOKEN_VERIFIER] = {"TokenVerifierError", 401, 401, "Token Verifier error"},
@@ -29,11 +30,11 @@ static const struct {
                                 "Attestation error: Set Attestation Policy failed"},
     [KBS_RVPS] = {"RvpsError", 400, 401, "RVPS configuration failed"},
     [KBS_RVPS_UNKNOWN] = {"RvpsError", 404, 401, "RVPS configuration failed"},
-    [KBS_NOT_FOUND] = {"ResourceNotFound", 404, 401, "Resource not found"},
+    [KBS_NOT_FOUND] = {"ResourceNotFound", 404, 401, "Resource not found", true},
     [KBS_BAD_PATH] = {"InvalidRequestPath", 400, 401,
                       "a resource path is repository/type/tag, of letters, digits, '_', '-' and, "
-                      "not in front, '.'"},
-    [KBS_METHOD] = {"PluginInternalError", 405, 401, "method not allowed here"},
+                      "not in front, '.'", true},
+    [KBS_METHOD] = {"PluginInternalError", 405, 401, "method not allowed here", true},
     [KBS_PRECONDITION] = {"PreconditionFailed", 412, 401,
                           "If-Match does not name the version that is stored"},
     [KBS_CONFLICT] = {"Conflict", 409, 401, "it exists already"},
@@ -53,6 +54,7 @@ void reply_error(struct response *resp, bool reference, enum kbs_error error, co
 void reply_error_with(struct response *resp, bool reference, enum kbs_error error, const char *detail,
                       void (*more)(const void *arg, struct json_out *o), const void *arg)
 {
+    enum kbs_error named = reference && errors[error].internal ? KBS_PLUGIN_INTERNAL : error;
     response_reset(resp);
     resp->status = reference ? errors[error].reference : errors[error].status;
     resp->content_type = "application/json";
@@ -60,9 +62,9 @@ void reply_error_with(struct response *resp, bool reference, enum kbs_error erro
     struct json_out o = JSON_OUT(&resp->body);
     json_begin_object(&o);
     json_key(&o, "type");
-    buf_addf(&resp->body, "\"" TYPE_PREFIX "%s\"", errors[error].variant);
+    buf_addf(&resp->body, "\"" TYPE_PREFIX "%s\"", errors[named].variant);
     o.need_comma = true;
-    json_member_str(&o, "detail", detail ? detail : errors[error].detail);
+    json_member_str(&o, "detail", detail ? detail : errors[named].detail);
     if (more) more(arg, &o);
     json_end_object(&o);
 }

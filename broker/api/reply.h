@@ -18,7 +18,7 @@ enum kbs_error {
 };
 
 /* Fills resp with the variant's status and a JSON body. detail NULL: the variant's own text.
- * `reference` gives the reference server's statuses (401 for nearly everything). */
+ * `reference` gives the reference server's statuses (401 for nearly everything) and its names. */
 void reply_error(struct response *resp, bool reference, enum kbs_error error, const char *detail);
 
 /* The same with more members, which clients skip and our own commands read: `more` writes them. */

@@ -32,7 +32,7 @@ void policy_refuse_text(struct call *c, const char *action, struct err e)
     if (!call_audit(c, action, "error", "refused")) return;
     buf_add_str(&detail, "Policy engine error: Failed to load policy: ");
     diagnostics_text(errors, ERRORS_IN_DETAIL, &detail);
-    reply_error_with(&c->x->resp, c->api->config.reference_statuses, KBS_POLICY_ENGINE,
+    reply_error_with(&c->x->resp, call_as_reference(c), KBS_POLICY_ENGINE,
                      buf_str(&detail), put_errors, errors);
 }
 

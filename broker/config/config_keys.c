@@ -86,7 +86,7 @@ static const struct config_key keys[] = {
     {"http_server.statuses", CONFIG_CHOICE, FIELD(http_statuses_401), .choices = statuses,
      .fallback = "truthful",
      .doc = "truthful: 403 denied, 404 missing, 413, 429, 503, 507. reference: 401 for "
-            "everything, as the reference server answers."},
+            "everything, as the reference server answers; its names of errors too."},
 
     {"token.module", CONFIG_PATH, FIELD(token_module), .check = config_check_path,
      .fallback = "/usr/lib/softhsm/libsofthsm2.so",

@@ -22,10 +22,13 @@ struct kit_options {
     unsigned workers, queue_max; /* 0: jobs run inline */
     unsigned keep_versions;      /* 0: 1 */
     bool reference, read_only;
+    bool network;                /* whatever is asked as `local` comes by TCP, where everybody operates */
     size_t value_max;
     enum admin_mode mode;        /* ADMIN_AUTHENTICATED when `acls` is set */
     const struct admin_acl *acls;
     size_t acl_count;
+    const struct admin_provider *providers; /* ADMIN_AUTHENTICATED by these; NULL: by operator_key */
+    size_t provider_count;
     const char *signer_key, *signer_chain; /* PEM files of who signs attestation tokens */
     void (*lint)(const struct rego_module *policy, struct rego_errors *ret_warnings);
 };
@@ -34,7 +37,7 @@ struct kit_options {
 struct ask {
     const char *method; /* NULL: GET */
     const char *target; /* with ?query */
-    const char *headers[6];
+    const char *headers[8]; /* ends with a NULL */
     struct span body;
     bool local;
 };
@@ -56,6 +59,7 @@ static struct {
     struct job_pool *jobs;
     struct api *api;
     char audit_path[320];
+    bool network;
     EVP_PKEY *operator_key;
     char *operator_file;
     struct visit visit;     /* of ask() */
@@ -113,8 +117,9 @@ static inline void kit_open_token(const char *module)
 static inline void kit_open_admin(const struct kit_options *o)
 {
     struct admin_provider provider = {.public_key_file = kit.operator_file};
-    struct admin_config config = {.mode = o->acls ? ADMIN_AUTHENTICATED : o->mode,
-                                  .providers = &provider, .provider_count = 1,
+    struct admin_config config = {.mode = o->acls || o->providers ? ADMIN_AUTHENTICATED : o->mode,
+                                  .providers = o->providers ? o->providers : &provider,
+                                  .provider_count = o->providers ? o->provider_count : 1,
                                   .acls = o->acls, .acl_count = o->acl_count};
     assert_ok(admin_new(&config, &kit.admin));
 }
@@ -123,6 +128,8 @@ static inline void kit_open_admin(const struct kit_options *o)
 static inline void kit_open(struct kit_options o)
 {
     kit_close();
+    kit.network = o.network;
+    if (o.network) o.mode = ADMIN_INSECURE_ALLOW_ALL;
     kit_open_admin(&o);
     struct attest_config attest = {.sample_verifier = true, .issuer = "kit",
                                    .signer_key_file = o.signer_key,
@@ -235,6 +242,7 @@ static inline bool visit_start(struct visit *v, struct ask ask)
 {
     static _Atomic uint64_t ids;
     kit_visit_end(v);
+    ask.local &= !kit.network;
     v->ask = ask;
     const char *target = ask.target, *query = strchr(target, '?');
     struct exchange *x = &v->x;

@@ -105,7 +105,7 @@ static void test_set__by_others(void **state)
     assert_int_equal(ASK("GET", TARGET, .local = true), 404);
     kit_open((struct kit_options){.read_only = true});
     assert_int_equal(set("default_cpu", HEAD), 503);
-    kit_open((struct kit_options){.reference = true});
+    kit_open((struct kit_options){.reference = true, .network = true});
     assert_int_equal(set("default_cpu", "garbage"), 401);
 }
 

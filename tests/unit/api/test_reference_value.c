@@ -53,7 +53,7 @@ static void test_get__unknown_and_none(void **state)
     assert_int_equal(ASK("GET", TARGET, .local = true), 400);
     check_error(400, "RvpsError", GET_FAILED "query reference values");
     assert_int_equal(ASK("GET", TARGET "/", .local = true), 400);
-    kit_open((struct kit_options){.reference = true});
+    kit_open((struct kit_options){.reference = true, .network = true});
     assert_int_equal(ASK("GET", TARGET "/nosuch", .local = true), 401);
 }
 

@@ -66,7 +66,9 @@ static void test_reply_error__every_variant(void **state)
         assert_int_equal(resp.status, reference ? rows[i / 2].reference : rows[i / 2].status);
         assert_string_equal(resp.content_type, "application/json");
         assert_ok(json_parse(buf_span(&resp.body), &doc));
-        snprintf(type, sizeof type, TYPE "%s", rows[i / 2].variant);
+        bool internal = reference && (rows[i / 2].error == KBS_NOT_FOUND ||
+                                      rows[i / 2].error == KBS_BAD_PATH);
+        snprintf(type, sizeof type, TYPE "%s", internal ? "PluginInternalError" : rows[i / 2].variant);
         assert_string_equal(json_string(json_get(json_root(doc), "type")), type);
         assert_true(strlen(json_string(json_get(json_root(doc), "detail"))) > 0);
         /* Clients may come back at once or not at all; 503 says so (DESIGN 4). */

@@ -69,11 +69,12 @@ static void test_set__refused_uploads(void **state)
     for (size_t i = 0; i < 2 * COUNT(rows); i++) {
         bool reference = i >= COUNT(rows);
         size_t row = i % COUNT(rows);
-        if (i == COUNT(rows)) kit_open((struct kit_options){.reference = true});
+        if (i == COUNT(rows)) kit_open((struct kit_options){.reference = true, .network = true});
         ASK("POST", TARGET, .local = true, BODY(rows[row].body));
         check_error(reference ? 401 : 400, "ParsePolicyError", rows[row].detail);
         check_record("set-policy", "error", "refused");
     }
+    kit_open((struct kit_options){0});
     assert_int_equal(ASK("GET", "/strongroom/v1/status", .local = true), 200);
     assert_string_equal(text_at("/policy_digest"), ALLOW_ALL); /* what was in force still is */
 }
@@ -103,7 +104,7 @@ static void test_set__refused_text_says_where_and_why(void **state)
         check_record("set-policy", "error", "refused");
         assert_int_equal(json_count(member("/errors")), 1);
     }
-    kit_open((struct kit_options){.reference = true});
+    kit_open((struct kit_options){.reference = true, .network = true});
     assert_int_equal(set_policy("nonsense"), 401);
     check_error_with(401, "PolicyEngineError", NULL, 1);
     assert_int_equal(set_policy(""), 401);

@@ -394,20 +394,53 @@ static void test_attest_by_token__refused(void **state)
     buf_free(&large);
 }
 
+/* Every recorded token verifies by the recorded signer's certificate while it was valid, and has the key
+ * that its guest attested with. */
 static void test_attest_by_token__recorded(void **state)
 {
+    static const char *const exchanges[] = {
+        "kbs/new-attest-p256.json", "kbs/new-get-p256.json", "kbs/new-get-p521.json",
+        "kbs/new-get-rsa.json", "kbs/new-get-denied.json", "kbs/new-get-missing.json",
+        "kbs/old-get-p256.json", "kbs/old-get-rsa.json"};
     char path[512];
+    size_t checked = 0;
     const char *files[] = {vector_path("kbs/keys/token-signer.crt", path)};
     clock_test_set(RECORDED_AT);
     start((struct attest_config){.trusted_certs = files, .trusted_cert_count = 1});
+    for (size_t i = 0; i < sizeof exchanges / sizeof *exchanges; i++) {
+        struct json_doc *doc = vector_json(exchanges[i]);
+        const char *answer, *body;
+        for (size_t n = 0; (answer = exchange_body(doc, "/attest", n, "response")); n++, checked++) {
+            struct json_doc *token = NULL, *sent = NULL;
+            struct buf key = BUF_INIT;
+            struct guest *g = NULL;
+            body = exchange_body(doc, "/attest", n, "request");
+            assert_ok(json_parse(span_str(answer), &token));
+            assert_ok(json_parse(span_str(body), &sent));
+            const char *text = json_string(json_get(json_root(token), "token"));
+            assert_ok(attest_by_token(a, span_str(text), &g));
+            struct json_out o = JSON_OUT(&key);
+            assert_ok(jwe_tee_key_canonical(json_pointer(json_root(sent), "/runtime-data/tee-pubkey"), &o));
+            assert_true(guest_holds_key(g, buf_span(&key)));
+            assert_string_equal(guest_tee(g), "sample");
+            guest_unref(g);
+            buf_free(&key);
+            json_free(token);
+            json_free(sent);
+        }
+        json_free(doc);
+    }
+    assert_int_equal(checked, 12);
+    /* The passport client sends such a token as it is. */
     struct json_doc *doc = vector_json("kbs/new-get-passport.json");
     const char *bearer = exchange_header(doc, 0, "authorization");
-    struct guest *g = NULL;
     const struct jwe_key *key = NULL;
+    struct guest *g = NULL;
     assert_ok(attest_by_token(a, span_str(bearer + strlen("Bearer ")), &g));
     assert_ok(guest_key(g, &key));
-    assert_string_equal(guest_tee(g), "sample");
     guest_unref(g);
+    clock_test_set(RECORDED_AT + 3600 + 120);
+    assert_fails(attest_by_token(a, span_str(bearer + strlen("Bearer ")), &g), ERR_AUTH);
     json_free(doc);
 }
 
