@@ -198,6 +198,22 @@ static const struct endpoint *find_endpoint(const char *prefix, const struct rou
     return found;
 }
 
+/* 405, with the methods that this name has; below /kbs/v0 those of every plugin, as clients know it
+ * (kbs-api.md 15.17). */
+static void refuse_method(struct call *c, const char *prefix, size_t segments)
+{
+    static const char *const methods[] = {"GET", "HEAD", "POST", "PUT", "DELETE", ""};
+    char allow[64] = "";
+    for (size_t i = 0, len = 0; i < endpoint_count && len < sizeof allow; i++) {
+        const struct endpoint *e = &endpoints[i];
+        if (strcmp(e->prefix, prefix) != 0 || name_segments(e->name, &c->route) != segments) continue;
+        len += (size_t) snprintf(allow + len, sizeof allow - len, "%s%s", len ? ", " : "", methods[e->method]);
+    }
+    call_error(c, KBS_METHOD, NULL);
+    bool kbs = strcmp(prefix, "/kbs/v0/") == 0;
+    response_header(&c->x->resp, "Allow", "%s", kbs ? "GET, POST, PUT, DELETE" : allow);
+}
+
 static const char *const prefixes[] = {"/kbs/v0/", "/strongroom/v1/", "/"};
 
 /* Parses the path; false when it was answered (404 for what has no such prefix or name). */
@@ -223,8 +239,7 @@ static bool route_call(struct call *c)
             if (c->endpoint && c->endpoint->method == HTTP_GET) return true;
             call_error(c, KBS_BAD_PATH, NULL);
         } else if (known > 0 && (r->method == HTTP_HEAD || r->method == HTTP_OTHER || !kbs)) {
-            call_error(c, KBS_METHOD, NULL);
-            response_header(&c->x->resp, "Allow", "GET, POST, PUT, DELETE");
+            refuse_method(c, prefixes[i], known);
         } else if (kbs) {
             char detail[200], shown[150];
             log_escape(shown, sizeof shown, span_str(name));
