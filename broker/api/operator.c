@@ -23,7 +23,7 @@ void operator_fail(struct call *c, const char *action, struct err e)
     bool plain = e.code == ERR_NOTFOUND || e.code == ERR_CONFLICT || e.code == ERR_DAMAGED ||
                  e.code == ERR_PRECONDITION;
     if (plain && c->x->resp.status != 503)
-        reply_error_with(&c->x->resp, c->api->config.reference_statuses, reply_error_of(e), detail,
+        reply_error_with(&c->x->resp, call_as_reference(c), reply_error_of(e), detail,
                          put_class, &e);
 }
 
