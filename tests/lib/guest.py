@@ -21,6 +21,14 @@ def canonical(value):
     return json.dumps(value, separators=(",", ":"), sort_keys=True).encode()
 
 
+def client_aad(protected):
+    """What clients authenticate: not the text that came but the header as they write it again, alg and enc
+    first, the rest in order of names (kbs-api.md 5.2)."""
+    header = json.loads(unb64u(protected))
+    ordered = {"alg": header.pop("alg"), "enc": header.pop("enc"), **json.loads(canonical(header))}
+    return b64u(json.dumps(ordered, separators=(",", ":")).encode()).encode()
+
+
 class Refused(Exception):
     def __init__(self, status, body):
         super().__init__(f"{status}: {body[:300]!r}")
@@ -92,7 +100,7 @@ class Guest:
         return self.get(name)
 
     def open(self, body):
-        """RFC 7516 5.2 with ECDH-ES+A256KW (RFC 7518 4.6) for P-256."""
+        """RFC 7516 5.2 with ECDH-ES+A256KW (RFC 7518 4.6) for P-256; the header as clients take it."""
         jwe = json.loads(body)
         epk = json.loads(unb64u(jwe["protected"]))["epk"]
         point = ec.EllipticCurvePublicNumbers(int.from_bytes(unb64u(epk["x"]), "big"),
@@ -104,4 +112,4 @@ class Guest:
         content_key = aes_key_unwrap(hashlib.sha256(info).digest(), unb64u(jwe["encrypted_key"]))
         return AESGCM(content_key).decrypt(unb64u(jwe["iv"]),
                                            unb64u(jwe["ciphertext"]) + unb64u(jwe["tag"]),
-                                           jwe["protected"].encode())
+                                           client_aad(jwe["protected"]))

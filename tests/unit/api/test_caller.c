@@ -129,7 +129,7 @@ static const char *service_bearer(const char *claims)
 }
 
 /* Tokens with keys that we cannot use: found out behind the policy, before the vault is asked. */
-static void test_guest__token_without_a_usable_key(void **state)
+static void test_row_9_1__jwe_error_and_missing_tee_key(void **state)
 {
     static const struct { const char *claims; int status; const char *variant; } rows[] = {
         {"{\"exp\":1795522200}", 401, "TokenVerifierError"},
@@ -305,7 +305,7 @@ int main(void)
         KIT_TEST(test_guest__the_first_of_two_counts),
         KIT_TEST(test_guest__token_that_does_not_verify),
         KIT_TEST(test_guest__refusal_without_a_record_is_503),
-        cmocka_unit_test_setup_teardown(test_guest__token_without_a_usable_key, kit_setup,
+        cmocka_unit_test_setup_teardown(test_row_9_1__jwe_error_and_missing_tee_key, kit_setup,
                                         service_close),
         KIT_TEST(test_admin__acl_sees_the_decoded_path),
         KIT_TEST(test_admin__an_endless_path_is_no_path_of_the_acl),

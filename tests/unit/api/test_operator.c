@@ -198,7 +198,7 @@ static void test_keks__create_without_a_record(void **state)
 static void test_own__other_methods(void **state)
 {
     static const struct { const char *method, *target, *allow; } rows[] = {
-        {"DELETE", "/strongroom/v1/keks", "GET, POST"},
+        {"PUT", "/strongroom/v1/keks", "GET, POST, DELETE"},
         {"POST", "/strongroom/v1/status", "GET"},
         {"GET", "/strongroom/v1/policy/rollback", "POST"},
     };
