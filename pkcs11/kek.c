@@ -7,21 +7,15 @@
 #include "broker/base/log.h"
 #include "broker/base/rand.h"
 #include "pkcs11/find.h"
+#include "pkcs11/key_rule.h"
 #include "pkcs11/suite.h"
 
 #define KEK_BYTES 32u
 
 /* What a KEK must be (DESIGN 3). LOCAL, ALWAYS_SENSITIVE and NEVER_EXTRACTABLE are told but not
  * demanded: a KEK that a ceremony restored from its backup has them false. */
-enum demand { MUST_BE_FALSE, MUST_BE_TRUE, FOR_INFORMATION };
 #define FIELD(name) offsetof(struct p11_kek_info, name)
-#define NO_FIELD SIZE_MAX
-static const struct kek_rule {
-    CK_ATTRIBUTE_TYPE type;
-    const char *name;
-    enum demand demand;
-    size_t field;
-} RULES[] = {
+static const struct key_rule RULES[] = {
     {CKA_TOKEN, "CKA_TOKEN", MUST_BE_TRUE, NO_FIELD},
     {CKA_PRIVATE, "CKA_PRIVATE", MUST_BE_TRUE, NO_FIELD},
     {CKA_SENSITIVE, "CKA_SENSITIVE", MUST_BE_TRUE, FIELD(sensitive)},
@@ -62,38 +56,14 @@ uint32_t kek_generation(const char *label)
 
 /* ---- attributes ------------------------------------------------------------------------- */
 
-/* Reads an attribute of exactly this size. One that the token lacks, hides or keeps in another size
- * is as good as a wrong one: *ret_there is false. */
-static err_t read_exactly(struct p11_session *s, const struct p11_kek *kek,
-                          CK_ATTRIBUTE_TYPE type, void *out, size_t size, bool *ret_there)
-{
-    size_t len = 0;
-    CK_RV rv = attribute_read(s, kek->handle, type, out, size, &len);
-    *ret_there = rv == CKR_OK && len == size;
-    if (rv == CKR_OK || rv == CKR_BUFFER_TOO_SMALL || rv_reaction(rv) == RV_ITEM) return ERR_OK;
-    FAIL_RV(rv, "C_GetAttributeValue", "attributes of key %s", kek->info.label);
-}
-
-static err_t apply_rule(struct p11_session *s, const struct kek_rule *rule, struct p11_kek *kek,
-                        bool *ret_kept)
-{
-    CK_BBOOL value = CK_FALSE;
-    bool there = false;
-    TRY(read_exactly(s, kek, rule->type, &value, sizeof value, &there));
-    bool is = there && value != CK_FALSE;
-    if (rule->field != NO_FIELD) *(bool *) ((char *) &kek->info + rule->field) = is;
-    *ret_kept = rule->demand == FOR_INFORMATION || (there && is == (rule->demand == MUST_BE_TRUE));
-    return ERR_OK;
-}
-
-static err_t check_size(struct p11_session *s, struct p11_kek *kek, const char **ret_wrong)
+static err_t check_size(const struct key_seen *seen, struct p11_kek *kek, const char **ret_wrong)
 {
     CK_ULONG bytes = 0;
     bool there = false;
-    TRY(read_exactly(s, kek, CKA_ID, kek->id, sizeof kek->id, &there));
+    TRY(key_read_exactly(seen, CKA_ID, kek->id, sizeof kek->id, &there));
     if (!there) *ret_wrong = "CKA_ID";
     memcpy(kek->info.id, kek->id, sizeof kek->id);
-    TRY(read_exactly(s, kek, CKA_VALUE_LEN, &bytes, sizeof bytes, &there));
+    TRY(key_read_exactly(seen, CKA_VALUE_LEN, &bytes, sizeof bytes, &there));
     if (!there || bytes != KEK_BYTES) *ret_wrong = "CKA_VALUE_LEN";
     return ERR_OK;
 }
@@ -101,13 +71,10 @@ static err_t check_size(struct p11_session *s, struct p11_kek *kek, const char *
 /* Fills kek->info from the token; *ret_wrong names the first attribute that is not as demanded. */
 static err_t check_attributes(struct p11_session *s, struct p11_kek *kek, const char **ret_wrong)
 {
+    struct key_seen seen = {s, kek->handle, kek->info.label};
     *ret_wrong = NULL;
-    for (size_t i = 0; i < RULE_COUNT; i++) {
-        bool kept = false;
-        TRY(apply_rule(s, &RULES[i], kek, &kept));
-        if (!kept && !*ret_wrong) *ret_wrong = RULES[i].name;
-    }
-    if (!*ret_wrong) TRY(check_size(s, kek, ret_wrong));
+    TRY(key_rules_check(&seen, RULES, RULE_COUNT, &kek->info, ret_wrong));
+    if (!*ret_wrong) TRY(check_size(&seen, kek, ret_wrong));
     kek->info.sound = !*ret_wrong;
     return ERR_OK;
 }

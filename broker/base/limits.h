@@ -73,6 +73,12 @@
 /* Token */
 #define PIN_MAX 255u               /* bytes */
 #define KEK_MAX 64u                /* generations on one token */
+#define KEYPAIRS_MAX 256u             /* private keys on one token */
+#define KEYPAIR_LABEL_MAX 64u      /* bytes */
+#define KEYPAIR_RSA_MIN_BITS 2048u
+#define KEYPAIR_RSA_MAX_BITS 4096u /* longer ones take a token too long to make */
+#define KEYPAIR_MISSING_MS 1000u   /* how often a key pair that is not there is looked for */
+#define WRAP_BODY_MAX 4096u        /* bytes of a body for wrap-key; a block is far smaller */
 #define KEK_CANARY_MAX 512u        /* bytes of a canary's envelope */
 #define P11_SESSIONS_DEFAULT 16u
 #define P11_SESSIONS_MAX 256u
