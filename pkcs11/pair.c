@@ -107,6 +107,13 @@ static void forget(struct p11_pair *k, const struct pair_key *used)
     if (k->key.epoch == used->epoch && k->key.handle == used->handle) pair_key_done(&k->key);
 }
 
+static err_t fail_missing(const struct p11_pair *k)
+{
+    FAIL(ERR_NOTFOUND, "token %s has no key pair labelled %s; make it: strongroom token keypair "
+         "create --type %s --label '%s'", k->p->label, k->label, p11_pair_type_name(k->type),
+         k->label);
+}
+
 /* A find costs as much as the token holds objects: whoever asks for a key that is not there must
  * not make us look each time. One that we make ourselves is found at once. */
 static bool missing_still(struct p11_pair *k)
@@ -146,8 +153,7 @@ static err_t find_key(struct p11_pair *k, struct pair_key *ret)
     struct err e = pair_find(k->p, k->label, &key, &info, &wrong);
     if (e.code == ERR_NOTFOUND) {
         note_missing(k, made);
-        return err_add(e, __FILE__, __LINE__, __func__, "make it: strongroom token keypair create "
-                       "--type %s --label '%s'", p11_pair_type_name(k->type), k->label);
+        return fail_missing(k);
     }
     TRY(e);
     TRY(check_found(k, &info, &key, wrong));
@@ -175,9 +181,7 @@ static err_t take_key(struct p11_pair *k, struct pair_key *ret)
         if (known_key(k, ret)) return ERR_OK; /* another thread found it meanwhile */
         if (!missing_still(k)) return find_key(k, ret);
     }
-    FAIL(ERR_NOTFOUND, "token %s has no key pair labelled %s; make it: strongroom token keypair "
-         "create --type %s --label '%s'", k->p->label, k->label, p11_pair_type_name(k->type),
-         k->label);
+    return fail_missing(k);
 }
 
 /* ---- using it --------------------------------------------------------------------------- */

@@ -9,6 +9,7 @@
 #include "broker/audit/audit.h"
 #include "broker/base/exchange.h"
 #include "broker/store/store.h"
+#include "pkcs11/keypair.h"
 #include "policy/rego.h"
 
 struct api;
@@ -16,6 +17,7 @@ struct api;
 struct api_config {
     /* all borrowed; they must outlive the api */
     struct p11 *token;
+    struct p11_pair *wrap_key; /* of pkcs11/wrap-key: RSA */
     struct store *store;
     struct attest *attest;
     struct admin *admin;

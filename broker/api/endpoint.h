@@ -46,6 +46,7 @@ struct endpoint {
 #define BODY_VALUE SIZE_MAX
 #define BODY_JSON (512u << 10)
 #define BODY_MESSAGE (1u << 20) /* reference values: REFERENCE_VALUES_BYTES in base64 */
+#define BODY_KEYPAIR (4u << 10)
 #define BODY_IGNORED (64u << 10) /* of methods whose body means nothing */
 
 struct call {
@@ -60,6 +61,7 @@ struct call {
     size_t path_first;        /* index of the first segment below the name; policy sees it and on */
     char name[NAME_MAX_BYTES + 1];
     char principal[200];      /* for audit */
+    struct attest_challenge challenge; /* of attest: which session it was */
     struct guest *guest;      /* our reference */
     struct secret *value;     /* read by work */
     struct store_entry entry;
@@ -68,7 +70,7 @@ struct call {
     struct rego_errors *errors;    /* what compiling it found; or NULL */
     struct release_policy *policy; /* our reference: the one that decided, or the new one */
     unsigned rule;            /* the line of it that decided; for audit */
-    struct buf text;          /* policy text to store, or JSON that work made */
+    struct buf text;          /* policy text to store, or what work made: JSON, a token, wrapped bytes */
     struct rego_errors *warnings; /* of the new policy; NULL: none */
     int64_t not_after;        /* of a new version, Unix seconds; 0: none */
     bool has_if_match;
@@ -114,7 +116,9 @@ extern const size_t endpoint_count;
 
 /* handshake.c */
 bool handshake_auth(struct call *c);
-bool handshake_attest(struct call *c);
+bool handshake_attest_decide(struct call *c);
+err_t handshake_attest_work(struct call *c);
+void handshake_attest_finish(struct call *c, struct err e);
 /* resource.c */
 bool resource_get_decide(struct call *c);
 err_t resource_get_work(struct call *c);
@@ -126,6 +130,26 @@ bool resource_delete_decide(struct call *c);
 err_t resource_delete_work(struct call *c);
 void resource_delete_finish(struct call *c, struct err e);
 bool resource_method_decide(struct call *c);
+/* Whether the policy in force lets this guest have c->plugin and the path; counted, noted and, when
+ * not, audited as `action` and answered. And whether it has a key to encrypt to. */
+bool release_allowed(struct call *c, const char *action);
+bool release_has_key(struct call *c, const char *action);
+/* c->value to the guest's key, which is then gone. */
+err_t release_close(struct call *c, struct buf *ret_jwe);
+/* wrap_key.c */
+bool wrap_key_get_decide(struct call *c);
+err_t wrap_key_get_work(struct call *c);
+void wrap_key_get_finish(struct call *c, struct err e);
+bool wrap_key_post_decide(struct call *c);
+err_t wrap_key_post_work(struct call *c);
+void wrap_key_post_finish(struct call *c, struct err e);
+bool wrap_key_guest_method(struct call *c);
+bool wrap_key_admin_method(struct call *c);
+/* keypair.c */
+err_t keypair_list_work(struct call *c);
+void keypair_list_finish(struct call *c, struct err e);
+err_t keypair_create_work(struct call *c);
+void keypair_create_finish(struct call *c, struct err e);
 /* resource_policy.c */
 bool policy_set_decide(struct call *c);
 err_t policy_set_work(struct call *c);

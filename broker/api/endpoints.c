@@ -7,7 +7,8 @@
 const struct endpoint endpoints[] = {
     /* the handshake (kbs-api.md 2.2, 2.4) */
     {KBS, "auth", HTTP_POST, ACCESS_OPEN, BODY_JSON, handshake_auth, NULL, NULL},
-    {KBS, "attest", HTTP_POST, ACCESS_OPEN, BODY_VALUE, handshake_attest, NULL, NULL},
+    {KBS, "attest", HTTP_POST, ACCESS_OPEN, BODY_VALUE, handshake_attest_decide,
+     handshake_attest_work, handshake_attest_finish},
 
     /* resources (2.6, 6.3, 8); both paths are one store (DESIGN 5) */
     {KBS, "resource", HTTP_GET, ACCESS_GUEST, BODY_IGNORED, resource_get_decide, resource_get_work,
@@ -24,6 +25,16 @@ const struct endpoint endpoints[] = {
     {KBS, "pkcs11", HTTP_DELETE, ACCESS_ADMIN_PLUGIN, BODY_IGNORED, resource_delete_decide,
      resource_delete_work, resource_delete_finish},
     {KBS, "pkcs11", HTTP_PUT, ACCESS_GUEST, BODY_IGNORED, resource_method_decide, NULL, NULL},
+
+    /* wrapping to a key of the token, and back (8.3) */
+    {KBS, "pkcs11/wrap-key", HTTP_GET, ACCESS_GUEST, WRAP_BODY_MAX, wrap_key_get_decide,
+     wrap_key_get_work, wrap_key_get_finish},
+    {KBS, "pkcs11/wrap-key", HTTP_POST, ACCESS_ADMIN_PLUGIN, WRAP_BODY_MAX, wrap_key_post_decide,
+     wrap_key_post_work, wrap_key_post_finish},
+    {KBS, "pkcs11/wrap-key", HTTP_PUT, ACCESS_GUEST, BODY_IGNORED, wrap_key_guest_method, NULL,
+     NULL},
+    {KBS, "pkcs11/wrap-key", HTTP_DELETE, ACCESS_ADMIN_PLUGIN, BODY_IGNORED, wrap_key_admin_method,
+     NULL, NULL},
 
     /* the release policy (6.3, 7) */
     {KBS, "resource-policy", HTTP_POST, ACCESS_ADMIN_BUILTIN, BODY_JSON, policy_set_decide,
@@ -59,6 +70,10 @@ const struct endpoint endpoints[] = {
      kek_finish},
     {OWN, "keks/rewrap", HTTP_POST, ACCESS_LOCAL, BODY_IGNORED, kek_number_decide, kek_rewrap_work,
      kek_finish},
+    {OWN, "keypairs", HTTP_GET, ACCESS_ADMIN_PLUGIN, BODY_IGNORED, operator_job_decide,
+     keypair_list_work, keypair_list_finish},
+    {OWN, "keypairs", HTTP_POST, ACCESS_LOCAL, BODY_KEYPAIR, operator_job_decide,
+     keypair_create_work, keypair_create_finish},
     {OWN, "reference-values", HTTP_GET, ACCESS_ADMIN_PLUGIN, BODY_IGNORED, reference_list_decide,
      reference_list_work, reference_get_finish},
 

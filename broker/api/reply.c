@@ -21,6 +21,7 @@ static const struct {
     [KBS_POLICY_ENGINE] = {"PolicyEngineError", 400, 401, "Policy engine error"},
     [KBS_PLUGIN_NOT_FOUND] = {"PluginNotFound", 404, 404, "Plugin not found"},
     [KBS_PLUGIN_INTERNAL] = {"PluginInternalError", 500, 401, "Plugin internal error"},
+    [KBS_WRAPPED] = {"PluginInternalError", 400, 401, "this was not wrapped for this key"},
     [KBS_JWE] = {"JweError", 400, 401, "JWE failed"},
     [KBS_ADMIN_PLUGIN] = {"AdminAuthInitialization", 401, 401, "admin access denied"},
     [KBS_ADMIN_BUILTIN] = {"AdminAuthAccess", 401, 401, "admin access denied"},

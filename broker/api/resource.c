@@ -13,7 +13,7 @@ static void count_decision(struct metrics *m, enum policy_outcome outcome)
     if (outcome != POLICY_ALLOW && outcome != POLICY_DENY_FALSE) metric_add(m, METRIC_POLICY_ERRORS);
 }
 
-static bool policy_allows(struct call *c)
+bool release_allowed(struct call *c, const char *action)
 {
     struct policy_pair query[ROUTE_MAX_PAIRS];
     for (size_t i = 0; i < c->route.query_count; i++)
@@ -36,7 +36,18 @@ static bool policy_allows(struct call *c)
     log_info("release.denied", LOG_S("resource", c->name), LOG_S("principal", c->principal),
              LOG_S("digest", release_digest(c->policy)), LOG_S("reason", d.reason),
              d.detail[0] ? LOG_S("detail", d.detail) : (struct log_field){0});
-    if (call_audit(c, "release", "deny", d.reason)) call_error(c, KBS_POLICY_DENY, NULL);
+    if (call_audit(c, action, "deny", d.reason)) call_error(c, KBS_POLICY_DENY, NULL);
+    return false;
+}
+
+bool release_has_key(struct call *c, const char *action)
+{
+    const struct jwe_key *key = NULL;
+    struct err e = guest_key(c->guest, &key);
+    if (err_ok(e)) return true;
+    log_warn_err(e, "release.no-key", LOG_S("principal", c->principal));
+    if (call_audit(c, action, "error", "no usable tee-pubkey"))
+        call_error(c, e.code == ERR_CRYPTO ? KBS_JWE : KBS_TOKEN_VERIFIER, NULL);
     return false;
 }
 
@@ -44,22 +55,14 @@ static bool policy_allows(struct call *c)
  * token was verified, so it is looked at before the vault is asked. */
 bool resource_get_decide(struct call *c)
 {
-    if (!caller_guest(c) || !policy_allows(c)) return true;
+    if (!caller_guest(c) || !release_allowed(c, "release")) return true;
     struct err e = store_check_name(c->name);
     if (!err_ok(e)) {
         if (call_audit(c, "release", "error", "no resource path"))
             call_error(c, KBS_BAD_PATH, NULL);
         return true;
     }
-    const struct jwe_key *key = NULL;
-    e = guest_key(c->guest, &key);
-    if (!err_ok(e)) {
-        log_warn_err(e, "release.no-key", LOG_S("principal", c->principal));
-        if (call_audit(c, "release", "error", "no usable tee-pubkey"))
-            call_error(c, e.code == ERR_CRYPTO ? KBS_JWE : KBS_TOKEN_VERIFIER, NULL);
-        return true;
-    }
-    return false;
+    return !release_has_key(c, "release");
 }
 
 struct err resource_get_work(struct call *c)
@@ -68,20 +71,20 @@ struct err resource_get_work(struct call *c)
     return store_get(c->api->config.store, ENVELOPE_RESOURCE, c->name, &c->value, &c->entry);
 }
 
-static err_t close_to_guest(struct call *c, struct buf *ret)
+struct err release_close(struct call *c, struct buf *ret_jwe)
 {
+    _cleanup_secret_ struct secret *value = TAKE_PTR(c->value);
     const struct jwe_key *key = NULL;
     TRY(guest_key(c->guest, &key));
-    TRY(jwe_encrypt(key, secret_span(c->value), ret));
-    return buf_ok(ret);
+    TRY(jwe_encrypt(key, secret_span(value), ret_jwe));
+    return buf_ok(ret_jwe);
 }
 
 void resource_get_finish(struct call *c, struct err e)
 {
     c->version = c->entry.version;
     _cleanup_buf_ struct buf jwe = BUF_INIT;
-    if (err_ok(e)) e = close_to_guest(c, &jwe);
-    secret_free(TAKE_PTR(c->value));
+    if (err_ok(e)) e = release_close(c, &jwe);
     if (!err_ok(e)) {
         call_fail(c, "release", e);
         return;

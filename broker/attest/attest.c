@@ -84,7 +84,7 @@ static err_t check_own_signer(const struct attest *a)
     buf_addf(&claims, "{\"exp\":%jd}", (intmax_t) now + 60);
     TRY(issuer_sign(a->issuer, buf_span(&claims), &token));
     struct err e = verifier_check(a->verifier, buf_span(&token), now, &verified);
-    if (err_ok(e) || e.code == ERR_INTERNAL) return e;
+    if (err_ok(e) || err_http_status(e.code) >= 500) return e;
     e.code = ERR_USAGE;
     return err_add(e, __FILE__, __LINE__, __func__, "the token signer is not trusted by "
                    "trusted_certs; add the root of its chain there");
@@ -101,7 +101,8 @@ struct err attest_new(const struct attest_config *config, struct attest **ret)
                      config->session_seconds ? config->session_seconds : SESSION_SECONDS,
                      &a->sessions));
     TRY(cache_new(GUEST_CACHE_MAX, GUEST_CACHE_BYTES, &a->cache));
-    TRY(issuer_new(config->signer_key_file, config->signer_chain_file, &a->issuer));
+    if (config->signer) TRY(issuer_new_by(config->signer, config->signer_chain_file, &a->issuer));
+    else TRY(issuer_new(config->signer_key_file, config->signer_chain_file, &a->issuer));
     TRY(verifier_new(config, issuer_chain(a->issuer), &a->verifier));
     if (a->sample_verifier) {
         log_warn("attest.sample_verifier",
@@ -156,7 +157,7 @@ struct err attest_auth(struct attest *a, struct span body, struct attest_challen
 /* A guest is told that it is refused, not why. Only what is our own fault stays as it is. */
 static err_t as_auth(struct err e)
 {
-    if (!err_ok(e) && e.code != ERR_INTERNAL && e.code != ERR_BUSY) e.code = ERR_AUTH;
+    if (!err_ok(e) && err_http_status(e.code) < 500) e.code = ERR_AUTH;
     return e;
 }
 
@@ -223,6 +224,11 @@ struct err attest_evidence(struct attest *a, const char *session, struct span bo
     TRY(buf_ok(ret_token));
     *ret = challenge;
     return ERR_OK;
+}
+
+bool attest_waits(const struct attest *a)
+{
+    return issuer_waits(a->issuer);
 }
 
 /* ---- who asks ----------------------------------------------------------------------------- */

@@ -8,10 +8,19 @@
 #include "broker/base/buf.h"
 #include "broker/base/limits.h"
 #include "broker/jose/jwe.h"
+#include "broker/jose/jws.h"
 
 struct attest;
 struct policy_claims; /* policy/policy_claims.h */
 struct guest; /* a verified attestation token; reference-counted, immutable */
+
+/* A signing key that is not in this process (on the token): its public half as PEM, and who signs.
+ * Errors of its own (503) come through attest_evidence as they are. Thread-safe. */
+struct attest_signer {
+    struct span public_pem;  /* borrowed during attest_new alone */
+    struct jws_signer by;    /* its context outlives the attest */
+    const char *name;        /* for errors; borrowed likewise */
+};
 
 struct attest_config {
     bool sample_verifier;             /* built-in verifier of sample evidence: development only */
@@ -22,6 +31,7 @@ struct attest_config {
     const char *issuer;               /* iss of tokens that we issue */
     const char *signer_key_file;      /* PEM, EC P-256; NULL: made at start */
     const char *signer_chain_file;    /* PEM, leaf first; NULL: self-signed at start */
+    const struct attest_signer *signer; /* instead of signer_key_file; needs signer_chain_file */
     const char *const *trusted_certs; /* PEM files */
     size_t trusted_cert_count;
     const char *const *trusted_jwk_sets; /* files */
@@ -79,11 +89,15 @@ struct attest_challenge {
 err_t attest_auth(struct attest *a, struct span body, struct attest_challenge *ret);
 
 /* POST attest: session is the cookie's value as received (any text or NULL). On success the token
- * is appended to *ret_token and *ret says which session it was. Any failure is ERR_AUTH; the
- * reason is for the log only. ERR_USAGE when the body does not parse. ret->tee is set on failure
- * too, once there is a session and a body whose evidence is looked at. */
+ * is appended to *ret_token and *ret says which session it was. Any refusal is ERR_AUTH; the
+ * reason is for the log only. ERR_USAGE when the body does not parse. What is our own fault keeps its
+ * class (ERR_INTERNAL, ERR_TOKEN_DOWN and the others of 500 and above). ret->tee is set on failure too,
+ * once there is a session and a body whose evidence is looked at. */
 err_t attest_evidence(struct attest *a, const char *session, struct span body,
                       struct buf *ret_token, struct attest_challenge *ret);
+
+/* Whether attest_evidence may wait for another device, so that it should not run on an event loop. */
+bool attest_waits(const struct attest *a);
 
 /* Who asks: by cookie (NULL or garbage is ERR_NOTFOUND; found but not attested too), or by bearer
  * token (ERR_AUTH when it does not verify). *ret is a reference of the caller's. */

@@ -14,7 +14,8 @@
 #define OWN_CERT_BACKDATE 3600               /* for verifiers whose clock is behind ours */
 
 struct issuer {
-    EVP_PKEY *key;
+    EVP_PKEY *key;         /* the public half alone when `by` signs */
+    struct jws_signer by;  /* sign NULL: we do, with key */
     struct buf chain;  /* PEM */
     struct buf header; /* of every token, the same each time */
 };
@@ -99,10 +100,38 @@ struct err issuer_new(const char *key_file, const char *chain_file, struct issue
     return ERR_OK;
 }
 
+struct err issuer_new_by(const struct attest_signer *signer, const char *chain_file,
+                         struct issuer **ret)
+{
+    _cleanup_(issuer_freep) struct issuer *i = calloc(1, sizeof *i);
+    _cleanup_jwk_ struct jwk *public = NULL;
+    _cleanup_jwk_ struct jwk *jwk = NULL;
+    if (!i) FAIL(ERR_INTERNAL, "out of memory");
+    if (!chain_file)
+        FAIL(ERR_USAGE, "token signer %s: needs a certificate chain (cert_path)", signer->name);
+    i->by = signer->by;
+    TRYC(jwk_from_pem(signer->public_pem, &public), "token signer %s", signer->name);
+    if (!EVP_PKEY_up_ref(jwk_pkey(public))) FAIL(ERR_INTERNAL, "out of memory");
+    i->key = jwk_pkey(public);
+    TRY(check_key(i, signer->name, &jwk));
+    TRY(read_chain(chain_file, i));
+    struct err e = make_header(i, jwk, chain_file);
+    if (e.code == ERR_USAGE)
+        return err_add(e, __FILE__, __LINE__, __func__, "the chain must begin with a certificate of "
+                       "key %s; make one from its public key: openssl x509 -new -force_pubkey "
+                       "PUBLIC.pem ...", signer->name);
+    TRY(e);
+    *ret = TAKE_PTR(i);
+    return ERR_OK;
+}
+
+bool issuer_waits(const struct issuer *i) { return i->by.sign != NULL; }
+
 struct err issuer_sign(const struct issuer *i, struct span claims, struct buf *ret)
 {
     size_t before = ret->len;
-    TRY(jws_sign("ES256", i->key, buf_span(&i->header), claims, ret));
+    if (i->by.sign) TRY(jws_sign_by(&i->by, buf_span(&i->header), claims, ret));
+    else TRY(jws_sign("ES256", i->key, buf_span(&i->header), claims, ret));
     if (ret->len - before > JOSE_MAX_TOKEN)
         FAIL(ERR_TOOLARGE, "the token would be %zu bytes long, more than the %u that are accepted; "
              "the guest's init-data are too large", ret->len - before, JOSE_MAX_TOKEN);

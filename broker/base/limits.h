@@ -76,6 +76,7 @@
 #define KEYPAIRS_MAX 256u             /* private keys on one token */
 #define KEYPAIR_LABEL_MAX 64u      /* bytes */
 #define KEYPAIR_RSA_MIN_BITS 2048u
+#define KEYPAIR_RSA_DEFAULT_BITS 3072u
 #define KEYPAIR_RSA_MAX_BITS 4096u /* longer ones take a token too long to make */
 #define KEYPAIR_MISSING_MS 1000u   /* how often a key pair that is not there is looked for */
 #define WRAP_BODY_MAX 4096u        /* bytes of a body for wrap-key; a block is far smaller */

@@ -35,6 +35,13 @@ static err_t open_token(const struct config *c, const char *who, struct broker *
     return p11_open(&config, &b->token);
 }
 
+static err_t open_wrap_key(const struct config *c, struct broker *b)
+{
+    struct p11_pair_config config = {.label = c->token_wrap_key_label, .type = P11_PAIR_RSA,
+                                     .oaep_sha1 = c->token_wrap_key_sha1};
+    return p11_pair_new(b->token, &config, &b->wrap_key);
+}
+
 static err_t open_store(const struct config *c, struct broker *b)
 {
     struct store_config config = {
@@ -46,8 +53,32 @@ static err_t open_store(const struct config *c, struct broker *b)
     return store_open(&config, &b->store);
 }
 
+/* The signing key on the token, and its public half as PEM: found and tried now, so that a broker
+ * with a key that cannot sign does not start. */
+static err_t open_signer(const struct config *c, struct broker *b, struct buf *ret_pem)
+{
+    _cleanup_free_ char *label = NULL;
+    const char *uri = c->attestation_signer_uri;
+    TRYC(p11_pair_uri_label(b->token, uri, &label), "signer.key_uri %s", uri);
+    struct p11_pair_config config = {.label = label, .type = P11_PAIR_EC_P256};
+    TRY(p11_pair_new(b->token, &config, &b->signer));
+    TRYC(p11_pair_public(b->signer, ret_pem), "signer.key_uri %s", uri);
+    return ERR_OK;
+}
+
+_Static_assert(JWS_ES256_DIGEST == P11_PAIR_DIGEST && JWS_ES256_SIGNATURE == P11_PAIR_SIGNATURE,
+               "both speak of ES256");
+
+static err_t sign_on_token(void *context, const uint8_t digest[JWS_ES256_DIGEST],
+                           uint8_t ret_signature[JWS_ES256_SIGNATURE])
+{
+    return p11_pair_sign(context, digest, ret_signature);
+}
+
 static err_t open_attest(const struct config *c, bool offline, struct broker *b)
 {
+    struct attest_signer signer = {.by = {.sign = sign_on_token}, .name = c->attestation_signer_uri};
+    _cleanup_buf_ struct buf pem = BUF_INIT;
     struct attest_config config = {
         .sample_verifier = !offline && strcmp(c->attestation_verifier, "sample") == 0,
         .allow_rsa1_5 = c->attestation_allow_rsa1_5,
@@ -66,6 +97,12 @@ static err_t open_attest(const struct config *c, bool offline, struct broker *b)
         .insecure_header_jwk = c->token_insecure_header_jwk,
     };
     if (offline) return ERR_OK;
+    if (c->attestation_signer_uri) {
+        TRY(open_signer(c, b, &pem));
+        signer.by.context = b->signer;
+        signer.public_pem = buf_span(&pem);
+        config.signer = &signer;
+    }
     return attest_new(&config, &b->attest);
 }
 
@@ -91,13 +128,15 @@ static err_t open_all(const struct config *c, const char *who, bool offline, str
 {
     TRY(secret_init(c->memory_locked_bytes, c->memory_best_effort, false));
     TRY(open_admin(c, b)); /* before the token: a wrong key file should cost no login */
-    TRY(open_attest(c, offline, b));
+    if (!c->attestation_signer_uri) TRY(open_attest(c, offline, b)); /* for the same reason */
     TRY(open_token(c, who, b));
+    if (c->attestation_signer_uri) TRY(open_attest(c, offline, b));
+    TRY(open_wrap_key(c, b));
     TRY(open_audit(c, b));
     TRY(open_store(c, b));
     TRY(job_pool_new(offline ? 0 : c->token_workers, P11_JOB_QUEUE_MAX, &b->jobs));
     struct api_config api = {
-        .token = b->token, .store = b->store, .attest = b->attest, .admin = b->admin,
+        .token = b->token, .wrap_key = b->wrap_key, .store = b->store, .attest = b->attest, .admin = b->admin,
         .audit = b->audit, .jobs = b->jobs, .value_max = c->http_max_body,
         .reference_statuses = c->http_statuses_401, .lint = policy_lint,
         .upkeep = strcmp(c->attestation_verifier, "none") == 0 ? &attest_upkeep_nowhere : NULL,
@@ -128,6 +167,8 @@ void broker_close(struct broker *b)
     audit_close(b->audit);
     if (b->admin) admin_free(b->admin);
     if (b->attest) attest_free(b->attest);
+    p11_pair_free(b->wrap_key);
+    p11_pair_free(b->signer);
     p11_close(b->token);
     if (b->lock) writer_lock_release(b->lock); /* last: nobody writes while we still might */
     *b = (struct broker){0};

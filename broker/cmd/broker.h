@@ -9,6 +9,7 @@
 
 struct broker {
     struct p11 *token;
+    struct p11_pair *wrap_key, *signer; /* signer NULL: not on the token */
     struct writer_lock *lock; /* NULL for a reader */
     struct store *store;
     struct attest *attest;

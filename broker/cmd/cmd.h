@@ -10,7 +10,7 @@
 #define CONFIG_DEFAULT "/etc/strongroom/strongroom.yaml"
 
 struct command {
-    const char *group;    /* "token", or NULL for a command of its own */
+    const char *group;    /* "token", "token keypair", or NULL for a command of its own */
     const char *name;
     const char *summary;  /* one line */
     err_t (*run)(const struct command *self, int argc, char **argv);
@@ -60,6 +60,8 @@ err_t cmd_serve(const struct command *self, int argc, char **argv);
 err_t cmd_dev(const struct command *self, int argc, char **argv);
 err_t cmd_token_init(const struct command *self, int argc, char **argv);
 err_t cmd_token_status(const struct command *self, int argc, char **argv);
+err_t cmd_keypair_create(const struct command *self, int argc, char **argv);
+err_t cmd_keypair_list(const struct command *self, int argc, char **argv);
 err_t cmd_kek_create(const struct command *self, int argc, char **argv);
 err_t cmd_kek_list(const struct command *self, int argc, char **argv);
 err_t cmd_kek_rotate(const struct command *self, int argc, char **argv);

@@ -4,11 +4,16 @@
 #include <stdio.h>
 #include <string.h>
 
+#define COMMAND_WORDS 3 /* at most, in a command's name */
+
 const struct command commands[] = {
     {NULL, "serve", "run the broker", cmd_serve},
     {NULL, "dev", "run a throw-away broker on SoftHSM, for trying things out", cmd_dev},
     {"token", "init", "initialise a token and set its PINs", cmd_token_init},
     {"token", "status", "what the token says of itself", cmd_token_status},
+    {"token keypair", "create", "make a key pair on the token, for wrap-key or for signing",
+     cmd_keypair_create},
+    {"token keypair", "list", "the key pairs on the token and their attributes", cmd_keypair_list},
     {"kek", "create", "make the key-encryption key, or its next generation", cmd_kek_create},
     {"kek", "list", "the key-encryption keys and their attributes", cmd_kek_list},
     {"kek", "rotate", "make the next generation and move everything to it", cmd_kek_rotate},
@@ -64,24 +69,40 @@ static void print_overview(FILE *out)
                  "8 stored data damaged\n");
 }
 
-/* By one word, or by two for a command of a group; *ret_words says how many were used. */
-static const struct command *find(const char *first, const char *second, int *ret_words)
+/* How many of the words (NULL-ended) this name is, with blanks between its parts; 0: it is not. */
+static int match(const char *name, char *const *words)
+{
+    for (int n = 0; words[n]; name++) {
+        size_t len = strcspn(name, " ");
+        if (strlen(words[n]) != len || strncmp(name, words[n], len) != 0) return 0;
+        n++;
+        name += len;
+        if (!*name) return n;
+    }
+    return 0;
+}
+
+/* The command that these words begin with; *ret_words says how many of them. */
+static const struct command *find(char *const *words, int *ret_words)
 {
     for (size_t i = 0; i < command_count; i++) {
         const struct command *c = &commands[i];
-        *ret_words = c->group ? 2 : 1;
-        if (!c->group && strcmp(first, c->name) == 0) return c;
-        if (c->group && strcmp(first, c->group) == 0 && second && strcmp(second, c->name) == 0)
-            return c;
+        int group = c->group ? match(c->group, words) : 0;
+        if (c->group && !group) continue;
+        int name = match(c->name, words + group);
+        *ret_words = group + name;
+        if (name) return c;
     }
     return NULL;
 }
 
-static int unknown(const char *first, const char *second)
+static int unknown(char *const *words)
 {
     print_overview(stderr);
-    fprintf(stderr, "\nstrongroom: there is no command \"%s%s%s\"\n", first, second ? " " : "",
-            second ? second : "");
+    fprintf(stderr, "\nstrongroom: there is no command \"");
+    for (int n = 0; words[n] && n < COMMAND_WORDS && words[n][0] != '-'; n++)
+        fprintf(stderr, "%s%s", n ? " " : "", words[n]);
+    fprintf(stderr, "\"\n");
     return err_exit_code(ERR_USAGE);
 }
 
@@ -95,23 +116,23 @@ static int help(int argc, char **argv)
         print_overview(stdout);
         return 0;
     }
-    const struct command *c = find(argv[2], argc > 3 ? argv[3] : NULL, &words);
-    if (!c) return unknown(argv[2], argc > 3 ? argv[3] : NULL);
+    const struct command *c = find(argv + 2, &words);
+    if (!c) return unknown(argv + 2);
     return err_exit_code(c->run(c, 2, ask).code);
 }
 
 int main(int argc, char **argv)
 {
     int words = 0;
-    const char *first = argc > 1 ? argv[1] : "help", *second = argc > 2 ? argv[2] : NULL;
+    const char *first = argc > 1 ? argv[1] : "help";
     if (strcmp(first, "--version") == 0) {
         printf("strongroom %s\n", STRONGROOM_VERSION);
         return 0;
     }
     if (strcmp(first, "help") == 0 || strcmp(first, "--help") == 0 || strcmp(first, "-h") == 0)
         return help(argc, argv);
-    const struct command *c = find(first, second, &words);
-    if (!c) return unknown(first, second);
+    const struct command *c = find(argv + 1, &words);
+    if (!c) return unknown(argv + 1);
     struct err e = c->run(c, argc - words, argv + words);
     if (!err_ok(e)) fprintf(stderr, "strongroom: %s\n", err_text(e));
     return err_exit_code(e.code);

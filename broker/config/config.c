@@ -62,14 +62,21 @@ static err_t check_admin(const struct reading *r)
                     "admin.authentication.bearer_jwt.identity_providers");
 }
 
+#define SIGNER "attestation_service.attestation_token_broker.signer."
+
 static err_t check_signer(const struct reading *r)
 {
     const struct config *c = r->config;
-    if (!c->attestation_signer_chain || c->attestation_signer_key) return ERR_OK;
-    const struct yaml_node *chain =
-        given(r, "attestation_service.attestation_token_broker.signer.cert_path");
-    ENSURE(chain != NULL);
-    YAML_FAIL(chain, "cert_path is the chain of key_path, which is missing");
+    const struct yaml_node *uri = given(r, SIGNER "key_uri"), *chain = given(r, SIGNER "cert_path");
+    if (c->attestation_signer_uri && c->attestation_signer_key)
+        YAML_FAIL(uri, "key_uri and key_path exclude each other: the signing key is on the token or "
+                       "in a file");
+    if (c->attestation_signer_uri && !c->attestation_signer_chain)
+        YAML_FAIL(uri, "key_uri needs cert_path, the chain of that key; make a certificate from "
+                       "what `strongroom token keypair create --public-out` writes");
+    if (c->attestation_signer_chain && !c->attestation_signer_key && !c->attestation_signer_uri)
+        YAML_FAIL(chain, "cert_path is the chain of key_path or key_uri, which is missing");
+    return ERR_OK;
 }
 
 static err_t check_sockets(const struct reading *r)

@@ -30,6 +30,8 @@ struct config {
     unsigned token_cek_cache;
     const char *token_role;             /* "writer" or "reader" */
     const char *token_writer;           /* who writes when we are reader; "" */
+    const char *token_wrap_key_label;
+    bool token_wrap_key_sha1;           /* OAEP with SHA-1 */
     /* storage */
     unsigned storage_keep_versions;
     size_t storage_cache_bytes;
@@ -42,6 +44,7 @@ struct config {
     size_t attestation_session_max;
     int64_t attestation_token_seconds;
     const char *attestation_issuer, *attestation_signer_key, *attestation_signer_chain;
+    const char *attestation_signer_uri; /* a key on the token instead of attestation_signer_key */
     bool attestation_allow_rsa1_5;
     /* attestation_token */
     const char **token_trusted_certs;   size_t token_trusted_cert_count;

@@ -60,6 +60,16 @@ const char *config_check_pin_source(const char *text)
     return "takes file:/path, credential:NAME or prompt; the PIN itself never stands in this file";
 }
 
+const char *config_check_key_uri(const char *text)
+{
+    if (strcasestr(text, "pin-value"))
+        return "holds a pin-value; a PIN never stands in this file: remove it and change that PIN";
+    if (strncmp(text, "pkcs11:", 7) != 0 || !strstr(text, "object="))
+        return "takes an RFC 7512 URI that names a key by its label, such as "
+               "pkcs11:object=NAME;type=private";
+    return NULL;
+}
+
 const char *config_check_pointer(const char *text)
 {
     return text[0] == '/' ? NULL : "takes JSON pointers (RFC 6901), such as /customized_claims/key";

@@ -5,6 +5,7 @@
 
 const char *config_check_socket(const char *text);     /* "127.0.0.1:8080", "[::1]:0" */
 const char *config_check_token_uri(const char *text);  /* RFC 7512 */
-const char *config_check_pin_source(const char *text); /* file:PATH, credential:NAME, prompt */
+const char *config_check_pin_source(const char *text);
+const char *config_check_key_uri(const char *text); /* file:PATH, credential:NAME, prompt */
 const char *config_check_pointer(const char *text);    /* RFC 6901 */
 const char *config_check_path(const char *text);       /* absolute */

@@ -17,6 +17,7 @@ static const struct config_choice roles[] = {{"writer", 0}, {"reader", 0}, {0}};
 static const struct config_choice verifiers[] = {{"none", 0}, {"sample", 0}, {0}};
 static const struct config_choice syncs[] = {{"none", 0}, {"batch", 0}, {"each", 0}, {0}};
 static const struct config_choice locks[] = {{"required", false}, {"best-effort", true}, {0}};
+static const struct config_choice oaeps[] = {{"sha256", false}, {"sha1", true}, {0}};
 static const struct config_choice admin_modes[] = {
     {"DenyAll", ADMIN_DENY_ALL},
     {"InsecureAllowAll", ADMIN_INSECURE_ALLOW_ALL},
@@ -113,6 +114,14 @@ static const struct config_key keys[] = {
      .doc = "One broker writes to a token, the others are readers and answer writes with 503."},
     {"token.writer", CONFIG_TEXT, CONFIG_MAY_BE_EMPTY, FIELD(token_writer), .fallback = "\"\"",
      .doc = "The writer's host name, for a reader's 503."},
+    {"token.wrap_key_label", CONFIG_TEXT, FIELD(token_wrap_key_label),
+     .fallback = "strongroom-wrap-key",
+     .doc = "Label of the RSA key pair of pkcs11/wrap-key; `strongroom token keypair create --type "
+            "rsa` makes it."},
+    {"token.wrap_key_oaep", CONFIG_CHOICE, FIELD(token_wrap_key_sha1), .choices = oaeps,
+     .fallback = "sha256",
+     .doc = "Hash of its OAEP, and of MGF1. sha1 is for what was wrapped so before, or for tokens "
+            "whose own OAEP has nothing else and must do all of it."},
 
     {"storage.keep_versions", CONFIG_NUMBER, FIELD(storage_keep_versions), .min = 1,
      .max = STORE_KEEP_VERSIONS_MAX, .fallback = "1",
@@ -147,9 +156,14 @@ static const struct config_key keys[] = {
     {"attestation_service.attestation_token_broker.signer.key_path", CONFIG_PATH,
      CONFIG_MAY_BE_NULL, FIELD(attestation_signer_key), .check = config_check_path,
      .fallback = "null", .doc = "PEM key (EC P-256) that signs them; null makes one at start."},
+    {"attestation_service.attestation_token_broker.signer.key_uri", CONFIG_TEXT,
+     CONFIG_MAY_BE_NULL, FIELD(attestation_signer_uri), .check = config_check_key_uri,
+     .fallback = "null",
+     .doc = "Instead of key_path: an EC P-256 key of the token that signs them, by RFC 7512, such "
+            "as \"pkcs11:object=NAME;type=private\". Needs cert_path."},
     {"attestation_service.attestation_token_broker.signer.cert_path", CONFIG_PATH,
      CONFIG_MAY_BE_NULL, FIELD(attestation_signer_chain), .check = config_check_path,
-     .fallback = "null", .doc = "PEM chain of that key, leaf first; null signs one at start."},
+     .fallback = "null", .doc = "PEM chain of the signing key, leaf first; null signs one at start."},
 
     {"attestation_token.trusted_certs_paths", CONFIG_PATHS,
      LIST(token_trusted_certs, token_trusted_cert_count), .check = config_check_path,
@@ -232,6 +246,8 @@ static const struct {
     {"admin.insecure_api", "say admin.authorization_mode: InsecureAllowAll"},
     {"admin.auth_public_key", "give it as public_key_uri of an identity provider"},
     {"jwk_set_uri", "operators' keys are PEM files here; say public_key_uri"},
+    {"lookup_label", "say token.wrap_key_label"},
+    {"rsa_mechanism", "say token.wrap_key_oaep: sha256 (RsaPkcsOaep) or sha1 (RsaPkcsTest)"},
     {"storage_backend", "resources lie on the token; the section `token` says on which"},
     {"plugins", "resources lie on the token; the section `token` says on which"},
 };

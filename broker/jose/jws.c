@@ -3,6 +3,7 @@
 #include "broker/base/limits.h"
 #include "broker/jose/b64url.h"
 #include "broker/jose/jws_alg.h"
+#include "broker/jose/ossl.h"
 
 #include <string.h>
 
@@ -106,6 +107,25 @@ static err_t check_header(const char *alg, struct span header)
     return ERR_OK;
 }
 
+/* What is signed: header, dot, payload. */
+static err_t put_signed(const char *alg, struct span header, struct span payload, struct buf *ret)
+{
+    TRY(check_header(alg, header));
+    b64url_add(ret, header);
+    buf_add_byte(ret, '.');
+    b64url_add(ret, payload);
+    return buf_ok(ret);
+}
+
+static err_t put_signature(struct buf *token, struct span signature, struct buf *ret_compact)
+{
+    buf_add_byte(token, '.');
+    b64url_add(token, signature);
+    TRY(buf_ok(token));
+    buf_add_span(ret_compact, buf_span(token));
+    return buf_ok(ret_compact);
+}
+
 struct err jws_sign(const char *alg, EVP_PKEY *key, struct span header, struct span payload,
                     struct buf *ret_compact)
 {
@@ -113,19 +133,25 @@ struct err jws_sign(const char *alg, EVP_PKEY *key, struct span header, struct s
     if (!a || !jws_alg_signs(a))
         FAIL(ERR_USAGE, "tokens are signed with ES256, ES384 or EdDSA, not with %s", alg);
     if (!jws_alg_fits(a, key)) FAIL(ERR_USAGE, "the signing key does not fit alg %s", alg);
-    TRY(check_header(alg, header));
     _cleanup_buf_ struct buf token = BUF_INIT;
     _cleanup_buf_ struct buf signature = BUF_INIT;
-    b64url_add(&token, header);
-    buf_add_byte(&token, '.');
-    b64url_add(&token, payload);
-    TRY(buf_ok(&token));
+    TRY(put_signed(alg, header, payload, &token));
     TRY(jws_alg_sign(a, key, buf_span(&token), &signature));
-    buf_add_byte(&token, '.');
-    b64url_add(&token, buf_span(&signature));
-    TRY(buf_ok(&token));
-    buf_add_span(ret_compact, buf_span(&token));
-    return buf_ok(ret_compact);
+    return put_signature(&token, buf_span(&signature), ret_compact);
+}
+
+struct err jws_sign_by(const struct jws_signer *signer, struct span header, struct span payload,
+                       struct buf *ret_compact)
+{
+    const struct ossl_algorithms *a = NULL;
+    uint8_t digest[JWS_ES256_DIGEST], signature[JWS_ES256_SIGNATURE];
+    _cleanup_buf_ struct buf token = BUF_INIT;
+    TRY(ossl_algorithms(&a));
+    TRY(put_signed("ES256", header, payload, &token));
+    if (EVP_Digest(token.data, token.len, digest, NULL, a->sha256, NULL) != 1)
+        FAIL_OSSL(ERR_INTERNAL, "cannot hash a token to sign");
+    TRY(signer->sign(signer->context, digest, signature));
+    return put_signature(&token, span_of(signature, sizeof signature), ret_compact);
 }
 
 /* ---- JWT ------------------------------------------------------------------------------------------ */

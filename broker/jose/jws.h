@@ -31,6 +31,19 @@ bool jws_alg_known(const char *alg);
 err_t jws_sign(const char *alg, EVP_PKEY *key, struct span header, struct span payload,
                struct buf *ret_compact);
 
+/* A signer whose private key is elsewhere (a token): gets the digest, gives R || S. Its errors come
+ * through as they are. */
+#define JWS_ES256_DIGEST 32
+#define JWS_ES256_SIGNATURE 64
+struct jws_signer {
+    void *context;
+    err_t (*sign)(void *context, const uint8_t digest[JWS_ES256_DIGEST],
+                  uint8_t ret_signature[JWS_ES256_SIGNATURE]);
+};
+/* As jws_sign, with ES256. */
+err_t jws_sign_by(const struct jws_signer *signer, struct span header, struct span payload,
+                  struct buf *ret_compact);
+
 /* Registered time claims of a JWT (RFC 7519 4.1): exp is required and numeric; nbf is checked when
  * present; leeway in seconds. ERR_CRYPTO (expired: the text says so, for the log). */
 err_t jwt_check_times(struct json claims, int64_t now, int64_t leeway, int64_t *ret_exp);

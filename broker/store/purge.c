@@ -42,7 +42,7 @@ struct err store_purge(struct store *s, enum envelope_kind kind, const char *nam
 {
     _cleanup_free_ struct p11_object *all = NULL;
     size_t n = 0;
-    TRY(writer_check(s));
+    TRY(store_check_writer(s));
     TRY(name_check(kind, name));
     SCOPED_LOCK(&s->work);
     TRY(refresh_locked(s));

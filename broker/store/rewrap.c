@@ -133,7 +133,7 @@ struct err store_rewrap(struct store *s, size_t limit, struct store_rewrapped *r
     if (limit > STORE_REWRAP_MAX) limit = STORE_REWRAP_MAX;
     struct selection x = {.active = p11_active_generation(s->config.token), .limit = limit};
     size_t moved = 0;
-    TRY(writer_check(s));
+    TRY(store_check_writer(s));
     if (!x.active) FAIL(ERR_HUMAN, "there is no key to move to; make one: strongroom kek create");
     _cleanup_free_ struct due *due = x.due = calloc(limit + 1, sizeof *due);
     if (!due) FAIL(ERR_INTERNAL, "out of memory");
@@ -178,7 +178,7 @@ static void count_need(void *arg, const struct entry *e)
 struct err store_drop_key(struct store *s, uint32_t generation)
 {
     struct need n = {.generation = generation};
-    TRY(writer_check(s));
+    TRY(store_check_writer(s));
     SCOPED_LOCK(&s->work);
     TRY(rescan_locked(s)); /* what is there now decides, not what we remember */
     if (generation == p11_active_generation(s->config.token))

@@ -66,6 +66,9 @@ err_t store_list_versions(struct store *s, enum envelope_kind kind, const char *
 err_t store_get_version(struct store *s, enum envelope_kind kind, const char *name,
                         uint64_t version, struct secret **ret, struct store_entry *ret_entry);
 
+/* ERR_READONLY, which names the writer, unless we are it. For whoever changes the token otherwise. */
+err_t store_check_writer(const struct store *s);
+
 struct store_put {
     enum envelope_kind kind;
     const char *name;

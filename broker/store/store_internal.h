@@ -47,8 +47,6 @@ err_t load_catalog_locked(struct store *s, struct catalog **ret);
 
 /* ---- write.c ----------------------------------------------------------------------------- */
 
-/* ERR_READONLY, with who writes, when we do not. */
-err_t writer_check(const struct store *s);
 /* Writes an envelope that was just sealed as an object and enters it. The caller holds `work`. */
 err_t version_create_locked(struct store *s, enum envelope_kind kind, const char *name,
                            struct span bytes);

@@ -17,7 +17,7 @@ struct draft {
     uint64_t if_match;
 };
 
-struct err writer_check(const struct store *s)
+struct err store_check_writer(const struct store *s)
 {
     if (s->config.writable) return ERR_OK;
     if (s->config.writer)
@@ -27,7 +27,7 @@ struct err writer_check(const struct store *s)
 
 static err_t check_draft(const struct store *s, const struct draft *d)
 {
-    TRY(writer_check(s));
+    TRY(store_check_writer(s));
     TRY(name_check(d->kind, d->name));
     size_t max = s->config.value_max;
     if (d->value.len > max)

@@ -16,6 +16,7 @@
 #include <time.h>
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
+#define KIT_WRAP_LABEL "strongroom-wrap-key"
 #define WAIT_SECONDS 60 /* for what other threads do; sanitizers on a busy machine are slow */
 
 struct kit_options {
@@ -30,6 +31,8 @@ struct kit_options {
     const struct admin_provider *providers; /* ADMIN_AUTHENTICATED by these; NULL: by operator_key */
     size_t provider_count;
     const char *signer_key, *signer_chain; /* PEM files of who signs attestation tokens */
+    const char *signer_label;  /* or a key pair on the token, with signer_chain */
+    bool wrap_sha1;
     void (*lint)(const struct rego_module *policy, struct rego_errors *ret_warnings);
 };
 
@@ -52,6 +55,7 @@ struct visit {
 static struct {
     struct softhsm hsm;
     struct p11 *token;
+    struct p11_pair *wrap_key, *signer;
     struct store *store;
     struct attest *attest;
     struct admin *admin;
@@ -96,6 +100,8 @@ static inline void kit_close(void)
     audit_close(TAKE_PTR(kit.audit));
     if (kit.admin) admin_free(TAKE_PTR(kit.admin));
     if (kit.attest) attest_free(TAKE_PTR(kit.attest));
+    p11_pair_free(TAKE_PTR(kit.wrap_key));
+    p11_pair_free(TAKE_PTR(kit.signer));
     json_free(TAKE_PTR(kit.doc));
     json_free(TAKE_PTR(kit.record));
     buf_free(&kit.records);
@@ -124,6 +130,28 @@ static inline void kit_open_admin(const struct kit_options *o)
     assert_ok(admin_new(&config, &kit.admin));
 }
 
+static inline err_t kit_sign(void *context, const uint8_t digest[32], uint8_t signature[64])
+{
+    return p11_pair_sign(context, digest, signature);
+}
+
+static inline err_t kit_open_attest(const struct kit_options *o)
+{
+    struct attest_config config = {.sample_verifier = true, .issuer = "kit",
+                                   .signer_key_file = o->signer_key,
+                                   .signer_chain_file = o->signer_chain};
+    struct p11_pair_config pair = {.label = o->signer_label, .type = P11_PAIR_EC_P256};
+    struct attest_signer signer = {.by = {.sign = kit_sign}, .name = o->signer_label};
+    _cleanup_buf_ struct buf pem = BUF_INIT;
+    if (!o->signer_label) return attest_new(&config, &kit.attest);
+    TRY(p11_pair_new(kit.token, &pair, &kit.signer));
+    TRY(p11_pair_public(kit.signer, &pem));
+    signer.by.context = kit.signer;
+    signer.public_pem = buf_span(&pem);
+    config.signer = &signer;
+    return attest_new(&config, &kit.attest);
+}
+
 /* As broker/cmd/broker.c does it. */
 static inline void kit_open(struct kit_options o)
 {
@@ -131,18 +159,18 @@ static inline void kit_open(struct kit_options o)
     kit.network = o.network;
     if (o.network) o.mode = ADMIN_INSECURE_ALLOW_ALL;
     kit_open_admin(&o);
-    struct attest_config attest = {.sample_verifier = true, .issuer = "kit",
-                                   .signer_key_file = o.signer_key,
-                                   .signer_chain_file = o.signer_chain};
-    assert_ok(attest_new(&attest, &kit.attest));
+    assert_ok(kit_open_attest(&o));
+    struct p11_pair_config wrap = {.label = KIT_WRAP_LABEL, .type = P11_PAIR_RSA,
+                                   .oaep_sha1 = o.wrap_sha1};
+    assert_ok(p11_pair_new(kit.token, &wrap, &kit.wrap_key));
     assert_ok(audit_open(kit.audit_path, AUDIT_SYNC_NONE, p11_serial(kit.token), &kit.audit));
     struct store_config store = {.token = kit.token, .keep_versions = o.keep_versions, .keep_policies = 10,
                                  .cache_bytes = STORE_CACHE_DEFAULT, .writable = !o.read_only,
                                  .writer = "another host", .value_max = o.value_max};
     assert_ok(store_open(&store, &kit.store));
     assert_ok(job_pool_new(o.workers, o.queue_max ? o.queue_max : P11_JOB_QUEUE_MAX, &kit.jobs));
-    struct api_config api = {.token = kit.token, .store = kit.store, .attest = kit.attest,
-                             .admin = kit.admin, .audit = kit.audit, .jobs = kit.jobs,
+    struct api_config api = {.token = kit.token, .wrap_key = kit.wrap_key, .store = kit.store,
+                             .attest = kit.attest, .admin = kit.admin, .audit = kit.audit, .jobs = kit.jobs,
                              .value_max = o.value_max, .reference_statuses = o.reference,
                              .lint = o.lint};
     assert_ok(api_new(&api, &kit.api));

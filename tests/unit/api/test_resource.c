@@ -86,7 +86,7 @@ static void test_get__order_of_refusals(void **state)
          * there is not what the store would read. */
         {"/kbs/v0/pkcs11/a/b/c", 400, 401, "InvalidRequestPath", "error"},
         {"/kbs/v0/pkcs11/resource//a/b/c", 400, 401, "InvalidRequestPath", "error"},
-        {"/kbs/v0/pkcs11/wrap-key", 400, 401, "InvalidRequestPath", "error"},
+        {"/kbs/v0/pkcs11/wrap-keys", 400, 401, "InvalidRequestPath", "error"},
         {"/kbs/v0/pkcs11", 400, 401, "InvalidRequestPath", "error"},
     };
     for (int reference = 0; reference < 2; reference++) {

@@ -2,6 +2,8 @@
 #include "broker/base/limits.h"
 #include "tests/unit/attest/mint.h"
 
+#include <openssl/ecdsa.h>
+
 static int setup(void **state)
 {
     clock_test_set(NOON);
@@ -92,6 +94,76 @@ static void test_issuer_new__files(void **state)
     mint_done(&m);
 }
 
+/* Signs as a token does: R || S over a digest, with the private key of a mint. */
+static err_t sign_with(void *context, const uint8_t digest[32], uint8_t signature[64])
+{
+    const struct mint *m = context;
+    uint8_t der[80];
+    size_t len = sizeof der;
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(m->key, NULL);
+    assert_int_equal(EVP_PKEY_sign_init(ctx), 1);
+    assert_int_equal(EVP_PKEY_sign(ctx, der, &len, digest, 32), 1);
+    EVP_PKEY_CTX_free(ctx);
+    const uint8_t *at = der;
+    ECDSA_SIG *sig = d2i_ECDSA_SIG(NULL, &at, (long) len);
+    assert_non_null(sig);
+    assert_int_equal(BN_bn2binpad(ECDSA_SIG_get0_r(sig), signature, 32), 32);
+    assert_int_equal(BN_bn2binpad(ECDSA_SIG_get0_s(sig), signature + 32, 32), 32);
+    ECDSA_SIG_free(sig);
+    return ERR_OK;
+}
+
+static err_t sign_never(void *context, const uint8_t digest[32], uint8_t signature[64])
+{
+    FAIL(ERR_TOKEN_DOWN, "the signer is away");
+}
+
+static void test_issuer_new_by__signs_elsewhere(void **state)
+{
+    struct mint m, other;
+    struct issuer *i = NULL;
+    struct buf pem = BUF_INIT, token = BUF_INIT;
+    mint_init(&m);
+    mint_init(&other);
+    assert_ok(key_public_pem(m.key, &pem));
+    char *chain = mint_file(buf_span(&m.chain)), *foreign = mint_file(buf_span(&other.chain));
+    struct attest_signer signer = {.public_pem = buf_span(&pem), .name = "pkcs11:object=x",
+                                   .by = {&m, sign_with}};
+    assert_ok(issuer_new_by(&signer, chain, &i));
+    assert_true(issuer_waits(i));
+    assert_ok(issuer_sign(i, SPAN_LIT("{\"a\":1}"), &token));
+    struct jws *t = NULL;
+    struct jwk *key = NULL;
+    assert_ok(jws_parse(buf_span(&token), &t));
+    assert_ok(jwk_from_json(json_get(jws_header(t), "jwk"), &key));
+    assert_int_equal(jwk_x5c_count(key), 1);
+    assert_ok(jws_verify(t, key));
+    jws_free(t);
+    jwk_free(key);
+    issuer_free(i);
+    i = NULL;
+
+    signer.by.sign = sign_never;
+    size_t before = token.len;
+    assert_ok(issuer_new_by(&signer, chain, &i));
+    assert_fails_with(issuer_sign(i, SPAN_LIT("{}"), &token), ERR_TOKEN_DOWN, "the signer is away");
+    assert_int_equal(token.len, before);
+    issuer_free(i);
+    i = NULL;
+    assert_fails_with(issuer_new_by(&signer, foreign, &i), ERR_USAGE, "-force_pubkey");
+    assert_fails_with(issuer_new_by(&signer, NULL, &i), ERR_USAGE, "cert_path");
+    assert_fails(issuer_new_by(&signer, "no-such-file.pem", &i), ERR_NOTFOUND);
+    signer.public_pem = SPAN_LIT("no key");
+    assert_fails(issuer_new_by(&signer, chain, &i), ERR_USAGE);
+    assert_null(i);
+    mint_file_remove(chain);
+    mint_file_remove(foreign);
+    buf_free(&pem);
+    buf_free(&token);
+    mint_done(&m);
+    mint_done(&other);
+}
+
 static void check_other_key(EVP_PKEY *key)
 {
     struct secret *pem = NULL;
@@ -137,6 +209,7 @@ int main(void)
         cmocka_unit_test(test_issuer_sign__header),
         cmocka_unit_test(test_issuer_new__files),
         cmocka_unit_test(test_issuer_new__only_p256),
+        cmocka_unit_test(test_issuer_new_by__signs_elsewhere),
         cmocka_unit_test(test_issuer_sign__too_large),
     };
     return cmocka_run_group_tests(tests, setup, NULL);

@@ -81,6 +81,9 @@ static void test_config_parse__defaults_are_safe(void **state)
     assert_string_equal(c->run_dir, "/run/strongroom");
     assert_string_equal(c->token_role, "writer");
     assert_null(c->attestation_signer_key);
+    assert_null(c->attestation_signer_uri);
+    assert_string_equal(c->token_wrap_key_label, "strongroom-wrap-key");
+    assert_false(c->token_wrap_key_sha1);
     assert_int_equal(c->log_level, LOG_LEVEL_INFO);
 }
 
@@ -170,6 +173,15 @@ static void test_config_parse__refused(void **state)
         {"token: {role: writr}", "takes one of writer, reader"},
         {"attestation_service:\n  attestation_token_broker: {signer: {cert_path: /c}}",
          "cert_path is the chain of key_path"},
+        {"attestation_service:\n  attestation_token_broker: {signer: {key_uri: \"pkcs11:object=k\"}}",
+         "key_uri needs cert_path"},
+        {"attestation_service:\n  attestation_token_broker:\n    signer: {key_uri: \"pkcs11:object=k\", "
+         "key_path: /k, cert_path: /c}", "key_uri and key_path exclude each other"},
+        {"attestation_service:\n  attestation_token_broker: {signer: {key_uri: /k, cert_path: /c}}",
+         "pkcs11:object=NAME;type=private"},
+        {"token: {wrap_key_oaep: md5}", "takes one of sha256, sha1"},
+        {"token: {wrap_key_label: \"\"}", "wrap_key_label"},
+        {"token: {rsa_mechanism: RsaPkcsOaep}", "say token.wrap_key_oaep"},
         {"admin: {authorization_mode: AuthenticatedAuthorization}",
          "s.yaml:1:29: AuthenticatedAuthorization needs an entry"},
         {"admin:\n  authentication:\n    bearer_jwt:\n      identity_providers:\n"

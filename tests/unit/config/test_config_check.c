@@ -52,6 +52,15 @@ static void test_config_check_token_uri__table(void **state)
     assert_null(strstr(config_check_token_uri("pkcs11:token=x?pin-value=9876"), "9876"));
 }
 
+static void test_config_check_key_uri__table(void **state)
+{
+    static const struct check_case cases[] = {
+        {"pkcs11:object=signer;type=private", NULL}, {"pkcs11:token=t;object=signer", NULL},
+        {"pkcs11:token=t", "object=NAME"}, {"/etc/key.pem", "RFC 7512"}, {"object=x", "RFC 7512"},
+        {"pkcs11:object=x?pin-value=1", "never stands"}, {0}};
+    run(config_check_key_uri, cases);
+}
+
 static void test_config_check_pin_source__table(void **state)
 {
     static const struct check_case cases[] = {
@@ -81,6 +90,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_config_check_socket__table),
         cmocka_unit_test(test_config_check_token_uri__table),
+        cmocka_unit_test(test_config_check_key_uri__table),
         cmocka_unit_test(test_config_check_pin_source__table),
         cmocka_unit_test(test_config_check_path__table),
         cmocka_unit_test(test_config_check_pointer__table),

@@ -333,9 +333,49 @@ static void test_jwt_check_times__table(void **state)
     }
 }
 
+/* ---- a signer that is elsewhere ------------------------------------------------------------------ */
+
+static err_t note_digest(void *context, const uint8_t digest[JWS_ES256_DIGEST],
+                         uint8_t ret[JWS_ES256_SIGNATURE])
+{
+    memcpy(context, digest, JWS_ES256_DIGEST);
+    memset(ret, 0x5a, JWS_ES256_SIGNATURE);
+    return ERR_OK;
+}
+
+static err_t no_signature(void *context, const uint8_t digest[JWS_ES256_DIGEST],
+                          uint8_t ret[JWS_ES256_SIGNATURE])
+{
+    FAIL(ERR_TOKEN_DOWN, "away");
+}
+
+/* It gets the SHA-256 of header, dot and payload, and what it gives is the third part as it is. */
+static void test_jws_sign_by__digest_and_signature(void **state)
+{
+    static const char head[] = "{\"alg\":\"ES256\"}", text[] = "eyJhbGciOiJFUzI1NiJ9.e30";
+    uint8_t seen[32], wanted[32];
+    struct buf out = BUF_INIT;
+    struct jws_signer signer = {seen, note_digest};
+    assert_ok(jws_sign_by(&signer, span_str(head), SPAN_LIT("{}"), &out));
+    assert_int_equal(EVP_Digest(text, strlen(text), wanted, NULL, EVP_sha256(), NULL), 1);
+    assert_memory_equal(seen, wanted, 32);
+    assert_true(span_starts(buf_span(&out), text));
+    assert_string_equal(buf_str(&out) + strlen(text),
+                        ".WlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpa"
+                        "WlpaWg");
+    buf_reset(&out);
+    signer.sign = no_signature;
+    assert_fails_with(jws_sign_by(&signer, span_str(head), SPAN_LIT("{}"), &out), ERR_TOKEN_DOWN, "away");
+    assert_fails(jws_sign_by(&signer, SPAN_LIT("{\"alg\":\"ES384\"}"), SPAN_LIT("{}"), &out),
+                 ERR_INTERNAL);
+    assert_int_equal(out.len, 0);
+    buf_free(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_jws_sign_by__digest_and_signature),
         cmocka_unit_test(test_jws_verify__vectors),
         cmocka_unit_test(test_jws_verify__changed),
         cmocka_unit_test(test_jws_verify__other_key),
