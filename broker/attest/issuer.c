@@ -127,10 +127,17 @@ struct err issuer_new_by(const struct attest_signer *signer, const char *chain_f
 
 bool issuer_waits(const struct issuer *i) { return i->by.sign != NULL; }
 
+/* A signer that is lost is no fault of the guest whose token it was to be. */
+static err_t as_ours(struct err e)
+{
+    if (!err_ok(e) && err_http_status(e.code) < 500) e.code = ERR_HUMAN;
+    return e;
+}
+
 struct err issuer_sign(const struct issuer *i, struct span claims, struct buf *ret)
 {
     size_t before = ret->len;
-    if (i->by.sign) TRY(jws_sign_by(&i->by, buf_span(&i->header), claims, ret));
+    if (i->by.sign) TRY(as_ours(jws_sign_by(&i->by, buf_span(&i->header), claims, ret)));
     else TRY(jws_sign("ES256", i->key, buf_span(&i->header), claims, ret));
     if (ret->len - before > JOSE_MAX_TOKEN)
         FAIL(ERR_TOOLARGE, "the token would be %zu bytes long, more than the %u that are accepted; "

@@ -61,7 +61,7 @@ static void print_overview(FILE *out)
         char name[40];
         snprintf(name, sizeof name, "%s%s%s", commands[i].group ? commands[i].group : "",
                  commands[i].group ? " " : "", commands[i].name);
-        fprintf(out, "  %-16s %s\n", name, commands[i].summary);
+        fprintf(out, "  %-21s %s\n", name, commands[i].summary);
     }
     fprintf(out, "\n`strongroom COMMAND --help` explains one; --version prints the version.\n"
                  "exit codes: 0 done, 1 internal error, 2 usage, 3 not found, 4 not allowed,\n"

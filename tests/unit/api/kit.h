@@ -206,6 +206,26 @@ static inline int kit_token(void **state)
     return 0;
 }
 
+/* The same through the fault module, where there is one (kit_faults skips without). */
+static inline int kit_token_faults(void **state)
+{
+    struct p11_kek_info kek;
+    if (kit_token_bare(state)) return -1;
+    if (softhsm_fault_module()) {
+        p11_close(TAKE_PTR(kit.token));
+        assert_int_equal(softhsm_fault(&kit.hsm, ""), 0);
+        kit_open_token(softhsm_fault_module());
+    }
+    assert_ok(p11_kek_create(kit.token, false, &kek));
+    return 0;
+}
+
+static inline void kit_faults(const char *rules)
+{
+    if (!softhsm_fault_module()) skip();
+    assert_int_equal(softhsm_fault(&kit.hsm, rules), 0);
+}
+
 static inline int kit_token_end(void **state)
 {
     kit_close();

@@ -1,5 +1,9 @@
 #include "tests/unit/api/kit.h"
 
+#include "broker/jose/x5c.h"
+
+#include <openssl/pem.h>
+
 #define ATTEST_FAILED "Attestation error: RCAR handshake Attest failed"
 
 static struct buf body;
@@ -156,6 +160,140 @@ static int end(void **state)
     return kit_token_end(state);
 }
 
+/* ---- a signing key on the token ------------------------------------------------------------ */
+
+#define SIGNER "signer"
+
+/* A certificate of the token's public key, by a CA that is made for it; leaf and CA as PEM. */
+static void write_chain(char path[320])
+{
+    struct buf pem = BUF_INIT, chain = BUF_INIT, ca_pem = BUF_INIT;
+    struct jwk *public = NULL;
+    EVP_PKEY *ca_key = NULL;
+    struct p11_pair_config config = {SIGNER, P11_PAIR_EC_P256, false};
+    struct p11_pair *pair = NULL;
+    char *text = NULL;
+    assert_ok(p11_pair_new(kit.token, &config, &pair));
+    assert_ok(p11_pair_public(pair, &pem));
+    assert_ok(jwk_from_pem(buf_span(&pem), &public));
+    assert_ok(key_generate_ec("P-256", &ca_key));
+    assert_ok(x5c_self_sign(ca_key, "ca", clock_now() - 3600, 86400, &ca_pem));
+    BIO *in = BIO_new_mem_buf(ca_pem.data, (int) ca_pem.len), *out = BIO_new(BIO_s_mem());
+    X509 *ca = PEM_read_bio_X509(in, NULL, NULL, NULL), *leaf = X509_new();
+    assert_true(ca && leaf && X509_set_pubkey(leaf, jwk_pkey(public)));
+    assert_true(ASN1_INTEGER_set(X509_get_serialNumber(leaf), 2));
+    assert_true(X509_set_issuer_name(leaf, X509_get_subject_name(ca)));
+    assert_non_null(X509_gmtime_adj(X509_getm_notBefore(leaf), -3600));
+    assert_non_null(X509_gmtime_adj(X509_getm_notAfter(leaf), 3600));
+    assert_true(X509_sign(leaf, ca_key, EVP_sha256()) > 0 && PEM_write_bio_X509(out, leaf));
+    long len = BIO_get_mem_data(out, &text);
+    buf_add(&chain, text, (size_t) len);
+    buf_add_span(&chain, buf_span(&ca_pem));
+    assert_int_equal(softhsm_write(&kit.hsm, "chain.pem", buf_str(&chain), 0644, path, 320), 0);
+    X509_free(leaf);
+    X509_free(ca);
+    BIO_free(out);
+    BIO_free(in);
+    EVP_PKEY_free(ca_key);
+    jwk_free(public);
+    p11_pair_free(pair);
+    buf_free(&ca_pem);
+    buf_free(&chain);
+    buf_free(&pem);
+}
+
+/* The broker again, with its signer on the token; made by the first who asks. */
+static void open_signer(unsigned workers)
+{
+    static bool made;
+    struct p11_pair_info info = {0};
+    char chain[320];
+    if (!made) assert_ok(p11_pair_create(kit.token, SIGNER, P11_PAIR_EC_P256, 0, &info));
+    made = true;
+    p11_pair_info_done(&info);
+    write_chain(chain);
+    kit_open((struct kit_options){.workers = workers, .signer_label = SIGNER,
+                                  .signer_chain = chain});
+}
+
+static void test_attest__signed_by_the_token(void **state)
+{
+    for (unsigned workers = 0; workers < 3; workers += 2) {
+        open_signer(workers);
+        assert_true(attest_waits(kit.attest));
+        put("a/b/c", "value");
+        assert_int_equal(set_policy(POLICY_ALLOW_ALL_TEXT), 200);
+        guest_attest(); /* its token came back through our own verifier */
+        guest_get("/kbs/v0/resource/a/b/c");
+        check_released("value");
+        struct jws *t = NULL;
+        const char *bearer = guest_bearer() + strlen("Authorization: Bearer ");
+        assert_ok(jws_parse(span_str(bearer), &t));
+        assert_int_equal(json_count(json_pointer(jws_header(t), "/jwk/x5c")), 2);
+        jws_free(t);
+    }
+}
+
+static void test_attest__token_that_does_not_sign_is_503(void **state)
+{
+    static const struct { const char *rules; int status; const char *variant; } rows[] = {
+        {"C_Sign rv=0x30", 503, "Unavailable"}, {"C_SignInit rv=0x32", 503, "Unavailable"},
+        {"C_Sign rv=0x5", 503, "Unavailable"}, {"C_SignInit rv=0x70", 500, "PluginInternalError"},
+        {"C_Sign rv=0x31", 503, "Unavailable"},
+    };
+    for (unsigned workers = 0; workers < 3; workers += 2) {
+        open_signer(workers);
+        for (size_t i = 0; i < COUNT(rows); i++) {
+            struct span sent = evidence(guest_auth());
+            kit_faults(rows[i].rules);
+            ASK("POST", "/kbs/v0/attest", HEADERS(kit.cookie), .body = sent);
+            check_error(rows[i].status, rows[i].variant, NULL);
+            if (rows[i].status == 503) assert_string_equal(header("Retry-After"), "1");
+            check_record("attest", "error", NULL);
+            kit_faults("");
+            /* The same attestation again: nothing of it was used up. */
+            assert_int_equal(ASK("POST", "/kbs/v0/attest", HEADERS(kit.cookie), .body = sent), 200);
+        }
+        assert_int_equal(metric_now("kbs_attestation_errors_total"), COUNT(rows));
+    }
+}
+
+static void test_attest__refusals_with_a_signer_on_the_token(void **state)
+{
+    open_signer(2);
+    guest_auth();
+    ASK("POST", "/kbs/v0/attest", HEADERS(kit.cookie), BODY("{}"));
+    check_refused(400, "usage");
+    ASK("POST", "/kbs/v0/attest", HEADERS(kit.cookie), .body = evidence("another nonce"));
+    check_refused(401, "auth");
+}
+
+static void test_attest__survives_recovery_of_the_token(void **state)
+{
+    open_signer(0);
+    guest_attest();
+    assert_ok(p11_recover(kit.token));
+    guest_attest();
+}
+
+/* attest_new tries it: a chain of another key does not start. */
+static void test_signer__chain_of_another_key(void **state)
+{
+    struct p11_pair_info info = {0};
+    char chain[320];
+    open_signer(0);
+    write_chain(chain);
+    assert_ok(p11_pair_create(kit.token, "other", P11_PAIR_EC_P256, 0, &info));
+    p11_pair_info_done(&info);
+    kit_close();
+    struct kit_options o = {.signer_label = "other", .signer_chain = chain};
+    assert_fails_with(kit_open_attest(&o), ERR_USAGE, "-force_pubkey");
+    assert_null(kit.attest);
+    o.signer_label = "no such pair";
+    p11_pair_free(TAKE_PTR(kit.signer));
+    assert_fails_with(kit_open_attest(&o), ERR_NOTFOUND, "token keypair create --type ec-p256");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -168,6 +306,11 @@ int main(void)
         KIT_TEST(test_attest__malformed_is_401_for_the_reference),
         KIT_TEST(test_attest__no_record_no_token),
         KIT_TEST(test_attest__refusal_without_a_record_is_503),
+        KIT_TEST(test_attest__signed_by_the_token),
+        KIT_TEST(test_attest__token_that_does_not_sign_is_503),
+        KIT_TEST(test_attest__refusals_with_a_signer_on_the_token),
+        KIT_TEST(test_attest__survives_recovery_of_the_token),
+        KIT_TEST(test_signer__chain_of_another_key),
     };
-    return cmocka_run_group_tests(tests, kit_token, end);
+    return cmocka_run_group_tests(tests, kit_token_faults, end);
 }

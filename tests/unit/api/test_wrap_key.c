@@ -9,18 +9,11 @@
 
 static struct buf wrapped;
 
-/* A token with a KEK and the pair of the default label, through the fault module where it is. */
+/* A token with a KEK and the pair of the default label. */
 static int group(void **state)
 {
-    struct p11_kek_info kek;
     struct p11_pair_info pair = {0};
-    if (kit_token_bare(state)) return -1;
-    if (softhsm_fault_module()) {
-        p11_close(TAKE_PTR(kit.token));
-        assert_int_equal(softhsm_fault(&kit.hsm, ""), 0);
-        kit_open_token(softhsm_fault_module());
-    }
-    assert_ok(p11_kek_create(kit.token, false, &kek));
+    if (kit_token_faults(state)) return -1;
     assert_ok(p11_pair_create(kit.token, KIT_WRAP_LABEL, P11_PAIR_RSA, 2048, &pair));
     p11_pair_info_done(&pair);
     return 0;
@@ -31,12 +24,6 @@ static int teardown(void **state)
     if (softhsm_fault_module()) softhsm_fault(&kit.hsm, "");
     buf_free(&wrapped);
     return kit_teardown(state);
-}
-
-static void faults(const char *rules)
-{
-    if (!softhsm_fault_module()) skip();
-    assert_int_equal(softhsm_fault(&kit.hsm, rules), 0);
 }
 
 static void wrap(struct span plain)
@@ -291,12 +278,12 @@ static void test_faults__are_told_as_such_and_end(void **state)
     unwrap(buf_span(&wrapped));
     check_released("a disk key");
     for (size_t i = 0; i < COUNT(rows); i++) {
-        faults(rows[i].rules);
+        kit_faults(rows[i].rules);
         unwrap(buf_span(&wrapped));
         check_error(rows[i].status, rows[i].variant, NULL);
         if (rows[i].status == 503) assert_string_equal(header("Retry-After"), "1");
         check_record("unwrap", "error", NULL);
-        faults("");
+        kit_faults("");
         unwrap(buf_span(&wrapped));
         check_released("a disk key");
     }

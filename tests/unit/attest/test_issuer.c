@@ -113,6 +113,11 @@ static err_t sign_with(void *context, const uint8_t digest[32], uint8_t signatur
     return ERR_OK;
 }
 
+static err_t sign_lost(void *context, const uint8_t digest[32], uint8_t signature[64])
+{
+    FAIL(ERR_NOTFOUND, "the key is gone");
+}
+
 static err_t sign_never(void *context, const uint8_t digest[32], uint8_t signature[64])
 {
     FAIL(ERR_TOKEN_DOWN, "the signer is away");
@@ -148,6 +153,11 @@ static void test_issuer_new_by__signs_elsewhere(void **state)
     assert_ok(issuer_new_by(&signer, chain, &i));
     assert_fails_with(issuer_sign(i, SPAN_LIT("{}"), &token), ERR_TOKEN_DOWN, "the signer is away");
     assert_int_equal(token.len, before);
+    issuer_free(i);
+    i = NULL;
+    signer.by.sign = sign_lost;
+    assert_ok(issuer_new_by(&signer, chain, &i));
+    assert_fails_with(issuer_sign(i, SPAN_LIT("{}"), &token), ERR_HUMAN, "the key is gone");
     issuer_free(i);
     i = NULL;
     assert_fails_with(issuer_new_by(&signer, foreign, &i), ERR_USAGE, "-force_pubkey");

@@ -294,6 +294,21 @@ static void test_pair__deleted_and_made_again(void **state)
     buf_free(&new);
 }
 
+/* SoftHSM whose files are away finds nothing, without an error: that is no missing pair. */
+static void test_pair__files_are_away(void **state)
+{
+    char away[320];
+    make("s", P11_PAIR_EC_P256);
+    open_pair("s", P11_PAIR_EC_P256, false);
+    assert_ok(sign());
+    snprintf(away, sizeof away, "%s-away", hsm.tokens);
+    assert_int_equal(rename(hsm.tokens, away), 0);
+    assert_fails(sign(), ERR_TOKEN_DOWN);
+    assert_int_equal(rename(away, hsm.tokens), 0);
+    assert_ok(p11_recover(token));
+    assert_ok(sign());
+}
+
 /* ---- threads ---------------------------------------------------------------------------- */
 
 #define THREADS 4
@@ -377,6 +392,7 @@ int main(void)
         KEK(test_unwrap__general_error_asks_the_canary),
         KEK(test_pair__comes_back_with_the_token),
         KEK(test_pair__deleted_and_made_again),
+        KEK(test_pair__files_are_away),
         KEK(test_pair__threads),
         KEK(test_uri__names_a_key_of_this_token),
     };
