@@ -34,6 +34,7 @@ static const struct {
     {KBS_POLICY_ENGINE, 400, 401, "PolicyEngineError"},
     {KBS_PLUGIN_NOT_FOUND, 404, 404, "PluginNotFound"},
     {KBS_PLUGIN_INTERNAL, 500, 401, "PluginInternalError"},
+    {KBS_WRAPPED, 400, 401, "PluginInternalError"},
     {KBS_JWE, 400, 401, "JweError"},
     {KBS_ADMIN_PLUGIN, 401, 401, "AdminAuthInitialization"},
     {KBS_ADMIN_BUILTIN, 401, 401, "AdminAuthAccess"},
