@@ -35,7 +35,7 @@ DEPS_cmd    := api builtins config http store attest admin audit jose pkcs11 pol
 
 # ---- flags --------------------------------------------------------------------------------------
 
-PKGS := libmicrohttpd libcjson p11-kit-1 libcrypto libfyaml libpcre2-8 libcurl
+PKGS := libmicrohttpd gnutls libcjson p11-kit-1 libcrypto libfyaml libpcre2-8 libcurl
 ifeq ($(shell pkg-config --exists libsystemd && echo yes),yes)
 PKGS += libsystemd
 DEFINES += -DHAVE_SYSTEMD

@@ -6,6 +6,15 @@
 
 enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_PUT, HTTP_DELETE, HTTP_OTHER };
 
+/* What the client showed of itself in the TLS handshake, where it was asked to. Who showed a
+ * certificate has proved to have its key; `verified`: it also chains to a CA of the configuration,
+ * is good for clients, and in its time. */
+#define PEER_SUBJECT_MAX 256
+struct peer_certificate {
+    bool verified;
+    char subject[PEER_SUBJECT_MAX]; /* RFC 4514, printable; cut with "..." to fit */
+};
+
 struct request {
     uint64_t id;              /* unique in this process, for log and audit */
     enum http_method method;
@@ -17,6 +26,9 @@ struct request {
     struct buf public_body;   /* instead of it, when head said body_public */
     char peer[64];            /* "127.0.0.1:4711", or "unix:uid=0" on the admin socket */
     bool local_admin;         /* came by the admin socket: the socket's mode is the authorisation */
+    bool certificate_wanted;  /* operators over the network must show one that is verified */
+    const struct peer_certificate *certificate; /* NULL: none was shown, or none is wanted */
+    int64_t server_not_after; /* when the server's own certificate ends (Unix seconds); 0: no TLS */
 
     /* Header access: calls visit(arg, value) for each header of that name (case-insensitive), in
      * order, until it returns false. */

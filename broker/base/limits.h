@@ -35,6 +35,7 @@
 #define HTTP_DRAIN_MAX (1u << 20)    /* bytes beyond body_limit read before a chunked body is cut */
 #define HTTP_PUBLIC_BODIES_MAX (64u << 20) /* bytes of bodies that anybody may send, all together */
 #define HTTP_ADMIN_CONNECTIONS 16u   /* on the admin socket, beside HTTP_MAX_CONNECTIONS */
+#define HTTP_HANDSHAKE_SECONDS 10u   /* from the connection to the end of the TLS handshake */
 #define HTTP_STOP_SECONDS 15u        /* for pending jobs at stop, beyond the grace; > P11_JOB_SECONDS */
 
 /* Services that we ask (base/outbound.h) */
@@ -42,6 +43,12 @@
 #define OUTBOUND_TOTAL_MS 30000u     /* a whole request */
 #define OUTBOUND_ANSWER_MAX (1u << 20) /* bytes of an answer's body */
 #define OUTBOUND_IDLE_MAX 16u        /* connections to one service kept between requests */
+
+/* TLS (http/tls.h) */
+#define TLS_MAX_PEM (256u << 10)     /* bytes of one file of certificates or of a key */
+#define TLS_MAX_CHAIN 8u             /* certificates of a chain, ours or a client's */
+#define TLS_MAX_CAS 64u              /* certificates that clients' may chain to */
+#define TLS_SOON_DAYS 14u            /* before its end, a certificate is warned of at start */
 
 /* Guests */
 #define SESSION_MAX 100000u        /* sessions at once; unattested ones make room first */

@@ -46,8 +46,11 @@ static void hand_to_worker_take(struct http_server *s, int fd, const struct sock
     if (!err_ok(e)) {
         s->refused_busy++;
         log_debug_err(e, "http.busy", LOG_S("peer", peer));
-        ssize_t ignored = send(fd, busy, sizeof busy - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
-        (void) ignored; /* the connection ends either way */
+        /* before a TLS handshake nobody would understand it */
+        if (!address || !s->conns.limits.handshake_ns) {
+            ssize_t ignored = send(fd, busy, sizeof busy - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+            (void) ignored; /* the connection ends either way */
+        }
         close(fd);
         return;
     }

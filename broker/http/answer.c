@@ -40,7 +40,17 @@ bool answer_queue(struct MHD_Connection *connection, struct response *r)
     return ok;
 }
 
-void answer_raw(int fd, const struct response *r)
+/* Not waiting, as MHD has made the session non-blocking. */
+static void send_tls(gnutls_session_t session, struct span data)
+{
+    while (data.len) {
+        ssize_t n = gnutls_record_send(session, data.data, data.len);
+        if (n <= 0) return;
+        data = span_of(data.data + n, data.len - (size_t) n);
+    }
+}
+
+void answer_raw(int fd, gnutls_session_t session, const struct response *r)
 {
     _cleanup_buf_ struct buf head = BUF_INIT;
     struct span body = r->secret_body ? secret_span(r->secret_body) : buf_span(&r->body);
@@ -50,9 +60,14 @@ void answer_raw(int fd, const struct response *r)
     for (size_t i = 0; i < r->header_count; i++)
         buf_addf(&head, "%s: %s\r\n", r->headers[i].name, r->headers[i].value);
     buf_addf(&head, "Content-Length: %zu\r\nConnection: close\r\n\r\n", body.len);
+    if (!err_ok(buf_ok(&head))) return;
+    if (session) {
+        send_tls(session, buf_span(&head));
+        send_tls(session, body);
+        return;
+    }
     struct iovec parts[] = {{head.data, head.len}, {(void *) (uintptr_t) body.data, body.len}};
     struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
-    if (!err_ok(buf_ok(&head))) return;
     ssize_t ignored = sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
     (void) ignored; /* the connection ends either way */
 }

@@ -98,7 +98,10 @@ static err_t check_limits_locked(struct conn_table *t, const struct conn *c)
 
 static void insert_locked(struct conn_table *t, struct conn *c)
 {
-    for (unsigned i = 1; i < t->workers; i++)
+    bool apart = t->limits.handshake_ns != 0;
+    unsigned end = apart && !c->local_admin ? t->workers - 1 : t->workers;
+    c->worker = apart && c->local_admin ? t->workers - 1 : 0;
+    for (unsigned i = c->worker; i < end; i++)
         if (t->per_worker[i] < t->per_worker[c->worker]) c->worker = i;
     t->per_worker[c->worker]++;
     *(c->local_admin ? &t->admins : &t->count) += 1;
@@ -116,6 +119,7 @@ struct err conn_add(struct conn_table *t, const struct sockaddr *address, const 
     pthread_mutex_init(&c->lock, NULL);
     c->fd = -1;
     c->local_admin = !address;
+    c->secure = address && t->limits.handshake_ns;
     snprintf(c->peer, sizeof c->peer, "%s", peer);
     ip_of(address, c->ip);
 
@@ -151,6 +155,15 @@ void conn_opened(struct conn *c, int fd, struct txn *txn)
     c->fd = fd;
     c->txn = txn;
     c->since = clock_mono_ns();
+    if (c->secure) c->state = CONN_HANDSHAKE;
+}
+
+void conn_ready(struct conn *c, uint64_t now)
+{
+    SCOPED_LOCK(&c->lock);
+    if (c->state != CONN_HANDSHAKE) return;
+    c->state = CONN_IDLE;
+    c->since = now;
 }
 
 struct txn *conn_begin(struct conn *c, uint64_t now)
@@ -190,9 +203,10 @@ struct txn *conn_end(struct conn *c, uint64_t now, bool *ret_in_head)
     return c->txn;
 }
 
-struct txn *conn_closing(struct conn *c)
+struct txn *conn_closing(struct conn *c, bool *ret_ready)
 {
     SCOPED_LOCK(&c->lock);
+    *ret_ready = c->state != CONN_HANDSHAKE;
     c->state = CONN_CUT;
     c->fd = -1;
     return TAKE_PTR(c->txn);
@@ -214,6 +228,7 @@ static uint64_t deadline_locked(const struct conn *c, const struct conn_limits *
     /* The first byte of a head is not seen before the end of its line: whoever drips that line is
      * given the time to stay idle and the time for a head. */
     case CONN_IDLE: return c->since + l->idle_ns + l->head_ns;
+    case CONN_HANDSHAKE: return c->since + l->handshake_ns;
     case CONN_HEAD: return c->since + l->head_ns;
     case CONN_BODY: return body < request ? body : request;
     case CONN_SENDING: return request;
@@ -252,8 +267,9 @@ static void shut_locked(struct conn *c)
 
 static void cut_locked(struct conn *c, struct conn_sweep *s)
 {
-    if (!s->all && c->state == CONN_BODY && hand_over_locked(c, s)) return;
-    if (!s->all && c->state == CONN_HEAD) answer_late_head(c->fd);
+    bool answers = !s->all && !c->secure;
+    if (answers && c->state == CONN_BODY && hand_over_locked(c, s)) return;
+    if (answers && c->state == CONN_HEAD) answer_late_head(c->fd);
     shut_locked(c);
 }
 
@@ -276,7 +292,8 @@ static void look_at(const struct conn_table *t, struct conn *c, struct conn_swee
     if (c->fd < 0 || c->state == CONN_BUSY || c->state == CONN_CUT) return;
     bool late = deadline_locked(c, &t->limits) <= s->now;
     if (late) s->timed_out++;
-    if (late || s->all || (s->idle && c->state == CONN_IDLE)) cut_locked(c, s);
+    bool waits = c->state == CONN_IDLE || c->state == CONN_HANDSHAKE;
+    if (late || s->all || (s->idle && waits)) cut_locked(c, s);
     else if (s->hangups && left_locked(c)) shut_locked(c);
 }
 

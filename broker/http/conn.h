@@ -4,9 +4,10 @@
  * every connection carries a state with a deadline, and the acceptor looks through the table four
  * times a second. States, and who may leave them:
  *
+ *     HANDSHAKE -> IDLE                      (TLS only)
  *     IDLE -> HEAD -> BUSY <-> BODY          the connection's own event loop
  *                      BUSY -> SENDING -> IDLE
- *     IDLE, HEAD, BODY, SENDING -> CUT       whoever finds it late, or stops the server
+ *     all of them but BUSY -> CUT            whoever finds it late, or stops the server
  *
  * BUSY (the handler runs, or a job is pending) is never cut: a job has a deadline of its own.
  *
@@ -20,14 +21,15 @@
 #include <pthread.h>
 
 struct txn;
+struct tls;
 
-enum conn_state { CONN_IDLE, CONN_HEAD, CONN_BODY, CONN_BUSY, CONN_SENDING, CONN_CUT };
+enum conn_state { CONN_IDLE, CONN_HANDSHAKE, CONN_HEAD, CONN_BODY, CONN_BUSY, CONN_SENDING, CONN_CUT };
 
 struct conn {
     pthread_mutex_t lock; /* guards the next seven */
     enum conn_state state;
     int fd;               /* the event loop's; -1 before it has it and when it is about to close it */
-    uint64_t since;       /* of IDLE; from HEAD on when the request began (clock_mono_ns) */
+    uint64_t since;       /* of IDLE and HANDSHAKE; from HEAD on when the request began (clock_mono_ns) */
     uint64_t body_since;  /* when the body was first waited for, 0 before */
     uint64_t forgiven;    /* ns of this request that a pending job took */
     bool hung_up;         /* the peer was seen to be gone in this state */
@@ -36,8 +38,11 @@ struct conn {
     /* fixed from conn_add on */
     char peer[64];
     bool local_admin;
+    bool secure;     /* speaks TLS, so nobody but its event loop can write to it */
     unsigned worker; /* index of its event loop */
     uint8_t ip[16];  /* mapped for IPv4 */
+
+    struct tls *tls; /* the event loop's: our reference, released after conn_closing; or NULL */
 
     struct conn *next, **link; /* guarded by the table */
 };
@@ -45,6 +50,8 @@ struct conn {
 struct conn_limits {
     unsigned max, max_per_ip, max_admin;          /* connections; max_per_ip 0: no limit */
     uint64_t head_ns, body_ns, idle_ns, request_ns;
+    uint64_t handshake_ns; /* 0: no TLS; else all speak it but those of the admin socket, which
+                            * have the last event loop to themselves */
 };
 
 #define CONN_BUCKETS 256u
@@ -76,11 +83,13 @@ void conn_remove(struct conn_table *t, struct conn *c);
 /* The event loop's steps. Those that give the txn give NULL when it was cut and taken: then the
  * callback ends the connection and touches nothing. */
 void conn_opened(struct conn *c, int fd, struct txn *txn);
+void conn_ready(struct conn *c, uint64_t now);          /* the TLS handshake is over: IDLE */
 struct txn *conn_begin(struct conn *c, uint64_t now);   /* a request line came: HEAD */
 struct txn *conn_enter(struct conn *c);                 /* BUSY, until conn_leave */
 void conn_leave(struct conn *c, enum conn_state state); /* CONN_BODY or CONN_SENDING */
 struct txn *conn_end(struct conn *c, uint64_t now, bool *ret_in_head); /* request over: IDLE */
-struct txn *conn_closing(struct conn *c);               /* the socket is about to be closed */
+/* The socket is about to be closed; *ret_ready false: in the middle of a TLS handshake. */
+struct txn *conn_closing(struct conn *c, bool *ret_ready);
 
 /* The time that a pending job took does not count against the request. */
 void conn_forgive(struct conn *c, uint64_t ns);
@@ -95,6 +104,8 @@ struct conn_late {
 /* Where the last bytes and the end of the stream come together, libmicrohttpd reads the bytes and
  * does not see the end (edge-triggered epoll, a short read): so we look for it, now and then, and
  * twice, since bytes that were just read may be a whole request.
+ *
+ * A TLS connection is cut without an answer: only its event loop has the keys.
  *
  * Cuts whatever is over its deadline at `now`, and (with `idle`) every connection that waits for
  * a request; `all` cuts everything but BUSY, without answers. Late bodies beyond late_max get no

@@ -5,6 +5,7 @@
 #include "broker/base/log.h"
 #include "broker/http/conn.h"
 #include "broker/http/listen.h"
+#include "broker/http/tls.h"
 
 #include <microhttpd.h>
 #include <stdatomic.h>
@@ -25,10 +26,18 @@ struct http_server {
     int wake_fd;                 /* ends the acceptor's poll */
     pthread_t acceptor;
     bool accepting;              /* the acceptor runs */
+    pthread_mutex_t tls_lock;    /* guards the next */
+    struct tls *tls;             /* the snapshot in force; NULL: plain HTTP */
+    atomic_int_fast64_t tls_not_after; /* of it, 0 without */
+    atomic_bool tls_wants_clients;
     atomic_bool stopping;
     atomic_size_t public_bytes; /* of bodies that anybody may send */
-    atomic_uint_fast64_t next_id, accepted, refused_busy, refused_malformed, timed_out;
+    atomic_uint_fast64_t next_id, accepted, refused_busy, refused_malformed, timed_out,
+        handshakes_failed;
 };
+
+/* server.c: a reference to the TLS snapshot in force, or NULL. */
+struct tls *server_tls(struct http_server *s);
 
 /* acceptor.c: the thread that accepts and looks after deadlines. */
 void *acceptor_run(void *server);
@@ -56,5 +65,6 @@ void request_late_take(struct http_server *s, struct txn *txn, int fd);
 /* answer.c: hands the response to MHD, which frees (and, where secret, wipes) the body after
  * sending. False: out of memory, or MHD takes no response now. */
 bool answer_queue(struct MHD_Connection *connection, struct response *r);
-/* The same past MHD, for a connection that reads a body: not waiting for a slow peer. */
-void answer_raw(int fd, const struct response *r);
+/* The same past MHD, for a connection that reads a body: not waiting for a slow peer. The session is
+ * that of a TLS connection, on its event loop; or NULL. */
+void answer_raw(int fd, gnutls_session_t session, const struct response *r);

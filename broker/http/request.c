@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 
 /* Which callback comes next. */
 enum step { STEP_HEAD, STEP_BODY, STEP_PENDING };
@@ -29,6 +30,9 @@ struct txn {
     bool keep;                         /* the body is wanted, not only read past */
     size_t limit, got;                 /* bytes of body */
     size_t public_held;                /* bytes of it that server->public_bytes counts */
+    struct tls *judge;                 /* by whose CAs `shown` was judged, our reference; or NULL */
+    bool shows;                        /* the client has shown a certificate */
+    struct tls_verdict shown;
     int refusal;                       /* status to refuse with at the end of the body, or 0 */
     int status;                        /* answered with, for the log */
 };
@@ -77,12 +81,21 @@ static void txn_free(struct txn *t)
 {
     txn_reset(t);
     buf_free(&t->target);
+    tls_unref(t->judge);
     free(t);
 }
 
 static struct conn *conn_of(struct MHD_Connection *connection)
 {
     return MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+}
+
+/* NULL for a plain connection. */
+static gnutls_session_t session_of(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+    return info ? info->tls_session : NULL;
 }
 
 static void opened(struct http_server *s, struct MHD_Connection *connection, void **context)
@@ -93,6 +106,11 @@ static void opened(struct http_server *s, struct MHD_Connection *connection, voi
            sizeof carrier);
     int fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
     *context = carrier.conn;
+    if (carrier.conn->secure) {
+        carrier.conn->tls = server_tls(s);
+        /* a session that could not be prepared has no certificate to give, and fails */
+        if (!tls_begin(session_of(connection), carrier.conn)) shutdown(fd, SHUT_RDWR);
+    }
     conn_opened(carrier.conn, fd, txn_new(s, carrier.conn, connection));
 }
 
@@ -104,9 +122,13 @@ void request_notify_connection(void *cls, struct MHD_Connection *connection, voi
         opened(s, connection, context);
         return;
     }
-    struct txn *t = conn_closing(*context);
+    struct conn *c = *context;
+    bool shook_hands = true;
+    struct txn *t = conn_closing(c, &shook_hands);
+    if (!shook_hands) s->handshakes_failed++;
     if (t) txn_free(t);
-    conn_remove(&s->conns, *context);
+    tls_unref(c->tls);
+    conn_remove(&s->conns, c);
 }
 
 static void log_request(const struct txn *t, uint64_t now)
@@ -186,7 +208,7 @@ void request_late_take(struct http_server *s, struct txn *t, int fd)
 {
     t->connection = NULL; /* the event loop may be closing it right now */
     ask_refusal(t, 408);
-    answer_raw(fd, &t->x.resp);
+    answer_raw(fd, NULL, &t->x.resp);
     txn_free(t);
 }
 
@@ -277,6 +299,20 @@ static void resume(struct exchange *x)
         MHD_resume_connection(connection);
 }
 
+/* Judged once a connection, and again when the CAs changed or the verdict has run out. */
+static void look_at_certificate(struct txn *t)
+{
+    struct tls *now = server_tls(t->server);
+    if (t->judge != now || clock_now() > t->shown.until) {
+        t->shows = tls_judge(now, session_of(t->connection), &t->shown);
+        tls_unref(t->judge);
+        t->judge = tls_ref(now);
+    }
+    tls_unref(now);
+    t->x.req.certificate_wanted = true;
+    t->x.req.certificate = t->shows ? &t->shown.certificate : NULL;
+}
+
 static void fill_request(struct txn *t, const char *method)
 {
     struct request *r = &t->x.req;
@@ -285,6 +321,8 @@ static void fill_request(struct txn *t, const char *method)
     r->method_name = method;
     memcpy(r->peer, t->conn->peer, sizeof r->peer);
     r->local_admin = t->conn->local_admin;
+    r->server_not_after = t->server->tls_not_after;
+    if (t->conn->secure && t->server->tls_wants_clients) look_at_certificate(t);
     r->each_header = each_header;
     r->transport = t;
     t->x.resume = resume;
@@ -339,7 +377,7 @@ static enum MHD_Result read_past(struct txn *t)
     int fd = MHD_get_connection_info(t->connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
     ask_refusal(t, t->refusal);
     t->status = t->x.resp.status;
-    answer_raw(fd, &t->x.resp);
+    answer_raw(fd, session_of(t->connection), &t->x.resp);
     return MHD_NO;
 }
 

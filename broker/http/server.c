@@ -34,10 +34,12 @@ static unsigned idle_seconds(const struct http_config *config)
  * that size is a mapping of its own, gone when the connection closes: at 32 KiB it came from the
  * heap, and closed connections left plaintext in memory. The limit on connections is ours, so
  * MHD's own only must not be less. */
-static err_t start_worker(struct http_server *s, const struct http_config *config,
+static err_t start_worker(struct http_server *s, const struct http_config *config, bool secure,
                           struct MHD_Daemon **ret)
 {
-    unsigned flags = MHD_USE_NO_LISTEN_SOCKET | MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC |
+    /* MHD_OPTION_END where there is no TLS: what follows is not looked at */
+    enum MHD_OPTION certificate = secure ? MHD_OPTION_HTTPS_CERT_CALLBACK2 : MHD_OPTION_END;
+    unsigned flags = (secure ? MHD_USE_TLS : 0) | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC |
                      MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
     *ret = MHD_start_daemon(flags, 0, NULL, NULL, request_access, s,
                             MHD_OPTION_EXTERNAL_LOGGER, log_mhd, NULL,
@@ -49,9 +51,49 @@ static err_t start_worker(struct http_server *s, const struct http_config *confi
                             MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL,
                             MHD_OPTION_NOTIFY_COMPLETED, request_completed, s,
                             MHD_OPTION_NOTIFY_CONNECTION, request_notify_connection, s,
+                            certificate, tls_certificate,
                             MHD_OPTION_END);
     if (!*ret) FAIL(ERR_INTERNAL, "cannot start an HTTP event loop");
     return ERR_OK;
+}
+
+/* ---- TLS ------------------------------------------------------------------------------------ */
+
+struct tls *server_tls(struct http_server *s)
+{
+    SCOPED_LOCK(&s->tls_lock);
+    return s->tls ? tls_ref(s->tls) : NULL;
+}
+
+static err_t load_tls(struct http_server *s, const struct http_tls_config *config)
+{
+    struct tls *fresh = NULL;
+    char date[CLOCK_TEXT];
+    TRY(tls_load(config, &fresh));
+    log_info("tls.certificate", LOG_S("file", config->certificate),
+             LOG_S("subject", tls_subject(fresh)),
+             LOG_S("end", clock_rfc3339(tls_not_after(fresh), date)));
+    SCOPED_LOCK(&s->tls_lock);
+    tls_unref(s->tls);
+    s->tls = fresh;
+    s->tls_not_after = tls_not_after(fresh);
+    s->tls_wants_clients = tls_wants_clients(fresh);
+    return ERR_OK;
+}
+
+struct err http_tls_check(const struct http_tls_config *config)
+{
+    _cleanup_(tls_unrefp) struct tls *t = NULL;
+    return tls_load(config, &t);
+}
+
+struct err http_server_reload_tls(struct http_server *s, const struct http_tls_config *config)
+{
+    bool was = s->tls_not_after != 0, is = config->certificate != NULL;
+    if (was != is)
+        FAIL(ERR_CONFLICT, "TLS cannot be switched %s while the server runs: restart it",
+             is ? "on" : "off");
+    return is ? load_tls(s, config) : ERR_OK;
 }
 
 /* ---- start ---------------------------------------------------------------------------------- */
@@ -83,11 +125,22 @@ static err_t init_table(struct http_server *s, const struct http_config *c)
         .body_ns = seconds_or(c->body_seconds, HTTP_BODY_SECONDS),
         .idle_ns = seconds_or(idle_seconds(c), 0),
         .request_ns = seconds_or(c->request_seconds, HTTP_REQUEST_SECONDS),
+        .handshake_ns = s->tls ? seconds_or(c->handshake_seconds, HTTP_HANDSHAKE_SECONDS) : 0,
     };
     raise_open_files(limits.max);
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    return conn_table_init(&s->conns, &limits,
-                           c->threads ? c->threads : cores > 0 ? (unsigned) cores : 1);
+    unsigned loops = c->threads ? c->threads : cores > 0 ? (unsigned) cores : 1;
+    return conn_table_init(&s->conns, &limits, loops + (s->tls ? 1 : 0));
+}
+
+static void free_server(struct http_server *s)
+{
+    tls_unref(s->tls);
+    pthread_mutex_destroy(&s->tls_lock);
+    free(s->workers);
+    free(s->listeners);
+    free(s->admin_path);
+    free(s);
 }
 
 static err_t bind_all(struct http_server *s, const struct http_config *c)
@@ -108,7 +161,8 @@ static err_t start_threads(struct http_server *s, const struct http_config *c)
 {
     s->workers = calloc(s->conns.workers, sizeof(struct MHD_Daemon *));
     if (!s->workers) FAIL(ERR_INTERNAL, "out of memory");
-    for (unsigned i = 0; i < s->conns.workers; i++) TRY(start_worker(s, c, &s->workers[i]));
+    for (unsigned i = 0; i < s->conns.workers; i++)
+        TRY(start_worker(s, c, s->tls && i + 1 < s->conns.workers, &s->workers[i]));
     int rc = pthread_create(&s->acceptor, NULL, acceptor_run, s);
     if (rc) FAIL(ERR_INTERNAL, "cannot start the acceptor: %s", strerror(rc));
     s->accepting = true;
@@ -130,9 +184,11 @@ struct err http_server_start(const struct http_config *config,
     if (!s) FAIL(ERR_INTERNAL, "out of memory");
     s->handler = handler;
     s->admin_fd = s->wake_fd = -1;
-    struct err e = init_table(s, config);
+    pthread_mutex_init(&s->tls_lock, NULL);
+    struct err e = config->tls.certificate ? load_tls(s, &config->tls) : ERR_OK;
+    if (err_ok(e)) e = init_table(s, config);
     if (!err_ok(e)) {
-        free(s);
+        free_server(s);
         return e;
     }
     e = start(s, config);
@@ -158,6 +214,7 @@ void http_server_stats(const struct http_server *s, struct http_stats *ret)
         .refused_busy = s->refused_busy,
         .refused_malformed = s->refused_malformed,
         .timed_out = s->timed_out,
+        .handshakes_failed = s->handshakes_failed,
         /* a counter under a lock: the server is const to its caller, not to itself */
         .open = conn_table_count((struct conn_table *) (uintptr_t) &s->conns),
     };
@@ -204,8 +261,5 @@ void http_server_stop(struct http_server *s, unsigned grace_ms)
         if (s->workers[i]) MHD_stop_daemon(s->workers[i]);
     if (s->wake_fd >= 0) close(s->wake_fd);
     conn_table_done(&s->conns);
-    free(s->workers);
-    free(s->listeners);
-    free(s->admin_path);
-    free(s);
+    free_server(s);
 }

@@ -62,6 +62,8 @@ plant_layers() {
     expect layers broker/api/bad.c 1 'static CK_RV rv;\n'
     expect layers broker/api/bad.c 1 '#include <p11-kit/pkcs11.h>\n'
     expect layers broker/api/bad.c 1 'void f(struct MHD_Connection *c);\n'
+    expect layers broker/api/bad.c 1 '#include <gnutls/gnutls.h>\n'
+    expect layers broker/api/bad.c 1 'void f(gnutls_session_t s);\n'
     expect layers broker/base/bad.c 1 'void *p = cJSON_Parse("");\n'
 }
 

@@ -41,6 +41,7 @@ only_in() { # OWNERS REGEX SENTENCE
 only_in 'pkcs11/' '(^|[^A-Za-z0-9_])CK_[A-Z]' 'a CK_ type outside pkcs11/'
 only_in 'pkcs11/' 'include.*(pkcs11\.h|p11-kit)' 'a PKCS#11 header outside pkcs11/'
 only_in 'broker/http/' '(^|[^A-Za-z0-9_])MHD_|include.*microhttpd' 'MHD outside broker/http/'
+only_in 'broker/http/' '(^|[^A-Za-z0-9_])gnutls_|include.*gnutls' 'GnuTLS outside broker/http/'
 only_in 'broker/base/json\.c' '(^|[^A-Za-z0-9_])cJSON_|include.*cJSON\.h' \
     'cJSON outside broker/base/json.c'
 only_in 'broker/|pkcs11/' 'include.*(openssl/|pthread\.h|time\.h|sys/)' \

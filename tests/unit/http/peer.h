@@ -184,6 +184,13 @@ static inline void describe(struct exchange *x)
              x->req.body != NULL);
 }
 
+static inline void describe_peer(struct exchange *x)
+{
+    const struct peer_certificate *c = x->req.certificate;
+    fill_text(&x->resp, 200, x->req.certificate_wanted ? "wanted, " : "not wanted, ");
+    buf_addf(&x->resp.body, "%s%s", !c ? "none" : c->verified ? "good " : "bad ", c ? c->subject : "");
+}
+
 static inline bool test_serve(void *ctx, struct exchange *x)
 {
     serves++;
@@ -195,6 +202,8 @@ static inline bool test_serve(void *ctx, struct exchange *x)
         x->resp.status = 204;
     else if (span_starts(x->req.path, "/nothing"))
         x->resp.status = 200;
+    else if (span_starts(x->req.path, "/who"))
+        describe_peer(x);
     else if (span_starts(x->req.path, "/bye")) {
         fill_text(&x->resp, 200, "bye");
         x->resp.close = true;
@@ -248,11 +257,14 @@ static inline struct exchange *await_pending(void)
 /* ---- server --------------------------------------------------------------------------------- */
 
 static struct http_server *server;
+static struct http_tls_config small_tls;           /* of small_config; tls_peer.h fills it */
+static int (*dial_client)(const char *address) = dial;
 
 static inline struct http_config small_config(void)
 {
     static const char *const any[] = {"127.0.0.1:0"};
-    return (struct http_config){.sockets = any, .socket_count = 1, .threads = 2};
+    return (struct http_config){.sockets = any, .socket_count = 1, .threads = 2,
+                                .tls = small_tls};
 }
 
 static inline void start_with(const struct http_config *config)
@@ -277,7 +289,7 @@ static inline int stop_server(void **state)
 
 static inline int client(void)
 {
-    return dial(http_server_address(server, 0));
+    return dial_client(http_server_address(server, 0));
 }
 
 static inline struct http_stats stats(void)

@@ -43,6 +43,14 @@ static struct conn *add_open(uint64_t *ret_now)
     return c;
 }
 
+static struct txn *close_of(struct conn *c)
+{
+    bool ready = false;
+    struct txn *t = conn_closing(c, &ready);
+    assert_true(ready);
+    return t;
+}
+
 static struct conn_late late[1];
 static struct conn_sweep sweep_at(uint64_t now)
 {
@@ -137,11 +145,82 @@ static void test_conn_sweep__deadlines(void **state)
         bool in_head = false;
         assert_ptr_equal(conn_end(c, now, &in_head), rows[i].handed_over ? NULL : txn);
         assert_int_equal(sweep_at(now + 1000 * S).timed_out, 0); /* once */
-        assert_ptr_equal(conn_closing(c), rows[i].handed_over ? NULL : txn);
+        assert_ptr_equal(close_of(c), rows[i].handed_over ? NULL : txn);
         conn_remove(&table, c);
         tear_down(NULL);
         set_up(NULL);
     }
+}
+
+static void init_secure(void)
+{
+    struct conn_limits secure = limits;
+    secure.handshake_ns = 5 * S;
+    conn_table_done(&table);
+    assert_true(err_ok(conn_table_init(&table, &secure, 3)));
+}
+
+/* Only its event loop can write to a TLS connection, so nobody else answers or takes the txn. */
+static void test_conn_sweep__tls(void **state)
+{
+    static const struct {
+        enum conn_state state;
+        uint64_t seconds;
+    } rows[] = {{CONN_HANDSHAKE, 5}, {CONN_IDLE, 30}, {CONN_HEAD, 10}, {CONN_BODY, 30}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        uint64_t now = 0;
+        char byte;
+        init_secure();
+        struct conn *c = add_open(&now);
+        assert_int_equal(c->state, CONN_HANDSHAKE);
+        if (rows[i].state != CONN_HANDSHAKE) conn_ready(c, now);
+        if (rows[i].state == CONN_HEAD) conn_begin(c, now);
+        if (rows[i].state == CONN_BODY) {
+            conn_begin(c, now);
+            conn_enter(c);
+            conn_leave(c, CONN_BODY);
+        }
+        assert_int_equal(c->state, rows[i].state);
+        assert_int_equal(sweep_at(now + (rows[i].seconds - 1) * S).timed_out, 0);
+        struct conn_sweep s = sweep_at(now + (rows[i].seconds + 1) * S);
+        assert_int_equal(s.timed_out, 1);
+        assert_int_equal(s.late_count, 0);
+        assert_int_equal(get_some(pair[1], &byte, 1), 0); /* the end, and nothing before it */
+        assert_ptr_equal(close_of(c), txn);
+        tear_down(NULL);
+        set_up(NULL);
+    }
+}
+
+static void test_conn_closing__in_a_handshake(void **state)
+{
+    uint64_t now = 0;
+    bool ready = true;
+    init_secure();
+    assert_ptr_equal(conn_closing(add_open(&now), &ready), txn);
+    assert_false(ready);
+    struct conn *c = add_open(&now);
+    conn_ready(c, now);
+    conn_begin(c, now);
+    conn_ready(c, now + 5 * S); /* a second one changes nothing */
+    assert_int_equal(c->state, CONN_HEAD);
+    assert_ptr_equal(close_of(c), txn);
+}
+
+static void test_conn_add__admins_have_the_last_loop_of_a_tls_server(void **state)
+{
+    struct conn *c = NULL;
+    init_secure();
+    for (unsigned i = 0; i < 4; i++) {
+        assert_true(err_ok(add(i, &c)));
+        assert_int_equal(c->worker, i % 2);
+        assert_true(c->secure);
+    }
+    assert_true(err_ok(conn_add(&table, NULL, "unix", &c)));
+    assert_int_equal(c->worker, 2);
+    assert_false(c->secure);
+    conn_opened(c, pair[0], txn);
+    assert_int_equal(c->state, CONN_IDLE);
 }
 
 /* A byte now and then does not move the deadline of a body. */
@@ -189,7 +268,7 @@ static void test_conn_sweep__late_bodies_beyond_the_batch(void **state)
     conn_sweep(&table, &s);
     assert_int_equal(s.late_count, 0);
     assert_true(ended()); /* without an answer, but it ends */
-    assert_ptr_equal(conn_closing(c), txn);
+    assert_ptr_equal(close_of(c), txn);
 }
 
 static void test_conn_sweep__idle_only(void **state)
@@ -214,7 +293,7 @@ static void test_conn_sweep__never_touches_a_closed_socket(void **state)
     struct conn_sweep all = {.now = UINT64_MAX / 2, .all = true, .idle = true, .hangups = true};
     conn_sweep(&table, &all);
     conn_opened(c, pair[0], txn);
-    assert_ptr_equal(conn_closing(c), txn);
+    assert_ptr_equal(close_of(c), txn);
     conn_sweep(&table, &all);
     assert_int_equal(all.timed_out, 0);
     assert_false(ended());
@@ -253,6 +332,9 @@ int main(void)
         TEST(test_conn_add__ipv6_counts_by_address),
         TEST(test_conn_add__spreads_evenly),
         TEST(test_conn_sweep__deadlines),
+        TEST(test_conn_sweep__tls),
+        TEST(test_conn_closing__in_a_handshake),
+        TEST(test_conn_add__admins_have_the_last_loop_of_a_tls_server),
         TEST(test_conn_sweep__pieces_do_not_help),
         TEST(test_conn_sweep__busy_is_never_cut_and_forgiven),
         TEST(test_conn_sweep__late_bodies_beyond_the_batch),

@@ -1,7 +1,7 @@
 /* Requests through a real server: framing, bodies, refusals, suspend and resume. */
 #include <pthread.h>
 
-#include "peer.h"
+#include "tls_peer.h"
 
 #define GET(target) "GET " target " HTTP/1.1\r\nHost: x\r\n\r\n"
 #define POST(target, length) \
@@ -244,7 +244,7 @@ static void test_body__public_is_kept_elsewhere(void **state)
         "POST /pend-public HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
         "2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n",
     };
-    int fd = dial(http_server_address(server, 0));
+    int fd = client();
     for (size_t i = 0; i < 2; i++) {
         put_text(fd, requests[i]);
         struct exchange *x = await_pending();
@@ -266,7 +266,7 @@ static void test_body__public_is_kept_elsewhere(void **state)
 static void test_body__public_budget_spent(void **state)
 {
     static const char zeros[1u << 16];
-    int fd = dial(http_server_address(server, 0));
+    int fd = client();
     char head[200];
     snprintf(head, sizeof head, "POST /huge-public HTTP/1.1\r\nContent-Length: %zu\r\n\r\n",
              HTTP_PUBLIC_BODIES_MAX + sizeof zeros);
@@ -277,7 +277,7 @@ static void test_body__public_budget_spent(void **state)
         assert_int_equal(read_reply(fd).status, 503);
         expect_end(fd);
         close(fd);
-        fd = dial(http_server_address(server, 0));
+        fd = client();
         put_text(fd, "POST /pend-public HTTP/1.1\r\nContent-Length: 2\r\n\r\nok");
         struct exchange *x = await_pending();
         assert_true(span_eq_str(request_body(&x->req), "ok"));
@@ -576,5 +576,6 @@ int main(void)
         TEST(test_resume__from_another_thread),
         TEST(test_resume__after_the_client_left),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int failed = cmocka_run_group_tests_name("plain", tests, NULL, NULL);
+    return failed + cmocka_run_group_tests_name("over TLS", tests, tls_on, tls_off);
 }
