@@ -64,11 +64,19 @@ void call_error(struct call *c, enum kbs_error error, const char *detail)
     reply_error(&c->x->resp, call_as_reference(c), error, detail);
 }
 
+/* Whatever else was shown proves nothing. */
+static const char *verified_subject(const struct call *c)
+{
+    const struct peer_certificate *p = c->x->req.certificate;
+    return p && p->verified ? p->subject : "";
+}
+
 bool call_audit(struct call *c, const char *action, const char *decision, const char *reason)
 {
     struct audit_event event = {
         .action = action, .decision = decision, .reason = reason,
         .request_id = c->x->req.id, .peer = c->x->req.peer, .principal = c->principal,
+        .certificate = verified_subject(c),
         .resource = c->name, .version = c->version,
         .policy = release_digest(c->policy), .rule = c->rule, .suite = c->entry.suite,
         .tee = c->guest ? guest_tee(c->guest) : "",

@@ -62,7 +62,9 @@ static void refuse_admin(struct call *c, struct err e, const char *path)
     bool denied = e.code == ERR_DENIED;
     snprintf(inner, sizeof inner, "%s", err_reason(e));
     metric_add(&c->api->metrics, METRIC_REFUSED_ADMINS);
-    log_warn_err(e, "admin.refused", LOG_S("peer", c->x->req.peer), LOG_S("path", path));
+    const struct peer_certificate *shown = c->x->req.certificate;
+    log_warn_err(e, "admin.refused", LOG_S("peer", c->x->req.peer), LOG_S("path", path),
+                 LOG_S("certificate", shown ? shown->subject : "none"));
     if (!call_audit(c, "admin", "deny", denied ? "role not allowed" : "not an operator")) return;
     if (c->endpoint->access == ACCESS_ADMIN_BUILTIN) {
         snprintf(detail, sizeof detail, "admin access denied for endpoint %s: %s",
@@ -72,6 +74,18 @@ static void refuse_admin(struct call *c, struct err e, const char *path)
         snprintf(detail, sizeof detail, "failed to initialize [admin] configuration: %s", inner);
         call_error(c, denied ? KBS_ADMIN_DENIED : KBS_ADMIN_PLUGIN, detail);
     }
+}
+
+/* Beside the token, never instead of it. First of all, so that nobody tries tokens without one. */
+static err_t check_certificate(const struct request *r)
+{
+    if (!r->certificate_wanted) return ERR_OK;
+    if (!r->certificate)
+        FAIL(ERR_AUTH, "Admin access denied: a client certificate is needed");
+    if (!r->certificate->verified)
+        FAIL(ERR_AUTH, "Admin access denied: the client certificate is not one of a trusted CA for "
+             "clients, or out of its time");
+    return ERR_OK;
 }
 
 bool caller_admin(struct call *c)
@@ -84,8 +98,10 @@ bool caller_admin(struct call *c)
     char path[1400] = "";
     decoded_path(c, path, sizeof path);
     struct admin_principal who = {0};
-    struct err e = admin_authorize(c->api->config.admin, request_header(r, "Authorization"),
-                                   r->method_name, path, &who);
+    struct err e = check_certificate(r);
+    if (err_ok(e))
+        e = admin_authorize(c->api->config.admin, request_header(r, "Authorization"),
+                            r->method_name, path, &who);
     if (!err_ok(e)) {
         refuse_admin(c, e, path);
         return false;

@@ -25,6 +25,9 @@ static void answer(struct call *c)
     json_begin_object(&o);
     json_member_bool(&o, "ready", ready);
     if (!ready) json_member_str(&o, "reason", a->ready_reason);
+    int64_t end = c->x->req.server_not_after;
+    char date[CLOCK_TEXT];
+    if (end) json_member_str(&o, "certificate_expires", clock_rfc3339(end, date));
     json_end_object(&o);
     pthread_mutex_unlock(&a->ready_lock);
     reply_json(&c->x->resp, &body);
@@ -108,6 +111,9 @@ static void put_gauges(struct call *c, struct buf *out)
          job_pool_depth(config->jobs)},
         {"strongroom_audit_failures_total", "counter", "Audit records that could not be written",
          audit_failures(config->audit)},
+        {"strongroom_tls_certificate_expiry_seconds", "gauge",
+         "When the server's certificate ends, in Unix time; 0 without TLS",
+         (uint64_t) c->x->req.server_not_after},
         {"strongroom_locked_bytes", "gauge", "Locked memory in use", secret_used()},
         {"strongroom_locked_bytes_max", "gauge", "Locked memory in all", secret_budget()},
     };

@@ -81,6 +81,7 @@ static void format_record_locked(struct audit *a, const struct audit_event *e)
     put_text(&o, "decision", e->decision);
     put_number(&o, "request", e->request_id);
     put_text(&o, "principal", e->principal);
+    put_text(&o, "certificate", e->certificate);
     put_text(&o, "peer", e->peer);
     put_text(&o, "resource", e->resource);
     put_number(&o, "version", e->version);

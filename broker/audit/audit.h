@@ -15,6 +15,7 @@ struct audit_event {
     const char *decision;  /* "allow", "deny", "error", "done" */
     uint64_t request_id;   /* 0 when there is none */
     const char *principal; /* "guest:<fingerprint>", "admin:<role>", "local:uid=0", "" */
+    const char *certificate; /* subject of the client certificate that verified, or "" */
     const char *peer;      /* address or "" */
     const char *resource;  /* name or "" */
     uint64_t version;      /* 0: none */

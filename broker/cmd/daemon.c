@@ -4,6 +4,7 @@
 #include "broker/base/log.h"
 #include "broker/cmd/broker.h"
 #include "broker/cmd/supervisor.h"
+#include "broker/config/config_check.h"
 #include "broker/http/server.h"
 
 #include <pthread.h>
@@ -19,6 +20,17 @@
 
 #define GRACE_MS 10000u /* for requests under way when the broker is told to stop */
 
+static void warn_of_plain(const struct config *c)
+{
+    for (size_t i = 0; i < c->http_socket_count && !c->http_tls.certificate; i++)
+        if (!c->http_insecure && !config_is_loopback(c->http_sockets[i]))
+            log_warn("http.plain", LOG_S("socket", c->http_sockets[i]),
+                     LOG_S("what", "PLAIN HTTP on an address that others can reach: operators' "
+                                   "tokens and what they upload can be read on the way"),
+                     LOG_S("hint", "give http_server.private_key and certificate, or say "
+                                   "insecure_http: true where a TLS terminator stands before it"));
+}
+
 static err_t start_server(const struct config *c, struct broker *b,
                           struct exchange_handler *handler, struct http_server **ret)
 {
@@ -29,7 +41,9 @@ static err_t start_server(const struct config *c, struct broker *b,
         .max_connections_per_ip = c->http_max_connections_per_ip,
         .head_seconds = c->http_head_seconds, .body_seconds = c->http_body_seconds,
         .idle_seconds = c->http_idle_seconds, .request_seconds = c->http_request_seconds,
+        .handshake_seconds = c->http_handshake_seconds, .tls = c->http_tls,
     };
+    warn_of_plain(c);
     *handler = api_handler(b->api);
     return http_server_start(&config, handler, ret);
 }
@@ -56,7 +70,7 @@ static void rotate_audit(struct audit *a)
     if (!err_ok(e)) log_err(e, "audit.not-rotated", LOG_S("effect", "the old file stays in use"));
 }
 
-static void wait_for_end(struct broker *b, const sigset_t *signals,
+static void wait_for_end(struct broker *b, struct http_server *server, const sigset_t *signals,
                          const struct daemon_hooks *hooks)
 {
     for (;;) {
@@ -68,7 +82,7 @@ static void wait_for_end(struct broker *b, const sigset_t *signals,
         }
         NOTIFY("RELOADING=1");
         rotate_audit(b->audit);
-        if (hooks->reload) hooks->reload(hooks->arg);
+        if (hooks->reload) hooks->reload(hooks->arg, server);
         NOTIFY("READY=1");
     }
 }
@@ -83,14 +97,17 @@ static err_t serve(const struct config *config, struct broker *b, const sigset_t
     const struct api_source connections = {put_connections, server}; /* asked by the server alone */
     api_add_metrics(b->api, &connections);
     char url[128];
-    snprintf(url, sizeof url, "http://%s", http_server_address(server, 0));
+    const char *address = http_server_address(server, 0);
+    const char *scheme = config->http_tls.certificate ? "https://" : "http://";
+    snprintf(url, sizeof url, "%s%s", address ? scheme : "unix:",
+             address ? address : config->http_admin_socket);
     log_info("serving", LOG_S("url", url), LOG_S("token", p11_label(b->token)),
              LOG_S("serial", p11_serial(b->token)), LOG_S("suite", p11_suite_text(b->token)));
     struct err e = supervisor_start(b->token, b->store, b->audit, &supervisor);
     if (err_ok(e) && hooks->ready) e = hooks->ready(hooks->arg, url);
     if (err_ok(e)) {
         NOTIFY("READY=1");
-        wait_for_end(b, signals, hooks);
+        wait_for_end(b, server, signals, hooks);
     }
     NOTIFY("STOPPING=1");
     http_server_stop(server, GRACE_MS);

@@ -3,12 +3,14 @@
 
 #include "broker/config/config.h"
 
+struct http_server;
+
 struct daemon_hooks {
     /* After the server listens: url is where (first socket). An error ends the daemon. May be
      * NULL. */
     err_t (*ready)(void *arg, const char *url);
     /* On SIGHUP; may be NULL. */
-    void (*reload)(void *arg);
+    void (*reload)(void *arg, struct http_server *server);
     void *arg;
 };
 

@@ -7,6 +7,7 @@
 #include "broker/cmd/daemon.h"
 #include "broker/cmd/policy_upload.h"
 #include "broker/cmd/vault.h"
+#include "broker/config/config_check.h"
 #include "pkcs11/p11.h"
 #include "policy/policy.h"
 
@@ -186,12 +187,6 @@ static err_t run(struct dev *d)
     return daemon_run(config, "strongroom dev", &hooks);
 }
 
-static bool is_loopback(const char *listen)
-{
-    return strncmp(listen, "127.", 4) == 0 || strncmp(listen, "[::1]:", 6) == 0 ||
-           strncmp(listen, "localhost:", 10) == 0;
-}
-
 struct err cmd_dev(const struct command *self, int argc, char **argv)
 {
     struct dev d = {.listen = "127.0.0.1:8080", .module = "/usr/lib/softhsm/libsofthsm2.so"};
@@ -205,7 +200,7 @@ struct err cmd_dev(const struct command *self, int argc, char **argv)
                   "Makes a temporary token with a random PIN, an operator's key and two resources,\n"
                   "and serves them on loopback with the sample verifier until Ctrl-C.",
                   argc, argv, 0, 0, NULL));
-    if (!is_loopback(d.listen))
+    if (!config_is_loopback(d.listen))
         FAIL(ERR_USAGE, "dev listens on loopback only (127.0.0.1:PORT), not on %s", d.listen);
     TRY(make_folder(&d));
     struct err_chain chain;

@@ -2,34 +2,50 @@
 #include "broker/base/log.h"
 #include "broker/cmd/cmd.h"
 #include "broker/cmd/daemon.h"
+#include "broker/http/server.h"
 
 #include <stdio.h>
 #include <unistd.h>
 
-/* What can change without a restart today is the log level; everything else is read at start, and
- * the operator is told so. A file that does not load changes nothing. */
-static void reload(void *arg)
+/* What can change without a restart are the log level and the side of TLS; everything else is read at
+ * start, and the operator is told so. What does not load changes nothing. */
+static err_t load_again(const char *file, struct http_server *server)
 {
-    const char *file = arg;
-    struct config *fresh = NULL;
-    struct err e = config_load(file, &fresh);
-    if (!err_ok(e)) {
-        log_err(e, "reload.refused", LOG_S("effect", "the old configuration stays"));
-        return;
-    }
+    _cleanup_(config_freep) struct config *fresh = NULL;
+    TRY(config_load(file, &fresh));
+    TRY(http_server_reload_tls(server, &fresh->http_tls));
     log_set_level(fresh->log_level);
-    log_info("reload.done", LOG_S("applied", "process.log_level"),
-             LOG_S("other_changes", "need a restart"));
-    config_free(fresh);
+    return ERR_OK;
+}
+
+static void reload(void *arg, struct http_server *server)
+{
+    struct err e = load_again(arg, server);
+    if (!err_ok(e))
+        log_err(e, "reload.refused",
+                LOG_S("effect", "the old configuration and certificate stay"));
+    else
+        log_info("reload.done", LOG_S("applied", "process.log_level, certificate, private_key, "
+                                                 "admin_client_ca, tls_*"),
+                 LOG_S("other_changes", "need a restart"));
+}
+
+/* The files that the configuration names are read as well, where a start would read them first. */
+static err_t check(const char *file, const struct config *c)
+{
+    if (c->http_tls.certificate) TRY(http_tls_check(&c->http_tls));
+    printf("%s is right\n", file);
+    return ERR_OK;
 }
 
 struct err cmd_serve(const struct command *self, int argc, char **argv)
 {
     const char *config_file = CONFIG_DEFAULT;
-    bool check = false, defaults = false;
+    bool only_check = false, defaults = false;
     const struct opt table[] = {
         {"config", 'c', OPT_TEXT, &config_file, "FILE", "configuration (default " CONFIG_DEFAULT ")"},
-        {"check-config", 0, OPT_FLAG, &check, NULL, "read the configuration, say if it is right, end"},
+        {"check-config", 0, OPT_FLAG, &only_check, NULL,
+         "read the configuration and its certificates, say if they are right, end"},
         {"print-defaults", 0, OPT_FLAG, &defaults, NULL, "print every key with its default, end"},
         {0},
     };
@@ -40,10 +56,7 @@ struct err cmd_serve(const struct command *self, int argc, char **argv)
     }
     _cleanup_(config_freep) struct config *config = NULL;
     TRY(config_load(config_file, &config));
-    if (check) {
-        printf("%s is right\n", config_file);
-        return ERR_OK;
-    }
+    if (only_check) return check(config_file, config);
     log_set_level(config->log_level);
     char who[64];
     snprintf(who, sizeof who, "strongroom serve, pid %d", (int) getpid());

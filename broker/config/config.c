@@ -88,6 +88,41 @@ static err_t check_sockets(const struct reading *r)
     YAML_FAIL(sockets, "nothing to listen on: neither sockets nor admin_socket");
 }
 
+/* What the file says of TLS must be one thing. `key` is where to look. */
+static err_t check_tls(const struct reading *r)
+{
+    const struct config *c = r->config;
+    const struct tls_settings *t = &c->http_tls;
+    bool custom = t->profile == TLS_CUSTOM, on = t->certificate && t->private_key;
+    const struct {
+        bool wrong;
+        const char *key, *sentence;
+    } rows[] = {
+        {t->certificate && !t->private_key, "http_server.certificate",
+         "certificate needs its private_key"},
+        {t->private_key && !t->certificate, "http_server.private_key",
+         "private_key needs its certificate"},
+        {on && c->http_insecure, "http_server.insecure_http",
+         "insecure_http: true means plain HTTP, but private_key and certificate are given: remove "
+         "it for HTTPS, or them for plain HTTP"},
+        {!on && t->client_ca_count > 0, "http_server.admin_client_ca",
+         "admin_client_ca needs HTTPS: give private_key and certificate"},
+        {custom && !t->priority, "http_server.tls_profile",
+         "tls_profile: custom needs tls_priority"},
+        {!custom && t->priority, "http_server.tls_priority",
+         "tls_priority needs tls_profile: custom"},
+        {t->min_version > t->max_version, "http_server.tls_min_version",
+         "tls_min_version is above tls_max_version"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (!rows[i].wrong) continue;
+        const struct yaml_node *node = given(r, rows[i].key);
+        ENSURE(node != NULL);
+        YAML_FAIL(node, "%s", rows[i].sentence);
+    }
+    return ERR_OK;
+}
+
 static err_t finish(struct reading *r)
 {
     struct config *c = r->config;
@@ -95,6 +130,7 @@ static err_t finish(struct reading *r)
         c->attestation_session_seconds = c->attestation_timeout_seconds;
     let_uri_speak(r);
     TRY(check_sockets(r));
+    TRY(check_tls(r));
     TRY(check_signer(r));
     return check_admin(r);
 }

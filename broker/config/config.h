@@ -8,6 +8,7 @@
 #include "broker/base/cleanup.h"
 #include "broker/base/log.h"
 #include "broker/base/operators.h"
+#include "broker/base/tls_settings.h"
 
 #include <stdio.h>
 
@@ -22,6 +23,9 @@ struct config {
     unsigned http_max_connections_per_ip; /* 0: no limit of its own */
     size_t http_max_body;               /* bytes */
     unsigned http_head_seconds, http_body_seconds, http_idle_seconds, http_request_seconds;
+    struct tls_settings http_tls;
+    unsigned http_handshake_seconds;
+    bool http_insecure;                 /* plain HTTP is meant */
     bool http_statuses_401;             /* the reference's 401 for everything */
     /* token */
     const char *token_module, *token_uri, *token_pin_source;

@@ -38,6 +38,11 @@ const char *config_check_socket(const char *text)
            "looked up";
 }
 
+bool config_is_loopback(const char *socket)
+{
+    return strncmp(socket, "127.", 4) == 0 || strncmp(socket, "[::1]:", 6) == 0;
+}
+
 const char *config_check_token_uri(const char *text)
 {
     if (strcasestr(text, "pin-value"))

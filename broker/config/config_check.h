@@ -3,7 +3,10 @@
  * written a PIN there. */
 #pragma once
 
+#include <stdbool.h>
+
 const char *config_check_socket(const char *text);     /* "127.0.0.1:8080", "[::1]:0" */
+bool config_is_loopback(const char *socket);           /* of those that config_check_socket takes */
 const char *config_check_token_uri(const char *text);  /* RFC 7512 */
 const char *config_check_pin_source(const char *text);
 const char *config_check_key_uri(const char *text); /* file:PATH, credential:NAME, prompt */

@@ -23,6 +23,12 @@ static const struct config_choice admin_modes[] = {
     {"InsecureAllowAll", ADMIN_INSECURE_ALLOW_ALL},
     {"AuthenticatedAuthorization", ADMIN_AUTHENTICATED},
     {0}};
+static const struct config_choice profiles[] = {{"intermediate", TLS_INTERMEDIATE},
+                                                {"old", TLS_OLD},
+                                                {"modern", TLS_MODERN},
+                                                {"custom", TLS_CUSTOM},
+                                                {0}};
+static const struct config_choice versions[] = {{"1.2", TLS_1_2}, {"1.3", TLS_1_3}, {0}};
 static const struct config_choice levels[] = {{"error", LOG_LEVEL_ERROR},
                                               {"warn", LOG_LEVEL_WARN},
                                               {"info", LOG_LEVEL_INFO},
@@ -59,8 +65,34 @@ static const struct config_table acls = {acl_keys, COUNT(acl_keys), sizeof(struc
 static const struct config_key keys[] = {
     {"http_server.sockets", CONFIG_TEXTS, LIST(http_sockets, http_socket_count),
      .check = config_check_socket, .fallback = "[\"127.0.0.1:8080\"]",
-     .doc = "Addresses to listen on. Plain HTTP: what leaves the host goes through a TLS "
-            "terminator."},
+     .doc = "Addresses to listen on. All speak HTTPS with private_key and certificate, else plain "
+            "HTTP."},
+    {"http_server.certificate", CONFIG_PATH, CONFIG_MAY_BE_NULL, FIELD(http_tls.certificate),
+     .check = config_check_path, .fallback = "null",
+     .doc = "PEM chain of the server, its own certificate first. Read again on SIGHUP."},
+    {"http_server.private_key", CONFIG_PATH, CONFIG_MAY_BE_NULL, FIELD(http_tls.private_key),
+     .check = config_check_path, .fallback = "null",
+     .doc = "PEM key of that certificate, without passphrase, readable by its owner only."},
+    {"http_server.insecure_http", CONFIG_TRUTH, FIELD(http_insecure), .fallback = "false",
+     .doc = "Plain HTTP is meant, as behind a TLS terminator: no warning when an address is not "
+            "on loopback."},
+    {"http_server.admin_client_ca", CONFIG_PATHS, LIST(http_tls.client_cas, http_tls.client_ca_count),
+     .check = config_check_path, .fallback = "[]",
+     .doc = "PEM certificates of CAs. With any, operators over the network need a client "
+            "certificate of theirs, beside their token. Read again on SIGHUP."},
+    {"http_server.tls_profile", CONFIG_CHOICE, FIELD(http_tls.profile), .choices = profiles,
+     .fallback = "intermediate",
+     .doc = "Ciphers. intermediate: forward secrecy and AEAD only. old: CBC and RSA key exchange "
+            "as well. modern: TLS 1.3 only. custom: what tls_priority says. TLS 1.2 is the least "
+            "in each."},
+    {"http_server.tls_priority", CONFIG_TEXT, CONFIG_MAY_BE_NULL, FIELD(http_tls.priority),
+     .fallback = "null", .doc = "Priority string of GnuTLS, for tls_profile: custom."},
+    {"http_server.tls_min_version", CONFIG_CHOICE, FIELD(http_tls.min_version),
+     .choices = versions, .fallback = "\"1.2\"", .doc = "The oldest version that is spoken."},
+    {"http_server.tls_max_version", CONFIG_CHOICE, FIELD(http_tls.max_version),
+     .choices = versions, .fallback = "\"1.3\"", .doc = "The newest one."},
+    {"http_server.tls_handshake_timeout", CONFIG_NUMBER, FIELD(http_handshake_seconds), .min = 1,
+     SECONDS, .fallback = "10", .doc = "From the connection to the end of the TLS handshake."},
     {"http_server.admin_socket", CONFIG_PATH, CONFIG_MAY_BE_EMPTY, FIELD(http_admin_socket),
      .check = config_check_path, .fallback = "/run/strongroom/admin.sock",
      .doc = "Unix socket (mode 0600) by which local commands reach the broker; \"\" for none. Who "
@@ -222,7 +254,8 @@ const struct config_table config_keys = {keys, COUNT(keys), sizeof(struct config
 
 #define PIN_SENTENCE "a PIN never stands in this file; remove it, change that PIN, and say where " \
                      "it is: token.pin_source: file:/path or credential:NAME"
-#define TLS_SENTENCE "this server speaks plain HTTP; put a TLS terminator before it"
+#define CIPHERS_SENTENCE "TLS is GnuTLS here, which has no lists of OpenSSL; say " \
+                         "http_server.tls_profile, or custom with http_server.tls_priority"
 
 static const struct {
     const char *path; /* with a dot: the whole path; without: a key of that name anywhere */
@@ -234,9 +267,8 @@ static const struct {
     {"user_pin", PIN_SENTENCE},
     {"so_pin", PIN_SENTENCE},
     {"password", PIN_SENTENCE},
-    {"http_server.insecure_http", TLS_SENTENCE},
-    {"http_server.private_key", TLS_SENTENCE},
-    {"http_server.certificate", TLS_SENTENCE},
+    {"http_server.tls_ciphers", CIPHERS_SENTENCE},
+    {"http_server.tls_groups", CIPHERS_SENTENCE},
     {"http_server.worker_count", "say http_server.threads"},
     {"token.slot", "slot numbers change; name the token by its label or serial in token.uri"},
     {"token.slot_id", "slot numbers change; name the token by its label or serial in token.uri"},

@@ -65,7 +65,7 @@ struct tls *server_tls(struct http_server *s)
     return s->tls ? tls_ref(s->tls) : NULL;
 }
 
-static err_t load_tls(struct http_server *s, const struct http_tls_config *config)
+static err_t load_tls(struct http_server *s, const struct tls_settings *config)
 {
     struct tls *fresh = NULL;
     char date[CLOCK_TEXT];
@@ -81,13 +81,13 @@ static err_t load_tls(struct http_server *s, const struct http_tls_config *confi
     return ERR_OK;
 }
 
-struct err http_tls_check(const struct http_tls_config *config)
+struct err http_tls_check(const struct tls_settings *config)
 {
     _cleanup_(tls_unrefp) struct tls *t = NULL;
     return tls_load(config, &t);
 }
 
-struct err http_server_reload_tls(struct http_server *s, const struct http_tls_config *config)
+struct err http_server_reload_tls(struct http_server *s, const struct tls_settings *config)
 {
     bool was = s->tls_not_after != 0, is = config->certificate != NULL;
     if (was != is)

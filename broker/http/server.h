@@ -7,20 +7,9 @@
 
 #include "broker/base/exchange.h"
 #include "broker/base/limits.h"
+#include "broker/base/tls_settings.h"
 
 struct http_server;
-
-enum http_tls_profile { HTTP_TLS_INTERMEDIATE, HTTP_TLS_OLD, HTTP_TLS_MODERN, HTTP_TLS_CUSTOM };
-enum http_tls_version { HTTP_TLS_ANY, HTTP_TLS_1_2, HTTP_TLS_1_3 };
-
-struct http_tls_config {
-    const char *certificate, *private_key; /* PEM files, leaf first; both NULL: plain HTTP */
-    const char *const *client_cas;         /* PEM files: operators need a certificate of theirs */
-    size_t client_ca_count;                /* 0: nobody is asked for one */
-    enum http_tls_profile profile;
-    const char *priority;                  /* of GnuTLS, for HTTP_TLS_CUSTOM */
-    enum http_tls_version min_version, max_version;
-};
 
 struct http_config {
     const char *const *sockets;  /* "127.0.0.1:8080", "[::1]:8080" */
@@ -30,7 +19,7 @@ struct http_config {
     unsigned max_connections, max_connections_per_ip; /* 0: default, 0: none */
     unsigned head_seconds, body_seconds, idle_seconds, request_seconds; /* 0: limits.h */
     unsigned handshake_seconds;
-    struct http_tls_config tls;  /* for the TCP sockets; the admin socket is always plain */
+    struct tls_settings tls;  /* for the TCP sockets; the admin socket is always plain */
 };
 
 /* Binds and starts serving. ERR_CONFLICT "address in use: ..." names the socket and the way out;
@@ -43,12 +32,12 @@ err_t http_server_start(const struct http_config *config, const struct exchange_
 const char *http_server_address(const struct http_server *s, size_t index);
 
 /* Whether these files and settings would do; the error names the file and the way out. */
-err_t http_tls_check(const struct http_tls_config *config);
+err_t http_tls_check(const struct tls_settings *config);
 
 /* Reads the files again: new connections get the new certificate, versions and CAs, those that are
  * there keep theirs. On an error everything stays as it is. ERR_CONFLICT: TLS would be switched on or
  * off, which needs a restart. Thread-safe. */
-err_t http_server_reload_tls(struct http_server *s, const struct http_tls_config *config);
+err_t http_server_reload_tls(struct http_server *s, const struct tls_settings *config);
 
 struct http_stats {
     uint64_t accepted, refused_busy, refused_malformed, timed_out;

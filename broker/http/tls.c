@@ -48,23 +48,23 @@ bool tls_wants_clients(const struct tls *t)
 /* The reference's profiles, as GnuTLS says it. TLS 1.2 is the least in all of them: MHD's daemon and
  * every session get the versions below, whatever stands before. */
 static const char *const profiles[] = {
-    [HTTP_TLS_OLD] = "NORMAL:+VERS-TLS1.2:+VERS-TLS1.3",
-    [HTTP_TLS_INTERMEDIATE] =
+    [TLS_OLD] = "NORMAL:+VERS-TLS1.2:+VERS-TLS1.3",
+    [TLS_INTERMEDIATE] =
         "NORMAL:+VERS-TLS1.2:+VERS-TLS1.3:-RSA:-DHE-RSA:-CIPHER-ALL:+AES-256-GCM:+AES-128-GCM:"
         "+CHACHA20-POLY1305:-MAC-ALL:+AEAD",
-    [HTTP_TLS_MODERN] = "NORMAL:+VERS-TLS1.3:-VERS-TLS1.2",
+    [TLS_MODERN] = "NORMAL:+VERS-TLS1.3:-VERS-TLS1.2",
 };
 #define NEVER ":-VERS-SSL3.0:-VERS-TLS1.0:-VERS-TLS1.1:-VERS-DTLS-ALL"
 
-static err_t make_priority(const struct http_tls_config *c, gnutls_priority_t *ret)
+static err_t make_priority(const struct tls_settings *c, gnutls_priority_t *ret)
 {
     _cleanup_buf_ struct buf text = BUF_INIT;
     const char *wrong = NULL;
     const unsigned *versions = NULL;
-    bool custom = c->profile == HTTP_TLS_CUSTOM;
+    bool custom = c->profile == TLS_CUSTOM;
     buf_addf(&text, "%s%s%s" NEVER, custom ? c->priority : profiles[c->profile],
-             c->min_version == HTTP_TLS_1_3 ? ":-VERS-TLS1.2" : "",
-             c->max_version == HTTP_TLS_1_2 ? ":-VERS-TLS1.3" : "");
+             c->min_version == TLS_1_3 ? ":-VERS-TLS1.2" : "",
+             c->max_version == TLS_1_2 ? ":-VERS-TLS1.3" : "");
     TRY(buf_ok(&text));
     int rc = gnutls_priority_init(ret, buf_str(&text), &wrong);
     if (rc == GNUTLS_E_NO_PRIORITIES_WERE_SET ||
@@ -158,7 +158,7 @@ static void cleanup_pubkey(gnutls_pubkey_t *key)
     if (*key) gnutls_pubkey_deinit(*key);
 }
 
-static err_t check_pair(const struct http_tls_config *c, struct tls *t)
+static err_t check_pair(const struct tls_settings *c, struct tls *t)
 {
     uint8_t ours[64], theirs[64];
     size_t ours_len = sizeof ours, theirs_len = sizeof theirs;
@@ -183,7 +183,7 @@ static err_t check_pair(const struct http_tls_config *c, struct tls *t)
     return ERR_OK;
 }
 
-static err_t load_pair(const struct http_tls_config *c, struct tls *t)
+static err_t load_pair(const struct tls_settings *c, struct tls *t)
 {
     _cleanup_(pem_list_done) struct pem_list list = {0};
     TRY(read_certificates(c->certificate, TLS_MAX_CHAIN, &list));
@@ -202,7 +202,7 @@ static err_t load_pair(const struct http_tls_config *c, struct tls *t)
     return ERR_OK;
 }
 
-static err_t load_clients(const struct http_tls_config *c, struct tls *t)
+static err_t load_clients(const struct tls_settings *c, struct tls *t)
 {
     if (c->client_ca_count == 0) return ERR_OK;
     if (gnutls_x509_trust_list_init(&t->clients, 0) < 0) FAIL(ERR_INTERNAL, "out of memory");
@@ -232,7 +232,7 @@ static void set_clock(void)
     gnutls_global_set_time_function(time_for_gnutls);
 }
 
-struct err tls_load(const struct http_tls_config *config, struct tls **ret)
+struct err tls_load(const struct tls_settings *config, struct tls **ret)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, set_clock);

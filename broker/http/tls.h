@@ -13,7 +13,7 @@
  * the way out: key readable by others, key of another certificate, a weak key, no certificate in
  * the file, no version left. A certificate out of its time is loud in the log, and served. The caller
  * owns one reference. */
-err_t tls_load(const struct http_tls_config *config, struct tls **ret);
+err_t tls_load(const struct tls_settings *config, struct tls **ret);
 struct tls *tls_ref(struct tls *t); /* references are counted thread-safe; the rest is constant */
 void tls_unref(struct tls *t);      /* NULL-safe */
 DEFINE_CLEANUP(struct tls, tls_unref);

@@ -43,6 +43,9 @@ struct ask {
     const char *headers[8]; /* ends with a NULL */
     struct span body;
     bool local;
+    bool certificate_wanted;
+    const struct peer_certificate *certificate;
+    int64_t server_not_after;
 };
 
 /* One request on its way, and what came of it. */
@@ -300,6 +303,8 @@ static inline bool visit_start(struct visit *v, struct ask ask)
         .path = span_of(target, query ? (size_t) (query - target) : strlen(target)),
         .query = query ? span_str(query + 1) : span_of(NULL, 0), .has_query = query != NULL,
         .local_admin = ask.local, .each_header = kit_each_header, .transport = v->ask.headers,
+        .certificate_wanted = ask.certificate_wanted, .certificate = ask.certificate,
+        .server_not_after = ask.server_not_after,
     };
     x->req.method = kit_method(x->req.method_name);
     snprintf(x->req.peer, sizeof x->req.peer, "%s", ask.local ? "unix:uid=0" : "192.0.2.7:4711");

@@ -282,6 +282,50 @@ static void test_admin__modes(void **state)
     assert_int_equal(ASK("GET", "/strongroom/v1/resources"), 200);
 }
 
+static const struct peer_certificate good = {.verified = true, .subject = "CN=alice,O=ops"};
+static const struct peer_certificate bad = {.verified = false, .subject = "CN=mallory"};
+
+/* Beside the token, not instead of it, whatever the mode. */
+static void test_admin__certificate(void **state)
+{
+    open_with_acls(false);
+    const char *bearer = operator_bearer("all");
+    ASK("POST", TARGET, HEADERS(bearer), BODY("v"), .certificate_wanted = true);
+    check_error(401, "AdminAuthInitialization", "failed to initialize [admin] configuration: "
+                "Admin access denied: a client certificate is needed");
+    check_record("admin", "deny", "not an operator");
+    ASK("POST", "/kbs/v0/resource-policy", HEADERS(bearer), .certificate_wanted = true,
+        .certificate = &bad);
+    check_error(401, "AdminAuthAccess", "admin access denied for endpoint resource-policy: "
+                "Admin access denied: the client certificate is not one of a trusted CA for "
+                "clients, or out of its time");
+    assert_string_equal(audit_text("certificate"), "");
+    ASK("POST", TARGET, BODY("v"), .certificate_wanted = true, .certificate = &good);
+    check_error(401, "AdminAuthInitialization", "failed to initialize [admin] configuration: "
+                "Failed to parse HTTP Auth Bearer header");
+    assert_string_equal(audit_text("certificate"), "CN=alice,O=ops");
+    ASK("POST", TARGET, HEADERS(operator_bearer("team")), .certificate_wanted = true,
+        .certificate = &good);
+    check_error(403, "AdminAuthInitialization", NULL);
+    assert_int_equal(ASK("POST", TARGET, HEADERS(operator_bearer("all")), BODY("v"),
+                         .certificate_wanted = true, .certificate = &good), 200);
+    check_record("put", "done", "");
+    assert_string_equal(audit_text("principal"), "admin:all:alice");
+    assert_string_equal(audit_text("certificate"), "CN=alice,O=ops");
+    kit_open((struct kit_options){.mode = ADMIN_INSECURE_ALLOW_ALL});
+    ASK("POST", TARGET, BODY("v"), .certificate_wanted = true);
+    check_error(401, "AdminAuthInitialization", NULL);
+}
+
+/* Guests have none, and the admin socket needs none. */
+static void test_admin__certificate_is_for_operators_over_the_network(void **state)
+{
+    prepare_guest();
+    ASK("GET", TARGET, HEADERS(kit.cookie), .certificate_wanted = true);
+    check_released("value");
+    assert_int_equal(ASK("POST", TARGET, .local = true, BODY("v"), .certificate_wanted = true), 200);
+}
+
 static void test_admin__local_needs_no_token(void **state)
 {
     assert_int_equal(ASK("POST", TARGET, .local = true, BODY("v")), 200);
@@ -313,6 +357,8 @@ int main(void)
         KIT_TEST(test_admin__refusals),
         KIT_TEST(test_admin__guests_are_no_operators),
         KIT_TEST(test_admin__modes),
+        KIT_TEST(test_admin__certificate),
+        KIT_TEST(test_admin__certificate_is_for_operators_over_the_network),
         KIT_TEST(test_admin__local_needs_no_token),
         KIT_TEST(test_admin__refusal_without_a_record_is_503),
     };

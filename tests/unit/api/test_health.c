@@ -171,6 +171,18 @@ static void test_metrics__sizes(void **state)
     assert_int_equal(metric_now("kbs_http_response_size_bytes_count"), 2);
 }
 
+/* When the server's certificate ends, for who watches over it; the transport says when. */
+static void test_health__end_of_the_certificate(void **state)
+{
+    ASK("GET", "/readyz", .server_not_after = 1795522200);
+    assert_string_equal(response_text(),
+                        "{\"ready\":true,\"certificate_expires\":\"2026-11-24T12:10:00Z\"}");
+    ASK("GET", "/metrics", .server_not_after = 1795522200);
+    if (!strstr(response_text(), "\nstrongroom_tls_certificate_expiry_seconds 1795522200\n"))
+        fail_msg("%s", response_text());
+    assert_int_equal(metric_now("strongroom_tls_certificate_expiry_seconds"), 0); /* without TLS */
+}
+
 static void test_metrics__text_of_all(void **state)
 {
     static const char *const lines[] = {
@@ -209,6 +221,7 @@ int main(void)
         KIT_TEST(test_health__other_methods_and_paths),
         KIT_TEST(test_ready__old_answers_are_not_believed),
         KIT_TEST(test_ready__a_policy_that_does_not_compile),
+        KIT_TEST(test_health__end_of_the_certificate),
         KIT_TEST(test_metrics__text_of_all),
         KIT_TEST(test_ready__many_probes_cost_one_look), /* last: its token has another module */
     };

@@ -127,8 +127,9 @@ static int64_t number(struct json o, const char *name)
 
 static const struct audit_event release = {
     .action = "release", .decision = "allow", .request_id = 7, .principal = "guest:ab",
-    .peer = "127.0.0.1:4711", .resource = "default/key/1", .version = 3, .reason = "policy",
-    .policy = "cafe", .rule = 12, .suite = 1, .tee = "sample", .duration_us = 250};
+    .certificate = "CN=alice", .peer = "127.0.0.1:4711", .resource = "default/key/1",
+    .version = 3, .reason = "policy", .policy = "cafe", .rule = 12, .suite = 1, .tee = "sample",
+    .duration_us = 250};
 static const struct audit_event small = {.action = "attest", .decision = "deny"};
 
 /* ---- records ----------------------------------------------------------------------------------- */
@@ -153,7 +154,7 @@ static void test_write__all_members_in_order(void **state)
     snprintf(want, sizeof want,
              "{\"time\":\"2026-11-23T17:00:00.000Z\",\"run\":\"%s\",\"seq\":2,"
              "\"action\":\"release\",\"decision\":\"allow\",\"request\":7,"
-             "\"principal\":\"guest:ab\",\"peer\":\"127.0.0.1:4711\","
+             "\"principal\":\"guest:ab\",\"certificate\":\"CN=alice\",\"peer\":\"127.0.0.1:4711\","
              "\"resource\":\"default/key/1\",\"version\":3,\"reason\":\"policy\","
              "\"policy\":\"cafe\",\"rule\":12,\"suite\":1,\"tee\":\"sample\",\"duration_us\":250,"
              "\"token\":\"00112233\",\"prev\":\"%s\"}", run, hash_of_line(0));
@@ -202,10 +203,10 @@ static void test_write__the_largest_record_fits_its_limit(void **state)
     static char text[AUDIT_MEMBER_MAX];
     memset(text, 1, sizeof text - 1); /* six bytes each in JSON */
     open_audit(AUDIT_SYNC_NONE);
-    struct audit_event e = {text, text, UINT64_MAX, text, text, text, UINT64_MAX, text, text,
+    struct audit_event e = {text, text, UINT64_MAX, text, text, text, text, UINT64_MAX, text, text,
                             UINT32_MAX, UINT32_MAX, text, UINT64_MAX};
     assert_ok(audit_write(fx.audit, &e));
-    assert_true(line(1).len > 8 * 6 * (AUDIT_MEMBER_MAX - 1));
+    assert_true(line(1).len > 9 * 6 * (AUDIT_MEMBER_MAX - 1));
 }
 
 static void test_open__appends_with_a_new_run(void **state)

@@ -159,6 +159,32 @@ static void test_config_parse__what_the_uri_names(void **state)
     assert_string_equal(c->token_pin_source, "prompt");
 }
 
+static void test_config_parse__tls(void **state)
+{
+    const struct config *c = parsed(*state, "");
+    assert_null(c->http_tls.certificate);
+    assert_null(c->http_tls.private_key);
+    assert_int_equal(c->http_tls.client_ca_count, 0);
+    assert_int_equal(c->http_tls.profile, TLS_INTERMEDIATE);
+    assert_int_equal(c->http_tls.min_version, TLS_1_2);
+    assert_int_equal(c->http_tls.max_version, TLS_1_3);
+    assert_false(c->http_insecure);
+    assert_int_equal(c->http_handshake_seconds, HTTP_HANDSHAKE_SECONDS);
+    c = parsed(*state, "http_server: {insecure_http: true, sockets: [\"0.0.0.0:80\"]}");
+    assert_true(c->http_insecure);
+    c = parsed(*state, "http_server:\n  certificate: /c\n  private_key: file:///k\n"
+                       "  insecure_http: false\n  admin_client_ca: [/a, /b]\n"
+                       "  tls_profile: custom\n  tls_priority: SECURE192\n"
+                       "  tls_min_version: 1.3\n  tls_max_version: \"1.3\"\n");
+    assert_string_equal(c->http_tls.certificate, "/c");
+    assert_string_equal(c->http_tls.private_key, "/k");
+    assert_int_equal(c->http_tls.client_ca_count, 2);
+    assert_string_equal(c->http_tls.client_cas[1], "/b");
+    assert_int_equal(c->http_tls.profile, TLS_CUSTOM);
+    assert_string_equal(c->http_tls.priority, "SECURE192");
+    assert_int_equal(c->http_tls.min_version, TLS_1_3);
+}
+
 static void test_config_parse__refused(void **state)
 {
     static const struct { const char *text, *sentence; } cases[] = {
@@ -167,7 +193,21 @@ static void test_config_parse__refused(void **state)
         {"token: {pin: 123456}", "s.yaml:1:9: a PIN never stands in this file"},
         {"token: {uri: \"pkcs11:token=a?pin-value=123456\"}", "a PIN never stands in this file"},
         {"token: {pin_source: 123456}", "the PIN itself never stands in this file"},
-        {"http_server: {insecure_http: true}", "plain HTTP"},
+        {"http_server: {tls_ciphers: \"HIGH\"}", "tls_profile"},
+        {"http_server: {tls_groups: [X25519]}", "tls_priority"},
+        {"http_server: {certificate: /c}", "s.yaml:1:28: certificate needs its private_key"},
+        {"http_server: {private_key: /k}", "private_key needs its certificate"},
+        {"http_server: {private_key: /k, certificate: null}", "private_key needs its certificate"},
+        {"http_server:\n  private_key: /k\n  certificate: /c\n  insecure_http: true",
+         "s.yaml:4:18: insecure_http: true means plain HTTP"},
+        {"http_server: {admin_client_ca: [/a]}", "admin_client_ca needs HTTPS"},
+        {"http_server: {private_key: /k, certificate: /c, admin_client_ca: [a]}", "an absolute path"},
+        {"http_server: {tls_profile: custom}", "needs tls_priority"},
+        {"http_server: {tls_priority: NORMAL}", "needs tls_profile: custom"},
+        {"http_server: {tls_min_version: 1.3, tls_max_version: 1.2}", "is above tls_max_version"},
+        {"http_server: {tls_min_version: 1.1}", "takes one of 1.2, 1.3"},
+        {"http_server: {tls_profile: ancient}", "takes one of intermediate, old, modern, custom"},
+        {"http_server: {tls_handshake_timeout: 0}", "takes 1 to 86400 seconds"},
         {"http_server: {payload_request_size: 3}", "takes 1 to 2 MiB"},
         {"http_server: {sockets: [], admin_socket: \"\"}", "s.yaml:1:24: nothing to listen on"},
         {"token: {role: writr}", "takes one of writer, reader"},
@@ -273,6 +313,7 @@ int main(void)
         TEST(test_config_parse__whole_file),
         TEST(test_config_parse__session_seconds_wins),
         TEST(test_config_parse__what_the_uri_names),
+        TEST(test_config_parse__tls),
         TEST(test_config_parse__refused),
         TEST(test_config_parse__length),
         TEST(test_config_load__file),

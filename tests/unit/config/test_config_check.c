@@ -38,6 +38,20 @@ static void test_config_check_socket__table(void **state)
     run(config_check_socket, cases);
 }
 
+static void test_config_is_loopback__table(void **state)
+{
+    static const struct {
+        const char *socket;
+        bool local;
+    } rows[] = {
+        {"127.0.0.1:8080", true}, {"127.9.9.9:1", true}, {"[::1]:8080", true},
+        {"0.0.0.0:8080", false}, {"[::]:8080", false}, {"192.168.127.1:80", false},
+        {"[::11]:80", false}, {"128.0.0.1:80", false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (config_is_loopback(rows[i].socket) != rows[i].local) fail_msg("%s", rows[i].socket);
+}
+
 static void test_config_check_token_uri__table(void **state)
 {
     static const struct check_case cases[] = {
@@ -89,6 +103,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_config_check_socket__table),
+        cmocka_unit_test(test_config_is_loopback__table),
         cmocka_unit_test(test_config_check_token_uri__table),
         cmocka_unit_test(test_config_check_key_uri__table),
         cmocka_unit_test(test_config_check_pin_source__table),

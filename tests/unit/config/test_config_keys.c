@@ -53,8 +53,8 @@ static void test_config_absent_key__table(void **state)
     static const struct { const char *path, *name, *sentence; } cases[] = {
         {"token.pin", "pin", "a PIN never stands in this file"},
         {"pin-value", "pin-value", "a PIN never stands in this file"},
-        {"http_server.insecure_http", "insecure_http", "plain HTTP"},
-        {"admin.insecure_http", "insecure_http", NULL},
+        {"http_server.tls_ciphers", "tls_ciphers", "http_server.tls_profile"},
+        {"admin.tls_ciphers", "tls_ciphers", NULL},
         {"plugins", "plugins", "on the token"},
         {"token.nonsense", "nonsense", NULL},
     };

@@ -257,7 +257,7 @@ static inline struct exchange *await_pending(void)
 /* ---- server --------------------------------------------------------------------------------- */
 
 static struct http_server *server;
-static struct http_tls_config small_tls;           /* of small_config; tls_peer.h fills it */
+static struct tls_settings small_tls;           /* of small_config; tls_peer.h fills it */
 static int (*dial_client)(const char *address) = dial;
 
 static inline struct http_config small_config(void)

@@ -3,7 +3,7 @@
 
 #include "broker/http/tls.h"
 
-static struct http_tls_config wish;
+static struct tls_settings wish;
 
 static int set_up(void **state)
 {
@@ -21,15 +21,15 @@ static int tear_down(void **state)
     return 0;
 }
 
-static struct http_tls_config config_of(const char *certificate, const char *key)
+static struct tls_settings config_of(const char *certificate, const char *key)
 {
     static char path[2][160];
     snprintf(path[0], sizeof path[0], "%s", pki_path(certificate));
     snprintf(path[1], sizeof path[1], "%s", pki_path(key));
-    return (struct http_tls_config){.certificate = path[0], .private_key = path[1]};
+    return (struct tls_settings){.certificate = path[0], .private_key = path[1]};
 }
 
-static void expect_error(const struct http_tls_config *c, enum err_class code, const char *file,
+static void expect_error(const struct tls_settings *c, enum err_class code, const char *file,
                          const char *words)
 {
     struct err e = http_tls_check(c);
@@ -37,7 +37,7 @@ static void expect_error(const struct http_tls_config *c, enum err_class code, c
         fail_msg("%d \"%s\" without \"%s\" and \"%s\"", e.code, err_text(e), words, file);
 }
 
-static void expect_fine(const struct http_tls_config *c)
+static void expect_fine(const struct tls_settings *c)
 {
     struct err e = http_tls_check(c);
     if (!err_ok(e)) fail_msg("%s", err_text(e));
@@ -203,18 +203,18 @@ static void test_tls_load__client_cas(void **state)
 static void test_tls_load__versions(void **state)
 {
     wish = config_of("server.crt", "server.key");
-    for (enum http_tls_profile p = HTTP_TLS_INTERMEDIATE; p <= HTTP_TLS_MODERN; p++) {
+    for (enum tls_profile p = TLS_INTERMEDIATE; p <= TLS_MODERN; p++) {
         wish.profile = p;
         expect_fine(&wish);
     }
-    wish.max_version = HTTP_TLS_1_2; /* of modern, which is 1.3 alone */
+    wish.max_version = TLS_1_2; /* of modern, which is 1.3 alone */
     expect_error(&wish, ERR_USAGE, "tls_profile", "no TLS version is left");
-    wish.profile = HTTP_TLS_OLD;
-    wish.min_version = HTTP_TLS_1_3;
+    wish.profile = TLS_OLD;
+    wish.min_version = TLS_1_3;
     expect_error(&wish, ERR_USAGE, "tls_max_version", "no TLS version is left");
 
     wish = config_of("server.crt", "server.key");
-    wish.profile = HTTP_TLS_CUSTOM;
+    wish.profile = TLS_CUSTOM;
     wish.priority = "NORMAL:-VERS-ALL:+VERS-TLS1.1"; /* older than 1.2 is never spoken */
     expect_error(&wish, ERR_USAGE, "tls_profile", "no TLS version is left");
     wish.priority = "SECURE192";

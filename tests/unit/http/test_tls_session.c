@@ -8,11 +8,11 @@
 static char paths[4][160], admin_path[160];
 static const char *cas[] = {paths[2], paths[3]};
 
-static struct http_tls_config files_of(const char *pair)
+static struct tls_settings files_of(const char *pair)
 {
     snprintf(paths[0], sizeof paths[0], "%s/%s.crt", pki_dir, pair);
     snprintf(paths[1], sizeof paths[1], "%s/%s.key", pki_dir, pair);
-    return (struct http_tls_config){.certificate = paths[0], .private_key = paths[1]};
+    return (struct tls_settings){.certificate = paths[0], .private_key = paths[1]};
 }
 
 static struct http_config tls_config(void)
@@ -22,7 +22,7 @@ static struct http_config tls_config(void)
     return config;
 }
 
-static void want_clients(struct http_tls_config *tls, const char *ca)
+static void want_clients(struct tls_settings *tls, const char *ca)
 {
     snprintf(paths[2], sizeof paths[2], "%s/%s.crt", pki_dir, ca);
     tls->client_cas = cas;
@@ -92,16 +92,16 @@ static bool shakes(const char *priority)
 static void test_versions(void **state)
 {
     static const struct {
-        enum http_tls_profile profile;
-        enum http_tls_version min, max;
+        enum tls_profile profile;
+        enum tls_version min, max;
         bool v1_2, v1_3, cbc;
     } rows[] = {
-        {HTTP_TLS_INTERMEDIATE, HTTP_TLS_ANY, HTTP_TLS_ANY, true, true, false},
-        {HTTP_TLS_OLD, HTTP_TLS_ANY, HTTP_TLS_ANY, true, true, true},
-        {HTTP_TLS_MODERN, HTTP_TLS_ANY, HTTP_TLS_ANY, false, true, false},
-        {HTTP_TLS_INTERMEDIATE, HTTP_TLS_1_3, HTTP_TLS_1_3, false, true, false},
-        {HTTP_TLS_INTERMEDIATE, HTTP_TLS_1_2, HTTP_TLS_1_2, true, false, false},
-        {HTTP_TLS_CUSTOM, HTTP_TLS_ANY, HTTP_TLS_ANY, true, false, true},
+        {TLS_INTERMEDIATE, TLS_ANY, TLS_ANY, true, true, false},
+        {TLS_OLD, TLS_ANY, TLS_ANY, true, true, true},
+        {TLS_MODERN, TLS_ANY, TLS_ANY, false, true, false},
+        {TLS_INTERMEDIATE, TLS_1_3, TLS_1_3, false, true, false},
+        {TLS_INTERMEDIATE, TLS_1_2, TLS_1_2, true, false, false},
+        {TLS_CUSTOM, TLS_ANY, TLS_ANY, true, false, true},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct http_config config = tls_config();
@@ -239,11 +239,11 @@ static void test_reload__new_certificate(void **state)
     int old = client();
     assert_int_equal(ask(old, GET("/x")).status, 200);
     assert_string_equal(shown_name(), "CN=server");
-    struct http_tls_config next = files_of("next");
+    struct tls_settings next = files_of("next");
     assert_true(err_ok(http_server_reload_tls(server, &next)));
     assert_string_equal(shown_name(), "CN=next");
     assert_int_equal(ask(old, GET("/x")).status, 200); /* who is there stays */
-    next.profile = HTTP_TLS_MODERN;
+    next.profile = TLS_MODERN;
     assert_true(err_ok(http_server_reload_tls(server, &next)));
     assert_false(shakes(ONLY_1_2)); /* versions as well */
     assert_true(shakes(ONLY_1_3));
@@ -254,7 +254,7 @@ static void test_reload__bad_files_change_nothing(void **state)
 {
     struct http_config config = tls_config();
     start_with(&config);
-    struct http_tls_config bad = files_of("none");
+    struct tls_settings bad = files_of("none");
     assert_int_equal(http_server_reload_tls(server, &bad).code, ERR_NOTFOUND);
     bad = files_of("next");
     snprintf(paths[1], sizeof paths[1], "%s/server.key", pki_dir);
@@ -262,7 +262,7 @@ static void test_reload__bad_files_change_nothing(void **state)
     bad = files_of("next");
     want_clients(&bad, "none");
     assert_int_equal(http_server_reload_tls(server, &bad).code, ERR_NOTFOUND);
-    struct http_tls_config off = {0};
+    struct tls_settings off = {0};
     assert_int_equal(http_server_reload_tls(server, &off).code, ERR_CONFLICT);
     assert_string_equal(shown_name(), "CN=server");
     stop_server(NULL);
@@ -303,7 +303,7 @@ static void test_reload__while_connections_come(void **state)
     for (size_t i = 0; i < 4; i++)
         assert_int_equal(pthread_create(&thread[i], NULL, come_and_go, server), 0);
     for (unsigned i = 0; i < 40; i++) {
-        struct http_tls_config next = files_of(i % 2 ? "server" : "next");
+        struct tls_settings next = files_of(i % 2 ? "server" : "next");
         want_clients(&next, i % 3 ? "ca" : "otherca");
         assert_true(err_ok(http_server_reload_tls(server, &next)));
         uint64_t seen = stats().accepted;

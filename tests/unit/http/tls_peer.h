@@ -123,14 +123,14 @@ static inline int tls_on(void **state)
     pki_make("server", (struct pki_wish){0});
     snprintf(certificate, sizeof certificate, "%s", pki_path("server.crt"));
     snprintf(key, sizeof key, "%s", pki_path("server.key"));
-    small_tls = (struct http_tls_config){.certificate = certificate, .private_key = key};
+    small_tls = (struct tls_settings){.certificate = certificate, .private_key = key};
     dial_client = dial_tls_plainly;
     return 0;
 }
 
 static inline int tls_off(void **state)
 {
-    small_tls = (struct http_tls_config){0};
+    small_tls = (struct tls_settings){0};
     dial_client = dial;
     AWAIT(pumps == 0);
     pki_end();
