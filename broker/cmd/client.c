@@ -11,6 +11,7 @@
 struct http_client {
     CURL *curl;
     char *base;
+    char reason[CURL_ERROR_SIZE];
 };
 
 struct err http_client_new(const char *base, const char *unix_socket, const char *cacert,
@@ -24,6 +25,7 @@ struct err http_client_new(const char *base, const char *unix_socket, const char
     while (len && c->base[len - 1] == '/') c->base[--len] = '\0';
     if (unix_socket) curl_easy_setopt(c->curl, CURLOPT_UNIX_SOCKET_PATH, unix_socket);
     if (cacert) curl_easy_setopt(c->curl, CURLOPT_CAINFO, cacert);
+    curl_easy_setopt(c->curl, CURLOPT_ERRORBUFFER, c->reason);
     curl_easy_setopt(c->curl, CURLOPT_COOKIEFILE, ""); /* cookies on, from no file */
     curl_easy_setopt(c->curl, CURLOPT_TIMEOUT, 60L);
     curl_easy_setopt(c->curl, CURLOPT_NOSIGNAL, 1L);
@@ -94,6 +96,9 @@ struct err http_client_send(struct http_client *c, const char *method, const cha
     curl_easy_setopt(c->curl, CURLOPT_HEADERDATA, &answer);
     CURLcode code = curl_easy_perform(c->curl);
     curl_slist_free_all(list);
+    if (code == CURLE_PEER_FAILED_VERIFICATION)
+        FAIL(ERR_TOKEN_DOWN, "the certificate of %s does not verify (%s); its CA is given with "
+             "--cacert FILE", c->base, c->reason);
     if (code != CURLE_OK)
         FAIL(ERR_TOKEN_DOWN, "no answer from %s: %s", c->base, curl_easy_strerror(code));
     curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &answer.status);

@@ -48,6 +48,7 @@ class Vault:
         self.extra = config or {}
         self.process = None
         self.url = None
+        self.tls = None  # an ssl.SSLContext, for a broker that speaks HTTPS
         for name in ("tokens", "state", "run"):
             os.makedirs(self.path(name), mode=0o700, exist_ok=True)
         self.env = {**os.environ, "SOFTHSM2_CONF": self.path("softhsm2.conf"),
@@ -134,8 +135,9 @@ class Vault:
             "process": {"state_dir": self.path("state"), "run_dir": self.path("run"),
                         "memory_lock": "best-effort"},
         }
-        for section, values in {**self.extra, **changes}.items():
-            config.setdefault(section, {}).update(values)
+        for layer in (self.extra, changes):
+            for section, values in layer.items():
+                config.setdefault(section, {}).update(values)
         self.write("strongroom.yaml", json.dumps(config, indent=1))
 
     # ---- the broker --------------------------------------------------------------------------
@@ -172,6 +174,17 @@ class Vault:
         self.process.wait()
         self.process = None
 
+    def reload(self):
+        """SIGHUP; waits for the line that says what came of it, and gives it."""
+        before = len(self.read("log"))
+        self.process.send_signal(signal.SIGHUP)
+
+        def done():
+            found = re.search(r"reload\.\w+.*", self.read("log")[before:])
+            return found and found.group(0)
+
+        return wait_until(done, what="a reload")
+
     def restart(self):
         self.stop()
         return self.start()
@@ -183,12 +196,17 @@ class Vault:
     # ---- HTTP --------------------------------------------------------------------------------
 
     def address(self):
-        host, port = self.url.removeprefix("http://").rsplit(":", 1)
+        host, port = self.url.split("//")[1].rsplit(":", 1)
         return host, int(port)
+
+    def connection(self, timeout=30):
+        if self.tls:
+            return http.client.HTTPSConnection(*self.address(), timeout=timeout, context=self.tls)
+        return http.client.HTTPConnection(*self.address(), timeout=timeout)
 
     def ask(self, method, path, body=None, headers=None):
         """(status, headers, body) of one request."""
-        connection = http.client.HTTPConnection(*self.address(), timeout=30)
+        connection = self.connection()
         try:
             connection.request(method, path, body, headers or {})
             reply = connection.getresponse()
