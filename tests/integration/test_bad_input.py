@@ -4,6 +4,7 @@ is stored changes."""
 import json
 import os
 import subprocess
+import tempfile
 import unittest
 
 from guest import Guest, Refused, b64u
@@ -330,7 +331,14 @@ class Configuration(unittest.TestCase):
     def test_the_example_is_accepted(self):
         example = os.path.join(os.path.dirname(__file__), "../../scripts/share/strongroom.yaml")
         with open(example, encoding="utf-8") as file:
-            self.check(file.read(), 0, "is right")
+            text = file.read()
+        self.check(text, 3, "/etc/strongroom/tls.crt")  # which this host does not have
+        with tempfile.TemporaryDirectory() as folder:
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                            "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=example",
+                            "-days", "30", "-keyout", folder + "/tls.key",
+                            "-out", folder + "/tls.crt"], check=True, capture_output=True)
+            self.check(text.replace("/etc/strongroom/tls", folder + "/tls"), 0, "is right")
 
 
 class CommandLine(unittest.TestCase):
