@@ -20,7 +20,7 @@
 
 #define GRACE_MS 10000u /* for requests under way when the broker is told to stop */
 
-static void warn_of_plain(const struct config *c)
+void daemon_warn_of_plain(const struct config *c)
 {
     for (size_t i = 0; i < c->http_socket_count && !c->http_tls.certificate; i++)
         if (!c->http_insecure && !config_is_loopback(c->http_sockets[i]))
@@ -43,7 +43,7 @@ static err_t start_server(const struct config *c, struct broker *b,
         .idle_seconds = c->http_idle_seconds, .request_seconds = c->http_request_seconds,
         .handshake_seconds = c->http_handshake_seconds, .tls = c->http_tls,
     };
-    warn_of_plain(c);
+    daemon_warn_of_plain(c);
     *handler = api_handler(b->api);
     return http_server_start(&config, handler, ret);
 }

@@ -14,6 +14,9 @@ struct daemon_hooks {
     void *arg;
 };
 
+/* A loud line for each address that others can reach and that has no TLS, unless that is meant. */
+void daemon_warn_of_plain(const struct config *config);
+
 /* Blocks SIGTERM, SIGINT and SIGHUP for the threads to come and serves until SIGTERM or SIGINT;
  * then stops gracefully. */
 err_t daemon_run(const struct config *config, const char *who, const struct daemon_hooks *hooks);

@@ -34,6 +34,7 @@ static void reload(void *arg, struct http_server *server)
 static err_t check(const char *file, const struct config *c)
 {
     if (c->http_tls.certificate) TRY(http_tls_check(&c->http_tls));
+    daemon_warn_of_plain(c);
     printf("%s is right\n", file);
     return ERR_OK;
 }

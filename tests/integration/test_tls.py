@@ -341,6 +341,17 @@ class Files(unittest.TestCase):
         self.assertEqual(done.returncode, 3, done.stderr)
         self.assertIn(b"none.crt", done.stderr)
 
+    def test_plain_http_beyond_loopback_is_loud(self):
+        plain = {"certificate": None, "private_key": None}
+        beyond = {"sockets": ["127.0.0.1:8080", "0.0.0.0:8081"]}
+        for warned, settings in ((True, {**plain, **beyond}), (False, beyond), (False, plain),
+                                 (False, {**plain, **beyond, "insecure_http": True})):
+            with self.subTest(settings=settings):
+                done = self.check(**settings)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                self.assertEqual(b"PLAIN HTTP" in done.stderr, warned, done.stderr)
+                self.assertNotIn(b"socket=127.0.0.1", done.stderr)
+
     def test_a_start_with_such_files_fails_with_the_same_words(self):
         os.chmod(self.pki.path("server.key"), 0o644)
         done = subprocess.run([program(self.vault.variant), "serve", "-c",
