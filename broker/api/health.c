@@ -111,14 +111,16 @@ static void put_gauges(struct call *c, struct buf *out)
          job_pool_depth(config->jobs)},
         {"strongroom_audit_failures_total", "counter", "Audit records that could not be written",
          audit_failures(config->audit)},
-        {"strongroom_tls_certificate_expiry_seconds", "gauge",
-         "When the server's certificate ends, in Unix time; 0 without TLS",
-         (uint64_t) c->x->req.server_not_after},
         {"strongroom_locked_bytes", "gauge", "Locked memory in use", secret_used()},
         {"strongroom_locked_bytes_max", "gauge", "Locked memory in all", secret_budget()},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         metrics_put_one(out, rows[i].name, rows[i].type, rows[i].help, rows[i].value);
+    /* without TLS there is none, since an alarm would take 0 for its end */
+    int64_t end = c->x->req.server_not_after;
+    if (end > 0)
+        metrics_put_one(out, "strongroom_tls_certificate_expiry_seconds", "gauge",
+                        "When the server's certificate ends, in Unix time", (uint64_t) end);
 }
 
 bool health_metrics(struct call *c)

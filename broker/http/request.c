@@ -308,8 +308,8 @@ static void look_at_certificate(struct txn *t)
         tls_unref(t->judge);
         t->judge = tls_ref(now);
     }
+    t->x.req.certificate_wanted = tls_wants_clients(now);
     tls_unref(now);
-    t->x.req.certificate_wanted = true;
     t->x.req.certificate = t->shows ? &t->shown.certificate : NULL;
 }
 

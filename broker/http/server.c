@@ -69,6 +69,9 @@ static err_t load_tls(struct http_server *s, const struct tls_settings *config)
 {
     struct tls *fresh = NULL;
     char date[CLOCK_TEXT];
+    if (MHD_is_feature_supported(MHD_FEATURE_HTTPS_CERT_CALLBACK2) != MHD_YES)
+        FAIL(ERR_USAGE, "this libmicrohttpd was built without TLS: install one with it, or leave "
+             "out http_server.certificate and private_key");
     TRY(tls_load(config, &fresh));
     log_info("tls.certificate", LOG_S("file", config->certificate),
              LOG_S("subject", tls_subject(fresh)),
@@ -89,7 +92,7 @@ struct err http_tls_check(const struct tls_settings *config)
 
 struct err http_server_reload_tls(struct http_server *s, const struct tls_settings *config)
 {
-    bool was = s->tls_not_after != 0, is = config->certificate != NULL;
+    bool was = s->conns.limits.handshake_ns != 0, is = config->certificate != NULL;
     if (was != is)
         FAIL(ERR_CONFLICT, "TLS cannot be switched %s while the server runs: restart it",
              is ? "on" : "off");
