@@ -134,6 +134,22 @@ static void test_plain_text_is_refused(void **state)
     assert_int_equal(heads, 0);
 }
 
+/* A second handshake on a connection costs the server a signature each: there is none. */
+static void test_renegotiation_is_refused(void **state)
+{
+    struct http_config config = tls_config();
+    start_with(&config);
+    struct pump *p = tls_shake(http_server_address(server, 0), &(struct tls_dial){.priority = ONLY_1_2});
+    assert_non_null(p);
+    int rc;
+    do rc = gnutls_handshake(p->session);
+    while (rc < 0 && !gnutls_error_is_fatal(rc) && rc != GNUTLS_E_WARNING_ALERT_RECEIVED);
+    assert_true(rc < 0);
+    AWAIT(stats().open == 0); /* and the connection is over */
+    pump_free(p);
+    assert_int_equal(heads, 0);
+}
+
 static void test_admin_socket_stays_plain(void **state)
 {
     struct http_config config = tls_config();
@@ -479,6 +495,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_versions),
         TEST(test_plain_text_is_refused),
+        TEST(test_renegotiation_is_refused),
         TEST(test_admin_socket_stays_plain),
         TEST(test_client_certificate__judged),
         TEST(test_client_certificate__not_wanted),
