@@ -23,10 +23,10 @@ static void reload(void *arg, struct http_server *server)
     struct err e = load_again(arg, server);
     if (!err_ok(e))
         log_err(e, "reload.refused",
-                LOG_S("effect", "the old configuration and certificate stay"));
+                LOG_S("effect", "the old configuration stays"));
     else
-        log_info("reload.done", LOG_S("applied", "process.log_level, certificate, private_key, "
-                                                 "admin_client_ca, tls_*"),
+        log_info("reload.done", LOG_S("applied", "process.log_level http_server.certificate "
+                                                 "private_key admin_client_ca tls_*"),
                  LOG_S("other_changes", "need a restart"));
 }
 
