@@ -193,8 +193,8 @@ CASES ?= $(wildcard ../shared/rego-conformance)
 check-rego: $(REGO_RUN) ## Rego: own conformance cases and those of CASES=DIR (default ../shared/rego-conformance, when there)
 	$(Q)tests/rego/check.sh "$(REGO_RUN)" $(if $(CASES),"$(CASES)")
 
-check-conformance: all ## the black-box KBS client suite, when ../shared/conformance is there
-	$(Q)tests/interop/conformance "$(BUILD)/release/strongroom"
+check-conformance: all ## the black-box KBS client suite, when ../shared/conformance is there (HTTPS=1: over TLS)
+	$(Q)tests/interop/conformance $(if $(HTTPS),--https) "$(BUILD)/release/strongroom"
 
 lint: ## layers, headers that compile alone, forbidden calls, sizes, shellcheck
 	$(Q)scripts/lint/all.sh --self-test
