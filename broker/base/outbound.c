@@ -2,6 +2,7 @@
 
 #include "broker/base/limits.h"
 
+#include <arpa/inet.h>
 #include <curl/curl.h>
 #include <poll.h>
 #include <pthread.h>
@@ -309,5 +310,35 @@ struct err outbound_check_url(const char *url)
     curl_url_cleanup(u);
     /* The user part, which may be a secret, is not repeated. */
     if (wrong) FAIL(ERR_USAGE, "the URL %s", wrong);
+    return ERR_OK;
+}
+
+/* Of a URL that outbound_check_url took. libcurl writes numeric addresses in their usual form. */
+static err_t is_loopback(const char *url, bool *ret)
+{
+    struct in_addr v4;
+    char *host = NULL;
+    CURLU *u = curl_url();
+    if (!u || curl_url_set(u, CURLUPART_URL, url, 0) != CURLUE_OK ||
+        curl_url_get(u, CURLUPART_HOST, &host, 0) != CURLUE_OK) {
+        curl_url_cleanup(u);
+        FAIL(ERR_INTERNAL, "out of memory");
+    }
+    *ret = strcasecmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0 ||
+           (inet_pton(AF_INET, host, &v4) == 1 && ntohl(v4.s_addr) >> 24 == 127);
+    curl_free(host);
+    curl_url_cleanup(u);
+    return ERR_OK;
+}
+
+struct err outbound_check_believed_url(const char *url)
+{
+    bool loopback = false;
+    TRY(outbound_check_url(url));
+    if (strncasecmp(url, "https://", 8) == 0) return ERR_OK;
+    TRY(is_loopback(url, &loopback));
+    if (!loopback)
+        FAIL(ERR_USAGE, "plain http is taken from this host only (127.0.0.1, [::1], localhost), since "
+             "anybody on the way could change the answer; say https");
     return ERR_OK;
 }

@@ -55,3 +55,7 @@ err_t outbound_send(struct outbound *o, const struct outbound_request *request,
 /* Whether a URL of the configuration can be asked: absolute, http or https, a host, no user part, no
  * fragment. ERR_USAGE says what is wrong. */
 err_t outbound_check_url(const char *url);
+
+/* The same for a URL whose answer is believed: https, or http to this host alone (127.0.0.0/8, ::1,
+ * localhost), where nobody is in between. */
+err_t outbound_check_believed_url(const char *url);

@@ -350,6 +350,21 @@ static void test_check_url(void **state)
     }
 }
 
+static void test_check_believed_url(void **state)
+{
+    static const struct { const char *url; bool good; } rows[] = {
+        {"https://keys.example", true}, {"HTTPS://keys.example/a?b", true},
+        {"http://127.0.0.1:1/a", true}, {"http://127.255.0.9/", true}, {"http://[::1]/", true},
+        {"http://LocalHost:80/", true}, {"http://keys.example", false},
+        {"http://128.0.0.1/", false}, {"http://[::2]/", false}, {"http://127.0.0.1.example/", false},
+        {"http://localhost.example/", false}, {"http://0.0.0.0/", false},
+        {"http://127.0.0.1@keys.example/", false}, {"/a", false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (err_ok(outbound_check_believed_url(rows[i].url)) != rows[i].good)
+            fail_msg("%s", rows[i].url);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -365,6 +380,7 @@ int main(void)
         cmocka_unit_test(test_stop__ends_what_is_under_way),
         cmocka_unit_test(test_new__files),
         cmocka_unit_test(test_check_url),
+        cmocka_unit_test(test_check_believed_url),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
