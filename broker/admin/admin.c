@@ -54,6 +54,11 @@ struct err admin_new(const struct admin_config *config, struct admin **ret)
     return ERR_OK;
 }
 
+struct key_sources *admin_keys(const struct admin *a)
+{
+    return a->bearer ? bearer_keys(a->bearer) : NULL;
+}
+
 struct err admin_authorize(const struct admin *a, const char *authorization, const char *method,
                            const char *path, struct admin_principal *ret)
 {

@@ -6,6 +6,7 @@
 #include "broker/base/operators.h"
 
 struct admin;
+struct key_sources; /* jose/key_source.h */
 
 struct admin_config {
     enum admin_mode mode;
@@ -15,9 +16,14 @@ struct admin_config {
     size_t acl_count;
 };
 
-/* Reads the key files. ERR_USAGE names the entry that is wrong. Immutable, thread-safe. */
+/* Reads the key files (ERR_USAGE names the entry that is wrong) and begins to ask the servers of keys.
+ * Thread-safe; only the keys change. */
 err_t admin_new(const struct admin_config *config, struct admin **ret);
 void admin_free(struct admin *a);
+
+/* Where operators' keys come from, to look at them anew and to tell of them. Borrowed; NULL when the
+ * mode needs none. */
+struct key_sources *admin_keys(const struct admin *a);
 
 struct admin_principal {
     char role[ADMIN_ROLE_MAX];

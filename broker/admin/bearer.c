@@ -1,7 +1,6 @@
 #include "broker/admin/bearer.h"
 
 #include "broker/base/clock.h"
-#include "broker/base/file.h"
 #include "broker/base/log.h"
 #include "broker/jose/jws.h"
 
@@ -9,14 +8,14 @@
 #include <string.h>
 
 #define ADMIN_LEEWAY_SECONDS 60
-#define PUBLIC_KEY_FILE_MAX (64u << 10) /* bytes */
 
 struct provider {
-    char *issuer, *audience, *default_role; /* each may be NULL */
-    struct jwk *key;
+    char *issuer, *audience, *default_role;  /* each may be NULL */
+    struct key_source *public_key, *jwk_set; /* one of them may be NULL */
 };
 
 struct bearer {
+    struct key_sources *keys;
     struct provider *providers;
     size_t count;
 };
@@ -26,15 +25,17 @@ struct bearer {
 void bearer_free(struct bearer *b)
 {
     if (!b) return;
+    key_sources_free(b->keys);
     for (size_t i = 0; i < b->count; i++) {
         free(b->providers[i].issuer);
         free(b->providers[i].audience);
         free(b->providers[i].default_role);
-        jwk_free(b->providers[i].key);
     }
     free(b->providers);
     free(b);
 }
+
+struct key_sources *bearer_keys(const struct bearer *b) { return b->keys; }
 
 static err_t copy_text(const char *text, char **ret)
 {
@@ -42,19 +43,30 @@ static err_t copy_text(const char *text, char **ret)
     return ERR_OK;
 }
 
-static err_t add_provider(const struct admin_provider *from, struct provider *p)
+static err_t add_source(struct bearer *b, const char *what, const char *place, enum key_form form,
+                        const char *ca_file, struct key_source **ret)
 {
-    _cleanup_buf_ struct buf pem = BUF_INIT;
-    if (!from->public_key_file) FAIL(ERR_USAGE, "public_key_file is missing");
+    char name[64];
+    if (!place) return ERR_OK;
+    snprintf(name, sizeof name, "identity_providers[%zu].%s", b->count - 1, what);
+    struct key_source_config source = {.name = name, .place = place, .form = form,
+                                       .ca_file = ca_file};
+    return key_sources_add(b->keys, &source, ret);
+}
+
+static err_t add_provider(struct bearer *b, const struct admin_provider *from, struct provider *p)
+{
+    if (!from->public_key_uri && !from->jwk_set_uri)
+        FAIL(ERR_USAGE, "needs public_key_uri, or jwk_set_uri, or both");
     if (from->default_role &&
         (!*from->default_role || strlen(from->default_role) >= ADMIN_ROLE_MAX))
         FAIL(ERR_USAGE, "default_role must have 1 to %u bytes", ADMIN_ROLE_MAX - 1);
-    TRYC(file_read(from->public_key_file, PUBLIC_KEY_FILE_MAX, &pem), "public_key_file %s",
-         from->public_key_file);
-    TRYC(jwk_from_pem(buf_span(&pem), &p->key), "public_key_file %s", from->public_key_file);
     TRY(copy_text(from->issuer, &p->issuer));
     TRY(copy_text(from->audience, &p->audience));
-    return copy_text(from->default_role, &p->default_role);
+    TRY(copy_text(from->default_role, &p->default_role));
+    TRY(add_source(b, "public_key_uri", from->public_key_uri, KEY_FORM_PEM, from->uri_ca,
+                   &p->public_key));
+    return add_source(b, "jwk_set_uri", from->jwk_set_uri, KEY_FORM_SET, from->uri_ca, &p->jwk_set);
 }
 
 struct err bearer_new(const struct admin_provider *providers, size_t count, struct bearer **ret)
@@ -64,9 +76,10 @@ struct err bearer_new(const struct admin_provider *providers, size_t count, stru
     _cleanup_(bearer_freep) struct bearer *b = calloc(1, sizeof *b);
     if (!b || !(b->providers = calloc(count, sizeof *b->providers)))
         FAIL(ERR_INTERNAL, "out of memory");
+    TRY(key_sources_new(&b->keys));
     for (size_t i = 0; i < count; i++) {
         b->count++; /* first, so that bearer_free finds a half-made one */
-        TRYC(add_provider(&providers[i], &b->providers[i]), "identity provider %zu", i + 1);
+        TRYC(add_provider(b, &providers[i], &b->providers[i]), "identity provider %zu", i + 1);
     }
     *ret = TAKE_PTR(b);
     return ERR_OK;
@@ -74,13 +87,24 @@ struct err bearer_new(const struct admin_provider *providers, size_t count, stru
 
 /* ---- asking ------------------------------------------------------------------------------- */
 
-/* Signature and times. The key is the provider's: a jwk in the header is the caller's word and is
- * not looked at. */
-static err_t check_token(const struct provider *p, const struct jws *t, struct json_doc **ret_claims)
+/* The provider's key for this token: of its set by kid, else its PEM key. A jwk in the header is the
+ * caller's word and never looked at, except that with one the set is not asked (kbs-api.md 6.1). */
+static err_t check_signature(const struct provider *p, const struct jws *t)
+{
+    _cleanup_jwk_set_ struct jwk_set *set = p->jwk_set ? key_source_get(p->jwk_set) : NULL;
+    _cleanup_jwk_set_ struct jwk_set *pem = p->public_key ? key_source_get(p->public_key) : NULL;
+    bool by_kid = !json_present(json_get(jws_header(t), "jwk"));
+    const struct jwk *key = NULL;
+    if (by_kid) key = jwk_set_find(set, json_string(json_get(jws_header(t), "kid")));
+    if (!key) key = jwk_set_alone(pem);
+    if (!key) FAIL(ERR_CRYPTO, "the provider has no key for this token");
+    return jws_verify(t, key);
+}
+
+static err_t read_claims(const struct jws *t, struct json_doc **ret_claims)
 {
     _cleanup_json_ struct json_doc *claims = NULL;
     int64_t exp = 0;
-    TRY(jws_verify(t, p->key));
     TRY(json_parse(jws_payload(t), &claims));
     TRY(jwt_check_times(json_root(claims), clock_now(), ADMIN_LEEWAY_SECONDS, &exp));
     *ret_claims = TAKE_PTR(claims);
@@ -103,32 +127,22 @@ static err_t read_role(const struct provider *p, struct json claims, const char 
     return ERR_OK;
 }
 
-static bool equals(struct json j, const char *wanted)
-{
-    const char *text = json_string(j);
-    return text && strcmp(text, wanted) == 0;
-}
-
-/* aud is one string or a list of them (RFC 7519 4.1.3). */
 static bool fits(const struct provider *p, struct json claims)
 {
-    if (p->issuer && !equals(json_get(claims, "iss"), p->issuer)) return false;
-    if (!p->audience) return true;
-    struct json aud = json_get(claims, "aud");
-    if (json_type(aud) != JSON_ARRAY) return equals(aud, p->audience);
-    for (struct json a = json_first(aud); json_present(a); a = json_next(a))
-        if (equals(a, p->audience)) return true;
-    return false;
+    return (!p->issuer || jwt_iss_is(claims, p->issuer)) &&
+           (!p->audience || jwt_aud_has(claims, p->audience));
 }
 
 /* ERR_NOTFOUND: not this provider's, the next may be asked. A good signature without a role ends
- * the search (kbs-api.md 6.1). */
-static err_t ask_provider(const struct provider *p, const struct jws *t,
+ * the search (kbs-api.md 6.1). *ret_signed: the signature is the provider's. */
+static err_t ask_provider(const struct provider *p, const struct jws *t, bool *ret_signed,
                           struct admin_principal *ret)
 {
     _cleanup_json_ struct json_doc *claims = NULL;
     const char *role = NULL;
-    struct err e = check_token(p, t, &claims);
+    struct err e = check_signature(p, t);
+    *ret_signed = err_ok(e);
+    if (err_ok(e)) e = read_claims(t, &claims);
     if (e.code == ERR_INTERNAL) return e;
     if (!err_ok(e)) FAIL(ERR_NOTFOUND, "not of this provider");
     struct json root = json_root(claims);
@@ -141,6 +155,15 @@ static err_t ask_provider(const struct provider *p, const struct jws *t,
     return ERR_OK;
 }
 
+/* Nobody knows the signer: a provider may have a new key. */
+static void look_again(const struct bearer *b)
+{
+    for (size_t i = 0; i < b->count; i++) {
+        if (b->providers[i].jwk_set) key_source_want(b->providers[i].jwk_set);
+        if (b->providers[i].public_key) key_source_want(b->providers[i].public_key);
+    }
+}
+
 struct err bearer_identify(const struct bearer *b, const char *authorization,
                            struct admin_principal *ret)
 {
@@ -151,8 +174,13 @@ struct err bearer_identify(const struct bearer *b, const char *authorization,
         FAIL(ERR_AUTH, "Failed to parse HTTP Auth Bearer header");
     struct err e = jws_parse(span_str(authorization + strlen(scheme)), &t);
     if (err_ok(e)) e = ERR_MAKE(ERR_NOTFOUND, "no provider was asked");
-    for (size_t i = 0; t && i < b->count && e.code == ERR_NOTFOUND; i++)
-        e = ask_provider(&b->providers[i], t, &found);
+    bool known = !t;
+    for (size_t i = 0; t && i < b->count && e.code == ERR_NOTFOUND; i++) {
+        bool is_signed = false;
+        e = ask_provider(&b->providers[i], t, &is_signed, &found);
+        known |= is_signed;
+    }
+    if (!known) look_again(b);
     if (err_ok(e)) *ret = found;
     if (err_ok(e) || e.code == ERR_AUTH || e.code == ERR_INTERNAL) return e;
     FAIL(ERR_AUTH, "Admin access denied: Cannot verify token with any of the issuers");

@@ -1,5 +1,6 @@
 /* /healthz: the process lives. /readyz: the vault works. /metrics: how much of what. */
 #include "broker/api/endpoint.h"
+#include "broker/api/key_health.h"
 
 #include "broker/base/clock.h"
 #include "broker/base/json.h"
@@ -28,6 +29,9 @@ static void answer(struct call *c)
     int64_t end = c->x->req.server_not_after;
     char date[CLOCK_TEXT];
     if (end) json_member_str(&o, "certificate_expires", clock_rfc3339(end, date));
+    /* A detail, not a reason: guests and operators whose keys are there are served. */
+    size_t missing = key_health_missing(&a->config);
+    if (missing) json_member_uint(&o, "sources_without_keys", missing);
     json_end_object(&o);
     pthread_mutex_unlock(&a->ready_lock);
     reply_json(&c->x->resp, &body);
@@ -130,6 +134,7 @@ bool health_metrics(struct call *c)
     metrics_put(&c->api->metrics, &body);
     put_gauges(c, &body);
     if (source) source->put(source->arg, &body);
+    key_health_metrics(&c->api->config, &body);
     buf_add_str(&body, "# HELP kbs_build_info Constant 1\n# TYPE kbs_build_info gauge\n"
                        "kbs_build_info{version=\"" STRONGROOM_VERSION "\"} 1\n");
     reply_json(&c->x->resp, &body);

@@ -49,6 +49,8 @@ void attest_free(struct attest *a)
 }
 DEFINE_CLEANUP(struct attest, attest_free);
 
+struct key_sources *attest_keys(const struct attest *a) { return verifier_keys(a->verifier); }
+
 static err_t copy_text(const char *text, char **ret)
 {
     *ret = strdup(text);
@@ -81,13 +83,19 @@ static err_t check_own_signer(const struct attest *a)
     _cleanup_buf_ struct buf claims = BUF_INIT, token = BUF_INIT;
     _cleanup_(verified_token_done) struct verified_token verified = {0};
     int64_t now = clock_now();
-    buf_addf(&claims, "{\"exp\":%jd}", (intmax_t) now + 60);
+    struct json_out o = JSON_OUT(&claims);
+    json_begin_object(&o);
+    json_member_int(&o, "exp", now + 60);
+    json_member_str(&o, "iss", a->issuer_name);
+    json_end_object(&o);
+    TRY(buf_ok(&claims));
     TRY(issuer_sign(a->issuer, buf_span(&claims), &token));
     struct err e = verifier_check(a->verifier, buf_span(&token), now, &verified);
     if (err_ok(e) || err_http_status(e.code) >= 500) return e;
     e.code = ERR_USAGE;
-    return err_add(e, __FILE__, __LINE__, __func__, "the token signer is not trusted by "
-                   "trusted_certs; add the root of its chain there");
+    return err_add(e, __FILE__, __LINE__, __func__, "our own attestation tokens would not be "
+                   "believed; attestation_token must name the root of our signer's chain in "
+                   "trusted_certs_paths, and our issuer_name in issuers where it names any");
 }
 
 struct err attest_new(const struct attest_config *config, struct attest **ret)
@@ -196,9 +204,11 @@ static err_t verify_evidence(struct attest *a, const struct session_view *v,
 }
 
 /* Whether the session's guest can be answered with the token it has: same key, not at its end. */
-static bool has_token_for(const struct session_view *v, const struct attestation *body)
+static bool has_token_for(const struct attest *a, const struct session_view *v,
+                          const struct attestation *body)
 {
     if (!v->guest || guest_expired(v->guest, clock_now())) return false;
+    if (guest_removals(v->guest) < key_sources_removals(attest_keys(a))) return false;
     _cleanup_buf_ struct buf key = BUF_INIT;
     struct json_out o = JSON_OUT(&key);
     struct err e = jwe_tee_key_canonical(body->tee_pubkey, &o);
@@ -218,7 +228,7 @@ struct err attest_evidence(struct attest *a, const char *session, struct span bo
     TRY(attestation_parse(body, &t));
     ret->tee = v.tee;
     TRY(challenge_of(a, &v, &challenge));
-    if (has_token_for(&v, &t)) g = TAKE_PTR(v.guest);
+    if (has_token_for(a, &v, &t)) g = TAKE_PTR(v.guest);
     else TRY(as_auth(verify_evidence(a, &v, &t, &g)));
     buf_add_span(ret_token, guest_token_text(g));
     TRY(buf_ok(ret_token));
@@ -233,6 +243,19 @@ bool attest_waits(const struct attest *a)
 
 /* ---- who asks ----------------------------------------------------------------------------- */
 
+/* A key has gone since the session's token was verified: it may have been the token's. */
+static err_t verify_again(struct attest *a, const struct session_view *v, int64_t now,
+                          struct guest **ret)
+{
+    _cleanup_guest_ struct guest *g = NULL;
+    struct err e = attest_by_token(a, guest_token_text(v->guest), &g);
+    if (e.code == ERR_AUTH) e.code = ERR_NOTFOUND; /* as if the session had not attested */
+    TRYC(e, "the session's token, verified again");
+    TRY(sessions_attest(a->sessions, v->id, now, g));
+    *ret = TAKE_PTR(g);
+    return ERR_OK;
+}
+
 struct err attest_by_session(struct attest *a, const char *session, struct guest **ret)
 {
     _cleanup_(session_view_done) struct session_view v = {0};
@@ -242,6 +265,8 @@ struct err attest_by_session(struct attest *a, const char *session, struct guest
     TRY(sessions_find(a->sessions, id, now, &v));
     if (!v.guest) FAIL(ERR_NOTFOUND, "the session has not attested");
     if (guest_expired(v.guest, now)) FAIL(ERR_NOTFOUND, "the session's token ended");
+    if (guest_removals(v.guest) < key_sources_removals(attest_keys(a)))
+        return verify_again(a, &v, now, ret);
     *ret = TAKE_PTR(v.guest);
     return ERR_OK;
 }
@@ -251,9 +276,10 @@ static err_t verify_token(struct attest *a, struct span token, const struct dige
 {
     _cleanup_(verified_token_done) struct verified_token v = {0};
     _cleanup_guest_ struct guest *g = NULL;
+    uint64_t removals = key_sources_removals(attest_keys(a)); /* before the keys are looked up */
     TRY(verifier_check(a->verifier, token, clock_now(), &v));
     struct guest_token t = {.text = token, .sha256 = sha256, .payload = buf_span(&v.payload),
-                            .claims = json_root(v.claims), .exp = v.exp};
+                            .claims = json_root(v.claims), .exp = v.exp, .removals = removals};
     TRY(guest_new(&t, &a->rules, &g));
     TRY(cache_put(a->cache, sha256, g));
     *ret = TAKE_PTR(g);
@@ -266,7 +292,8 @@ struct err attest_by_token(struct attest *a, struct span token, struct guest **r
         FAIL(ERR_AUTH, "the token is longer than %u bytes", JOSE_MAX_TOKEN);
     struct digest sha256 = {0};
     TRY(digest_compute(DIGEST_SHA256, token, &sha256));
-    struct guest *g = cache_get(a->cache, &sha256, clock_now());
+    struct guest *g = cache_get(a->cache, &sha256, clock_now(),
+                                key_sources_removals(attest_keys(a)));
     if (!g) return as_auth(verify_token(a, token, &sha256, ret));
     *ret = g;
     return ERR_OK;

@@ -11,6 +11,7 @@
 #include "broker/jose/jws.h"
 
 struct attest;
+struct key_sources;   /* jose/key_source.h */
 struct policy_claims; /* policy/policy_claims.h */
 struct guest; /* a verified attestation token; reference-counted, immutable */
 
@@ -34,8 +35,13 @@ struct attest_config {
     const struct attest_signer *signer; /* instead of signer_key_file; needs signer_chain_file */
     const char *const *trusted_certs; /* PEM files */
     size_t trusted_cert_count;
-    const char *const *trusted_jwk_sets; /* files */
+    const char *const *trusted_jwk_sets; /* paths and URLs (jose/key_source.h) */
     size_t trusted_jwk_set_count;
+    const char *jwk_sets_ca_file;     /* PEM: who may sign for their servers; NULL: the system's */
+    const char *const *issuers;       /* what iss may be; none: anything */
+    size_t issuer_count;
+    const char *const *audiences;     /* what aud must hold one of; none: anything */
+    size_t audience_count;
     const char *const *extra_teekey_paths; /* JSON pointers, looked at first (kbs-api.md 4.5) */
     size_t extra_teekey_path_count;
     bool insecure_header_jwk;         /* trust any key in a token's header: loud */
@@ -44,6 +50,9 @@ struct attest_config {
 /* The signer's own certificate is trusted when no trusted_certs are configured. */
 err_t attest_new(const struct attest_config *config, struct attest **ret);
 void attest_free(struct attest *a);
+
+/* Where the keys of trusted tokens come from, to look at them anew and to tell of them. Borrowed. */
+struct key_sources *attest_keys(const struct attest *a);
 
 /* ---- appraisal ---- */
 

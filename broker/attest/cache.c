@@ -63,15 +63,16 @@ void cache_free(struct cache *c)
     free(c);
 }
 
-struct guest *cache_get(struct cache *c, const struct digest *sha256, int64_t now)
+struct guest *cache_get(struct cache *c, const struct digest *sha256, int64_t now,
+                        uint64_t removals)
 {
     ENSURE(sha256->len == SHA256_BYTES);
-    _cleanup_(forgetp) struct remembered *expired = NULL; /* before the lock: freed after it */
+    _cleanup_(forgetp) struct remembered *ended = NULL; /* before the lock: freed after it */
     SCOPED_LOCK(&c->lock);
     struct remembered *r = (struct remembered *) table_find(c->table, sha256->bytes);
     if (!r) return NULL;
-    if (guest_expired(r->guest, now)) {
-        expired = take_locked(c, &r->entry);
+    if (guest_expired(r->guest, now) || guest_removals(r->guest) < removals) {
+        ended = take_locked(c, &r->entry);
         return NULL;
     }
     guest_ref(r->guest);

@@ -16,6 +16,7 @@ struct guest {
     char fingerprint[2 * FINGERPRINT_BYTES + 1];
     const char *tee; /* static */
     int64_t exp;
+    uint64_t removals;
     struct buf token;
     struct policy_claims *claims;
     struct buf key_text;  /* canonical; empty when there is no key */
@@ -89,6 +90,7 @@ struct err guest_new(const struct guest_token *token, const struct guest_rules *
     if (!g) FAIL(ERR_INTERNAL, "out of memory");
     g->refs = 1;
     g->exp = token->exp;
+    g->removals = token->removals;
     g->tee = find_tee(token->claims);
     for (size_t i = 0; i < FINGERPRINT_BYTES; i++)
         snprintf(g->fingerprint + 2 * i, 3, "%02x", token->sha256->bytes[i]);
@@ -139,6 +141,8 @@ bool guest_expired(const struct guest *g, int64_t now)
 {
     return g->exp < now - TOKEN_LEEWAY_SECONDS; /* exp is the token's word: it may be the largest */
 }
+
+uint64_t guest_removals(const struct guest *g) { return g->removals; }
 
 struct err guest_key(const struct guest *g, const struct jwe_key **ret)
 {

@@ -26,6 +26,7 @@ struct guest_token {
     struct span payload;
     struct json claims;
     int64_t exp;
+    uint64_t removals; /* key_sources_removals before it was verified */
 };
 err_t guest_new(const struct guest_token *token, const struct guest_rules *rules,
                 struct guest **ret);
@@ -40,6 +41,9 @@ bool guest_holds_key(const struct guest *g, struct span canonical);
 
 /* Whether the token is past its end, leeway included. */
 bool guest_expired(const struct guest *g, int64_t now);
+
+/* How many keys had gone when the token was verified: with more of them it must be verified again. */
+uint64_t guest_removals(const struct guest *g);
 
 /* Seconds that clocks may differ: exp and nbf (kbs-api.md 4.4). */
 #define TOKEN_LEEWAY_SECONDS 60

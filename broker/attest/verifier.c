@@ -6,25 +6,36 @@
 #include "broker/jose/jws.h"
 #include "broker/jose/x5c.h"
 
+#include <stdio.h>
 #include <string.h>
-
-#define TRUST_FILE_MAX (1u << 20) /* bytes */
 
 struct verifier {
     struct x5c_store *certs;
-    struct jwk_set **sets;
+    struct key_sources *keys;
+    struct key_source **sets; /* of keys */
     size_t set_count;
+    char **issuers, **audiences; /* lists that end with NULL; empty: any will do */
     bool insecure_header_jwk;
 };
+
+static void texts_free(char **texts)
+{
+    for (size_t i = 0; texts && texts[i]; i++) free(texts[i]);
+    free(texts);
+}
 
 void verifier_free(struct verifier *v)
 {
     if (!v) return;
-    for (size_t i = 0; i < v->set_count; i++) jwk_set_free(v->sets[i]);
+    key_sources_free(v->keys);
     free(v->sets);
+    texts_free(v->issuers);
+    texts_free(v->audiences);
     x5c_store_free(v->certs);
     free(v);
 }
+
+struct key_sources *verifier_keys(const struct verifier *v) { return v->keys; }
 
 static err_t read_certs(struct verifier *v, const struct attest_config *c, struct span own_chain)
 {
@@ -34,24 +45,33 @@ static err_t read_certs(struct verifier *v, const struct attest_config *c, struc
     for (size_t i = 0; i < c->trusted_cert_count; i++) {
         _cleanup_buf_ struct buf pem = BUF_INIT;
         const char *file = c->trusted_certs[i];
-        TRYC(file_read(file, TRUST_FILE_MAX, &pem), "trusted certificates %s", file);
+        TRYC(file_read(file, KEY_SOURCE_MAX, &pem), "trusted certificates %s", file);
         TRYC(x5c_store_add_pem(v->certs, buf_span(&pem)), "trusted certificates %s", file);
     }
     return ERR_OK;
 }
 
-static err_t read_sets(struct verifier *v, const struct attest_config *c)
+static err_t add_sets(struct verifier *v, const struct attest_config *c)
 {
-    if (c->trusted_jwk_set_count == 0) return ERR_OK;
-    v->sets = calloc(c->trusted_jwk_set_count, sizeof *v->sets);
+    v->sets = calloc(c->trusted_jwk_set_count + 1, sizeof *v->sets);
     if (!v->sets) FAIL(ERR_INTERNAL, "out of memory");
-    for (size_t i = 0; i < c->trusted_jwk_set_count; i++) {
-        _cleanup_buf_ struct buf text = BUF_INIT;
-        const char *file = c->trusted_jwk_sets[i];
-        TRYC(file_read(file, TRUST_FILE_MAX, &text), "trusted JWK set %s", file);
-        TRYC(jwk_set_parse(buf_span(&text), &v->sets[i]), "trusted JWK set %s", file);
-        v->set_count++;
+    for (; v->set_count < c->trusted_jwk_set_count; v->set_count++) {
+        char name[64];
+        snprintf(name, sizeof name, "attestation_token.trusted_jwk_sets[%zu]", v->set_count);
+        struct key_source_config source = {.name = name, .form = KEY_FORM_SET,
+                                           .place = c->trusted_jwk_sets[v->set_count],
+                                           .ca_file = c->jwk_sets_ca_file};
+        TRY(key_sources_add(v->keys, &source, &v->sets[v->set_count]));
     }
+    return ERR_OK;
+}
+
+static err_t copy_texts(const char *const *texts, size_t count, char ***ret)
+{
+    *ret = calloc(count + 1, sizeof **ret);
+    if (!*ret) FAIL(ERR_INTERNAL, "out of memory");
+    for (size_t i = 0; i < count; i++)
+        if (!((*ret)[i] = strdup(texts[i]))) FAIL(ERR_INTERNAL, "out of memory");
     return ERR_OK;
 }
 
@@ -64,31 +84,68 @@ struct err verifier_new(const struct attest_config *config, struct span own_chai
     if (v->insecure_header_jwk)
         log_warn("attest.insecure_header_jwk",
                  LOG_S("what", "attestation tokens of ANY signer are believed; never in production"));
+    TRY(copy_texts(config->issuers, config->issuer_count, &v->issuers));
+    TRY(copy_texts(config->audiences, config->audience_count, &v->audiences));
     TRY(read_certs(v, config, own_chain));
-    TRY(read_sets(v, config));
+    TRY(key_sources_new(&v->keys));
+    TRY(add_sets(v, config));
     *ret = TAKE_PTR(v);
     return ERR_OK;
 }
 
-/* A key in the header counts only by its certificate. When that fails there is no second way by
- * kid (kbs-api.md 4.4). */
-static err_t header_key(const struct verifier *v, struct json jwk, int64_t now, struct jwk **ret)
+/* ---- whose key it is -------------------------------------------------------------------------- */
+
+/* The key of a token, and what it is borrowed from: a set, or the token's own header. */
+struct token_key {
+    const struct jwk *key;
+    struct jwk_set *set;
+    struct jwk *brought;
+};
+
+static void token_key_done(struct token_key *k)
 {
-    _cleanup_jwk_ struct jwk *key = NULL;
-    TRYC(jwk_from_json(jwk, &key), "the jwk in the token's header");
-    if (!v->insecure_header_jwk)
-        TRYC(x5c_verify(v->certs, key, now), "the certificates in the token's header");
-    *ret = TAKE_PTR(key);
+    jwk_set_unref(k->set);
+    jwk_free(k->brought);
+}
+
+/* By kid, or as the very same key where `like` is not NULL. */
+static bool find_in_sets(const struct verifier *v, const char *kid, const struct jwk *like,
+                         struct token_key *ret)
+{
+    for (size_t i = 0; i < v->set_count; i++) {
+        _cleanup_jwk_set_ struct jwk_set *set = key_source_get(v->sets[i]);
+        const struct jwk *key = like ? jwk_set_find_same(set, like) : jwk_set_find(set, kid);
+        if (!key) continue;
+        ret->key = key;
+        ret->set = TAKE_PTR(set);
+        return true;
+    }
+    /* Some signers show a key only when they begin to use it. */
+    for (size_t i = 0; i < v->set_count; i++) key_source_want(v->sets[i]);
+    return false;
+}
+
+/* A key in the header counts by its certificate, or by being a key of a trusted set: the CoCo
+ * attestation service's set has no kid to look for (kbs-api.md 4.3). When both fail there is no third
+ * way by the token's kid (4.4). */
+static err_t header_key(const struct verifier *v, struct json jwk, int64_t now,
+                        struct token_key *ret)
+{
+    TRYC(jwk_from_json(jwk, &ret->brought), "the jwk in the token's header");
+    ret->key = ret->brought;
+    if (v->insecure_header_jwk) return ERR_OK;
+    struct err e = x5c_verify(v->certs, ret->brought, now);
+    if (err_ok(e) || e.code == ERR_INTERNAL) return e;
+    if (find_in_sets(v, NULL, ret->brought, ret)) return ERR_OK;
+    TRYC(e, "the token's key is in no trusted JWK set, and by the certificates in its header");
     return ERR_OK;
 }
 
-static err_t known_key(const struct verifier *v, const char *kid, const struct jwk **ret)
+static err_t known_key(const struct verifier *v, const char *kid, struct token_key *ret)
 {
-    const struct jwk *key = NULL;
     if (!kid) FAIL(ERR_CRYPTO, "the token's header has neither jwk nor kid");
-    for (size_t i = 0; i < v->set_count && !key; i++) key = jwk_set_find(v->sets[i], kid);
-    if (!key) FAIL(ERR_CRYPTO, "no trusted JWK set has a key \"%.60s\"", kid);
-    *ret = key;
+    if (!find_in_sets(v, kid, NULL, ret))
+        FAIL(ERR_CRYPTO, "no trusted JWK set has a key \"%.60s\"", kid);
     return ERR_OK;
 }
 
@@ -108,17 +165,32 @@ void verified_token_done(struct verified_token *t)
     buf_free(&t->payload);
 }
 
-static err_t read_claims(const struct jws *t, int64_t now, struct verified_token *ret)
+/* ---- what it says ------------------------------------------------------------------------------- */
+
+static bool any_of(char *const *texts, struct json claims, bool (*fits)(struct json, const char *))
 {
-    _cleanup_(verified_token_done) struct verified_token v = {0};
-    TRYC(json_parse(jws_payload(t), &v.claims), "the token's claims");
-    if (json_type(json_root(v.claims)) != JSON_OBJECT)
+    bool found = !texts[0];
+    for (size_t i = 0; texts[i] && !found; i++) found = fits(claims, texts[i]);
+    return found;
+}
+
+static err_t read_claims(const struct verifier *v, const struct jws *t, int64_t now,
+                         struct verified_token *ret)
+{
+    _cleanup_(verified_token_done) struct verified_token token = {0};
+    TRYC(json_parse(jws_payload(t), &token.claims), "the token's claims");
+    struct json claims = json_root(token.claims);
+    if (json_type(claims) != JSON_OBJECT)
         FAIL(ERR_CRYPTO, "the token's claims are no JSON object");
-    TRY(jwt_check_times(json_root(v.claims), now, TOKEN_LEEWAY_SECONDS, &v.exp));
-    buf_add_span(&v.payload, jws_payload(t));
-    TRY(buf_ok(&v.payload));
-    *ret = v;
-    v = (struct verified_token){0};
+    TRY(jwt_check_times(claims, now, TOKEN_LEEWAY_SECONDS, &token.exp));
+    if (!any_of(v->issuers, claims, jwt_iss_is))
+        FAIL(ERR_CRYPTO, "the token's iss is none of attestation_token.issuers");
+    if (!any_of(v->audiences, claims, jwt_aud_has))
+        FAIL(ERR_CRYPTO, "the token's aud has none of attestation_token.audiences");
+    buf_add_span(&token.payload, jws_payload(t));
+    TRY(buf_ok(&token.payload));
+    *ret = token;
+    token = (struct verified_token){0};
     return ERR_OK;
 }
 
@@ -126,16 +198,11 @@ struct err verifier_check(const struct verifier *v, struct span token, int64_t n
                           struct verified_token *ret)
 {
     _cleanup_jws_ struct jws *t = NULL;
-    _cleanup_jwk_ struct jwk *brought = NULL;
-    const struct jwk *key = NULL;
+    _cleanup_(token_key_done) struct token_key k = {0};
     TRY(jws_parse(token, &t));
     struct json jwk = json_get(jws_header(t), "jwk");
-    if (json_present(jwk)) {
-        TRY(header_key(v, jwk, now, &brought));
-        key = brought;
-    } else {
-        TRY(known_key(v, json_string(json_get(jws_header(t), "kid")), &key));
-    }
-    TRY(check_signature(t, key));
-    return read_claims(t, now, ret);
+    if (json_present(jwk)) TRY(header_key(v, jwk, now, &k));
+    else TRY(known_key(v, json_string(json_get(jws_header(t), "kid")), &k));
+    TRY(check_signature(t, k.key));
+    return read_claims(v, t, now, ret);
 }

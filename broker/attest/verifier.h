@@ -1,17 +1,20 @@
-/* Whose attestation tokens we believe (kbs-api.md 4.4). Immutable once made, thread-safe. */
+/* Whose attestation tokens we believe (kbs-api.md 4.4). Thread-safe; only the key sets change. */
 #pragma once
 
 #include "broker/attest/attest.h"
 #include "broker/base/json.h"
+#include "broker/jose/key_source.h"
 
 struct verifier;
 
-/* own_chain (PEM) is trusted when the configuration names no certificates. Reads the files;
- * ERR_USAGE names the one that is wrong. */
+/* own_chain (PEM) is trusted when the configuration names no certificates. Reads the files
+ * (ERR_USAGE and ERR_NOTFOUND name the one that is wrong) and begins to ask the servers. */
 err_t verifier_new(const struct attest_config *config, struct span own_chain,
                    struct verifier **ret);
 void verifier_free(struct verifier *v);
 DEFINE_CLEANUP(struct verifier, verifier_free);
+
+struct key_sources *verifier_keys(const struct verifier *v); /* borrowed */
 
 /* A token that verified: payload is the text of claims. */
 struct verified_token {
@@ -21,6 +24,6 @@ struct verified_token {
 };
 void verified_token_done(struct verified_token *t);
 
-/* Header, key, signature, exp and nbf. ERR_CRYPTO or ERR_USAGE; the text is for the log. */
+/* Header, key, signature, exp and nbf, iss and aud where the configuration names some. ERR_CRYPTO or ERR_USAGE; the text is for the log. */
 err_t verifier_check(const struct verifier *v, struct span token, int64_t now,
                      struct verified_token *ret);

@@ -21,6 +21,18 @@
 #define JOSE_MAX_RSA_BITS 8192u
 #define JOSE_MIN_RSA_BITS 2048u
 
+/* Keys of others, from files and the network (jose/key_source.h) */
+#define KEY_SOURCE_MAX (1u << 20)  /* bytes of a JWK set, a PEM text, a discovery document */
+#define KEY_URI_MAX 2048u          /* bytes of a jwks_uri */
+#define KEY_FETCH_MS 10000u        /* one request */
+#define KEY_START_MS 5000u         /* a start waits for the first answers so long, then goes on */
+#define KEY_REFRESH_SECONDS 3600u  /* between looks, unless the answer has a max-age, which counts within */
+#define KEY_REFRESH_MIN_SECONDS 300u
+#define KEY_REFRESH_MAX_SECONDS 86400u
+#define KEY_RETRY_SECONDS 5u       /* after a failure, doubled with each, up to */
+#define KEY_RETRY_MAX_SECONDS 300u
+#define KEY_UNKNOWN_SECONDS 30u    /* between looks that tokens of unknown keys cause */
+
 /* HTTP */
 #define HTTP_MAX_TARGET (64u << 10)  /* bytes of the request target */
 #define HTTP_MAX_HEADERS 100u        /* header lines */

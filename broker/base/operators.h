@@ -6,7 +6,9 @@ enum admin_mode { ADMIN_DENY_ALL, ADMIN_INSECURE_ALLOW_ALL, ADMIN_AUTHENTICATED 
 struct admin_provider {
     const char *issuer;          /* NULL: not checked */
     const char *audience;        /* NULL: not checked */
-    const char *public_key_file; /* PEM, Ed25519, EC or RSA */
+    const char *public_key_uri;  /* PEM, Ed25519, EC or RSA: a path or URL; NULL: none */
+    const char *jwk_set_uri;     /* JWK set or OpenID issuer, keys by kid: a path or URL; NULL: none */
+    const char *uri_ca;          /* PEM: who may sign for the servers of both; NULL: the system's */
     const char *default_role;    /* given to tokens without role (old clients); NULL: refused */
 };
 

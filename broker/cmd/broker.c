@@ -2,8 +2,10 @@
 
 #include "broker/api/policy_lint.h"
 
+#include "broker/base/clock.h"
 #include "broker/base/file.h"
 #include "broker/base/log.h"
+#include "broker/jose/key_source.h"
 
 #include <string.h>
 
@@ -92,6 +94,11 @@ static err_t open_attest(const struct config *c, bool offline, struct broker *b)
         .trusted_cert_count = c->token_trusted_cert_count,
         .trusted_jwk_sets = (const char *const *) c->token_trusted_jwk_sets,
         .trusted_jwk_set_count = c->token_trusted_jwk_set_count,
+        .jwk_sets_ca_file = or_null(c->token_jwk_sets_ca),
+        .issuers = (const char *const *) c->token_issuers,
+        .issuer_count = c->token_issuer_count,
+        .audiences = (const char *const *) c->token_audiences,
+        .audience_count = c->token_audience_count,
         .extra_teekey_paths = (const char *const *) c->token_extra_teekey_paths,
         .extra_teekey_path_count = c->token_extra_teekey_path_count,
         .insecure_header_jwk = c->token_insecure_header_jwk,
@@ -106,14 +113,23 @@ static err_t open_attest(const struct config *c, bool offline, struct broker *b)
     return attest_new(&config, &b->attest);
 }
 
-static err_t open_admin(const struct config *c, struct broker *b)
+static err_t open_admin(const struct config *c, bool offline, struct broker *b)
 {
     struct admin_config config = {
         .mode = c->admin_mode,
         .providers = c->admin_providers, .provider_count = c->admin_provider_count,
         .acls = c->admin_acls, .acl_count = c->admin_acl_count,
     };
+    if (offline) return ERR_OK;
     return admin_new(&config, &b->admin);
+}
+
+/* Sources of keys that do not answer stop nobody: their log lines and /readyz say what is missing. */
+static void await_keys(struct broker *b)
+{
+    uint64_t end = clock_mono_ns() + KEY_START_MS * (CLOCK_SECOND_NS / 1000);
+    if (b->admin) key_sources_wait(admin_keys(b->admin), end);
+    if (b->attest) key_sources_wait(attest_keys(b->attest), end);
 }
 
 static err_t open_audit(const struct config *c, struct broker *b)
@@ -127,10 +143,11 @@ static err_t open_audit(const struct config *c, struct broker *b)
 static err_t open_all(const struct config *c, const char *who, bool offline, struct broker *b)
 {
     TRY(secret_init(c->memory_locked_bytes, c->memory_best_effort, false));
-    TRY(open_admin(c, b)); /* before the token: a wrong key file should cost no login */
+    TRY(open_admin(c, offline, b)); /* before the token: a wrong key file should cost no login */
     if (!c->attestation_signer_uri) TRY(open_attest(c, offline, b)); /* for the same reason */
     TRY(open_token(c, who, b));
     if (c->attestation_signer_uri) TRY(open_attest(c, offline, b));
+    await_keys(b); /* they were asked meanwhile */
     TRY(open_wrap_key(c, b));
     TRY(open_audit(c, b));
     TRY(open_store(c, b));
@@ -157,6 +174,12 @@ struct err broker_open(const struct config *config, const char *who, bool offlin
     }
     *ret = b;
     return ERR_OK;
+}
+
+void broker_refresh_keys(struct broker *b)
+{
+    key_sources_refresh(admin_keys(b->admin));
+    key_sources_refresh(attest_keys(b->attest));
 }
 
 void broker_close(struct broker *b)

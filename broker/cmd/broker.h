@@ -20,7 +20,10 @@ struct broker {
 };
 
 /* who: for the one who finds the lock taken ("strongroom serve"). offline: a command of its own,
- * which needs no guests: attestation settings are not read and nothing is said of them. */
+ * which needs neither guests nor operators of the network: the settings for those are not read and
+ * nothing is said of them. */
 err_t broker_open(const struct config *config, const char *who, bool offline, struct broker *ret);
+/* Looks at all sources of keys anew, in the background (SIGHUP); not for an offline one. */
+void broker_refresh_keys(struct broker *b);
 /* Ends everything in the reverse order; half-open brokers too. */
 void broker_close(struct broker *b);

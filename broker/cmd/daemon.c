@@ -82,6 +82,7 @@ static void wait_for_end(struct broker *b, struct http_server *server, const sig
         }
         NOTIFY("RELOADING=1");
         rotate_audit(b->audit);
+        broker_refresh_keys(b);
         if (hooks->reload) hooks->reload(hooks->arg, server);
         NOTIFY("READY=1");
     }

@@ -7,8 +7,9 @@
 #include <stdio.h>
 #include <unistd.h>
 
-/* What can change without a restart are the log level and the side of TLS; everything else is read at
- * start, and the operator is told so. What does not load changes nothing. */
+/* What can change without a restart are the log level, the side of TLS, and what lies where keys are
+ * read from, which the daemon sees to. Everything else is read at start, and the operator is told so.
+ * What does not load changes nothing. */
 static err_t load_again(const char *file, struct http_server *server)
 {
     _cleanup_(config_freep) struct config *fresh = NULL;

@@ -52,9 +52,23 @@ static void let_uri_speak(struct reading *r)
         c->token_pin_source = NULL;
 }
 
+static err_t check_providers(const struct reading *r)
+{
+    const struct config *c = r->config;
+    const struct yaml_node *list =
+        given(r, "admin.authentication.bearer_jwt.identity_providers");
+    const struct yaml_node *entry = list ? list->first : NULL;
+    for (size_t i = 0; i < c->admin_provider_count && entry; i++, entry = entry->next)
+        if (!c->admin_providers[i].public_key_uri && !c->admin_providers[i].jwk_set_uri)
+            YAML_FAIL(entry, "this entry of `admin.authentication.bearer_jwt.identity_providers` "
+                             "needs `public_key_uri` or `jwk_set_uri`");
+    return ERR_OK;
+}
+
 static err_t check_admin(const struct reading *r)
 {
     const struct config *c = r->config;
+    TRY(check_providers(r));
     if (c->admin_mode != ADMIN_AUTHENTICATED || c->admin_provider_count > 0) return ERR_OK;
     const struct yaml_node *mode = given(r, "admin.authorization_mode");
     ENSURE(mode != NULL);

@@ -53,6 +53,9 @@ struct config {
     /* attestation_token */
     const char **token_trusted_certs;   size_t token_trusted_cert_count;
     const char **token_trusted_jwk_sets; size_t token_trusted_jwk_set_count;
+    const char *token_jwk_sets_ca;
+    const char **token_issuers;         size_t token_issuer_count;
+    const char **token_audiences;       size_t token_audience_count;
     const char **token_extra_teekey_paths; size_t token_extra_teekey_path_count;
     bool token_insecure_header_jwk;
     /* admin */

@@ -1,6 +1,7 @@
 #include "broker/config/config_check.h"
 
 #include "broker/base/buf.h"
+#include "broker/base/outbound.h"
 
 #include <arpa/inet.h>
 #include <string.h>
@@ -83,7 +84,20 @@ const char *config_check_pointer(const char *text)
 const char *config_check_path(const char *text)
 {
     if (strncmp(text, "http://", 7) == 0 || strncmp(text, "https://", 8) == 0)
-        return "names a place on the network; keys are read from files only: fetch it, check it, "
+        return "names a place on the network; this is read from files only: fetch it, check it, "
                "and give its path";
     return text[0] == '/' ? NULL : "takes an absolute path";
+}
+
+const char *config_check_place(const char *text)
+{
+    if (text[0] == '/') return NULL;
+    if (strncasecmp(text, "http://", 7) != 0 && strncasecmp(text, "https://", 8) != 0)
+        return "takes an absolute path, a file:// URI or an https:// URL";
+    if (!err_ok(outbound_check_url(text)))
+        return "is no URL that can be asked: it needs a host, and has no user part and no fragment (#)";
+    if (!err_ok(outbound_check_believed_url(text)))
+        return "must be https:// (http:// on this host only), since anybody on the way could change "
+               "the keys";
+    return NULL;
 }

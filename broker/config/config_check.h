@@ -12,3 +12,4 @@ const char *config_check_pin_source(const char *text);
 const char *config_check_key_uri(const char *text); /* file:PATH, credential:NAME, prompt */
 const char *config_check_pointer(const char *text);    /* RFC 6901 */
 const char *config_check_path(const char *text);       /* absolute */
+const char *config_check_place(const char *text);      /* absolute, or a URL whose answer is believed */

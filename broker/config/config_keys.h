@@ -6,6 +6,7 @@
 enum config_type {
     CONFIG_TEXT,    /* const char * */
     CONFIG_PATH,    /* const char *; "file://" before it is dropped */
+    CONFIG_PLACE,   /* const char *; a path like that, or a URL */
     CONFIG_TRUTH,   /* bool */
     CONFIG_NUMBER,  /* unsigned, size_t or int64_t; the file's number times unit */
     CONFIG_SIZE,    /* size_t in bytes; KiB, MiB, GiB may follow the number */
@@ -13,6 +14,7 @@ enum config_type {
     CONFIG_WORD,    /* one of choices: its name into const char * */
     CONFIG_TEXTS,   /* list of CONFIG_TEXT */
     CONFIG_PATHS,   /* list of CONFIG_PATH */
+    CONFIG_PLACES,  /* list of CONFIG_PLACE */
     CONFIG_RECORDS, /* list of mappings, each read by `record` */
 };
 

@@ -41,9 +41,11 @@ void config_describe(const struct config_key *key, struct buf *ret)
     static const char *const fixed[] = {
         [CONFIG_TEXT] = "text",
         [CONFIG_PATH] = "absolute path",
+        [CONFIG_PLACE] = "absolute path or https:// URL",
         [CONFIG_TRUTH] = "true or false",
         [CONFIG_TEXTS] = "list of texts",
         [CONFIG_PATHS] = "list of absolute paths",
+        [CONFIG_PLACES] = "list of absolute paths or https:// URLs",
         [CONFIG_RECORDS] = "list of mappings",
     };
     if (key->type == CONFIG_NUMBER) {
@@ -171,7 +173,7 @@ static err_t take_text(const struct config_key *key, const struct yaml_node *nod
 {
     if (node->type != YAML_SCALAR || yaml_is_null(node)) return wrong_value(key, node);
     const char *text = node->text;
-    bool path = key->type == CONFIG_PATH || key->type == CONFIG_PATHS;
+    bool path = key->type != CONFIG_TEXT && key->type != CONFIG_TEXTS;
     if (path && strncmp(text, "file://", 7) == 0) text += 7;
     if (has_control(text)) YAML_FAIL(node, "`%s` takes no control characters", key->path);
     bool empty = !*text;
@@ -263,6 +265,7 @@ static struct err (*const readers[])(const struct config_key *, const struct yam
     [CONFIG_TEXT] = read_text,     [CONFIG_PATH] = read_text,     [CONFIG_TRUTH] = read_truth,
     [CONFIG_NUMBER] = read_number, [CONFIG_SIZE] = read_size,     [CONFIG_CHOICE] = read_choice,
     [CONFIG_WORD] = read_choice,   [CONFIG_TEXTS] = read_texts,   [CONFIG_PATHS] = read_texts,
+    [CONFIG_PLACE] = read_text,    [CONFIG_PLACES] = read_texts,
     [CONFIG_RECORDS] = read_records,
 };
 

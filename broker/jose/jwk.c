@@ -13,6 +13,7 @@ struct jwk {
     char *alg, *kid; /* NULL when absent */
     char *x5c[JOSE_MAX_X5C];
     size_t x5c_count;
+    bool may_verify;
 };
 
 void jwk_free(struct jwk *k)
@@ -56,6 +57,22 @@ static err_t copy_x5c(struct json object, struct jwk *k)
     return ERR_OK;
 }
 
+/* RFC 7517 4.2, 4.3: without use and key_ops a key is for everything. */
+static err_t read_purpose(struct json object, struct jwk *k)
+{
+    struct json use = json_get(object, "use"), ops = json_get(object, "key_ops");
+    bool listed = !json_present(ops);
+    if (json_present(use) && !json_string(use)) FAIL(ERR_USAGE, "JWK member use must be text");
+    if (json_present(ops) && json_type(ops) != JSON_ARRAY)
+        FAIL(ERR_USAGE, "JWK member key_ops must be an array of texts");
+    for (struct json op = json_first(ops); json_present(op); op = json_next(op)) {
+        if (!json_string(op)) FAIL(ERR_USAGE, "JWK member key_ops must be an array of texts");
+        listed |= strcmp(json_string(op), "verify") == 0;
+    }
+    k->may_verify = listed && (!json_present(use) || strcmp(json_string(use), "sig") == 0);
+    return ERR_OK;
+}
+
 /* A private key here is a mistake of its owner: it must be replaced, not used. */
 static err_t refuse_private(struct json object)
 {
@@ -84,6 +101,7 @@ struct err jwk_from_json(struct json object, struct jwk **ret)
     TRY(copy_member(object, "alg", &k->alg));
     TRY(copy_member(object, "kid", &k->kid));
     TRY(copy_x5c(object, k));
+    TRY(read_purpose(object, k));
     *ret = TAKE_PTR(k);
     return ERR_OK;
 }
@@ -99,6 +117,7 @@ struct err jwk_from_pkey(EVP_PKEY *key, const char *alg, struct jwk **ret)
     _cleanup_jwk_ struct jwk *k = NULL;
     TRY(jwk_alloc(&k));
     k->kind = kind;
+    k->may_verify = true;
     if (alg && !(k->alg = strdup(alg))) FAIL(ERR_INTERNAL, "out of memory");
     EVP_PKEY_up_ref(key);
     k->pkey = key;
@@ -129,6 +148,7 @@ const char *jwk_kty(const struct jwk *k) { return k->kind->kty; }
 const char *jwk_crv(const struct jwk *k) { return k->kind->crv; }
 const char *jwk_alg(const struct jwk *k) { return k->alg; }
 const char *jwk_kid(const struct jwk *k) { return k->kid; }
+bool jwk_may_verify(const struct jwk *k) { return k->may_verify; }
 size_t jwk_x5c_count(const struct jwk *k) { return k->x5c_count; }
 const char *jwk_x5c(const struct jwk *k, size_t i) { return i < k->x5c_count ? k->x5c[i] : NULL; }
 

@@ -26,6 +26,8 @@ const char *jwk_kty(const struct jwk *k);      /* "EC", "RSA", "OKP" */
 const char *jwk_crv(const struct jwk *k);      /* "P-256" ... or NULL */
 const char *jwk_alg(const struct jwk *k);      /* member alg, or NULL */
 const char *jwk_kid(const struct jwk *k);      /* member kid, or NULL */
+/* Whether members use and key_ops, where they are, let it verify signatures (RFC 7517 4.2, 4.3). */
+bool jwk_may_verify(const struct jwk *k);
 size_t jwk_x5c_count(const struct jwk *k);
 const char *jwk_x5c(const struct jwk *k, size_t i); /* base64 DER text */
 bool jwk_same_key(const struct jwk *a, const struct jwk *b);
@@ -34,13 +36,28 @@ bool jwk_same_key(const struct jwk *a, const struct jwk *b);
  * an open object. */
 void jwk_put_members(const struct jwk *k, struct json_out *o);
 
-/* A JWK set {"keys":[...]} (RFC 7517 5): keys of unknown kind are skipped, as the RFC wants.
- * ERR_USAGE when it is no set or has more than JOSE_MAX_KEYS. */
+/* Keys that may verify signatures, reference-counted; immutable, so threads share it. */
 struct jwk_set;
+/* {"keys":[...]} (RFC 7517 5): keys of unknown kind, private ones and those for something else
+ * (use, key_ops) are skipped, as the RFC wants. ERR_USAGE when it is no set or has more than
+ * JOSE_MAX_KEYS. One reference, the caller's. */
 err_t jwk_set_parse(struct span text, struct jwk_set **ret);
-void jwk_set_free(struct jwk_set *s);
-DEFINE_CLEANUP(struct jwk_set, jwk_set_free);
-const struct jwk *jwk_set_find(const struct jwk_set *s, const char *kid); /* NULL: none or two */
+/* The set of this one key (a PEM file); the key goes to the set, on failure too. */
+err_t jwk_set_of(struct jwk *key, struct jwk_set **ret);
+struct jwk_set *jwk_set_ref(struct jwk_set *s);
+void jwk_set_unref(struct jwk_set *s); /* NULL-safe */
+DEFINE_CLEANUP(struct jwk_set, jwk_set_unref);
+#define _cleanup_jwk_set_ _cleanup_(jwk_set_unrefp)
+
+/* Look-ups borrow from the set, which may be NULL: then nothing is found. By kid: none or two of
+ * that name give NULL. Alone: the only key of a set of one. Same: the first that is this very key. */
+const struct jwk *jwk_set_find(const struct jwk_set *s, const char *kid);
+const struct jwk *jwk_set_alone(const struct jwk_set *s);
+const struct jwk *jwk_set_find_same(const struct jwk_set *s, const struct jwk *key);
+size_t jwk_set_count(const struct jwk_set *s);
+size_t jwk_set_skipped(const struct jwk_set *s);
+/* Whether whatever a token found in `old` it finds in s as well, the same key under the same alg. */
+bool jwk_set_keeps(const struct jwk_set *s, const struct jwk_set *old);
 
 /* Private keys: PEM (PKCS#8, SEC1, PKCS#1) from secret memory; *ret is the caller's
  * (EVP_PKEY_free). ERR_USAGE when it is none. */

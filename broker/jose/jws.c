@@ -87,7 +87,7 @@ bool jws_alg_known(const char *alg) { return jws_alg_named(alg) != NULL; }
 struct err jws_verify(const struct jws *t, const struct jwk *key)
 {
     /* The key decides what is acceptable, never the token alone (RFC 8725 3.1). */
-    bool fits = jws_alg_fits(t->alg, jwk_pkey(key)) &&
+    bool fits = jwk_may_verify(key) && jws_alg_fits(t->alg, jwk_pkey(key)) &&
                 (!jwk_alg(key) || strcmp(jwk_alg(key), jws_alg_name(t->alg)) == 0);
     struct span text = span_of(t->compact.data, t->signed_len);
     if (!fits || !jws_alg_verify(t->alg, jwk_pkey(key), text, buf_span(&t->signature)))
@@ -170,4 +170,20 @@ struct err jwt_check_times(struct json claims, int64_t now, int64_t leeway, int6
         FAIL(ERR_CRYPTO, "the token is not valid yet (claim nbf)");
     if (ret_exp) *ret_exp = exp;
     return ERR_OK;
+}
+
+bool jwt_iss_is(struct json claims, const char *issuer)
+{
+    const char *iss = json_string(json_get(claims, "iss"));
+    return iss && strcmp(iss, issuer) == 0;
+}
+
+bool jwt_aud_has(struct json claims, const char *audience)
+{
+    struct json aud = json_get(claims, "aud");
+    bool list = json_type(aud) == JSON_ARRAY;
+    for (struct json a = list ? json_first(aud) : aud; json_present(a);
+         a = list ? json_next(a) : (struct json){0})
+        if (json_string(a) && strcmp(json_string(a), audience) == 0) return true;
+    return false;
 }

@@ -20,7 +20,7 @@ const char *jws_alg(const struct jws *t);
 struct span jws_payload(const struct jws *t);  /* decoded; NOT yet trusted before jws_verify */
 
 /* Verifies with this key. The header's alg must fit the key's family and curve, and must equal
- * the key's own alg member when it has one. ERR_CRYPTO otherwise, one sentence for every cause. */
+ * the key's own alg member when it has one; its use and key_ops must not forbid it. ERR_CRYPTO otherwise, one sentence for every cause. */
 err_t jws_verify(const struct jws *t, const struct jwk *key);
 
 /* Whether a JWK's alg member names a signature algorithm we know. */
@@ -47,3 +47,8 @@ err_t jws_sign_by(const struct jws_signer *signer, struct span header, struct sp
 /* Registered time claims of a JWT (RFC 7519 4.1): exp is required and numeric; nbf is checked when
  * present; leeway in seconds. ERR_CRYPTO (expired: the text says so, for the log). */
 err_t jwt_check_times(struct json claims, int64_t now, int64_t leeway, int64_t *ret_exp);
+
+/* Whether claim iss is this text, and whether claim aud (one text or a list of them, RFC 7519 4.1.3)
+ * holds this one. */
+bool jwt_iss_is(struct json claims, const char *issuer);
+bool jwt_aud_has(struct json claims, const char *audience);

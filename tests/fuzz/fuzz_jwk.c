@@ -21,7 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     _cleanup_json_ struct json_doc *doc = NULL;
     _cleanup_jwk_ struct jwk *key = NULL;
-    _cleanup_(jwk_set_freep) struct jwk_set *set = NULL;
+    _cleanup_(jwk_set_unrefp) struct jwk_set *set = NULL;
     _cleanup_(jwe_key_freep) struct jwe_key *tee = NULL;
     _cleanup_buf_ struct buf canonical = BUF_INIT;
     struct json_out o = JSON_OUT(&canonical);

@@ -73,7 +73,7 @@ static void test_admin_authorize__insecure_allow_all(void **state)
 
 static void test_admin_authorize__role_and_path(void **state)
 {
-    struct admin_provider provider = {.public_key_file = file};
+    struct admin_provider provider = {.public_key_uri = file};
     static const struct admin_acl acls[] = {
         {"admin", "^/kbs/v0/.*$", NULL},
         {"limited", "^/kbs/v0/resource/kbscheck/limited/[a-z]+$", "POST,DELETE"}};
@@ -111,7 +111,7 @@ static void test_admin_authorize__role_and_path(void **state)
 
 static void test_admin_authorize__no_acls(void **state)
 {
-    struct admin_provider provider = {.public_key_file = file};
+    struct admin_provider provider = {.public_key_uri = file};
     struct admin_config config = {.mode = ADMIN_AUTHENTICATED, .providers = &provider,
                                   .provider_count = 1};
     struct admin *a = NULL;
@@ -124,7 +124,7 @@ static void test_admin_authorize__no_acls(void **state)
 
 static void test_admin_new__refused(void **state)
 {
-    struct admin_provider provider = {.public_key_file = file};
+    struct admin_provider provider = {.public_key_uri = file};
     struct admin_acl acl = {"r", "^/.*$", NULL};
     struct admin_config config = {.mode = ADMIN_AUTHENTICATED};
     struct admin *a = NULL;

@@ -1,4 +1,6 @@
 #include "broker/admin/bearer.h"
+#include "tests/lib/key_looks.h"
+#include "tests/lib/key_server.h"
 #include "tests/unit/admin/kit.h"
 
 #define LENGTH(a) (sizeof(a) / sizeof *(a))
@@ -27,7 +29,7 @@ static int setup(void **state)
     assert_ok(key_generate_ec("P-256", &other_key));
     file = public_file(key);
     other_file = public_file(other_key);
-    struct admin_provider p = {.issuer = "issuer", .audience = "kbs", .public_key_file = file};
+    struct admin_provider p = {.issuer = "issuer", .audience = "kbs", .public_key_uri = file};
     start(&p, 1);
     return 0;
 }
@@ -187,9 +189,9 @@ static void test_bearer_identify__fakes(void **state)
 static void test_bearer_identify__providers_in_order(void **state)
 {
     const struct admin_provider providers[] = {
-        {.issuer = "a", .public_key_file = file},
-        {.issuer = "b", .public_key_file = file},
-        {.public_key_file = other_file, .default_role = "legacy"}};
+        {.issuer = "a", .public_key_uri = file},
+        {.issuer = "b", .public_key_uri = file},
+        {.public_key_uri = other_file, .default_role = "legacy"}};
     start(providers, 3);
     identified(token("{\"iss\":\"b\",\"role\":\"r\",\"exp\":1795521700}"), "r", "");
     refused(token("{\"iss\":\"c\",\"role\":\"r\",\"exp\":1795521700}"), CANNOT);
@@ -212,7 +214,7 @@ static void test_bearer_identify__algorithms(void **state)
         if (rows[i].crv) assert_ok(key_generate_ec(rows[i].crv, &k));
         else assert_ok(key_generate_ed25519(&k));
         char *name = public_file(k);
-        struct admin_provider p = {.public_key_file = name};
+        struct admin_provider p = {.public_key_uri = name};
         start(&p, 1);
         bearer_write(k, rows[i].alg, NULL, "{\"role\":\"r\",\"exp\":1795521700}", &header);
         identified(buf_str(&header), "r", "");
@@ -228,8 +230,8 @@ static void test_bearer_identify__recorded(void **state)
     clock_test_set(RECORDED_AT);
     struct admin_provider providers[] = {
         {.issuer = "issuer", .audience = "kbs",
-         .public_key_file = vector_path("kbs/keys/admin-es256.pub", es256)},
-        {.public_key_file = vector_path("kbs/keys/admin-ed25519.pub", ed25519),
+         .public_key_uri = vector_path("kbs/keys/admin-es256.pub", es256)},
+        {.public_key_uri = vector_path("kbs/keys/admin-ed25519.pub", ed25519),
          .default_role = "admin"}};
     struct json_doc *new = vector_json("kbs/new-admin-set.json");
     struct json_doc *old = vector_json("kbs/old-admin-set.json");
@@ -247,20 +249,152 @@ static void test_bearer_identify__recorded(void **state)
     json_free(new);
 }
 
+/* ---- JWK sets ------------------------------------------------------------------------------- */
+
+#define CLAIMS "{\"role\":\"r\",\"exp\":1795521700}"
+
+/* One key, with kid and perhaps alg, as a set. */
+static void set_text(EVP_PKEY *k, const char *kid, const char *alg, struct buf *ret)
+{
+    struct jwk *jwk = NULL;
+    struct json_out o = JSON_OUT(ret);
+    assert_ok(jwk_from_pkey(k, alg, &jwk));
+    buf_reset(ret);
+    buf_add_str(ret, "{\"keys\":[");
+    json_begin_object(&o);
+    json_member_str(&o, "kid", kid);
+    jwk_put_members(jwk, &o);
+    json_end_object(&o);
+    buf_add_str(ret, "]}");
+    jwk_free(jwk);
+}
+
+static const char *token_with(EVP_PKEY *k, const char *members, const char *claims)
+{
+    char head[256];
+    snprintf(head, sizeof head, "{\"alg\":\"ES256\"%s}", members);
+    bearer_write(k, "ES256", head, claims, &header);
+    return buf_str(&header);
+}
+
+static char *set_file(EVP_PKEY *k, const char *kid, const char *alg)
+{
+    struct buf text = BUF_INIT;
+    char *name = public_file(k);
+    set_text(k, kid, alg, &text);
+    FILE *f = fopen(name, "w");
+    assert_non_null(f);
+    assert_int_equal(fwrite(text.data, 1, text.len, f), text.len);
+    fclose(f);
+    buf_free(&text);
+    return name;
+}
+
+static void test_bearer_identify__jwk_set(void **state)
+{
+    static const char *const algs[] = {"ES256", NULL}; /* some providers' keys have no alg */
+    for (size_t i = 0; i < LENGTH(algs); i++) {
+        char *set = set_file(key, "one", algs[i]);
+        start(&(struct admin_provider){.jwk_set_uri = set}, 1);
+        identified(token_with(key, ",\"kid\":\"one\"", CLAIMS), "r", "");
+        refused(token_with(other_key, ",\"kid\":\"one\"", CLAIMS), CANNOT);
+        refused(token_with(key, ",\"kid\":\"two\"", CLAIMS), CANNOT);
+        refused(token_with(key, ",\"kid\":1", CLAIMS), CANNOT);
+        refused(token_with(key, "", CLAIMS), CANNOT);
+        /* A key in the header does not help, and the set is not asked then. */
+        refused(token_with(key, ",\"kid\":\"one\",\"jwk\":{}", CLAIMS), CANNOT);
+        refused(token_with(key, ",\"kid\":\"one\"", "{\"exp\":1795521700}"), NO_ROLE);
+        public_file_remove(set);
+    }
+    char *set = set_file(key, "one", "ES384"); /* of another algorithm than the token's */
+    start(&(struct admin_provider){.jwk_set_uri = set}, 1);
+    refused(token_with(key, ",\"kid\":\"one\"", CLAIMS), CANNOT);
+    public_file_remove(set);
+}
+
+/* The PEM key is for what the set does not name. */
+static void test_bearer_identify__set_and_key(void **state)
+{
+    char *set = set_file(key, "one", "ES256");
+    start(&(struct admin_provider){.jwk_set_uri = set, .public_key_uri = other_file}, 1);
+    identified(token_with(key, ",\"kid\":\"one\"", CLAIMS), "r", "");
+    identified(token_with(other_key, "", CLAIMS), "r", "");
+    identified(token_with(other_key, ",\"kid\":\"two\"", CLAIMS), "r", "");
+    refused(token_with(other_key, ",\"kid\":\"one\"", CLAIMS), CANNOT);
+    refused(token_with(key, "", CLAIMS), CANNOT);
+    public_file_remove(set);
+}
+
+/* default_role is for tokens of the provider that has it, and for no others'. */
+static void test_bearer_identify__default_role_of_one(void **state)
+{
+    char *set = set_file(key, "one", "ES256");
+    const struct admin_provider providers[] = {
+        {.issuer = "idp", .jwk_set_uri = set},
+        {.public_key_uri = other_file, .default_role = "legacy"}};
+    start(providers, 2);
+    identified(token_with(other_key, "", "{\"exp\":1795521700}"), "legacy", "");
+    refused(token_with(key, ",\"kid\":\"one\"", "{\"exp\":1795521700}"), NO_ROLE);
+    refused(token_with(key, ",\"kid\":\"one\"", CLAIMS), CANNOT); /* not of that issuer */
+    identified(token_with(key, ",\"kid\":\"one\"",
+                          "{\"iss\":\"idp\",\"role\":\"r\",\"exp\":1795521700}"), "r", "");
+    public_file_remove(set);
+}
+
+/* Only a token that nobody signed has the servers asked again, and many such tokens do it once. */
+static void test_bearer_identify__rotation(void **state)
+{
+    struct key_server server;
+    struct buf text = BUF_INIT;
+    char url[128];
+    key_server_start(&server, 0);
+    set_text(key, "one", "ES256", &text);
+    key_server_page(&server, "/jwks", "200 OK", "", buf_str(&text));
+    snprintf(url, sizeof url, "%s/jwks", server.url);
+    const struct admin_provider providers[] = {{.jwk_set_uri = url},
+                                               {.public_key_uri = other_file}};
+    start(providers, 2);
+    key_looks_await(bearer_keys(bearer), 2, 0);
+    identified(token_with(key, ",\"kid\":\"one\"", CLAIMS), "r", "");
+    identified(token_with(other_key, ",\"kid\":\"new\"", CLAIMS), "r", "");
+    refused(token_with(key, ",\"kid\":\"one\"", "{\"role\":\"r\",\"exp\":1795521000}"), CANNOT);
+    refused("Bearer nonsense", CANNOT);
+    key_sources_refresh(bearer_keys(bearer)); /* the only cause of a second look */
+    key_looks_await(bearer_keys(bearer), 4, 0);
+    assert_int_equal(atomic_load(&server.requests), 2);
+
+    EVP_PKEY *new = NULL;
+    assert_ok(key_generate_ec("P-256", &new));
+    set_text(new, "new", "ES256", &text);
+    key_server_page(&server, "/jwks", "200 OK", "", buf_str(&text));
+    for (int i = 0; i < 100; i++) refused(token_with(new, ",\"kid\":\"newer\"", CLAIMS), CANNOT);
+    key_looks_await(bearer_keys(bearer), 6, 0); /* both sources */
+    identified(token_with(new, ",\"kid\":\"new\"", CLAIMS), "r", "");
+    refused(token_with(key, ",\"kid\":\"one\"", CLAIMS), CANNOT); /* gone */
+    assert_int_equal(atomic_load(&server.requests), 3);
+    bearer_free(TAKE_PTR(bearer));
+    EVP_PKEY_free(new);
+    key_server_stop(&server);
+    buf_free(&text);
+}
+
 static void test_bearer_new__refused(void **state)
 {
     static const struct { struct admin_provider p; enum err_class code; const char *why; } rows[] = {
-        {{.issuer = "x"}, ERR_USAGE, "public_key_file is missing"},
-        {{.public_key_file = "no-such-file"}, ERR_NOTFOUND, "no-such-file"},
-        {{.public_key_file = "/dev/null"}, ERR_USAGE, "/dev/null"},
+        {{.issuer = "x"}, ERR_USAGE, "needs public_key_uri, or jwk_set_uri"},
+        {{.public_key_uri = "no-such-file"}, ERR_NOTFOUND, "no-such-file"},
+        {{.public_key_uri = "/dev/null"}, ERR_USAGE, "/dev/null"},
+        {{.jwk_set_uri = "/dev/null"}, ERR_USAGE, "identity_providers[1].jwk_set_uri"},
+        {{.jwk_set_uri = "http://idp.example/"}, ERR_USAGE, "say https"},
+        {{.jwk_set_uri = "https://idp.example/", .uri_ca = "no-such-ca"}, ERR_USAGE, "no-such-ca"},
     };
     struct bearer *b = NULL;
     for (size_t i = 0; i < LENGTH(rows); i++) {
-        struct admin_provider both[] = {{.public_key_file = file}, rows[i].p};
+        struct admin_provider both[] = {{.public_key_uri = file}, rows[i].p};
         assert_fails_with(bearer_new(both, 2, &b), rows[i].code, rows[i].why);
         assert_fails_with(bearer_new(both, 2, &b), rows[i].code, "identity provider 2");
     }
-    struct admin_provider p = {.public_key_file = file, .default_role = ""};
+    struct admin_provider p = {.public_key_uri = file, .default_role = ""};
     assert_fails_with(bearer_new(&p, 1, &b), ERR_USAGE, "default_role");
     assert_fails_with(bearer_new(NULL, 0, &b), ERR_USAGE, "at least one");
     assert_null(b);
@@ -279,6 +413,10 @@ int main(void)
         TEST(test_bearer_identify__providers_in_order),
         TEST(test_bearer_identify__algorithms),
         TEST(test_bearer_identify__recorded),
+        TEST(test_bearer_identify__jwk_set),
+        TEST(test_bearer_identify__set_and_key),
+        TEST(test_bearer_identify__default_role_of_one),
+        TEST(test_bearer_identify__rotation),
         TEST(test_bearer_new__refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

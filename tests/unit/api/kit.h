@@ -125,7 +125,7 @@ static inline void kit_open_token(const char *module)
 
 static inline void kit_open_admin(const struct kit_options *o)
 {
-    struct admin_provider provider = {.public_key_file = kit.operator_file};
+    struct admin_provider provider = {.public_key_uri = kit.operator_file};
     struct admin_config config = {.mode = o->acls || o->providers ? ADMIN_AUTHENTICATED : o->mode,
                                   .providers = o->providers ? o->providers : &provider,
                                   .provider_count = o->providers ? o->provider_count : 1,

@@ -1,4 +1,6 @@
 #include "broker/attest/attest.h"
+#include "broker/attest/guest.h"
+#include "tests/lib/key_looks.h"
 #include "tests/lib/vectors.h"
 #include "tests/unit/attest/mint.h"
 
@@ -444,6 +446,75 @@ static void test_attest_by_token__recorded(void **state)
     json_free(doc);
 }
 
+/* ---- keys that go ---------------------------------------------------------------------------- */
+
+static void rewrite(const char *file, struct span text)
+{
+    FILE *f = fopen(file, "w");
+    assert_non_null(f);
+    assert_int_equal(fwrite(text.data, 1, text.len, f), text.len);
+    fclose(f);
+}
+
+/* The set says this from now on, and it has been read. */
+static void publish(const char *file, struct span text)
+{
+    struct key_looks before = key_looks(attest_keys(a));
+    rewrite(file, text);
+    key_sources_refresh(attest_keys(a));
+    key_looks_await(attest_keys(a), before.good + 1, 0);
+}
+
+/* Our own tokens, believed only because our signer's key is in a set. */
+static void test_attest__key_removed(void **state)
+{
+    struct mint signer, other;
+    struct secret *pem = NULL;
+    struct buf set = BUF_INIT;
+    struct json_out o = JSON_OUT(&set);
+    struct jwk *jwk = NULL;
+    struct guest *g = NULL;
+    mint_init(&signer);
+    mint_init(&other);
+    assert_ok(key_to_pem(signer.key, &pem));
+    assert_ok(jwk_from_pkey(signer.key, "ES256", &jwk));
+    buf_add_str(&set, "{\"keys\":[");
+    json_begin_object(&o);
+    jwk_put_members(jwk, &o);
+    json_end_object(&o);
+    buf_add_str(&set, "]}");
+    char *key_file = mint_file(secret_span(pem)), *cert_file = mint_file(buf_span(&other.chain));
+    char *set_file = mint_file(buf_span(&set));
+    const char *sets[] = {set_file}, *certs[] = {cert_file};
+    start((struct attest_config){.sample_verifier = true, .signer_key_file = key_file,
+                                 .trusted_certs = certs, .trusted_cert_count = 1,
+                                 .trusted_jwk_sets = sets, .trusted_jwk_set_count = 1});
+    struct attest_challenge c = attested(NULL);
+    char *text = strdup(buf_str(&token));
+    assert_true(by_session(c.session));
+    assert_ok(attest_by_token(a, span_str(text), &g));
+    guest_unref(g);
+    publish(set_file, SPAN_LIT("{\"keys\":[]}"));
+    assert_fails(attest_by_token(a, span_str(text), &g), ERR_AUTH); /* it was remembered */
+    assert_false(by_session(c.session));
+    assert_fails(attest_with(&c, (struct body){0}), ERR_AUTH);
+    publish(set_file, buf_span(&set)); /* a mistake, taken back */
+    assert_true(by_session(c.session));
+    assert_true(by_session(c.session));
+    assert_ok(attest_by_token(a, span_str(text), &g));
+    assert_int_equal(guest_removals(g), 1);
+    guest_unref(g);
+    free(text);
+    mint_file_remove(set_file);
+    mint_file_remove(cert_file);
+    mint_file_remove(key_file);
+    jwk_free(jwk);
+    secret_free(pem);
+    buf_free(&set);
+    mint_done(&other);
+    mint_done(&signer);
+}
+
 /* ---- configuration ------------------------------------------------------------------------ */
 
 static void test_attest_new__refused(void **state)
@@ -459,8 +530,14 @@ static void test_attest_new__refused(void **state)
     /* Tokens that we sign would not verify here. */
     config = (struct attest_config){.sample_verifier = true, .trusted_certs = files,
                                     .trusted_cert_count = 1};
-    assert_fails_with(attest_new(&config, &none), ERR_USAGE, "not trusted by trusted_certs");
+    assert_fails_with(attest_new(&config, &none), ERR_USAGE, "name the root of our signer's chain in trusted_certs_paths");
     assert_null(none);
+    config = (struct attest_config){.sample_verifier = true, .issuer = "me", .issuer_count = 1,
+                                    .issuers = (const char *const[]){"you"}};
+    assert_fails_with(attest_new(&config, &none), ERR_USAGE, "our issuer_name in issuers");
+    config.issuers = (const char *const[]){"me"};
+    assert_ok(attest_new(&config, &none));
+    attest_free(none);
     mint_file_remove(file);
     mint_done(&m);
 }
@@ -536,6 +613,7 @@ int main(void)
         TEST(test_attest_by_token__foreign_and_remembered),
         TEST(test_attest_by_token__refused),
         TEST(test_attest_by_token__recorded),
+        TEST(test_attest__key_removed),
         TEST(test_attest_new__refused),
         TEST(test_attest_evidence__threads),
     };

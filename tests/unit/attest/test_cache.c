@@ -47,7 +47,7 @@ static void put(unsigned n, int64_t exp)
 static bool has(unsigned n, int64_t now)
 {
     struct digest d = digest_of(n);
-    struct guest *g = cache_get(cache, &d, now);
+    struct guest *g = cache_get(cache, &d, now, 0);
     guest_unref(g);
     return g != NULL;
 }
@@ -60,6 +60,16 @@ static void test_cache_get__until_exp_and_leeway(void **state)
     assert_true(has(1, NOON + TOKEN_LEEWAY_SECONDS));
     assert_false(has(1, NOON + TOKEN_LEEWAY_SECONDS + 1));
     assert_int_equal(cache_count(cache), 0);
+}
+
+/* What was verified before a key went is not known any more. */
+static void test_cache_get__verified_before_a_removal(void **state)
+{
+    struct digest d = digest_of(1);
+    put(1, NOON); /* with no key gone */
+    assert_null(cache_get(cache, &d, NOON, 1));
+    assert_int_equal(cache_count(cache), 0);
+    assert_false(has(1, NOON));
 }
 
 static void test_cache_put__oldest_makes_room(void **state)
@@ -117,6 +127,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_cache_get__until_exp_and_leeway),
+        TEST(test_cache_get__verified_before_a_removal),
         TEST(test_cache_put__oldest_makes_room),
         TEST(test_cache_put__memory),
         TEST(test_cache_put__twice),

@@ -168,13 +168,14 @@ static void sign_with_kid(const struct mint *m, const char *kid)
     buf_free(&header);
 }
 
+/* kid and alg may be NULL. */
 static void add_to_set(struct buf *set, const struct mint *m, const char *kid, const char *alg)
 {
     struct jwk *jwk = NULL;
     struct json_out o = JSON_OUT(set);
     assert_ok(jwk_from_pkey(m->key, alg, &jwk));
     json_begin_object(&o);
-    json_member_str(&o, "kid", kid);
+    if (kid) json_member_str(&o, "kid", kid);
     jwk_put_members(jwk, &o);
     json_end_object(&o);
     jwk_free(jwk);
@@ -212,6 +213,87 @@ static void test_verifier_check__jwk_sets(void **state)
     mint_file_remove(empty);
     mint_file_remove(file);
     buf_free(&set);
+}
+
+/* The CoCo attestation service's set has no kid: the header's own key counts when it is in a set. */
+static void test_verifier_check__header_key_in_a_set(void **state)
+{
+    struct mint other;
+    struct buf set = BUF_INIT;
+    mint_init(&other);
+    buf_add_str(&set, "{\"keys\":[");
+    add_to_set(&set, &stranger, NULL, "ES256");
+    buf_add_str(&set, ",");
+    add_to_set(&set, &other, NULL, NULL);
+    buf_add_str(&set, "]}");
+    char *file = mint_file(buf_span(&set));
+    const char *files[] = {file};
+    struct attest_config config = {.trusted_jwk_sets = files, .trusted_jwk_set_count = 1};
+    struct verifier *v = NULL;
+    assert_ok(verifier_new(&config, buf_span(&mint.chain), &v));
+    forge(stranger.key, stranger.key, (struct span){0}, "ES256");
+    assert_ok(check(v, buf_span(&token), NOON));
+    forge(stranger.key, stranger.key, buf_span(&stranger.chain), "ES256");
+    assert_ok(check(v, buf_span(&token), NOON)); /* whatever its certificate */
+    forge(stranger.key, stranger.key, (struct span){0}, NULL);
+    assert_ok(check(v, buf_span(&token), NOON)); /* the set says what the key is for */
+    forge(mint.key, stranger.key, (struct span){0}, "ES256");
+    assert_false(err_ok(check(v, buf_span(&token), NOON))); /* shown, but not signed with */
+    forge(mint.key, mint.key, (struct span){0}, "ES256");
+    assert_fails_with(check(v, buf_span(&token), NOON), ERR_CRYPTO, "in no trusted JWK set");
+    forge(other.key, other.key, (struct span){0}, "ES256");
+    assert_fails_with(check(v, buf_span(&token), NOON), ERR_CRYPTO, "alg is missing");
+    forge(mint.key, mint.key, buf_span(&mint.chain), "ES256");
+    assert_ok(check(v, buf_span(&token), NOON)); /* by certificate, as ever */
+    verifier_free(v);
+    mint_file_remove(file);
+    buf_free(&set);
+    mint_done(&other);
+}
+
+static void test_verifier_check__iss_and_aud(void **state)
+{
+    static const struct { const char *more; bool iss, aud; } rows[] = {
+        {",\"iss\":\"one\",\"aud\":\"kbs\"", true, true},
+        {",\"iss\":\"two\",\"aud\":[\"x\",\"kbs2\"]", true, true},
+        {",\"iss\":\"three\",\"aud\":\"other\"", false, false},
+        {",\"iss\":[\"one\"],\"aud\":[]", false, false}, {"", false, false},
+        {",\"iss\":\"one\"", true, false}, {",\"aud\":\"kbs\"", false, true},
+    };
+    static const char *const issuers[] = {"one", "two"}, *const audiences[] = {"kbs", "kbs2"};
+    for (unsigned rules = 0; rules < 4; rules++) {
+        struct attest_config config = {.issuers = issuers, .issuer_count = rules & 1 ? 2 : 0,
+                                       .audiences = audiences,
+                                       .audience_count = rules & 2 ? 2 : 0};
+        struct verifier *v = NULL;
+        assert_ok(verifier_new(&config, buf_span(&mint.chain), &v));
+        for (size_t i = 0; i < LENGTH(rows); i++) {
+            char claims[200];
+            snprintf(claims, sizeof claims, "{\"exp\":1795521900%s}", rows[i].more);
+            mint_token(&mint, claims, &token);
+            bool good = (!(rules & 1) || rows[i].iss) && (!(rules & 2) || rows[i].aud);
+            if (err_ok(check(v, buf_span(&token), NOON)) != good)
+                fail_msg("rules %u: %s", rules, claims);
+        }
+        verifier_free(v);
+    }
+}
+
+static void test_verifier_check__key_for_something_else(void **state)
+{
+    struct attest_config config = {.insecure_header_jwk = true};
+    struct verifier *v = NULL;
+    assert_ok(verifier_new(&config, buf_span(&mint.chain), &v));
+    struct buf header = BUF_INIT;
+    mint_header(mint.key, buf_span(&mint.chain), "ES256", &header);
+    header.len -= 2; /* of the jwk and the header */
+    buf_add_str(&header, ",\"use\":\"enc\"}}");
+    buf_reset(&token);
+    assert_ok(jws_sign("ES256", mint.key, buf_span(&header), SPAN_LIT(CLAIMS), &token));
+    assert_false(err_ok(check(v, buf_span(&token), NOON)));
+    refused("a key for encryption, certified");
+    verifier_free(v);
+    buf_free(&header);
 }
 
 static void test_verifier_check__no_kid(void **state)
@@ -290,6 +372,9 @@ int main(void)
         TEST(test_verifier_check__quoted_chain),
         TEST(test_verifier_check__texts),
         TEST(test_verifier_check__jwk_sets),
+        TEST(test_verifier_check__header_key_in_a_set),
+        TEST(test_verifier_check__iss_and_aud),
+        TEST(test_verifier_check__key_for_something_else),
         TEST(test_verifier_check__no_kid),
         TEST(test_verifier_check__insecure_header_jwk),
         TEST(test_verifier_new__trusted_certs),

@@ -100,7 +100,9 @@ static void test_config_parse__whole_file(void **state)
         "  attestation_token_broker:\n    duration_min: 7\n    issuer_name: me\n"
         "    signer: {key_path: /k.pem, cert_path: /c.pem}\n"
         "attestation_token:\n  trusted_certs_paths: [/a, /b]\n"
-        "  trusted_jwk_sets: [\"file:///jwks\"]\n  extra_teekey_paths: [/x/y]\n"
+        "  trusted_jwk_sets: [\"file:///jwks\", \"https://as.example/jwks.json\"]\n"
+        "  jwk_sets_ca: file:///ca.pem\n  issuers: [a, b]\n  audiences: [kbs]\n"
+        "  extra_teekey_paths: [/x/y]\n"
         "  insecure_header_jwk: true\n"
         "admin:\n  authorization_mode: AuthenticatedAuthorization\n"
         "  authentication:\n    bearer_jwt:\n      identity_providers:\n"
@@ -126,10 +128,15 @@ static void test_config_parse__whole_file(void **state)
     assert_string_equal(c->attestation_signer_chain, "/c.pem");
     assert_int_equal(c->token_trusted_cert_count, 2);
     assert_string_equal(c->token_trusted_jwk_sets[0], "/jwks");
+    assert_string_equal(c->token_trusted_jwk_sets[1], "https://as.example/jwks.json");
+    assert_string_equal(c->token_jwk_sets_ca, "/ca.pem");
+    assert_int_equal(c->token_issuer_count, 2);
+    assert_string_equal(c->token_issuers[1], "b");
+    assert_int_equal(c->token_audience_count, 1);
     assert_true(c->token_insecure_header_jwk);
     assert_int_equal(c->admin_mode, ADMIN_AUTHENTICATED);
     assert_int_equal(c->admin_provider_count, 2);
-    assert_string_equal(c->admin_providers[0].public_key_file, "/p.pem");
+    assert_string_equal(c->admin_providers[0].public_key_uri, "/p.pem");
     assert_null(c->admin_providers[0].default_role);
     assert_null(c->admin_providers[1].issuer);
     assert_string_equal(c->admin_providers[1].default_role, "admin");
@@ -225,10 +232,15 @@ static void test_config_parse__refused(void **state)
         {"admin: {authorization_mode: AuthenticatedAuthorization}",
          "s.yaml:1:29: AuthenticatedAuthorization needs an entry"},
         {"admin:\n  authentication:\n    bearer_jwt:\n      identity_providers:\n"
-         "        - public_key_uri: https://idp/key.pem\n",
-         "s.yaml:5:27: `public_key_uri` names a place on the network"},
-        {"admin: {authentication: {bearer_jwt: {identity_providers: [{issuer: x}]}}}",
-         "needs `public_key_uri`"},
+         "        - public_key_uri: http://idp/key.pem\n",
+         "s.yaml:5:27: `public_key_uri` must be https://"},
+        {"admin: {authentication: {bearer_jwt: {identity_providers: [{jwk_set_uri: /x}, "
+         "{issuer: x}]}}}", "s.yaml:1:79: this entry of `admin.authentication.bearer_jwt."
+                            "identity_providers` needs `public_key_uri` or `jwk_set_uri`"},
+        {"admin: {authentication: {bearer_jwt: {identity_providers: [{public_key_uri: null, "
+         "jwk_set_uri: null}]}}}", "needs `public_key_uri` or `jwk_set_uri`"},
+        {"attestation_token: {trusted_jwk_sets: [\"https://a\", \"ftp://b\"]}",
+         "`attestation_token.trusted_jwk_sets` takes an absolute path, a file:// URI or an https://"},
         {"admin: {type: Simple}", "say admin.authorization_mode"},
         {"admin: {authorization: {regex_acl: {acls: [{role: x}]}}}", "needs `allowed_endpoints`"},
         {"attestation_token: {trusted_certs_paths: [ca.pem]}", "takes an absolute path"},

@@ -93,6 +93,18 @@ static void test_config_check_path__table(void **state)
     run(config_check_path, cases);
 }
 
+static void test_config_check_place__table(void **state)
+{
+    static const struct check_case cases[] = {
+        {"/a", NULL}, {"https://idp/keys", NULL}, {"HTTPS://idp:8443", NULL},
+        {"http://127.0.0.1:8080/keys", NULL}, {"http://[::1]/keys", NULL},
+        {"http://localhost/keys", NULL}, {"a", "absolute path"}, {"", "absolute path"},
+        {"ftp://idp/keys", "absolute path"}, {"http://idp/keys", "must be https"},
+        {"http://127.0.0.1.idp/keys", "must be https"}, {"https://", "no URL"},
+        {"https://user@idp/keys", "no URL"}, {"https://idp/keys#one", "no URL"}, {0}};
+    run(config_check_place, cases);
+}
+
 static void test_config_check_pointer__table(void **state)
 {
     static const struct check_case cases[] = {{"/a/b", NULL}, {"a/b", "RFC 6901"}, {0}};
@@ -108,6 +120,7 @@ int main(void)
         cmocka_unit_test(test_config_check_key_uri__table),
         cmocka_unit_test(test_config_check_pin_source__table),
         cmocka_unit_test(test_config_check_path__table),
+        cmocka_unit_test(test_config_check_place__table),
         cmocka_unit_test(test_config_check_pointer__table),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

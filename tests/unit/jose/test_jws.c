@@ -372,6 +372,54 @@ static void test_jws_sign_by__digest_and_signature(void **state)
     buf_free(&out);
 }
 
+static void test_jwt_iss_is__and_aud_has(void **state)
+{
+    static const struct { const char *claims; bool iss, aud; } CASES[] = {
+        {"{\"iss\":\"i\",\"aud\":\"a\"}", true, true},
+        {"{\"iss\":\"i\",\"aud\":[\"b\",\"a\"]}", true, true},
+        {"{\"iss\":\"I\",\"aud\":\"A\"}", false, false},
+        {"{\"iss\":[\"i\"],\"aud\":[]}", false, false},
+        {"{\"iss\":1,\"aud\":[1,null,[\"a\"]]}", false, false},
+        {"{\"aud\":{\"x\":\"a\"}}", false, false}, {"{}", false, false}, {"[\"a\"]", false, false},
+    };
+    for (size_t i = 0; i < COUNT(CASES); i++) {
+        struct json_doc *doc = parsed(CASES[i].claims);
+        if (jwt_iss_is(json_root(doc), "i") != CASES[i].iss ||
+            jwt_aud_has(json_root(doc), "a") != CASES[i].aud) fail_msg("%s", CASES[i].claims);
+        json_free(doc);
+    }
+}
+
+/* use and key_ops of the key count, whoever brings it. */
+static void test_jws_verify__purpose_of_the_key(void **state)
+{
+    static const struct { const char *member; bool good; } CASES[] = {
+        {"\"use\":\"sig\"", true}, {"\"use\":\"enc\"", false},
+        {"\"key_ops\":[\"verify\"]", true}, {"\"key_ops\":[\"sign\"]", false},
+    };
+    EVP_PKEY *pair = NULL;
+    struct buf compact = BUF_INIT;
+    assert_ok(key_generate_ed25519(&pair));
+    assert_ok(jws_sign("EdDSA", pair, SPAN_LIT("{\"alg\":\"EdDSA\"}"), SPAN_LIT("{}"), &compact));
+    struct jws *t = token(buf_str(&compact));
+    for (size_t i = 0; i < COUNT(CASES); i++) {
+        struct buf text = jwk_text_of(pair, NULL);
+        struct jwk *key = NULL;
+        text.len--;
+        buf_addf(&text, ",%s}", CASES[i].member);
+        struct json_doc *doc = parsed(buf_str(&text));
+        assert_ok(jwk_from_json(json_root(doc), &key));
+        assert_int_equal(jwk_may_verify(key), CASES[i].good);
+        if (err_ok(jws_verify(t, key)) != CASES[i].good) fail_msg("%s", CASES[i].member);
+        jwk_free(key);
+        json_free(doc);
+        buf_free(&text);
+    }
+    jws_free(t);
+    buf_free(&compact);
+    EVP_PKEY_free(pair);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -388,6 +436,8 @@ int main(void)
         cmocka_unit_test(test_jws_sign__misuse),
         cmocka_unit_test(test_jws_alg_known__names),
         cmocka_unit_test(test_jwt_check_times__table),
+        cmocka_unit_test(test_jwt_iss_is__and_aud_has),
+        cmocka_unit_test(test_jws_verify__purpose_of_the_key),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
