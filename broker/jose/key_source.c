@@ -161,11 +161,10 @@ void key_sources_free(struct key_sources *k)
     free(k);
 }
 
-static err_t source_new(struct key_sources *k, const struct key_source_config *c,
-                        struct key_source **ret)
+/* s is zeroed; source_free takes it whether or not this succeeds. */
+static err_t source_init(struct key_source *s, struct key_sources *k,
+                         const struct key_source_config *c)
 {
-    struct key_source *s = calloc(1, sizeof *s);
-    if (!s) FAIL(ERR_INTERNAL, "out of memory");
     pthread_condattr_t attributes;
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
@@ -176,7 +175,6 @@ static err_t source_new(struct key_sources *k, const struct key_source_config *c
     s->form = c->form;
     s->name = strdup(c->name);
     s->place = strdup(c->place);
-    *ret = s;
     if (!s->name || !s->place) FAIL(ERR_INTERNAL, "out of memory");
     return ERR_OK;
 }
@@ -201,8 +199,9 @@ static err_t first_look(struct key_source *s, const char *ca_file)
 struct err key_sources_add(struct key_sources *k, const struct key_source_config *config,
                            struct key_source **ret)
 {
-    _cleanup_(source_freep) struct key_source *s = NULL;
-    TRY(source_new(k, config, &s));
+    _cleanup_(source_freep) struct key_source *s = calloc(1, sizeof *s);
+    if (!s) FAIL(ERR_INTERNAL, "out of memory");
+    TRY(source_init(s, k, config));
     TRYC(first_look(s, config->ca_file), "%s", config->name);
     if (pthread_create(&s->thread, NULL, keep_true, s) != 0)
         FAIL(ERR_INTERNAL, "cannot start the thread that looks at %s", config->name);
