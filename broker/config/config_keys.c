@@ -215,7 +215,7 @@ static const struct config_key keys[] = {
      .fallback = "[]",
      .doc = "JWK sets whose keys may sign attestation tokens: paths, file:// URIs, https:// URLs of "
             "sets or of OpenID issuers (http:// on this host only). A token names its key by kid, or "
-            "carries a key that is in a set. Sets are read again by themselves; see SIGHUP."},
+            "carries a key that is in a set. Sets are read again as they change, and at SIGHUP."},
     {"attestation_token.jwk_sets_ca", CONFIG_PATH, CONFIG_MAY_BE_NULL, FIELD(token_jwk_sets_ca),
      .check = config_check_path, .fallback = "null",
      .doc = "PEM certificates that the servers of trusted_jwk_sets must chain to; null takes the "

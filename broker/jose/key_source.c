@@ -245,6 +245,7 @@ struct jwk_set *key_source_get(struct key_source *s)
 void key_source_want(struct key_source *s)
 {
     SCOPED_LOCK(&s->lock);
+    if (s->schedule.wanted) return; /* a flood of such tokens wakes nobody */
     key_schedule_want(&s->schedule);
     pthread_cond_broadcast(&s->changed);
 }

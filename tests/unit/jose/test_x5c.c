@@ -172,6 +172,34 @@ static void test_x5c_verify__chains(void **state)
     }
 }
 
+/* One link that ended among others that did not: signer, intermediate, root. */
+static void test_x5c_verify__one_link_expired(void **state)
+{
+    for (size_t expired = 0; expired < 3; expired++) {
+        struct entity top = certify("top", NULL, true, EVP_sha256());
+        struct entity between = certify("between", &top, true, EVP_sha256());
+        struct entity signer = certify("signer", &between, false, EVP_sha256());
+        const struct { struct entity *e, *issuer; } links[] = {
+            {&signer, &between}, {&between, &top}, {&top, &top}};
+        const struct entity *chain[] = {&signer, &between};
+        struct x5c_store *s = store_of(&top);
+        struct jwk *k = key_with_chain(signer.key, chain, 2);
+        assert_ok(x5c_verify(s, k, NOW));
+        jwk_free(k);
+        x5c_store_free(s);
+        ASN1_TIME_set(X509_getm_notAfter(links[expired].e->cert), NOW - 1);
+        assert_true(X509_sign(links[expired].e->cert, links[expired].issuer->key, EVP_sha256()) > 0);
+        s = store_of(&top);
+        k = key_with_chain(signer.key, chain, 2);
+        assert_fails_with(x5c_verify(s, k, NOW), ERR_CRYPTO, "expired");
+        jwk_free(k);
+        x5c_store_free(s);
+        entity_done(&signer);
+        entity_done(&between);
+        entity_done(&top);
+    }
+}
+
 static void test_x5c_verify__not_a_ca(void **state)
 {
     struct entity below = certify("below", &leaf, false, EVP_sha256());
@@ -299,6 +327,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_x5c_verify__recorded_token),
         cmocka_unit_test(test_x5c_verify__chains),
+        cmocka_unit_test(test_x5c_verify__one_link_expired),
         cmocka_unit_test(test_x5c_verify__not_a_ca),
         cmocka_unit_test(test_x5c_verify__weak_signature),
         cmocka_unit_test(test_x5c_verify__other_key),
