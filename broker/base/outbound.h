@@ -1,6 +1,7 @@
 /* Asking others over HTTP(S): one client for each service that the broker asks (attestation service,
  * key sets). libcurl does the work; here are the bounds: on waiting, on the answer's size, on the
- * connections that are kept. Redirects are not followed, and only http and https are spoken.
+ * connections that are kept. Redirects are not followed, and only http and https are spoken. A proxy that
+ * the environment names (https_proxy, no_proxy) is used, but never for this host.
  *
  * Thread-safe: each request takes a handle with its own connection, and leaves it for the next. */
 #pragma once

@@ -28,6 +28,7 @@ static void reload(void *arg, struct http_server *server)
     else
         log_info("reload.done", LOG_S("applied", "process.log_level http_server.certificate "
                                                  "private_key admin_client_ca tls_*"),
+                 LOG_S("keys", "are read again"),
                  LOG_S("other_changes", "need a restart"));
 }
 

@@ -334,6 +334,24 @@ static void test_new__files(void **state)
     assert_null(o);
 }
 
+static void test_send__no_proxy_to_this_host(void **state)
+{
+    struct peer p;
+    struct outbound_answer a = {0};
+    start(&p, answer_hello);
+    setenv("http_proxy", "http://127.0.0.1:1", 1); /* where nobody is */
+    setenv("no_proxy", "example.org", 1);
+    struct outbound *o = client(&(struct outbound_config){0});
+    struct err e = ask(o, &p, (struct outbound_request){0}, &a);
+    unsetenv("http_proxy");
+    unsetenv("no_proxy");
+    assert_ok(e);
+    assert_int_equal(a.status, 200);
+    buf_free(&a.body);
+    outbound_free(o);
+    stop(&p);
+}
+
 static void test_check_url(void **state)
 {
     static const struct { const char *url; bool good; } rows[] = {
@@ -379,6 +397,7 @@ int main(void)
         cmocka_unit_test(test_send__nobody_there),
         cmocka_unit_test(test_stop__ends_what_is_under_way),
         cmocka_unit_test(test_new__files),
+        cmocka_unit_test(test_send__no_proxy_to_this_host),
         cmocka_unit_test(test_check_url),
         cmocka_unit_test(test_check_believed_url),
     };
