@@ -203,8 +203,8 @@ static void open_for_operators(bool old_ones)
     char es256[512], ed25519[512];
     const struct admin_provider providers[] = {
         {.issuer = "issuer", .audience = "kbs",
-         .public_key_file = vector_path("kbs/keys/admin-es256.pub", es256)},
-        {.public_key_file = vector_path("kbs/keys/admin-ed25519.pub", ed25519),
+         .public_key_uri = vector_path("kbs/keys/admin-es256.pub", es256)},
+        {.public_key_uri = vector_path("kbs/keys/admin-ed25519.pub", ed25519),
          .default_role = old_ones ? "admin" : NULL}};
     kit_open((struct kit_options){.providers = providers, .provider_count = 2});
     clock_test_set(RECORDED_AT);

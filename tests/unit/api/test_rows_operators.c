@@ -93,7 +93,7 @@ static void test_row_6_1__role_not_allowed(void **state)
 /* 6.2: what clients of before 0.21 send; their tokens have no role. */
 static void test_row_6_2__default_role(void **state)
 {
-    const struct admin_provider provider = {.public_key_file = kit.operator_file, .default_role = "old"};
+    const struct admin_provider provider = {.public_key_uri = kit.operator_file, .default_role = "old"};
     const struct admin_acl rule = {.role = "old", .allowed_endpoints = "^/kbs/v0/resource/a/.*$",
                                    .methods = "POST"};
     kit_open((struct kit_options){.reference = reference, .providers = &provider, .provider_count = 1,
