@@ -91,6 +91,9 @@ $(OUT)/%.o: %.c
 	$(if $(Q),@echo "  CC    $<")
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o "$@" "$<"
 
+# The document lies in the program (.incbin), which -MMD does not see.
+$(OUT)/broker/api/openapi.o: broker/api/openapi.json
+
 $(OUT)/strongroom: $(OBJ_cmd) $(call libs,$(DEPS_cmd))
 	$(if $(Q),@echo "  LINK  $@")
 	$(Q)$(CC) $(ALL_LDFLAGS) -o "$@" $(OBJ_cmd) $(call libs,$(DEPS_cmd)) $(LIBS)

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define KBS_PREFIX "/kbs/v0/"
+
 /* ---- life ------------------------------------------------------------------------------- */
 
 struct err api_new(const struct api_config *config, struct api **ret)
@@ -18,6 +20,7 @@ struct err api_new(const struct api_config *config, struct api **ret)
     snprintf(a->ready_reason, sizeof a->ready_reason, "starting"); /* until the first probe */
     TRY(release_new(config->store, &a->release));
     TRY(appraiser_new(config->store, &a->appraiser));
+    release_digest_of(openapi_text(), a->openapi_digest);
     a->upkeep = config->upkeep ? *config->upkeep : appraiser_upkeep(a->appraiser);
     if (config->attest) {
         struct attest_appraiser appraiser = appraiser_of(a->appraiser);
@@ -175,6 +178,13 @@ static void count_answer(struct call *c)
                    r->secret_body ? secret_len(r->secret_body) : r->body.len);
 }
 
+bool call_path_ends(struct call *c, size_t more)
+{
+    if (c->route.segment_count <= c->path_first + more) return true;
+    call_error(c, KBS_UNKNOWN_PATH, NULL);
+    return false;
+}
+
 /* ---- choosing the endpoint ----------------------------------------------------------------- */
 
 /* How many segments this name has, if the route begins with them; else 0. */
@@ -218,11 +228,11 @@ static void refuse_method(struct call *c, const char *prefix, size_t segments)
         len += (size_t) snprintf(allow + len, sizeof allow - len, "%s%s", len ? ", " : "", methods[e->method]);
     }
     call_error(c, KBS_METHOD, NULL);
-    bool kbs = strcmp(prefix, "/kbs/v0/") == 0;
+    bool kbs = strcmp(prefix, KBS_PREFIX) == 0;
     response_header(&c->x->resp, "Allow", "%s", kbs ? "GET, POST, PUT, DELETE" : allow);
 }
 
-static const char *const prefixes[] = {"/kbs/v0/", "/strongroom/v1/", "/"};
+static const char *const prefixes[] = {KBS_PREFIX, "/strongroom/v1/", "/"};
 
 /* Parses the path; false when it was answered (404 for what has no such prefix or name). */
 static bool route_call(struct call *c)

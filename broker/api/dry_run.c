@@ -191,9 +191,7 @@ static err_t try_all(struct trial *t, const struct dry_run_body *body)
 bool dry_run_decide(struct call *c)
 {
     snprintf(c->name, sizeof c->name, "%s", RELEASE_POLICY_NAME); /* for the record */
-    if (c->route.segment_count <= c->path_first) return false;
-    call_error(c, KBS_UNKNOWN_PATH, NULL);
-    return true;
+    return !call_path_ends(c, 0);
 }
 
 /* No token work; but where there are workers they take the evaluations off the event loop. */

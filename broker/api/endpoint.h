@@ -21,6 +21,7 @@ struct api {
     uint64_t ready_checked;     /* clock_mono_ns, 0: never */
     bool ready;
     char ready_reason[160];
+    char openapi_digest[17];
 };
 
 enum access {
@@ -103,6 +104,9 @@ bool call_asks(const struct call *c, const char *name);
 
 /* If-Match and If-None-Match: * into the call; false (answered 400) for any other form of them. */
 bool call_preconditions(struct call *c);
+
+/* True when at most `more` segments stand below the endpoint's name; otherwise it was answered 404. */
+bool call_path_ends(struct call *c, size_t more);
 
 /* Digits alone, at most 64 bits of them. */
 bool call_read_version(struct span digits, uint64_t *ret);
@@ -212,6 +216,9 @@ bool health_ready_decide(struct call *c);
 err_t health_ready_work(struct call *c);
 void health_ready_finish(struct call *c, struct err e);
 bool health_metrics(struct call *c);
+/* openapi.c: the document, and its endpoint */
+struct span openapi_text(void);
+bool openapi_read(struct call *c);
 /* operator.c */
 /* As call_fail, but an operator is told which version is missing, damaged or in force: the store's own
  * sentence, which names versions and nothing else. */

@@ -87,6 +87,9 @@ const struct endpoint endpoints[] = {
     {OWN, "policy/dry-run", HTTP_POST, ACCESS_ADMIN_PLUGIN, BODY_JSON, dry_run_decide, dry_run_work,
      dry_run_finish},
 
+    /* the document of all these; it holds no secret, and is open as health is */
+    {OWN, "openapi.json", HTTP_GET, ACCESS_OPEN, BODY_IGNORED, openapi_read, NULL, NULL},
+
     /* health */
     {"/", "healthz", HTTP_GET, ACCESS_OPEN, BODY_IGNORED, health_live, NULL, NULL},
     {"/", "readyz", HTTP_GET, ACCESS_OPEN, BODY_IGNORED, health_ready_decide, health_ready_work,

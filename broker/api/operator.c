@@ -67,6 +67,7 @@ static err_t put_entry(void *arg, const struct store_entry *e)
 
 bool operator_list(struct call *c)
 {
+    if (!call_path_ends(c, 0)) return true;
     _cleanup_buf_ struct buf body = {.max = 64u << 20};
     struct json_out o = JSON_OUT(&body);
     json_begin_object(&o);
@@ -110,7 +111,7 @@ void operator_read_finish(struct call *c, struct err e)
 
 bool operator_job_decide(struct call *c)
 {
-    return false;
+    return !call_path_ends(c, 0);
 }
 
 void operator_json_finish(struct call *c, struct err e)

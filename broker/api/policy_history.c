@@ -8,20 +8,17 @@
 
 #include <stdio.h>
 
-/* True when nothing stands below the endpoint's name from there on; otherwise it was answered. */
-static bool path_ends(struct call *c, size_t at)
+static bool path_ends(struct call *c, size_t more)
 {
     snprintf(c->name, sizeof c->name, "%s", RELEASE_POLICY_NAME); /* for the record */
-    if (c->route.segment_count <= at) return true;
-    call_error(c, KBS_UNKNOWN_PATH, NULL);
-    return false;
+    return call_path_ends(c, more);
 }
 
 /* ---- reading a text ------------------------------------------------------------------------ */
 
 bool policy_read_decide(struct call *c)
 {
-    return !path_ends(c, c->path_first);
+    return !path_ends(c, 0);
 }
 
 struct err policy_read_work(struct call *c)
@@ -109,8 +106,8 @@ static err_t list_versions(struct call *c)
 bool policy_versions_decide(struct call *c)
 {
     size_t at = c->path_first;
-    if (c->route.segment_count <= at) return !path_ends(c, at);
-    if (!path_ends(c, at + 1)) return true;
+    if (!path_ends(c, 1)) return true;
+    if (c->route.segment_count == at) return false;
     if (call_read_version(span_str(c->route.segments[at]), &c->wanted) && c->wanted > 0)
         return false;
     call_error(c, KBS_BAD_PATH, "a version is a number from 1 on, such as policy/versions/3");
@@ -136,7 +133,7 @@ void policy_versions_finish(struct call *c, struct err e)
 
 bool policy_rollback_decide(struct call *c)
 {
-    if (!path_ends(c, c->path_first)) return true;
+    if (!path_ends(c, 0)) return true;
     if (operator_read_version(c, &c->wanted)) return !call_preconditions(c);
     if (call_audit(c, "rollback-policy", "error", "refused"))
         call_error(c, KBS_POLICY_PARSE,

@@ -77,10 +77,9 @@ struct err reference_get_work(struct call *c)
 bool reference_list_decide(struct call *c)
 {
     snprintf(c->name, sizeof c->name, "%s", REFERENCE_VALUES_NAME);
-    if (c->route.segment_count > c->path_first) call_error(c, KBS_UNKNOWN_PATH, NULL);
-    else if (c->api->config.upkeep)
-        call_error(c, KBS_RVPS, GET_FAILED "only a broker that appraises by itself lists them");
-    else return false;
+    if (!call_path_ends(c, 0)) return true;
+    if (!c->api->config.upkeep) return false;
+    call_error(c, KBS_RVPS, GET_FAILED "only a broker that appraises by itself lists them");
     return true;
 }
 

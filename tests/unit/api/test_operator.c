@@ -211,15 +211,40 @@ static void test_own__other_methods(void **state)
 
 static void test_own__unknown(void **state)
 {
-    static const struct { const char *method, *target; int status; } rows[] = {
-        {"GET", OWN, 404}, {"GET", "/strongroom/v1", 404}, {"GET", OWN "nothing", 404},
-        {"GET", "/strongroom/v2/status", 404}, {"POST", OWN "status", 405},
-        {"PUT", OWN "keks", 405}, {"DELETE", OWN "resource/a/b/c", 405},
-        {"HEAD", OWN "resources", 405},
+    static const char *const rows[] = {
+        "GET " OWN, "GET /strongroom/v1", "GET " OWN "nothing", "GET /strongroom/v2/status",
+        /* nothing stands below these */
+        "GET " OWN "resources/x", "GET " OWN "status/x", "GET " OWN "status/", "GET " OWN "keks/x",
+        "POST " OWN "keks/x?next=true",
     };
-    for (size_t i = 0; i < COUNT(rows); i++)
-        if (ASK(rows[i].method, rows[i].target, .local = true) != rows[i].status)
-            fail_msg("%s %s: %d", rows[i].method, rows[i].target, response()->status);
+    assert_int_equal(ASK("GET", OWN "keks", .local = true), 200);
+    size_t keks = json_count(member("/keks"));
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        char method[8] = "";
+        size_t len = strcspn(rows[i], " ");
+        memcpy(method, rows[i], len);
+        if (ASK(method, rows[i] + len + 1, .local = true) != 404)
+            fail_msg("%s: %d", rows[i], response()->status);
+    }
+    assert_int_equal(ASK("GET", OWN "keks", .local = true), 200);
+    assert_int_equal(json_count(member("/keks")), keks);
+}
+
+/* 405 says what the path does take (RFC 9110 15.5.6). */
+static void test_own__other_methods(void **state)
+{
+    static const struct { const char *method, *target, *allow; } rows[] = {
+        {"POST", OWN "status", "GET"},          {"PUT", OWN "keks", "GET, POST"},
+        {"DELETE", OWN "resource/a/b/c", "GET"}, {"HEAD", OWN "resources", "GET"},
+        {"GET", OWN "policy/rollback", "POST"}, {"PUT", OWN "policy/versions/1", "GET"},
+        {"OPTIONS", OWN "policy", "GET"},       {"POST", "/healthz", "GET"},
+        {"DELETE", "/metrics", "GET"},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        ASK(rows[i].method, rows[i].target, .local = true);
+        check_error(405, "PluginInternalError", NULL);
+        assert_string_equal(header("Allow"), rows[i].allow);
+    }
 }
 
 int main(void)
