@@ -53,7 +53,8 @@ err_t json_need(struct json object, const char *name, enum json_type type, const
 /* ---- writing ---------------------------------------------------------------------------- */
 
 /* Compact text into a buf (sticky failure, ask buf_ok at the end). Strings are escaped minimally,
- * as RFC 8785 wants: so a text written with members in sorted order is canonical. */
+ * as RFC 8785 wants: so a text written with members in sorted order is canonical. Bytes of a string
+ * that are no UTF-8 become U+FFFD each: what is written is JSON whatever it is made from. */
 struct json_out {
     struct buf *buf;
     bool need_comma;
@@ -84,5 +85,8 @@ void json_member_raw(struct json_out *o, const char *name, struct span json_text
 /* RFC 8785: a parsed value in canonical form. Numbers must be integers; any other fails the buf. */
 void json_put_canonical(struct json_out *o, struct json value);
 
-/* True when text is well-formed UTF-8 (RFC 3629). */
+/* Bytes of the character that `text`, which is not empty, begins with; 0 when that is not well-formed
+ * UTF-8 (RFC 3629). */
+size_t utf8_length(struct span text);
+/* True when text is well-formed UTF-8. */
 bool utf8_valid(struct span text);

@@ -24,24 +24,28 @@ static void skip_space(struct scanner *s)
     while ((c = peek(s)) == ' ' || c == '\t' || c == '\n' || c == '\r') s->at++;
 }
 
+size_t utf8_length(struct span t)
+{
+    uint8_t c = t.data[0];
+    if (c < 0x80) return 1;
+    size_t more = c >= 0xf0 ? 3 : c >= 0xe0 ? 2 : 1;
+    if (c < 0xc2 || c > 0xf4 || t.len <= more) return 0;
+    uint8_t second = t.data[1];
+    /* RFC 3629: no overlong forms, no surrogates, nothing over U+10FFFF */
+    if ((c == 0xe0 && second < 0xa0) || (c == 0xed && second > 0x9f) ||
+        (c == 0xf0 && second < 0x90) || (c == 0xf4 && second > 0x8f))
+        return 0;
+    for (size_t k = 1; k <= more; k++)
+        if ((t.data[k] & 0xc0) != 0x80) return 0;
+    return more + 1;
+}
+
 bool utf8_valid(struct span t)
 {
-    for (size_t i = 0; i < t.len;) {
-        uint8_t c = t.data[i];
-        if (c < 0x80) {
-            i++;
-            continue;
-        }
-        size_t more = c >= 0xf0 ? 3 : c >= 0xe0 ? 2 : 1;
-        if (c < 0xc2 || c > 0xf4 || t.len - i <= more) return false;
-        uint8_t second = t.data[i + 1];
-        /* RFC 3629: no overlong forms, no surrogates, nothing over U+10FFFF */
-        if ((c == 0xe0 && second < 0xa0) || (c == 0xed && second > 0x9f) ||
-            (c == 0xf0 && second < 0x90) || (c == 0xf4 && second > 0x8f))
-            return false;
-        for (size_t k = 1; k <= more; k++)
-            if ((t.data[i + k] & 0xc0) != 0x80) return false;
-        i += more + 1;
+    while (t.len) {
+        size_t n = utf8_length(t);
+        if (n == 0) return false;
+        t = (struct span){t.data + n, t.len - n};
     }
     return true;
 }

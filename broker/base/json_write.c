@@ -27,7 +27,7 @@ void json_begin_array(struct json_out *o) { begin(o, '['); }
 void json_end_array(struct json_out *o) { end(o, ']'); }
 
 /* RFC 8785 3.2.2.2: the two-character escapes where they exist, \u00xx for other controls, and
- * everything else as it is. */
+ * everything else as it is. U+FFFD for what is no text. */
 static void put_escaped(struct buf *out, struct span s)
 {
     static const char shorts[] = "\bb\tt\nn\ff\rr\"\"\\\\";
@@ -35,9 +35,17 @@ static void put_escaped(struct buf *out, struct span s)
     size_t from = 0;
     for (size_t i = 0; i < s.len; i++) {
         uint8_t c = s.data[i];
-        if (c >= 0x20 && c != '"' && c != '\\') continue;
+        size_t n = c < 0x80 ? 1 : utf8_length((struct span){s.data + i, s.len - i});
+        if (n > 1 || (c >= 0x20 && c < 0x80 && c != '"' && c != '\\')) {
+            i += n - 1;
+            continue;
+        }
         buf_add(out, s.data + from, i - from);
         from = i + 1;
+        if (n == 0) {
+            buf_add_str(out, "\xef\xbf\xbd");
+            continue;
+        }
         const char *escape = NULL;
         for (const char *p = shorts; *p; p += 2)
             if ((uint8_t) *p == c) escape = p + 1;

@@ -82,6 +82,27 @@ static void test_write__every_character_comes_back(void **state)
     }
 }
 
+/* A text that was cut in the middle of a character, or comes from a token, may be no UTF-8. */
+static void test_write__bytes_that_are_no_text(void **state)
+{
+    static const struct { const char *text, *wanted; } rows[] = {
+        {"cut \xc3", "\"cut \uFFFD\""},
+        {"\xc3\xa9\xe2\x82", "\"\xc3\xa9\uFFFD\uFFFD\""},
+        {"\xf0\x9f\x98\x80\xff\"", "\"\U0001F600\uFFFD\\\"\""},
+        {"\x80" "a\xed\xa0\x80", "\"\uFFFDa\uFFFD\uFFFD\uFFFD\""},
+        {"\xc0\x80", "\"\uFFFD\uFFFD\""},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct json_doc *doc = NULL;
+        struct json_out o = JSON_OUT(&out);
+        buf_reset(&out);
+        json_put_str(&o, rows[i].text);
+        assert_span(buf_span(&out), rows[i].wanted);
+        assert_ok(json_parse(buf_span(&out), &doc));
+        json_free(doc);
+    }
+}
+
 static void test_write__over_the_limit_is_asked_once(void **state)
 {
     struct json_out o = JSON_OUT(&out);
@@ -158,6 +179,7 @@ int main(void)
         WRITES(test_write__members_of_every_kind),
         WRITES(test_write__commas_after_containers),
         WRITES(test_write__every_character_comes_back),
+        WRITES(test_write__bytes_that_are_no_text),
         WRITES(test_write__over_the_limit_is_asked_once),
         WRITES(test_canonical__rfc8785_order),
         WRITES(test_canonical__values),
