@@ -233,7 +233,7 @@ install: all man ## install into $(DESTDIR)$(PREFIX)
 	install -m 755 "$(OUT)/strongroom" "$(DESTDIR)$(PREFIX)/sbin/strongroom"
 	install -m 644 "$(BUILD)/man/strongroom.yaml.5" "$(DESTDIR)$(PREFIX)/share/man/man5/"
 	install -m 644 scripts/share/strongroom.yaml scripts/share/policy.rego \
-	    scripts/share/default_cpu.rego scripts/share/default_gpu.rego "$(DESTDIR)$(PREFIX)/share/strongroom/"
+	    scripts/share/default_cpu.rego scripts/share/default_gpu.rego broker/api/openapi.json "$(DESTDIR)$(PREFIX)/share/strongroom/"
 	sed 's|@PREFIX@|$(PREFIX)|g' scripts/share/strongroom.service > "$(DESTDIR)$(PREFIX)/lib/systemd/system/strongroom.service"
 
 uninstall: ## remove what install put there

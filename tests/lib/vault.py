@@ -40,6 +40,19 @@ def wait_until(condition, seconds=20, what="it"):
     raise AssertionError(f"{what} did not happen within {seconds} s")
 
 
+class SocketConnection(http.client.HTTPConnection):
+    """HTTP over a Unix socket."""
+
+    def __init__(self, path, timeout):
+        super().__init__("localhost", timeout=timeout)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
 class Vault:
     def __init__(self, label="test", variant=None, config=None, base=None):
         self.dir = base or tempfile.mkdtemp(prefix="strongroom test ")
@@ -206,7 +219,16 @@ class Vault:
 
     def ask(self, method, path, body=None, headers=None):
         """(status, headers, body) of one request."""
-        connection = self.connection()
+        return self.ask_by(http.client.HTTPConnection(*self.address(), timeout=30),
+                           method, path, body, headers)
+
+    def ask_local(self, method, path, body=None, headers=None):
+        """The same by the admin socket."""
+        return self.ask_by(SocketConnection(self.path("run/admin.sock"), 30),
+                           method, path, body, headers)
+
+    @staticmethod
+    def ask_by(connection, method, path, body, headers):
         try:
             connection.request(method, path, body, headers or {})
             reply = connection.getresponse()

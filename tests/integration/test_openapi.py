@@ -1,0 +1,411 @@
+"""The OpenAPI document that the broker serves, held against that broker: every operation is driven
+with what it should take and what it should not, and each answer must be one that is described. On the
+built program."""
+
+import base64
+import json
+import pathlib
+import random
+import subprocess
+import unittest
+from http.client import HTTPConnection
+
+from guest import b64u
+from openapi import METHODS, Document, changed, worse_bodies
+from vault import ALLOW_ALL, DENY_ALL, SocketConnection, Vault
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+VALIDATOR = ROOT / "build" / "openapi-venv" / "bin" / "python"
+SEED, WORSE = 20261129, 60      # made bodies for each operation that takes JSON
+PATH = {"repository": "openapi", "type": "test", "tag": "1", "name": "svn", "version": "1"}
+OPERATOR, LIMITED, GARBAGE, NOBODY = "operator", "limited", "garbage", "nobody"
+
+# Statuses that need a fault, which other tests bring about, and not seen here.
+FAULTS = {"408", "500", "503", "507"}
+NOT_SEEN = {("listReferenceValues", "400")}     # damaged values: test_appraisal.py
+BAD_SEGMENTS = ("", ".a", "a%20b", "%C3%A9", "a%2Fb", "a%25", "x" * 252, "..", "a;b")
+PRECONDITIONS = ('"x"', 'W/"1"', "*", "", '"1", "2"', "99999999999999999999999", "-1")
+
+
+def policy(text, **more):
+    return json.dumps({"policy": b64u(text.encode()), **more})
+
+
+def message(values, **more):
+    payload = base64.b64encode(json.dumps(values).encode()).decode()
+    return json.dumps({"version": "0.1.0", "type": "sample", "payload": payload, **more},
+                      ensure_ascii=False).encode()
+
+
+class Described(unittest.TestCase):
+    statuses = "truthful"
+
+    def setUp(self):
+        self.vault = Vault(config={"http_server": {"statuses": self.statuses}}).prepare()
+        self.addCleanup(self.vault.__exit__, None)
+        self.vault.start()
+        status, self.headers, body = self.vault.ask("GET", "/strongroom/v1/openapi.json")
+        self.assertEqual(status, 200)
+        self.text = body
+        self.document = Document(json.loads(body))
+        self.seen = set()
+        self.tokens = {OPERATOR: self.vault.admin_token(),
+                       LIMITED: self.vault.admin_token("--role", LIMITED), GARBAGE: "e30.e30.e30"}
+
+    # ---- one request ---------------------------------------------------------------------------
+
+    def who(self, operation, who):
+        """Headers of who asks; without a word the one whom the document names."""
+        schemes = [name for scheme in operation.text["security"] for name in scheme]
+        if who is None and "operatorToken" in schemes:
+            who = OPERATOR
+        return {"Authorization": f"Bearer {self.tokens[who]}"} if who in self.tokens else {}
+
+    def target(self, operation, path=None):
+        at = operation.path
+        for name, value in {**PATH, **(path or {})}.items():
+            at = at.replace("{" + name + "}", value)
+        return at
+
+    def call(self, ident, status=None, body=None, path=None, query="", headers=None, who=None,
+             tcp=False):
+        """Asks; the answer must be described, and have this status if one is given."""
+        operation = self.document.operations[ident]
+        ask = self.vault.ask_local if operation.local and not tcp else self.vault.ask
+        target = self.target(operation, path) + query
+        answer = ask(operation.method, target, body, {**self.who(operation, who), **(headers or {})})
+        self.hold(ident, status, f"{target[:200]} {headers} {who} {(body or '')[:300]!r}", *answer)
+        return answer
+
+    def hold(self, ident, wanted, what, status, headers, body):
+        if self.statuses == "reference" and status == 401 and wanted and wanted >= 400:
+            status = wanted             # the body tells which it is
+        wrong = self.document.check(ident, status, headers, body)
+        if wanted is not None and status != wanted:
+            wrong.append(f"{status} is not {wanted}: {body[:300]!r}")
+        self.assertFalse(wrong, f"{ident} {what}\n" + "\n".join(wrong))
+        self.seen.add((ident, str(status)))
+
+    # ---- who may -------------------------------------------------------------------------------
+
+    def drive_strangers(self):
+        for ident, operation in self.document.operations.items():
+            schemes = [name for scheme in operation.text["security"] for name in scheme]
+            if operation.local:
+                self.call(ident, 404, who=OPERATOR, tcp=True)
+                continue
+            if not schemes:
+                continue
+            for who in (NOBODY, GARBAGE):
+                self.call(ident, None if ident == "attest" else 401, who=who)
+            if "operatorToken" in schemes:
+                self.call(ident, 403, who=LIMITED)
+                guest = self.vault.guest().handshake()
+                self.call(ident, 401, who=NOBODY, headers=guest.headers())
+            for cookie in ("kbs-session-id=", "kbs-session-id=" + "0" * 32, "kbs-session-id=../x"):
+                if "session" in schemes and ident != "attest":
+                    self.call(ident, 401, who=NOBODY, headers={"Cookie": cookie})
+
+    # ---- open to anybody -----------------------------------------------------------------------
+
+    def drive_health(self):
+        for ident in ("healthz", "readyz", "metrics"):
+            self.call(ident, 200)
+        _, headers, body = self.call("openapi", 200)
+        self.assertEqual(body, (ROOT / "broker" / "api" / "openapi.json").read_bytes())
+        self.call("openapi", 304, headers={"If-None-Match": headers["etag"]})
+        self.call("openapi", 200, headers={"If-None-Match": '"0"'})
+
+    # ---- the handshake, and what comes of it ------------------------------------------------------
+
+    def drive_handshake(self):
+        request = self.document.operations["auth"].json_body["example"]
+        self.call("auth", 200, json.dumps(request))
+        for version in ("0.3.0", "0.4", "1.0.0", ""):
+            self.call("auth", 401, json.dumps({**request, "version": version}))
+        for tee in self.document.text["components"]["schemas"]["Tee"]["enum"]:
+            self.call("auth", 200, json.dumps({**request, "tee": tee}))
+        guest = self.vault.guest().auth()
+        body = guest.attestation()
+        other = self.vault.guest()
+        self.call("attest", 401, json.dumps(body))
+        self.call("attest", 401, json.dumps(guest.attestation(**{
+            "runtime-data": {"nonce": guest.nonce, "tee-pubkey": other.jwk()}})), headers=guest.headers())
+        self.call("attest", 400, "{", headers=guest.headers())
+        wrong = self.document.problems_of(
+            body, self.document.operations["attest"].json_body["schema"])
+        self.assertFalse(wrong, wrong)
+        self.call("attest", 200, json.dumps(body), headers=guest.headers())
+        self.call("attest", 200, json.dumps(body), headers=guest.headers())
+
+    def drive_resources(self):
+        guest = self.vault.guest().handshake()
+        bearer = {"Authorization": f"Bearer {guest.token}"}
+        names = (("getResource", "putResource", "deleteResource"),
+                 ("getPkcs11Resource", "putPkcs11Resource", "deletePkcs11Resource"))
+        for get, put, delete in names:
+            self.vault.set_policy(DENY_ALL)
+            self.call(get, 403, headers=guest.headers())
+            self.vault.set_policy('package policy\n\nallow if data.plugin != ""\n')
+            self.call(get, 404, headers=guest.headers())
+            self.call(delete, 404)
+            for value in (b"", b"x", bytes(range(256)) * 256, bytes(2 << 20)):
+                self.call(put, 200, value)
+                _, _, body = self.call(get, 200, headers=guest.headers())
+                self.assertEqual(guest.open(body), value)
+            self.call(get, 200, headers=bearer)
+            _, headers, _ = self.call(put, 200, b"y")
+            self.call(put, 412, b"z", headers={"If-None-Match": "*"})
+            self.call(put, 412, b"z", headers={"If-Match": '"1"'})
+            self.call(put, 200, b"z", headers={"If-Match": headers["etag"]})
+            for ident in (put, delete):
+                for value in PRECONDITIONS:
+                    self.call(ident, 400, b"", headers={"If-Match": value})
+                self.call(ident, 400, b"", headers={"If-None-Match": '"1"'})
+            for query in ("?a=b&c", "?=&&=&a=%zz&a=+", "?" + "&".join(f"n{n}=" for n in range(32))):
+                self.call(get, 200, query=query, headers=guest.headers())
+            self.call(get, 400, query="?" + "&".join(f"n{n}=" for n in range(33)),
+                      headers=guest.headers())
+            self.drive_names(guest, get, put, delete)
+            self.call(delete, 412, headers={"If-Match": '"1"'})
+            self.call(delete, 200)
+            self.call(put, 412, b"z", headers={"If-Match": '"1"'})
+
+    def drive_names(self, guest, *idents):
+        for ident in idents:
+            headers = guest.headers() if ident.startswith("get") else {}
+            for segment in BAD_SEGMENTS:
+                for part in ("repository", "type", "tag"):
+                    dropped = segment == "" and part == "repository"     # the one that is allowed
+                    if not dropped:
+                        self.call(ident, 400, path={part: segment}, headers=headers)
+
+    # ---- policies ------------------------------------------------------------------------------
+
+    def drive_no_policy(self):
+        self.call("getPolicy", 404)
+        self.call("getPolicyVersion", 404)
+        self.call("listPolicyVersions", 200)
+        self.call("status", 200)
+        self.call("rollBackPolicy", 404, json.dumps({"version": 1}))
+        self.call("dryRunPolicy", 200)
+        self.call("getResource", 403, headers=self.vault.guest().handshake().headers())
+        self.call("listReferenceValues", 200)
+        self.call("listResources", 200)
+
+    def drive_policy(self):
+        broad = "package policy\n\nallow if {\n\tinput.teee == 1\n}\n"      # warned of
+        self.call("listResourcePolicies", 200)
+        self.call("setResourcePolicy", 200, policy(ALLOW_ALL))
+        _, headers, _ = self.call("setResourcePolicy", 200, policy(broad))
+        _, _, body = self.call("setResourcePolicy", 200, policy(broad), query="?warnings=1")
+        self.assertTrue(json.loads(body)["warnings"])
+        self.call("setResourcePolicy", 400, policy(broad), query="?strict=true")
+        self.call("setResourcePolicy", 400, policy("package policy\n\nallow if {\n\tx == y\n}\n" * 9))
+        self.call("setResourcePolicy", 412, policy(ALLOW_ALL), headers={"If-Match": headers["etag"]})
+        for value in PRECONDITIONS:
+            self.call("setResourcePolicy", 400, policy(ALLOW_ALL), headers={"If-Match": value})
+        _, headers, body = self.call("getPolicy", 200)
+        self.assertEqual(body.decode(), broad)
+        self.call("listPolicyVersions", 200)
+        current = headers["etag"].strip('"')
+        self.call("getPolicyVersion", 200, path={"version": current})
+        for version in ("0", "x", "-1", "1.0", "9" * 30, "%31x"):
+            self.call("getPolicyVersion", 400, path={"version": version})
+        self.call("getPolicyVersion", 404, path={"version": "999"})
+        self.call("rollBackPolicy", 409, json.dumps({"version": int(current)}))
+        self.call("rollBackPolicy", 404, json.dumps({"version": 999}))
+        self.call("rollBackPolicy", 412, json.dumps({"version": 1}), headers={"If-Match": "999"})
+        older = json.dumps({"version": int(current) - 1})
+        self.call("rollBackPolicy", 400, older, query="?strict=1")
+        self.call("rollBackPolicy", 200, older)
+        self.call("status", 200)
+
+    def drive_dry_run(self):
+        guest = self.vault.guest().handshake()
+        self.call("getResource", 403, headers=guest.headers())
+        broken = "package policy\n\nallow if {\n\tnothing(1)\n}\n"
+        example = self.document.operations["dryRunPolicy"].json_body["example"]
+        for body in (None, {}, {"policy": ALLOW_ALL}, {"policy": DENY_ALL}, example,
+                     {"claims": {}, "resource": "a"}, {"requests": []}):
+            self.call("dryRunPolicy", 200, body and json.dumps(body))
+        for body in ({"policy": broken}, {"requests": [{}] * 65}, {"requests": [], "claims": {}}):
+            self.call("dryRunPolicy", 400, json.dumps(body))
+
+    def drive_appraisal(self):
+        usable = "package policy\n\ntrust_claims := {\"executables\": 2}\n"
+        useless = "package policy\n\ntrust_claims := {\"nobody-knows\": 2}\n"
+        for body in (policy(usable, policy_id="spare"), policy(useless, policy_id="spare")):
+            self.call("setAttestationPolicy", 200, body)
+        _, _, body = self.call("setAttestationPolicy", 200, policy(useless, policy_id="spare"),
+                               query="?warnings=1")
+        self.assertTrue(json.loads(body)["warnings"])
+        for query in ("?usable=1", "?strict=1"):
+            self.call("setAttestationPolicy", 400, policy(useless, policy_id="spare"), query=query)
+        for ident in ("", "../x", "a/b", "x" * 65, ".x"):
+            self.call("setAttestationPolicy", 400, policy(usable, policy_id=ident))
+        self.call("setReferenceValues", 200, message({"svn": ["1"], "a/b": {"c": None}, "n": 1.5}))
+        self.call("setReferenceValues", 200, message({"old": True}, expires=0))
+        self.call("setReferenceValues", 400, message({"old": True}, expires=1))
+        self.call("setReferenceValues", 400, message([1]))
+        self.call("setReferenceValues", 400, message({}, version="x" + "é" * 40))   # told, cut short
+        for name in ("svn", "a/b", "a%2Fb", "n", "old"):
+            self.call("getReferenceValue", 200, path={"name": name})
+        self.call("getReferenceValue", 404, path={"name": "none"})
+        for name in ("", "x" * 256):
+            self.call("getReferenceValue", 400, path={"name": name})
+        self.call("listReferenceValues", 200)
+
+    # ---- Strongroom's own ------------------------------------------------------------------------
+
+    def drive_own(self):
+        self.vault.put("openapi/test/1", b"value")
+        self.vault.put("openapi/test/2", b"value")
+        self.vault.admin("DELETE", "/kbs/v0/resource/openapi/test/2")
+        for query in ("", "?prefix=openapi/", "?deleted=1", "?prefix=none", "?deleted=x&prefix"):
+            self.call("listResources", 200, query=query)
+        _, _, body = self.call("readResource", 200)
+        self.assertEqual(body, b"value")
+        self.call("readResource", 404, path={"tag": "none"})
+        for segment in BAD_SEGMENTS:
+            self.call("readResource", 400, path={"tag": segment})
+        self.call("listKeks", 200)
+        self.call("createKek", 409)
+        self.call("createKek", 200, query="?next=1")
+        self.call("listKeks", 200)
+
+    # ---- everywhere ----------------------------------------------------------------------------
+
+    def drive_too_large(self):
+        """One byte over what the document says is refused on the head alone."""
+        for ident, operation in self.document.operations.items():
+            for length, status in ((operation.max_bytes + 1, 413), (1 << 60, 413)):
+                connection = SocketConnection(self.vault.path("run/admin.sock"), 30) \
+                    if operation.local else HTTPConnection(*self.vault.address(), timeout=30)
+                connection.putrequest(operation.method, self.target(operation))
+                for name, value in self.who(operation, None).items():
+                    connection.putheader(name, value)
+                connection.putheader("Content-Length", str(length))
+                connection.endheaders()
+                answer = connection.getresponse()
+                headers = {name.lower(): value for name, value in answer.getheaders()}
+                self.hold(ident, status, f"{length} bytes", answer.status, headers, answer.read())
+                connection.close()
+
+    def drive_other_methods(self):
+        """What a path does not describe is refused with the methods that it has."""
+        error = {"$ref": "#/components/schemas/ErrorInformation"}
+        other = 405 if self.statuses == "truthful" else 401
+        for path, item in self.document.text["paths"].items():
+            described = [method.upper() for method in ("get", "post", "put", "delete") if method in item]
+            operation = next(o for o in self.document.operations.values() if o.path == path)
+            for method in (m.upper() for m in METHODS if m.upper() not in described):
+                status, headers, body = self.vault.admin(method, self.target(operation))
+                what = f"{method} {path}: {status} {headers} {body[:200]!r}"
+                kbs = path.startswith("/kbs/v0/") and method in ("GET", "POST", "PUT", "DELETE")
+                self.assertIn(status, (400, 401, 404) if kbs else (other,), what)
+                if not path.startswith("/kbs/v0/"):
+                    self.assertEqual(headers["allow"], ", ".join(described), what)
+                elif status == 405:
+                    self.assertIn("allow", headers, what)
+                if method != "HEAD":
+                    self.assertEqual(headers["content-type"], "application/json", what)
+                    self.assertFalse(self.document.problems_of(json.loads(body), error), what)
+
+    def drive_worse_bodies(self):
+        """What the document forbids is refused, and whatever comes is answered as described."""
+        rng = random.Random(SEED)
+        for ident, operation in self.document.operations.items():
+            if not operation.json_body:
+                continue
+            for _ in range(2):
+                self.drive_worse(ident, operation, rng)
+
+    def drive_worse(self, ident, operation, rng):
+        guest = self.vault.guest().auth()
+        example = operation.json_body.get("example") or guest.attestation()
+        for body in worse_bodies(rng, example, WORSE // 2):
+            if ident == "attest":       # a session that has attested would have its token again
+                guest = self.vault.guest().auth()
+                if body.startswith(b'{"'):
+                    body = json.dumps(changed(rng, guest.attestation())).encode()
+            status, _, answer = self.call(ident, None, body, headers=guest.headers())
+            allowed = self.document.may_be_sent(operation, body)
+            if not allowed:
+                self.assertGreaterEqual(status, 400, f"{ident} takes {body[:300]!r}")
+            if allowed and ident == "auth":
+                self.assertEqual(status, 200, f"{ident} refuses {body[:300]!r}: {answer!r}")
+
+    # ---- all of it -------------------------------------------------------------------------------
+
+    def drive(self):
+        for part in ("no_policy", "strangers", "health", "handshake", "resources", "policy", "dry_run",
+                     "appraisal", "own", "too_large", "other_methods"):
+            with self.subTest(part):
+                getattr(self, "drive_" + part)()
+
+
+class Truthful(Described):
+    def test_every_operation_answers_as_described(self):
+        self.drive()
+        with self.subTest("worse_bodies"):
+            self.drive_worse_bodies()
+        described = {(ident, status) for ident, operation in self.document.operations.items()
+                     for status in operation.text["responses"]}
+        missed = {(ident, status) for ident, status in described - self.seen - NOT_SEEN
+                  if status not in FAULTS}
+        self.assertFalse(missed, "described, and never answered: drive it, or take it out")
+        undriven = set(self.document.operations) - {ident for ident, status in self.seen
+                                                    if status.startswith("2")}
+        self.assertFalse(undriven, "operations that never went well")
+        self.assertFalse(NOT_SEEN & self.seen, "seen after all: take it out of NOT_SEEN")
+
+    def test_a_broker_that_does_not_write(self):
+        """What is said while a broker cannot write."""
+        self.vault.stop()
+        self.vault.configure(token={"role": "reader"})
+        self.vault.start()
+        for ident, body in (("putResource", b"x"), ("deleteResource", None),
+                            ("setResourcePolicy", policy(ALLOW_ALL)),
+                            ("setReferenceValues", message({"a": 1})),
+                            ("setAttestationPolicy", policy(ALLOW_ALL, policy_id="spare"))):
+            self.call(ident, 503, body)
+
+    def test_a_broker_that_is_not_ready(self):
+        with Vault() as vault:
+            vault.init_token("bare")
+            vault.label = "bare"
+            vault.configure()
+            vault.start()
+            self.hold("readyz", 503, "", *vault.ask("GET", "/readyz"))
+            for method, path, ident in (("POST", "/kbs/v0/resource/a/b/c", "putResource"),
+                                        ("GET", "/strongroom/v1/keks", "listKeks"),
+                                        ("GET", "/strongroom/v1/status", "status")):
+                self.hold(ident, None, path, *vault.admin(method, path, b"" if method == "POST" else None))
+
+    def test_the_document(self):
+        self.assertEqual(self.document.problems(), [])
+
+    def test_the_document_is_openapi_3_1(self):
+        """By another's validator, which scripts/bootstrap --test fetches."""
+        if not VALIDATOR.exists():
+            self.skipTest("build/openapi-venv is not there; scripts/bootstrap --test makes it, "
+                          "with a network")
+        path = self.vault.write("openapi.json", self.text)
+        done = subprocess.run([str(VALIDATOR), "-m", "openapi_spec_validator", "--schema", "3.1", path],
+                              capture_output=True, text=True, timeout=120)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+
+class Reference(Described):
+    """With http_server.statuses: reference, where a refusal is 401 and its body the same."""
+    statuses = "reference"
+
+    def test_every_operation_answers_as_described(self):
+        self.drive()
+        status, _, _ = self.vault.admin("DELETE", "/kbs/v0/resource/no/such/thing")
+        self.assertEqual(status, 401)
+
+
+if __name__ == "__main__":
+    unittest.main()
