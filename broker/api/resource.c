@@ -121,11 +121,12 @@ static bool read_not_after(struct call *c)
     const char *text = call_query(c, "not_after");
     uint64_t n = 0;
     if (!text) return true;
-    if (call_read_version(span_str(text), &n) && n <= INT64_MAX && (int64_t) n > clock_now()) {
+    if (call_read_version(span_str(text), &n) && n <= NOT_AFTER_MAX && (int64_t) n > clock_now()) {
         c->not_after = (int64_t) n;
         return true;
     }
-    call_error(c, KBS_BAD_PATH, "not_after is a time to come in Unix seconds, such as 1893456000");
+    call_error(c, KBS_BAD_PATH, "not_after is a time to come in Unix seconds, such as 1893456000, "
+                                "before the year 10000");
     return false;
 }
 

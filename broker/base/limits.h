@@ -4,6 +4,7 @@
 /* Values and names (kbs-api.md 1.3) */
 #define VALUE_MAX (2u << 20)       /* bytes of one resource; bodies too unless configured lower */
 #define NAME_MAX_BYTES 255u        /* repository/type/tag */
+#define NOT_AFTER_MAX INT64_C(253402300799) /* Unix seconds: a date has four digits for the year */
 #define POLICY_MAX (256u << 10)    /* bytes of a policy's text */
 
 /* JSON and TOML text from outside */

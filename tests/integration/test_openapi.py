@@ -41,7 +41,8 @@ class Described(unittest.TestCase):
     statuses = "truthful"
 
     def setUp(self):
-        self.vault = Vault(config={"http_server": {"statuses": self.statuses}}).prepare()
+        self.vault = Vault(config={"http_server": {"statuses": self.statuses},
+                                   "storage": {"keep_versions": 5}}).prepare()
         self.addCleanup(self.vault.__exit__, None)
         self.vault.start()
         status, self.headers, body = self.vault.ask("GET", "/strongroom/v1/openapi.json")
@@ -269,10 +270,35 @@ class Described(unittest.TestCase):
         self.call("readResource", 404, path={"tag": "none"})
         for segment in BAD_SEGMENTS:
             self.call("readResource", 400, path={"tag": segment})
+        self.drive_history()
         self.call("listKeks", 200)
         self.call("createKek", 409)
         self.call("createKek", 200, query="?next=1")
         self.call("listKeks", 200)
+
+    def drive_history(self):
+        self.call("putResource", 200, b"older")
+        self.call("putResource", 200, b"newest")
+        _, headers, _ = self.call("listResourceVersions", 200)
+        self.call("listResourceVersions", 200, path={"tag": "2"})
+        newest = int(headers["etag"].strip('"'))
+        self.call("purgeResource", 409)
+        self.call("restoreResource", 409, json.dumps({"version": newest}))
+        self.call("restoreResource", 404, json.dumps({"version": 999}))
+        self.call("restoreResource", 412, json.dumps({"version": newest - 1}),
+                  headers={"If-Match": "999"})
+        self.call("restoreResource", 400, json.dumps({"version": 1}), headers={"If-Match": "*"})
+        self.call("deleteResource", 200)
+        for after in ("0", "1", "x", "-1", "", "253402300800", str((1 << 63) - 1), str(1 << 64)):
+            self.call("putResource", 400, b"y", query=f"?not_after={after}")
+        self.call("putResource", 200, b"y", query="?not_after=253402300799")
+        self.call("listResourceVersions", 200)
+        self.call("listResources", 200)
+        self.call("restoreResource", 200, json.dumps({"version": newest}))
+        self.call("purgeResource", 200, path={"tag": "2"})
+        for ident in ("listResourceVersions", "purgeResource"):
+            self.call(ident, 404, path={"tag": "none"})
+            self.call(ident, 400, path={"tag": ".x"})
 
     # ---- everywhere ----------------------------------------------------------------------------
 

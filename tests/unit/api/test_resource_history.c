@@ -89,7 +89,8 @@ static void test_purge__only_what_is_over(void **state)
 
 static void test_put__until_a_time(void **state)
 {
-    static const char *const wrong[] = {"", "x", "-1", "0", "1000", "1999", "99999999999999999999"};
+    static const char *const wrong[] = {"", "x", "-1", "0", "1000", "1999", "99999999999999999999",
+                                        "253402300800", "9223372036854775807"};
     char target[120];
     clock_test_set(2000);
     for (size_t i = 0; i < COUNT(wrong); i++) {
@@ -100,6 +101,10 @@ static void test_put__until_a_time(void **state)
     check_value("x");
     assert_int_equal(ASK("GET", VERSIONS, .local = true), 200);
     assert_non_null(strstr(response_text(), "\"not_after\":\"1970-01-01T00:50:00Z\",\"expired\":false"));
+    assert_int_equal(ASK("POST", RESOURCE "?not_after=253402300799", .local = true, BODY("y")), 200);
+    assert_int_equal(ASK("GET", VERSIONS, .local = true), 200);
+    assert_non_null(strstr(response_text(), "\"not_after\":\"9999-12-31T23:59:59Z\""));
+    assert_int_equal(ASK("POST", RESOURCE "?not_after=3000", .local = true, BODY("x")), 200);
     clock_test_set(3001);
     assert_int_equal(ASK("GET", "/strongroom/v1/resource/a/b/c", .local = true), 404);
     assert_int_equal(ASK("POST", PURGE, .local = true), 200);
