@@ -54,6 +54,7 @@ struct err kek_create_work(struct call *c)
 bool kek_number_decide(struct call *c)
 {
     bool removal = c->endpoint->method == HTTP_DELETE;
+    if (!call_path_ends(c, 0)) return true;
     const char *text = call_query(c, removal ? "generation" : "limit");
     if (text && call_read_version(span_str(text), &c->wanted) && c->wanted <= UINT32_MAX) return false;
     call_error(c, KBS_BAD_PATH, removal ? "say which one: ?generation=N" : "say how many: ?limit=N");

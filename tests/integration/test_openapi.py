@@ -274,6 +274,19 @@ class Described(unittest.TestCase):
         self.call("listKeks", 200)
         self.call("createKek", 409)
         self.call("createKek", 200, query="?next=1")
+        for number in ("", "?limit", "?limit=x", "?generation=-1&limit=-1", "?limit=4294967296"):
+            self.call("rewrap", 400, query=number)
+            self.call("removeKek", 400, query=number)
+        for generation in (1, 2):       # what is under the first, and the active one
+            self.call("removeKek", 409, query=f"?generation={generation}")
+        self.call("removeKek", 404, query="?generation=77")
+        self.call("rewrap", 200, query="?limit=0")
+        left = 1
+        while left:                     # the broker moves a few at a time, however many are asked for
+            _, _, body = self.call("rewrap", 200, query="?limit=4294967295")
+            left = json.loads(body)["left"]
+            self.assertTrue(left == 0 or json.loads(body)["moved"] > 0, body)
+        self.call("removeKek", 200, query="?generation=1")
         self.call("listKeks", 200)
 
     def drive_history(self):

@@ -215,7 +215,8 @@ static void test_own__unknown(void **state)
         "GET " OWN, "GET /strongroom/v1", "GET " OWN "nothing", "GET /strongroom/v2/status",
         /* nothing stands below these */
         "GET " OWN "resources/x", "GET " OWN "status/x", "GET " OWN "status/", "GET " OWN "keks/x",
-        "POST " OWN "keks/x?next=true",
+        "POST " OWN "keks/x?next=true", "DELETE " OWN "keks/x?generation=1",
+        "POST " OWN "keks/rewrap/x?limit=0",
     };
     assert_int_equal(ASK("GET", OWN "keks", .local = true), 200);
     size_t keks = json_count(member("/keks"));
@@ -234,7 +235,7 @@ static void test_own__unknown(void **state)
 static void test_own__other_methods(void **state)
 {
     static const struct { const char *method, *target, *allow; } rows[] = {
-        {"POST", OWN "status", "GET"},          {"PUT", OWN "keks", "GET, POST"},
+        {"POST", OWN "status", "GET"},          {"PUT", OWN "keks", "GET, POST, DELETE"},
         {"DELETE", OWN "resource/a/b/c", "GET"}, {"HEAD", OWN "resources", "GET"},
         {"GET", OWN "policy/rollback", "POST"}, {"PUT", OWN "policy/versions/1", "GET"},
         {"OPTIONS", OWN "policy", "GET"},       {"POST", "/healthz", "GET"},
