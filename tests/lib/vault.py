@@ -219,8 +219,7 @@ class Vault:
 
     def ask(self, method, path, body=None, headers=None):
         """(status, headers, body) of one request."""
-        return self.ask_by(http.client.HTTPConnection(*self.address(), timeout=30),
-                           method, path, body, headers)
+        return self.ask_by(self.connection(), method, path, body, headers)
 
     def ask_local(self, method, path, body=None, headers=None):
         """The same by the admin socket."""
