@@ -35,7 +35,7 @@ DEPS_cmd    := api builtins config http store attest admin audit jose pkcs11 pol
 
 # ---- flags --------------------------------------------------------------------------------------
 
-PKGS := libmicrohttpd gnutls libcjson p11-kit-1 libcrypto libfyaml libpcre2-8 libcurl
+PKGS := libmicrohttpd gnutls libcjson p11-kit-1 libcrypto libfyaml libpcre2-8 libcurl libpq
 ifeq ($(shell pkg-config --exists libsystemd && echo yes),yes)
 PKGS += libsystemd
 DEFINES += -DHAVE_SYSTEMD
@@ -85,6 +85,9 @@ libs = $(foreach m,$(1),$(OUT)/lib$(m).a)
 
 SRC_cmd := $(wildcard broker/cmd/*.c)
 OBJ_cmd := $(SRC_cmd:%.c=$(OUT)/%.o)
+# Without main, for tests of single commands' parts.
+$(OUT)/libcmd.a: $(filter-out $(OUT)/broker/cmd/main.o,$(OBJ_cmd))
+	$(Q)rm -f "$@" && ar rcs "$@" $^
 
 $(OUT)/%.o: %.c
 	@mkdir -p "$(@D)"
@@ -123,9 +126,9 @@ $(FAULT_SO): tests/fault/p11fault.c
 # Fuzz targets: tests/fuzz/fuzz_<name>.c, each names the functions it feeds in its first line.
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_BIN := $(FUZZ_SRC:%.c=$(OUT)/%)
-$(FUZZ_BIN): $(OUT)/%: $(OUT)/%.o $(call libs,$(DEPS_cmd))
+$(FUZZ_BIN): $(OUT)/%: $(OUT)/%.o $(call libs,cmd $(DEPS_cmd))
 	$(if $(Q),@echo "  LINK  $@")
-	$(Q)$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o "$@" "$<" $(call libs,$(DEPS_cmd)) $(LIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o "$@" "$<" $(call libs,cmd $(DEPS_cmd)) $(LIBS)
 
 # Benchmarks: tests/bench/bench_<name>.c with the load generator and the broker put together.
 BENCH_SRC := $(wildcard tests/bench/bench_*.c)

@@ -1,4 +1,4 @@
-/* Attestation policies: POST attestation-policy (kbs-api.md 6.3). */
+/* Attestation policies: POST attestation-policy (kbs-api.md 6.3), and their text for operators. */
 #include "broker/api/diagnostics.h"
 #include "broker/api/endpoint.h"
 #include "broker/api/policy_text.h"
@@ -98,4 +98,42 @@ void attestation_policy_finish(struct call *c, struct err e)
     if (!call_audit(c, ACTION, "done", "")) return;
     policy_reply_set(c);
     if (c->version) response_header(&c->x->resp, "ETag", "\"%ju\"", (uintmax_t) c->version);
+}
+
+/* ---- the text, for operators ---------------------------------------------------------------- */
+
+#define READ "read-attestation-policy"
+
+bool attestation_policy_read_decide(struct call *c)
+{
+    char id[sizeof c->name];
+    snprintf(id, sizeof id, "%s", c->name); /* api.c put the rest of the path there */
+    struct err e = appraiser_check_id(id);
+    if (!err_ok(e)) {
+        call_error(c, KBS_BAD_PATH, err_reason(e));
+    } else if (c->api->config.upkeep) {
+        call_error(c, KBS_UNKNOWN_PATH, "only a broker that appraises by itself has them");
+    } else {
+        snprintf(c->name, sizeof c->name, ATTESTATION_POLICY_PREFIX "%.*s",
+                 (int) ATTESTATION_POLICY_ID_MAX, id);
+        return false;
+    }
+    return true;
+}
+
+struct err attestation_policy_read_work(struct call *c)
+{
+    return store_get(c->api->config.store, ENVELOPE_POLICY, c->name, &c->value, &c->entry);
+}
+
+void attestation_policy_read_finish(struct call *c, struct err e)
+{
+    if (!err_ok(e)) {
+        call_fail(c, READ, e);
+        return;
+    }
+    reply_empty(&c->x->resp);
+    c->x->resp.content_type = "text/plain; charset=utf-8";
+    c->x->resp.secret_body = TAKE_PTR(c->value);
+    response_header(&c->x->resp, "ETag", "\"%ju\"", (uintmax_t) c->entry.version);
 }

@@ -170,6 +170,9 @@ void policy_reply_set(struct call *c);
 bool attestation_policy_decide(struct call *c);
 err_t attestation_policy_work(struct call *c);
 void attestation_policy_finish(struct call *c, struct err e);
+bool attestation_policy_read_decide(struct call *c);
+err_t attestation_policy_read_work(struct call *c);
+void attestation_policy_read_finish(struct call *c, struct err e);
 /* reference_value.c */
 bool reference_set_decide(struct call *c);
 err_t reference_set_work(struct call *c);

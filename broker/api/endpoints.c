@@ -74,6 +74,8 @@ const struct endpoint endpoints[] = {
      keypair_list_work, keypair_list_finish},
     {OWN, "keypairs", HTTP_POST, ACCESS_LOCAL, BODY_KEYPAIR, operator_job_decide,
      keypair_create_work, keypair_create_finish},
+    {OWN, "attestation-policy", HTTP_GET, ACCESS_ADMIN_PLUGIN, BODY_IGNORED,
+     attestation_policy_read_decide, attestation_policy_read_work, attestation_policy_read_finish},
     {OWN, "reference-values", HTTP_GET, ACCESS_ADMIN_PLUGIN, BODY_IGNORED, reference_list_decide,
      reference_list_work, reference_get_finish},
 

@@ -30,6 +30,7 @@ static const struct {
     [ERR_HUMAN] = {"needs-a-person", 503, 7},
     [ERR_TIMEOUT] = {"timeout", 504, 6},
     [ERR_FULL] = {"full", 507, 6},
+    [ERR_PARTIAL] = {"partial", 500, 9},
 };
 
 static _Thread_local struct err_chain chain;

@@ -34,6 +34,7 @@ enum err_class {
     ERR_HUMAN,        /* 503: stopped until a person acts (PIN wrong, PIN locked) */
     ERR_TIMEOUT,      /* 504: deadline passed */
     ERR_FULL,         /* 507: no room on the token */
+    ERR_PARTIAL,      /* of commands: done, but something was left out and named */
     ERR_CLASS_COUNT
 };
 

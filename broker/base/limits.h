@@ -129,6 +129,11 @@
 #define AUDIT_LINE_MAX (64u << 10) /* one record; its texts, each byte escaped, fit */
 #define AUDIT_PROBLEMS_MAX 100u    /* told one by one by `audit verify`; the rest is counted */
 
+/* Moving in from a KBS (cmd/import.c) */
+#define IMPORT_MAX_ENTRIES 10000u  /* of one import, and names in one of its folders */
+#define IMPORT_KEY_MAX 1024u       /* bytes of an entry's key */
+#define IMPORT_WINDOW 16384u       /* bytes of a JSON file that are looked at together */
+
 /* Memory */
 #define SECRET_BUDGET_DEFAULT (8u << 20)
 #define SECRET_BUDGET_COMMAND (6u << 20) /* for commands that need no configuration */

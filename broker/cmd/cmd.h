@@ -2,7 +2,7 @@
  *
  * Data goes to stdout, the log and errors to stderr. Exit codes (err.c): 0 done, 1 internal,
  * 2 usage, 3 not found, 4 not allowed, 5 conflict or lock, 6 token or broker unavailable,
- * 7 a person must act (PIN), 8 stored data damaged. */
+ * 7 a person must act (PIN), 8 stored data damaged, 9 done, but something was left out. */
 #pragma once
 
 #include "broker/base/err.h"
@@ -93,4 +93,6 @@ err_t cmd_audit_tail(const struct command *self, int argc, char **argv);
 err_t cmd_audit_verify(const struct command *self, int argc, char **argv);
 err_t cmd_admin_keygen(const struct command *self, int argc, char **argv);
 err_t cmd_admin_token(const struct command *self, int argc, char **argv);
+err_t cmd_import(const struct command *self, int argc, char **argv);
+err_t cmd_config_convert(const struct command *self, int argc, char **argv);
 err_t cmd_fetch(const struct command *self, int argc, char **argv);

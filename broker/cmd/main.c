@@ -49,6 +49,8 @@ const struct command commands[] = {
     {"audit", "verify", "check the chain of the audit file", cmd_audit_verify},
     {"admin", "keygen", "make an operator's key pair", cmd_admin_keygen},
     {"admin", "token", "sign an operator's token", cmd_admin_token},
+    {NULL, "import", "take over the store of an existing KBS", cmd_import},
+    {"config", "convert", "make a configuration from that of an existing KBS", cmd_config_convert},
     {NULL, "fetch", "be a guest: attest with sample evidence and fetch a resource", cmd_fetch},
 };
 const size_t command_count = sizeof commands / sizeof *commands;
@@ -66,7 +68,7 @@ static void print_overview(FILE *out)
     fprintf(out, "\n`strongroom COMMAND --help` explains one; --version prints the version.\n"
                  "exit codes: 0 done, 1 internal error, 2 usage, 3 not found, 4 not allowed,\n"
                  "5 conflict or taken lock, 6 token or broker unavailable, 7 a person must act,\n"
-                 "8 stored data damaged\n");
+                 "8 stored data damaged, 9 done, but something was left out\n");
 }
 
 /* How many of the words (NULL-ended) this name is, with blanks between its parts; 0: it is not. */

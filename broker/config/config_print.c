@@ -1,17 +1,18 @@
 /* The reference: the table of keys as a complete, commented YAML file. */
+#include "broker/config/config_print.h"
+
 #include "broker/config/config_value.h"
 
 #include <string.h>
 
 #define LINE_WIDTH 92 /* characters of a comment line */
 
-static void indent(struct buf *out, size_t depth)
+void config_print_indent(struct buf *out, size_t depth)
 {
     for (size_t i = 0; i < depth; i++) buf_add_str(out, "  ");
 }
 
-/* Text as comment lines that break between words. */
-static void print_comment(struct buf *out, size_t depth, const char *lead, const char *text)
+void config_print_comment(struct buf *out, size_t depth, const char *lead, const char *text)
 {
     while (*text) {
         size_t len = strlen(text), room = LINE_WIDTH - 2 * depth - strlen(lead);
@@ -19,7 +20,7 @@ static void print_comment(struct buf *out, size_t depth, const char *lead, const
             const char *space = memrchr(text, ' ', room);
             len = space ? (size_t) (space - text) : len;
         }
-        indent(out, depth);
+        config_print_indent(out, depth);
         buf_add_str(out, lead);
         buf_add(out, text, len);
         buf_add_byte(out, '\n');
@@ -35,23 +36,22 @@ static void print_takes(struct buf *out, size_t depth, const char *lead,
     buf_add_byte(&takes, '(');
     config_describe(key, &takes);
     buf_add_byte(&takes, ')');
-    print_comment(out, depth, lead, buf_str(&takes));
+    config_print_comment(out, depth, lead, buf_str(&takes));
 }
 
 static void print_record(struct buf *out, size_t depth, const struct config_table *record)
 {
-    print_comment(out, depth, "# ", "Each entry has:");
+    config_print_comment(out, depth, "# ", "Each entry has:");
     for (size_t i = 0; i < record->count; i++) {
         _cleanup_buf_ struct buf line = BUF_INIT;
         buf_addf(&line, "%s (", record->keys[i].path);
         config_describe(&record->keys[i], &line);
         buf_addf(&line, "): %s", record->keys[i].doc);
-        print_comment(out, depth, "#   ", buf_str(&line));
+        config_print_comment(out, depth, "#   ", buf_str(&line));
     }
 }
 
-/* The sections that path opens beyond those that before was in. */
-static size_t print_sections(struct buf *out, const char *path, const char *before)
+size_t config_print_sections(struct buf *out, const char *path, const char *before)
 {
     size_t depth = 0;
     bool shared = true;
@@ -62,7 +62,7 @@ static size_t print_sections(struct buf *out, const char *path, const char *befo
             const char *name = memrchr(path, '.', len - 1);
             name = name ? name + 1 : path;
             if (depth == 0) buf_add_byte(out, '\n');
-            indent(out, depth);
+            config_print_indent(out, depth);
             buf_addf(out, "%.*s:\n", (int) (dot - name), name);
         }
         depth++;
@@ -76,11 +76,11 @@ err_t config_defaults(struct buf *ret)
     const char *before = "";
     for (size_t i = 0; i < config_keys.count; i++) {
         const struct config_key *key = &config_keys.keys[i];
-        size_t depth = print_sections(ret, key->path, before);
-        print_comment(ret, depth, "# ", key->doc);
+        size_t depth = config_print_sections(ret, key->path, before);
+        config_print_comment(ret, depth, "# ", key->doc);
         print_takes(ret, depth, "# ", key);
         if (key->record) print_record(ret, depth, key->record);
-        indent(ret, depth);
+        config_print_indent(ret, depth);
         buf_addf(ret, "%s: %s\n", strrchr(key->path, '.') + 1, key->fallback);
         before = key->path;
     }

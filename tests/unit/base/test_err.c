@@ -88,7 +88,7 @@ static void test_classes__each_has_name_status_and_exit_code(void **state)
     for (enum err_class c = ERR_NONE; c < ERR_CLASS_COUNT; c++) {
         assert_non_null(err_class_name(c));
         assert_in_range(err_http_status(c), 200, 599);
-        assert_in_range(err_exit_code(c), c == ERR_NONE ? 0 : 1, c == ERR_NONE ? 0 : 8);
+        assert_in_range(err_exit_code(c), c == ERR_NONE ? 0 : 1, c == ERR_NONE ? 0 : 9);
     }
     assert_int_equal(err_http_status(ERR_FULL), 507);
     assert_int_equal(err_http_status(ERR_TOKEN_DOWN), 503);

@@ -1,0 +1,184 @@
+#include "broker/cmd/import_postgres.h"
+
+#include "broker/base/limits.h"
+#include "broker/base/log.h"
+
+#include <libpq-fe.h>
+#include <stdio.h>
+#include <string.h>
+
+#define BINARY 1
+#define WHERE_PASSWORDS_BELONG \
+    "put it in ~/.pgpass or the file that PGPASSFILE names (mode 0600), as psql reads it"
+
+struct import_postgres {
+    PGconn *conn;
+    char place[120]; /* for reports: "postgresql DB on HOST" */
+};
+
+/* ---- what the user gave -------------------------------------------------------------------- */
+
+static bool has_secret(const PQconninfoOption *options)
+{
+    for (const PQconninfoOption *o = options; o->keyword; o++)
+        if (o->val && o->val[0] &&
+            (strcmp(o->keyword, "password") == 0 || strcmp(o->keyword, "sslpassword") == 0))
+            return true;
+    return false;
+}
+
+struct err import_postgres_check_url(const char *url)
+{
+    char *why = NULL;
+    PQconninfoOption *options = PQconninfoParse(url, &why);
+    PQfreemem(why); /* it may quote the password, so it is not shown */
+    if (!options)
+        FAIL(ERR_USAGE, "this is no connection URL such as postgresql://user@host:5432/database");
+    bool secret = has_secret(options);
+    PQconninfoFree(options);
+    if (secret)
+        FAIL(ERR_USAGE, "the URL holds a password, which everybody sees in the list of processes; "
+             WHERE_PASSWORDS_BELONG);
+    return ERR_OK;
+}
+
+/* ---- the server ---------------------------------------------------------------------------- */
+
+static void be_quiet(void *arg, const char *message)
+{
+    (void) arg, (void) message;
+}
+
+/* libpq's messages end in a line break and may have several lines. */
+static err_t server_error(const PGconn *conn, enum err_class code, const char *what)
+{
+    char text[180];
+    const char *message = PQerrorMessage(conn);
+    size_t len = strcspn(message, "\n");
+    log_escape(text, sizeof text, span_of(message, len));
+    FAIL(code, "%s: %s", what, text);
+}
+
+/* A result, wiped before it is freed: it may have held a value. */
+static void clear(PGresult **r)
+{
+    if (!*r) return;
+    if (PQresultStatus(*r) == PGRES_TUPLES_OK && PQfformat(*r, 0) == BINARY)
+        for (int i = 0; i < PQntuples(*r); i++)
+            explicit_bzero(PQgetvalue(*r, i, 0), (size_t) PQgetlength(*r, i, 0));
+    PQclear(*r);
+}
+#define _cleanup_result_ _cleanup_(clear)
+
+static err_t run(struct import_postgres *p, const char *sql)
+{
+    _cleanup_result_ PGresult *r = PQexec(p->conn, sql);
+    ExecStatusType status = PQresultStatus(r);
+    if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK)
+        return server_error(p->conn, ERR_TOKEN_DOWN, p->place);
+    return ERR_OK;
+}
+
+struct err import_postgres_open(const char *conninfo, struct import_postgres **ret)
+{
+    const char *const keys[] = {"dbname", "fallback_application_name", "client_encoding", NULL};
+    const char *const values[] = {conninfo, "strongroom import", "UTF8", NULL};
+    _cleanup_(import_postgres_closep) struct import_postgres *p = calloc(1, sizeof *p);
+    if (!p) FAIL(ERR_INTERNAL, "out of memory");
+    if (getenv("PGPASSWORD"))
+        FAIL(ERR_USAGE, "a password stands in the environment (PGPASSWORD), where others may see it; "
+             WHERE_PASSWORDS_BELONG);
+    p->conn = PQconnectdbParams(keys, values, 1);
+    if (!p->conn) FAIL(ERR_INTERNAL, "out of memory");
+    if (PQstatus(p->conn) != CONNECTION_OK)
+        return server_error(p->conn, ERR_TOKEN_DOWN, "PostgreSQL");
+    PQsetNoticeProcessor(p->conn, be_quiet, NULL);
+    snprintf(p->place, sizeof p->place, "postgresql %.50s on %.50s", PQdb(p->conn),
+             PQhost(p->conn));
+    TRY(run(p, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"));
+    *ret = TAKE_PTR(p);
+    return ERR_OK;
+}
+
+void import_postgres_close(struct import_postgres *p)
+{
+    if (!p) return;
+    PQfinish(p->conn);
+    free(p);
+}
+
+/* ---- a table ------------------------------------------------------------------------------- */
+
+/* One query with at most one parameter, a text; the answer is binary. */
+static err_t ask(struct import_postgres *p, const char *sql, struct span parameter,
+                 PGresult **ret)
+{
+    const char *values[] = {(const char *) parameter.data};
+    const int lengths[] = {(int) parameter.len}, formats[] = {BINARY};
+    _cleanup_result_ PGresult *r = PQexecParams(p->conn, sql, parameter.data ? 1 : 0, NULL, values,
+                                                lengths, formats, BINARY);
+    if (PQresultStatus(r) != PGRES_TUPLES_OK)
+        return server_error(p->conn, ERR_TOKEN_DOWN, p->place);
+    *ret = TAKE_PTR(r);
+    return ERR_OK;
+}
+
+struct row {
+    struct import_postgres *p;
+    enum kbs_space space;
+    struct span key;
+};
+
+/* The value alone, and only when it is not too large: what is too large never leaves the server. */
+static err_t read_value(void *arg, size_t max, struct secret **ret)
+{
+    const struct row *row = arg;
+    char sql[160];
+    _cleanup_result_ PGresult *r = NULL;
+    snprintf(sql, sizeof sql, "SELECT CASE WHEN octet_length(value) <= %zu THEN value END FROM %s "
+             "WHERE key = $1", max, kbs_space_name(row->space));
+    TRY(ask(row->p, sql, row->key, &r));
+    if (PQntuples(r) != 1) FAIL(ERR_NOTFOUND, "it has gone meanwhile");
+    if (PQgetisnull(r, 0, 0))
+        FAIL(ERR_TOOLARGE, "it is null or has more than the limit of %zu bytes", max);
+    return secret_copy(span_of(PQgetvalue(r, 0, 0), (size_t) PQgetlength(r, 0, 0)), ret);
+}
+
+static err_t offer(struct import_postgres *p, enum kbs_space space, struct span key,
+                   const struct import_walk *walk)
+{
+    char place[200];
+    snprintf(place, sizeof place, "%s, table %s", p->place, kbs_space_name(space));
+    struct row row = {p, space, key};
+    const struct import_entry e = {.space = space, .key = key, .place = place, .keyed = true,
+                                   .read = read_value, .arg = &row};
+    return import_offer(walk, &e);
+}
+
+/* The tables are looked up as the KBS does it, by search_path. */
+struct err import_postgres_has(struct import_postgres *p, enum kbs_space space, bool *ret)
+{
+    _cleanup_result_ PGresult *r = NULL;
+    TRY(ask(p, "SELECT to_regclass($1)", span_str(kbs_space_name(space)), &r));
+    *ret = !PQgetisnull(r, 0, 0);
+    return ERR_OK;
+}
+
+struct err import_postgres_walk(struct import_postgres *p, enum kbs_space space,
+                                const struct import_walk *walk)
+{
+    char sql[120];
+    _cleanup_result_ PGresult *r = NULL;
+    bool there = false;
+    TRY(import_postgres_has(p, space, &there));
+    if (!there) FAIL(ERR_NOTFOUND, "%s has no table %s", p->place, kbs_space_name(space));
+    snprintf(sql, sizeof sql, "SELECT key FROM %s ORDER BY key COLLATE \"C\" LIMIT %u",
+             kbs_space_name(space), IMPORT_MAX_ENTRIES + 1);
+    TRY(ask(p, sql, span_of(NULL, 0), &r));
+    if (PQntuples(r) > (int) IMPORT_MAX_ENTRIES)
+        FAIL(ERR_TOOLARGE, "%s, table %s has more than %u rows; move them in parts", p->place,
+             kbs_space_name(space), IMPORT_MAX_ENTRIES);
+    for (int i = 0; i < PQntuples(r); i++)
+        TRY(offer(p, space, span_of(PQgetvalue(r, i, 0), (size_t) PQgetlength(r, i, 0)), walk));
+    return ERR_OK;
+}

@@ -1,0 +1,26 @@
+/* A KBS's store in PostgreSQL: a table for each namespace (kbs-api.md 8.4). Read in one read-only
+ * transaction. */
+#pragma once
+
+#include "broker/cmd/import_item.h"
+
+/* ERR_USAGE when a connection URL (postgresql://...) holds a password, which others would see in
+ * the list of processes, or is no URL. The sentence says where a password belongs. */
+err_t import_postgres_check_url(const char *url);
+
+struct import_postgres;
+
+/* conninfo: a URL, or keywords and values, as libpq has them; further settings (service, password
+ * file) come from where libpq finds them. ERR_USAGE: PGPASSWORD is set. ERR_TOKEN_DOWN: the server
+ * does not answer or let us in. The caller closes. */
+err_t import_postgres_open(const char *conninfo, struct import_postgres **ret);
+void import_postgres_close(struct import_postgres *p);
+DEFINE_CLEANUP(struct import_postgres, import_postgres_close);
+
+/* Whether there is a table for it. */
+err_t import_postgres_has(struct import_postgres *p, enum kbs_space space, bool *ret);
+
+/* One namespace in the order of its keys. ERR_NOTFOUND: there is no such table. ERR_TOOLARGE over
+ * IMPORT_MAX_ENTRIES rows. */
+err_t import_postgres_walk(struct import_postgres *p, enum kbs_space space,
+                           const struct import_walk *walk);
