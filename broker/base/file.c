@@ -51,6 +51,15 @@ static err_t expect_end(int fd, size_t max)
     return ERR_OK;
 }
 
+/* Room for the whole of a file and a byte that finds its end: growing would copy, and of large
+ * secrets two at once may not fit into the budget. */
+static size_t first_room(int fd)
+{
+    struct stat st;
+    bool sized = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0;
+    return sized ? (size_t) st.st_size + 1 : 4096;
+}
+
 struct err file_read_fd_secret(int fd, size_t max, struct secret **ret)
 {
     _cleanup_(secret_buf_free) struct secret_buf b = {.max = max};
@@ -61,7 +70,7 @@ struct err file_read_fd_secret(int fd, size_t max, struct secret **ret)
         }
         /* Read straight into locked memory: no copy stays on the stack. */
         if (b.len == secret_len(b.block)) {
-            size_t want = b.len ? b.len * 2 : 4096;
+            size_t want = b.len ? b.len * 2 : first_room(fd);
             TRY(secret_buf_reserve(&b, want < max ? want : max));
         }
         ssize_t n = read(fd, secret_data(b.block) + b.len, secret_len(b.block) - b.len);

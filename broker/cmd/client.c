@@ -47,9 +47,32 @@ void http_answer_free(struct http_answer *a)
     secret_free(TAKE_PTR(a->body));
 }
 
+struct receiving {
+    CURL *curl;
+    struct secret_buf body;
+};
+
+/* Room for the whole body at once where its length is told: growing copies, and of large secrets two
+ * at once may not fit into the budget. */
+static err_t make_room(struct receiving *r)
+{
+    curl_off_t length = 0;
+    if (r->body.block) return ERR_OK;
+    curl_easy_getinfo(r->curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
+    return length > 0 ? secret_buf_reserve(&r->body, (size_t) length) : ERR_OK;
+}
+
 static size_t on_body(char *data, size_t size, size_t count, void *arg)
 {
-    return err_ok(secret_buf_add(arg, data, size * count)) ? size * count : 0;
+    struct receiving *r = arg;
+    struct err e = make_room(r);
+    if (err_ok(e)) e = secret_buf_add(&r->body, data, size * count);
+    return err_ok(e) ? size * count : 0;
+}
+
+static void receiving_done(struct receiving *r)
+{
+    secret_buf_free(&r->body);
 }
 
 static size_t on_header(char *line, size_t size, size_t count, void *arg)
@@ -84,7 +107,7 @@ struct err http_client_send(struct http_client *c, const char *method, const cha
     if (strcmp(method, "GET") != 0)
         list = curl_slist_append(list, "Content-Type: application/octet-stream");
     for (; headers && *headers; headers++) list = curl_slist_append(list, *headers);
-    _cleanup_(secret_buf_free) struct secret_buf received = {.max = 4 * VALUE_MAX};
+    _cleanup_(receiving_done) struct receiving received = {c->curl, {.max = 4 * VALUE_MAX}};
     struct http_answer answer = {0};
     curl_easy_setopt(c->curl, CURLOPT_CUSTOMREQUEST, NULL);
     set_request(c->curl, method, body);
@@ -102,7 +125,7 @@ struct err http_client_send(struct http_client *c, const char *method, const cha
     if (code != CURLE_OK)
         FAIL(ERR_TOKEN_DOWN, "no answer from %s: %s", c->base, curl_easy_strerror(code));
     curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &answer.status);
-    answer.body = secret_buf_steal(&received);
+    answer.body = secret_buf_steal(&received.body);
     if (!answer.body) FAIL(ERR_BUSY, "no memory for the answer");
     *ret = answer;
     return ERR_OK;

@@ -218,6 +218,8 @@ struct err cmd_import(const struct command *self, int argc, char **argv)
     TRY(config_load(im.config_file, &im.config));
     TRY(import_source_open(from, policy, &im.source));
     fprintf(stderr, "%s", import_source_notes(im.source));
+    /* As a broker of our own would have it: beside a value of full size one that is read back. */
+    TRY(secret_init(im.config->memory_locked_bytes, im.config->memory_best_effort, false));
     TRY(vault_open(im.config, WHO, &im.vault));
     return run(&im, json);
 }

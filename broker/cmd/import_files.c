@@ -239,7 +239,7 @@ struct json_file {
     const struct reading *r;
     const char *path;
     int fd;
-    const struct secret *value; /* of the entry that is offered */
+    struct secret **value; /* of the entry that is offered */
 };
 
 static err_t fill_window(void *arg, uint8_t *into, size_t room, size_t *ret_len)
@@ -253,26 +253,27 @@ static err_t fill_window(void *arg, uint8_t *into, size_t room, size_t *ret_len)
     return ERR_OK;
 }
 
-static err_t copy_value(void *arg, size_t max, struct secret **ret)
+static err_t take_value(void *arg, size_t max, struct secret **ret)
 {
     const struct json_file *f = arg;
-    if (secret_len(f->value) > max)
+    if (secret_len(*f->value) > max)
         FAIL(ERR_TOOLARGE, "its value is larger than the limit of %zu bytes", max);
-    return secret_copy(secret_span(f->value), ret);
+    *ret = TAKE_PTR(*f->value);
+    return ERR_OK;
 }
 
-static err_t visit_json(void *arg, const struct local_json_entry *entry)
+static err_t visit_json(void *arg, struct local_json_entry *entry)
 {
     struct json_file *f = arg;
     f->value = entry->value;
     const struct import_entry e = {
         .space = f->r->space, .key = entry->key, .place = f->path, .keyed = true,
-        .flaw = entry->flaw, .read = copy_value, .arg = f,
+        .flaw = entry->flaw, .read = take_value, .arg = f,
     };
     return import_offer(f->r->walk, &e);
 }
 
-static err_t visit_nothing(void *arg, const struct local_json_entry *entry)
+static err_t visit_nothing(void *arg, struct local_json_entry *entry)
 {
     (void) arg, (void) entry;
     return ERR_OK;

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define END (-1)
-#define BASE64_MAX(bytes) (((bytes) + 2) / 3 * 4)
+#define PIECE 4096 /* characters of base64 that are decoded together; a multiple of 4 */
 
 struct parser {
     const struct local_json_source *source;
@@ -59,17 +59,56 @@ static err_t take(struct parser *p, int wanted, const char *what)
 
 /* ---- texts --------------------------------------------------------------------------------- */
 
-/* Where a text goes: what does not fit is dropped and told. */
+/* Where a text goes: nowhere, as it is, or decoded from base64url. What does not fit or is no base64
+ * is dropped and told. */
 struct sink {
-    struct secret_buf *buf; /* NULL: nowhere */
-    bool over;
+    struct secret_buf *buf;   /* NULL: nowhere */
+    struct secret_buf *piece; /* of base64 that waits; NULL: the text goes as it is */
+    bool padded, over, wrong;
 };
+
+static err_t put_plain(struct sink *s, struct span bytes)
+{
+    s->over = s->over || bytes.len > s->buf->max - s->buf->len;
+    return s->over ? ERR_OK : secret_buf_add(s->buf, bytes.data, bytes.len);
+}
+
+/* Padding ends the text, so a piece that had some is the last one. */
+static err_t decode_piece(struct sink *s)
+{
+    _cleanup_secret_ struct secret *decoded = NULL;
+    struct span in = s->piece->block ? span_of(secret_data(s->piece->block), s->piece->len)
+                                     : span_of(NULL, 0);
+    size_t pad = 0;
+    while (pad < 2 && pad < in.len && in.data[in.len - 1 - pad] == '=') pad++;
+    s->wrong = s->wrong || in.len % 4 != 0 || (in.len && s->padded);
+    s->padded = s->padded || pad;
+    s->piece->len = 0;
+    if (s->wrong) return ERR_OK;
+    struct err e = b64url_decode_secret(span_of(in.data, in.len - pad), &decoded);
+    s->wrong = e.code == ERR_USAGE;
+    if (s->wrong) return ERR_OK;
+    TRY(e);
+    return put_plain(s, secret_span(decoded));
+}
+
+static err_t put_base64(struct sink *s, const uint8_t *bytes, size_t len)
+{
+    while (len && !s->over && !s->wrong) {
+        size_t room = PIECE - s->piece->len, n = len < room ? len : room;
+        TRY(secret_buf_add(s->piece, bytes, n));
+        bytes += n;
+        len -= n;
+        if (s->piece->len == PIECE) TRY(decode_piece(s));
+    }
+    return ERR_OK;
+}
 
 static err_t put(struct sink *s, const uint8_t *bytes, size_t len)
 {
-    if (!s->buf || s->over) return ERR_OK;
-    s->over = len > s->buf->max - s->buf->len;
-    return s->over ? ERR_OK : secret_buf_add(s->buf, bytes, len);
+    if (!s->buf) return ERR_OK;
+    if (s->piece) return put_base64(s, bytes, len);
+    return put_plain(s, span_of(bytes, len));
 }
 
 static err_t put_utf8(struct sink *s, uint32_t c)
@@ -198,17 +237,6 @@ static err_t pass_value(struct parser *p, unsigned depth)
 
 /* ---- entries ------------------------------------------------------------------------------- */
 
-/* Base64url with exactly the padding that its length asks for. */
-static bool decode(struct span in, struct secret **ret, struct err *ret_error)
-{
-    size_t pad = 0;
-    while (pad < 2 && pad < in.len && in.data[in.len - 1 - pad] == '=') pad++;
-    *ret_error = ERR_OK;
-    if (in.len % 4 != 0) return false;
-    *ret_error = b64url_decode_secret(span_of(in.data, in.len - pad), ret);
-    return err_ok(*ret_error);
-}
-
 static err_t value(struct parser *p, struct local_json_entry *e, struct secret **ret)
 {
     const struct local_json_visitor *v = p->visitor;
@@ -218,16 +246,14 @@ static err_t value(struct parser *p, struct local_json_entry *e, struct secret *
         e->flaw = "its value is no text of base64url, as the KBS keeps them";
         return pass_value(p, 1);
     }
-    _cleanup_(secret_buf_free) struct secret_buf encoded = {.max = BASE64_MAX(v->max)};
-    struct sink sink = {.buf = v->values ? &encoded : NULL};
+    _cleanup_(secret_buf_free) struct secret_buf decoded = {.max = v->max}, piece = {.max = PIECE};
+    struct sink sink = {.buf = v->values ? &decoded : NULL, .piece = &piece};
     TRY(text(p, &sink));
     if (!v->values) return ERR_OK;
-    struct err e_decode = ERR_OK;
-    struct span in = span_of(encoded.block ? secret_data(encoded.block) : NULL, encoded.len);
-    if (sink.over) e->flaw = "its value is larger than the limit";
-    else if (!decode(in, ret, &e_decode)) e->flaw = "its value is no base64url with padding";
-    if (e_decode.code == ERR_BUSY || e_decode.code == ERR_INTERNAL) return e_decode;
-    if (!e->flaw && secret_len(*ret) > v->max) e->flaw = "its value is larger than the limit";
+    TRY(decode_piece(&sink));
+    if (sink.wrong) e->flaw = "its value is no base64url with padding";
+    else if (sink.over) e->flaw = "its value is larger than the limit";
+    else if (!(*ret = secret_buf_steal(&decoded))) FAIL(ERR_BUSY, "the budget of locked memory is spent");
     return ERR_OK;
 }
 
@@ -242,7 +268,7 @@ static err_t entry(struct parser *p)
     TRY(value(p, &e, &decoded));
     e.key = span_of(key.block ? secret_data(key.block) : NULL, key.len);
     if (sink.over) e.flaw = "its name is longer than the limit";
-    e.value = e.flaw ? NULL : decoded;
+    e.value = e.flaw || !decoded ? NULL : &decoded;
     return p->visitor->visit(p->visitor->arg, &e);
 }
 

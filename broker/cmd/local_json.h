@@ -14,13 +14,13 @@ struct local_json_source {
 struct local_json_entry {
     struct span key;            /* decoded; cut to IMPORT_KEY_MAX + 1 bytes */
     const char *flaw;           /* the value is no text, no base64url or over max; or NULL */
-    const struct secret *value; /* NULL: not wanted, or flawed */
+    struct secret **value;      /* the visitor may take it; NULL: not wanted, or flawed */
 };
 
 struct local_json_visitor {
     bool values; /* decode them */
     size_t max;  /* bytes of one value */
-    err_t (*visit)(void *arg, const struct local_json_entry *e);
+    err_t (*visit)(void *arg, struct local_json_entry *e);
     void *arg;
 };
 
