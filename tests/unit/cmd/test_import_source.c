@@ -1,0 +1,115 @@
+/* Where a KBS keeps what it has. */
+#include "broker/cmd/import_source.h"
+
+#include "tests/unit/cmd/collect.h"
+
+static char notes[1000];
+
+static void walk_source(const char *what, const char *policy)
+{
+    struct import_source *s = NULL;
+    buf_reset(&seen);
+    assert_ok(import_source_open(what, policy, &s));
+    snprintf(notes, sizeof notes, "%s", import_source_notes(s));
+    struct err e = import_source_walk(s, &walk);
+    import_source_close(s);
+    assert_ok(e);
+}
+
+static void test_folder__namespaces_as_folders_and_files(void **state)
+{
+    make_folder("repository");
+    make("repository/a\\x2Fb\\x2Fc", "1");
+    make("kbs", "{\"resource-policy.rego\":\"b25l\"}");
+    make_folder("local_json");
+    make("local_json/reference_value", "{\"n\":\"b25l\"}");
+    make_folder("provisioner");
+    walk_source(dir, NULL);
+    assert_string_equal(buf_str(&seen), "resource a/b/c = 1\npolicy resource-policy = one\n"
+                        "reference-value n = one\n");
+    assert_non_null(strstr(notes, "provisioner"));
+    make("reference_value", "{\"m\":\"b25l\"}"); /* the one beside the others counts */
+    walk_source(dir, NULL);
+    assert_saw("reference-value m");
+    assert_false(saw("reference-value n"));
+}
+
+static void test_folder__the_repository_itself(void **state)
+{
+    make_folder("default");
+    make_folder("default/key");
+    make("default/key/1", "one");
+    make("p.rego", "package policy");
+    walk_source(dir, in("p.rego"));
+    assert_saw("resource default/key/1 = one\n");
+    assert_saw("policy resource-policy = package policy\n");
+    assert_non_null(strstr(notes, "read as a repository"));
+    struct import_source *s = NULL;
+    assert_ok(import_source_open(dir, in("none"), &s));
+    struct err e = import_source_walk(s, &walk);
+    import_source_close(s);
+    assert_fails(e, ERR_NOTFOUND);
+}
+
+static void write_config(const char *name, const char *before, const char *folder, const char *after)
+{
+    char text[800];
+    snprintf(text, sizeof text, "%s%s%s", before, folder, after);
+    make(name, text);
+}
+
+static void test_config(void **state)
+{
+    make_folder("s");
+    make_folder("s/repository");
+    make("s/repository/a\\x2Fb\\x2Fc", "1");
+    write_config("k.toml", "[storage_backend]\nstorage_type = \"LocalFs\"\n"
+                 "[storage_backend.backends.local_fs]\ndir_path = \"", in("s"), "\"\n");
+    walk_source(in("k.toml"), NULL);
+    assert_string_equal(buf_str(&seen), "resource a/b/c = 1\n");
+    make("s/policy", "package policy");
+    write_config("old.yaml", "plugins:\n- {name: ResourceStorage, type: LocalFs, dir_path: \"",
+                 in("s/repository"), "\"}\n");
+    walk_source(in("old.yaml"), in("s/policy"));
+    assert_string_equal(buf_str(&seen), "resource a/b/c = 1\npolicy resource-policy = package policy\n");
+    write_config("older.json", "{\"repository_config\":{\"type\":\"LocalFs\",\"dir_path\":\"",
+                 in("s/repository"), "\"}}");
+    walk_source(in("older.json"), NULL);
+    assert_string_equal(buf_str(&seen), "resource a/b/c = 1\n");
+}
+
+static void refused(const char *what, enum err_class class_, const char *sentence)
+{
+    struct import_source *s = NULL;
+    assert_fails_with(import_source_open(what, NULL, &s), class_, sentence);
+}
+
+static void test_refused(void **state)
+{
+    refused("redis://x", ERR_USAGE, "SCAN repository:*");
+    refused("rediss://x", ERR_USAGE, "SCAN repository:*");
+    refused("s3://x", ERR_USAGE, "postgresql:// URL");
+    refused("postgres://u:secret@h/d", ERR_USAGE, "list of processes");
+    refused(in("none"), ERR_NOTFOUND, "none");
+    make("x.txt", "");
+    refused(in("x.txt"), ERR_USAGE, "ends in .toml");
+    make("a.toml", "[storage_backend]\nstorage_type = \"redis\"\n");
+    refused(in("a.toml"), ERR_USAGE, "SCAN repository:*");
+    make("b.toml", "[storage_backend]\nstorage_type = \"tape\"\n");
+    refused(in("b.toml"), ERR_USAGE, "\"tape\" is none");
+    make("c.toml", "[[plugins]]\nname = \"resource\"\nstorage_backend_type = \"aws\"\n");
+    refused(in("c.toml"), ERR_USAGE, "kept by \"aws\"");
+    make("d.toml", "[http_server]\n");
+    refused(in("d.toml"), ERR_USAGE, "names no store");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        IN_DIR(test_folder__namespaces_as_folders_and_files),
+        IN_DIR(test_folder__the_repository_itself),
+        IN_DIR(test_config),
+        IN_DIR(test_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
