@@ -42,6 +42,8 @@ static err_t look_at(struct vault *v, const char *path, const struct import_item
     _cleanup_(http_answer_free) struct http_answer answer = {0};
     *ret = (struct import_found){.state = IMPORT_ABSENT};
     TRY(get(v, path, &answer));
+    if (answer.status == 500) /* the broker's log has the reason; the other entries can go on */
+        FAIL(ERR_DAMAGED, "what is here of that name is damaged or cannot be read");
     return answer.status == 404 ? ERR_OK : compare(&answer, item, ret);
 }
 

@@ -146,6 +146,26 @@ static void test_set__elsewhere(void **state)
     buf_free(&remote.text);
 }
 
+/* ---- reading back ----------------------------------------------------------------------------- */
+
+#define OWN "/strongroom/v1/attestation-policy"
+
+static void test_read(void **state)
+{
+    static const char text[] = HEAD "trust_claims := {\"hardware\": 3}\n";
+    assert_int_equal(ASK("GET", OWN "/default_cpu", .local = true), 404);
+    assert_int_equal(set("default_cpu", text), 200);
+    assert_int_equal(ASK("GET", OWN "/default_cpu", .local = true), 200);
+    assert_span(secret_span(response()->secret_body), text);
+    assert_string_equal(header("ETag"), "\"1\"");
+    assert_int_equal(ASK("GET", OWN "/default_cpu"), 401); /* it is for operators */
+    assert_int_equal(ASK("GET", OWN, .local = true), 400);
+    assert_int_equal(ASK("GET", OWN "/a/b", .local = true), 400);
+    assert_int_equal(ASK("GET", OWN "/..", .local = true), 400);
+    kit.api->config.upkeep = &kit.api->upkeep;
+    assert_int_equal(ASK("GET", OWN "/default_cpu", .local = true), 404);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -156,6 +176,7 @@ int main(void)
         TEST(test_set__by_others),
         TEST(test_set__no_record),
         TEST(test_set__elsewhere),
+        TEST(test_read),
     };
     return cmocka_run_group_tests(tests, kit_token, kit_token_end);
 }
