@@ -112,6 +112,8 @@ static err_t add_provider(struct kbs_converter *c, const char *path, const struc
 {
     _cleanup_buf_ struct buf whole = BUF_INIT, less = BUF_INIT;
     char reason[ERR_TEXT], inner[PATH_ROOM];
+    if (!kbs_config_text(map, "public_key_uri") && !kbs_config_text(map, "jwk_set_uri"))
+        return kbs_tell(c, path, PROVIDERS, true, "it has neither public_key_uri nor jwk_set_uri");
     TRY(record_json(map, provider_names, NULL, &whole));
     struct err e = add_record(c, PROVIDERS, buf_str(&whole));
     if (e.code != ERR_USAGE) return e;
@@ -430,35 +432,58 @@ static err_t put_list(struct kbs_converter *c, const char *ours, struct buf *rec
     return e.code == ERR_USAGE ? kbs_tell(c, ours, ours, true, "there are too many of them") : e;
 }
 
-static void drop(struct kbs_converter *c, const char *ours)
+static size_t index_of(const char *ours)
 {
-    for (size_t i = 0; i < config_keys.count; i++)
-        if (strcmp(config_keys.keys[i].path, ours) == 0) c->values[i] = NULL;
+    size_t i = 0;
+    while (i < config_keys.count && strcmp(config_keys.keys[i].path, ours) != 0) i++;
+    return i;
+}
+
+static bool says(const struct kbs_converter *c, const char *ours, const char *json)
+{
+    size_t i = index_of(ours);
+    return i < config_keys.count && c->values[i] && strcmp(c->values[i], json) == 0;
+}
+
+/* Takes a value back and tells why; nothing when there is none. */
+static err_t drop(struct kbs_converter *c, const char *ours, bool left, const char *sentence)
+{
+    if (!kbs_has(c, ours)) return ERR_OK;
+    c->values[index_of(ours)] = NULL;
+    return kbs_tell(c, ours, ours, left, sentence);
 }
 
 /* An old KBS asks for a token as soon as there is a key. Without any key nobody may operate. */
 static err_t finish_admin(struct kbs_converter *c)
 {
+    static const char authenticated[] = "\"AuthenticatedAuthorization\"";
     TRY(put_list(c, PROVIDERS, &c->providers));
     TRY(put_list(c, ACLS, &c->acls));
-    if (kbs_has(c, PROVIDERS) && !kbs_has(c, MODE))
-        return kbs_put(c, MODE, "\"AuthenticatedAuthorization\"");
-    if (!kbs_has(c, MODE) || kbs_has(c, PROVIDERS)) return ERR_OK;
-    for (size_t i = 0; i < config_keys.count; i++)
-        if (strcmp(config_keys.keys[i].path, MODE) == 0 &&
-            strcmp(c->values[i], "\"AuthenticatedAuthorization\"") != 0)
-            return ERR_OK;
-    drop(c, MODE);
-    return kbs_tell(c, MODE, MODE, true, "no identity provider could be carried over, so nobody may "
-                    "operate over the network until one is given");
+    if (kbs_has(c, PROVIDERS)) return kbs_has(c, MODE) ? ERR_OK : kbs_put(c, MODE, authenticated);
+    if (!says(c, MODE, authenticated)) return ERR_OK;
+    return drop(c, MODE, true, "no identity provider could be carried over, so nobody may operate over "
+                "the network until one is given");
+}
+
+static err_t finish_tls(struct kbs_converter *c)
+{
+    static const char key[] = "http_server.private_key", chain[] = "http_server.certificate";
+    static const char plain[] = "with insecure_http the KBS speaks plain HTTP and does not use it";
+    if (says(c, "http_server.insecure_http", "true")) {
+        TRY(drop(c, key, false, plain));
+        TRY(drop(c, chain, false, plain));
+    }
+    if (!kbs_has(c, key)) TRY(drop(c, chain, true, "it needs a private_key"));
+    if (!kbs_has(c, chain)) TRY(drop(c, key, true, "it needs a certificate"));
+    if (!says(c, "http_server.tls_profile", "\"custom\"")) return ERR_OK;
+    return drop(c, "http_server.tls_profile", true, TLS_LISTS);
 }
 
 static err_t finish_signer(struct kbs_converter *c)
 {
     static const char key[] = BROKER "signer.key_path", chain[] = BROKER "signer.cert_path";
-    if (!kbs_has(c, chain) || kbs_has(c, key)) return ERR_OK;
-    drop(c, chain);
-    return kbs_tell(c, chain, chain, true, "it is the chain of a key_path that is not here");
+    if (kbs_has(c, key)) return ERR_OK;
+    return drop(c, chain, true, "it is the chain of a key_path that is not here");
 }
 
 struct err kbs_finish(struct kbs_converter *c)
@@ -466,6 +491,7 @@ struct err kbs_finish(struct kbs_converter *c)
     if (!c->type_seen)
         TRY(put_verifier(c, SERVICE "type", "none", BUILT_IN));
     TRY(finish_admin(c));
+    TRY(finish_tls(c));
     TRY(finish_signer(c));
     return kbs_tell(c, "(token)", "token", false, "a KBS has none: say which one in token.module and "
                     "token.uri, and where its PIN is in token.pin_source");
