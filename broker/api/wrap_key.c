@@ -6,13 +6,14 @@
 
 #include <stdio.h>
 
-/* Policies see plugin "pkcs11" and the path ["wrap-key"]; names of resources have three segments, so
- * this is none in the record either. False, and answered, for a path below it. */
-static bool is_whole(struct call *c)
+/* Nothing lies below it. Asked after the policy, which sees the path as it is. */
+static bool is_whole(const struct call *c)
 {
     return c->route.segment_count == 2;
 }
 
+/* Policies see plugin "pkcs11" and the path ["wrap-key"]; names of resources have three segments, so
+ * this is none in the record either. */
 static void locate(struct call *c)
 {
     c->plugin = "pkcs11";
