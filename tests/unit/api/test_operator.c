@@ -194,21 +194,6 @@ static void test_keks__create_without_a_record(void **state)
 
 /* ---- what is not there -------------------------------------------------------------------- */
 
-/* 405 names the methods that there are, of this name alone. */
-static void test_own__other_methods(void **state)
-{
-    static const struct { const char *method, *target, *allow; } rows[] = {
-        {"PUT", "/strongroom/v1/keks", "GET, POST, DELETE"},
-        {"POST", "/strongroom/v1/status", "GET"},
-        {"GET", "/strongroom/v1/policy/rollback", "POST"},
-    };
-    for (size_t i = 0; i < COUNT(rows); i++) {
-        ASK(rows[i].method, rows[i].target, .local = true);
-        check_error(405, "PluginInternalError", NULL);
-        assert_string_equal(header("Allow"), rows[i].allow);
-    }
-}
-
 static void test_own__unknown(void **state)
 {
     static const char *const rows[] = {

@@ -411,15 +411,15 @@ static void test_attest_by_token__recorded(void **state)
     start((struct attest_config){.trusted_certs = files, .trusted_cert_count = 1});
     for (size_t i = 0; i < sizeof exchanges / sizeof *exchanges; i++) {
         struct json_doc *doc = vector_json(exchanges[i]);
-        const char *answer, *body;
+        const char *answer, *request;
         for (size_t n = 0; (answer = exchange_body(doc, "/attest", n, "response")); n++, checked++) {
-            struct json_doc *token = NULL, *sent = NULL;
+            struct json_doc *given = NULL, *sent = NULL;
             struct buf key = BUF_INIT;
             struct guest *g = NULL;
-            body = exchange_body(doc, "/attest", n, "request");
-            assert_ok(json_parse(span_str(answer), &token));
-            assert_ok(json_parse(span_str(body), &sent));
-            const char *text = json_string(json_get(json_root(token), "token"));
+            request = exchange_body(doc, "/attest", n, "request");
+            assert_ok(json_parse(span_str(answer), &given));
+            assert_ok(json_parse(span_str(request), &sent));
+            const char *text = json_string(json_get(json_root(given), "token"));
             assert_ok(attest_by_token(a, span_str(text), &g));
             struct json_out o = JSON_OUT(&key);
             assert_ok(jwe_tee_key_canonical(json_pointer(json_root(sent), "/runtime-data/tee-pubkey"), &o));
@@ -427,7 +427,7 @@ static void test_attest_by_token__recorded(void **state)
             assert_string_equal(guest_tee(g), "sample");
             guest_unref(g);
             buf_free(&key);
-            json_free(token);
+            json_free(given);
             json_free(sent);
         }
         json_free(doc);
