@@ -55,6 +55,7 @@
 #define OUTBOUND_CONNECT_MS 5000u    /* until a connection stands, TLS included */
 #define OUTBOUND_TOTAL_MS 30000u     /* a whole request */
 #define OUTBOUND_ANSWER_MAX (1u << 20) /* bytes of an answer's body */
+#define OUTBOUND_HEADERS_MAX (64u << 10) /* bytes of its headers and trailers */
 #define OUTBOUND_IDLE_MAX 16u        /* connections to one service kept between requests */
 
 /* TLS (http/tls.h) */

@@ -1,5 +1,6 @@
 #include "broker/base/outbound.h"
 
+#include "broker/base/clock.h"
 #include "broker/base/limits.h"
 
 #include <arpa/inet.h>
@@ -13,9 +14,12 @@
 #include <unistd.h>
 
 #define LOWEST_TLS CURL_SSLVERSION_TLSv1_2
+#define MS_NS UINT64_C(1000000)
 
-/* A handle keeps its connection. A warm one has answered before: with HTTP/2 and no TLS, libcurl 7.88
- * must be told of prior knowledge for a connection's first request, and must not be for others. */
+/* A handle keeps its connection, and a warm one, which has answered before, makes no other: it would not
+ * be told apart whether a request that fails was sent once or twice. Besides, with HTTP/2 and no TLS
+ * libcurl 7.88 must be told of prior knowledge for a connection's first request, and must not be for
+ * others. */
 struct handle {
     CURL *curl;
     bool warm;
@@ -24,7 +28,7 @@ struct handle {
 struct outbound {
     struct outbound_config config; /* its texts are ours */
     char *no_proxy;
-    atomic_bool stopped;
+    _Atomic uint64_t stop_at;      /* clock_mono_ns; 0: not yet */
     pthread_mutex_t lock;          /* guards the two below */
     struct handle *idle;
     unsigned idle_count;
@@ -97,7 +101,18 @@ void outbound_free(struct outbound *o)
 
 void outbound_stop(struct outbound *o)
 {
-    atomic_store(&o->stopped, true);
+    outbound_stop_in(o, 0);
+}
+
+void outbound_stop_in(struct outbound *o, unsigned ms)
+{
+    atomic_store(&o->stop_at, clock_mono_ns() + ms * MS_NS);
+}
+
+static bool is_stopped(struct outbound *o)
+{
+    uint64_t at = atomic_load(&o->stop_at);
+    return at && clock_mono_ns() >= at;
 }
 
 /* ---- handles ------------------------------------------------------------------------------ */
@@ -113,12 +128,14 @@ static bool is_dead(CURL *curl)
     return poll(&p, 1, 0) != 0;
 }
 
-static err_t take(struct outbound *o, struct handle *ret)
+/* fresh: with a connection of its own. */
+static err_t take(struct outbound *o, bool fresh, struct handle *ret)
 {
     struct handle h = {0};
-    pthread_mutex_lock(&o->lock);
-    if (o->idle_count) h = o->idle[--o->idle_count];
-    pthread_mutex_unlock(&o->lock);
+    if (!fresh) {
+        SCOPED_LOCK(&o->lock);
+        if (o->idle_count) h = o->idle[--o->idle_count];
+    }
     if (h.curl && is_dead(h.curl)) {
         curl_easy_cleanup(h.curl);
         h = (struct handle){0};
@@ -146,6 +163,9 @@ static void give_back(struct outbound *o, struct handle h, bool usable)
 struct transfer {
     struct outbound *o;
     const struct outbound_request *request;
+    uint64_t until;       /* clock_mono_ns */
+    size_t header_bytes;
+    bool heads_too_large;
     struct buf body;
 };
 
@@ -167,6 +187,9 @@ static size_t on_header(char *line, size_t size, size_t count, void *arg)
 {
     struct transfer *t = arg;
     size_t len = size * count;
+    t->header_bytes += len;
+    t->heads_too_large = t->header_bytes > OUTBOUND_HEADERS_MAX;
+    if (t->heads_too_large) return 0;
     const char *colon = memchr(line, ':', len);
     if (!colon || !t->request->on_header) return len;
     size_t name = (size_t) (colon - line);
@@ -179,17 +202,28 @@ static int on_progress(void *arg, curl_off_t total_down, curl_off_t down, curl_o
                        curl_off_t up)
 {
     const struct transfer *t = arg;
-    return atomic_load(&t->o->stopped);
+    return is_stopped(t->o);
 }
 
-static void set_peer(const struct outbound *o, const struct handle *h)
+static curl_socket_t no_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 {
-    const struct outbound_config *c = &o->config;
+    return CURL_SOCKET_BAD;
+}
+
+static long ms_left(const struct transfer *t)
+{
+    uint64_t now = clock_mono_ns();
+    return t->until > now + MS_NS ? (long) ((t->until - now) / MS_NS) : 1; /* 0 would be: for ever */
+}
+
+static void set_peer(const struct transfer *t, const struct handle *h)
+{
+    const struct outbound_config *c = &t->o->config;
     CURL *curl = h->curl;
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long) c->connect_ms);
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long) c->total_ms);
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, ms_left(t));
     curl_easy_setopt(curl, CURLOPT_SSLVERSION, LOWEST_TLS);
     curl_easy_setopt(curl, CURLOPT_NOPROXY, o->no_proxy);
     if (c->ca_file) {
@@ -203,6 +237,7 @@ static void set_peer(const struct outbound *o, const struct handle *h)
     if (c->http2)
         curl_easy_setopt(curl, CURLOPT_HTTP_VERSION,
                          h->warm ? CURL_HTTP_VERSION_2_0 : CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE);
+    if (h->warm) curl_easy_setopt(curl, CURLOPT_OPENSOCKETFUNCTION, no_socket);
 }
 
 static void set_request(CURL *curl, struct transfer *t, struct curl_slist *headers)
@@ -260,7 +295,9 @@ static err_t transfer_error(const struct transfer *t, CURLcode code)
     peer_text(t->request->url, peer);
     if (t->body.failed)
         FAIL(ERR_TOOLARGE, "the answer of %s is larger than %zu bytes", peer, t->body.max);
-    if (atomic_load(&t->o->stopped)) FAIL(ERR_BUSY, "stopping");
+    if (t->heads_too_large)
+        FAIL(ERR_TOOLARGE, "the headers of %s are larger than %u bytes", peer, OUTBOUND_HEADERS_MAX);
+    if (is_stopped(t->o)) FAIL(ERR_BUSY, "stopping");
     enum err_class class_ = ERR_BUSY;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (rows[i].code == code) class_ = rows[i].class_;
@@ -275,25 +312,47 @@ static bool may_be_seen(CURL *curl)
     return ready > 0;
 }
 
+/* Who wants HTTP/2 is not served by an upgrade that the peer did not take. */
+static err_t check_version(const struct transfer *t, CURL *curl)
+{
+    long version = 0;
+    char peer[128];
+    curl_easy_getinfo(curl, CURLINFO_HTTP_VERSION, &version);
+    if (!t->o->config.http2 || version == CURL_HTTP_VERSION_2_0) return ERR_OK;
+    peer_text(t->request->url, peer);
+    FAIL(ERR_BUSY, "%s does not speak HTTP/2", peer);
+}
+
+/* One attempt. *ret_again: the connection was a kept one, and closed before anything came back. */
+static err_t attempt(struct transfer *t, struct curl_slist *headers, bool fresh,
+                     struct outbound_answer *ret, bool *ret_again)
+{
+    struct handle h = {0};
+    TRY(take(t->o, fresh, &h));
+    set_peer(t, &h);
+    set_request(h.curl, t, headers);
+    CURLcode code = curl_easy_perform(h.curl);
+    struct err e = code == CURLE_OK ? check_version(t, h.curl) : transfer_error(t, code);
+    ret->maybe_seen |= may_be_seen(h.curl);
+    curl_easy_getinfo(h.curl, CURLINFO_RESPONSE_CODE, &ret->status);
+    *ret_again = h.warm && e.code == ERR_BUSY && t->header_bytes == 0 && !is_stopped(t->o);
+    give_back(t->o, h, err_ok(e));
+    return e;
+}
+
 struct err outbound_send(struct outbound *o, const struct outbound_request *request,
                          struct outbound_answer *ret)
 {
-    struct transfer t = {.o = o, .request = request, .body = {.max = o->config.answer_max}};
+    struct transfer t = {.o = o, .request = request, .body = {.max = o->config.answer_max},
+                         .until = clock_mono_ns() + o->config.total_ms * MS_NS};
     struct curl_slist *headers = NULL;
-    struct handle h = {0};
+    bool again = false;
     ret->maybe_seen = false;
-    if (atomic_load(&o->stopped)) FAIL(ERR_BUSY, "stopping");
+    if (is_stopped(o)) FAIL(ERR_BUSY, "stopping");
     TRY(list_headers(request, &headers));
-    struct err e = take(o, &h);
-    if (err_ok(e)) {
-        set_peer(o, &h);
-        set_request(h.curl, &t, headers);
-        CURLcode code = curl_easy_perform(h.curl);
-        ret->maybe_seen = may_be_seen(h.curl);
-        if (code == CURLE_OK) curl_easy_getinfo(h.curl, CURLINFO_RESPONSE_CODE, &ret->status);
-        else e = transfer_error(&t, code);
-        give_back(o, h, code == CURLE_OK);
-    }
+    struct err e = attempt(&t, headers, false, ret, &again);
+    bool harmless = request->repeatable || strcmp(request->method, "GET") == 0;
+    if (again && (harmless || !ret->maybe_seen)) e = attempt(&t, headers, true, ret, &again);
     curl_slist_free_all(headers);
     if (err_ok(e)) ret->body = t.body;
     else buf_free(&t.body);

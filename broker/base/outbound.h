@@ -30,12 +30,15 @@ DEFINE_CLEANUP(struct outbound, outbound_free);
 
 /* Requests under way end soon, with ERR_BUSY, and later ones at once: for the end of the process. */
 void outbound_stop(struct outbound *o);
+/* The same after a while, for those who give requests under way some time to end by themselves. */
+void outbound_stop_in(struct outbound *o, unsigned ms);
 
 struct outbound_request {
     const char *method;          /* "GET", "POST" */
     const char *url;             /* absolute */
     const char *const *headers;  /* "Name: value", NULL at the end; or NULL */
     struct span body;            /* of a POST */
+    bool repeatable;             /* asking twice does no harm; always so for a GET */
     /* Each header and trailer of the answer, without line end; or NULL. */
     void (*on_header)(void *arg, struct span name, struct span value);
     void *arg;
@@ -47,9 +50,11 @@ struct outbound_answer {
     bool maybe_seen;      /* set on failure too: the peer may have acted on the request */
 };
 
-/* Any status is an answer. ERR_BUSY: no connection, or none any more; ERR_TIMEOUT; ERR_TOOLARGE: the
- * body; ERR_CRYPTO: the peer's certificate; ERR_USAGE: the URL. The text names scheme, host and reason, but
- * never what was sent. */
+/* Any status is an answer. ERR_BUSY: no connection, or none any more, or no HTTP/2 where it is wanted;
+ * ERR_TIMEOUT; ERR_TOOLARGE: the body or the headers; ERR_CRYPTO: the peer's certificate; ERR_USAGE: the
+ * URL. The text names scheme, host and reason, but never what was sent.
+ * A kept connection that turns out to be closed is made anew, once and within the same time, if nothing
+ * was sent yet or the request is repeatable; nothing else is tried again. */
 err_t outbound_send(struct outbound *o, const struct outbound_request *request,
                     struct outbound_answer *ret);
 

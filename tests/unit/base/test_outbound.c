@@ -290,6 +290,74 @@ static void test_send__nobody_there(void **state)
     outbound_free(o);
 }
 
+/* Answers all but the second request. */
+static atomic_int asked_once;
+static void answer_but_the_second(int fd)
+{
+    if (atomic_fetch_add(&asked_once, 1) == 1) shutdown(fd, SHUT_RDWR);
+    else answer_hello(fd);
+}
+
+/* The peer may have acted on it: only who says that this does no harm is asked for again. */
+static void test_send__a_kept_connection_that_ends_under_a_request(void **state)
+{
+    static const struct { const char *method; bool repeatable, works; } rows[] = {
+        {"POST", false, false}, {"POST", true, true}, {"GET", false, true},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct peer p;
+        start(&p, answer_but_the_second);
+        atomic_store(&asked_once, 0);
+        struct outbound *o = client(&(struct outbound_config){0});
+        struct outbound_request r = {.method = rows[i].method, .repeatable = rows[i].repeatable};
+        struct outbound_answer first = {0}, second = {0};
+        assert_ok(ask(o, &p, r, &first));
+        struct err e = ask(o, &p, r, &second);
+        if (err_ok(e) != rows[i].works) fail_msg("row %zu: %s", i, err_ok(e) ? "works" : err_text(e));
+        assert_true(second.maybe_seen);
+        assert_int_equal(atomic_load(&p.requests), rows[i].works ? 3 : 2);
+        buf_free(&first.body);
+        buf_free(&second.body);
+        outbound_free(o);
+        stop(&p);
+    }
+}
+
+static void answer_headers(int fd)
+{
+    say(fd, "HTTP/1.1 200 OK\r\n");
+    for (int i = 0; i < 100000; i++) {
+        char line[64];
+        snprintf(line, sizeof line, "X-%d: 0123456789012345678901234567890123456789\r\n", i);
+        if (send(fd, line, strlen(line), MSG_NOSIGNAL) < 0) return;
+    }
+}
+
+static void test_send__endless_headers_are_cut(void **state)
+{
+    struct peer p;
+    struct outbound_answer a = {0};
+    start(&p, answer_headers);
+    atomic_store(&p.hang_up, true);
+    struct outbound *o = client(&(struct outbound_config){0});
+    assert_fails(ask(o, &p, (struct outbound_request){0}, &a), ERR_TOOLARGE);
+    outbound_free(o);
+    stop(&p);
+}
+
+/* Its answer is no frame of HTTP/2, whatever it says. */
+static void test_send__who_wants_http2_is_not_served_by_less(void **state)
+{
+    struct peer p;
+    struct outbound_answer a = {0};
+    start(&p, answer_hello);
+    atomic_store(&p.hang_up, true);
+    struct outbound *o = client(&(struct outbound_config){.http2 = true, .total_ms = 2000});
+    assert_fails(ask(o, &p, (struct outbound_request){.method = "POST"}, &a), ERR_BUSY);
+    outbound_free(o);
+    stop(&p);
+}
+
 struct stopping {
     struct outbound *o;
     struct peer *p;
@@ -322,6 +390,20 @@ static void test_stop__ends_what_is_under_way(void **state)
     assert_fails(ask(o, &p, (struct outbound_request){0}, &a), ERR_BUSY);
     pthread_join(thread, NULL);
     assert_fails(ask(o, &p, (struct outbound_request){0}, &a), ERR_BUSY);
+    outbound_free(o);
+    stop(&p);
+}
+
+/* Within the hour that the whole request might take. */
+static void test_stop_in__ends_it_later(void **state)
+{
+    struct peer p;
+    struct outbound_answer a = {0};
+    start(&p, answer_late);
+    struct outbound *o = client(&(struct outbound_config){.total_ms = 3600000});
+    outbound_stop_in(o, 100);
+    assert_fails(ask(o, &p, (struct outbound_request){0}, &a), ERR_BUSY);
+    assert_int_equal(atomic_load(&p.connections), 1);
     outbound_free(o);
     stop(&p);
 }
@@ -395,7 +477,11 @@ int main(void)
         cmocka_unit_test(test_send__a_slow_drip_ends_at_the_deadline),
         cmocka_unit_test(test_send__who_hangs_up_may_have_seen_it),
         cmocka_unit_test(test_send__nobody_there),
+        cmocka_unit_test(test_send__a_kept_connection_that_ends_under_a_request),
+        cmocka_unit_test(test_send__endless_headers_are_cut),
+        cmocka_unit_test(test_send__who_wants_http2_is_not_served_by_less),
         cmocka_unit_test(test_stop__ends_what_is_under_way),
+        cmocka_unit_test(test_stop_in__ends_it_later),
         cmocka_unit_test(test_new__files),
         cmocka_unit_test(test_send__no_proxy_to_this_host),
         cmocka_unit_test(test_check_url),
