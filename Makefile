@@ -10,6 +10,7 @@ CC      := $(if $(filter fuzz,$(VARIANT)),clang,$(if $(filter default,$(origin C
 V       ?= 0
 Q       := $(if $(filter 1,$(V)),,@)
 OUT     := $(BUILD)/$(VARIANT)
+GEN     := $(BUILD)/gen
 VERSION := 0.1.0
 
 # ---- the house: folders, and what each may use (scripts/lint/layers.sh checks the includes) -----
@@ -35,7 +36,7 @@ DEPS_cmd    := api builtins config http store attest admin audit jose pkcs11 pol
 
 # ---- flags --------------------------------------------------------------------------------------
 
-PKGS := libmicrohttpd gnutls libcjson p11-kit-1 libcrypto libfyaml libpcre2-8 libcurl libpq
+PKGS := libmicrohttpd gnutls libcjson p11-kit-1 libcrypto libfyaml libpcre2-8 libcurl libpq libprotobuf-c
 ifeq ($(shell pkg-config --exists libsystemd && echo yes),yes)
 PKGS += libsystemd
 DEFINES += -DHAVE_SYSTEMD
@@ -65,7 +66,7 @@ LDFLAGS_tsan    := -fsanitize=thread
 LDFLAGS_fuzz    := -fsanitize=address,undefined
 
 ALL_CFLAGS  = -std=gnu11 $(if $(filter release,$(VARIANT)),-fPIE) $(CFLAGS_$(VARIANT)) $(WARN) \
-              $(DEFINES) -I. $(PKG_CFLAGS) $(CFLAGS)
+              $(DEFINES) -I. -I"$(GEN)" $(PKG_CFLAGS) $(CFLAGS)
 ALL_LDFLAGS = $(LDFLAGS_$(VARIANT)) $(LDFLAGS)
 LIBS        = $(PKG_LIBS) -lpthread -ldl
 
@@ -76,7 +77,7 @@ all: $(OUT)/strongroom ## build the program (VARIANT=release|asan|tsan)
 
 define module_rules
 SRC_$(1) := $$(wildcard $$(call folder,$(1))/*.c)
-OBJ_$(1) := $$(SRC_$(1):%.c=$$(OUT)/%.o)
+OBJ_$(1) := $$(SRC_$(1):%.c=$$(OUT)/%.o) $$(patsubst %.proto,$$(OUT)/%.pb-c.o,$$(wildcard $$(call folder,$(1))/*.proto))
 $$(OUT)/lib$(1).a: $$(OBJ_$(1))
 	$$(Q)rm -f "$$@" && ar rcs "$$@" $$^
 endef
@@ -89,7 +90,18 @@ OBJ_cmd := $(SRC_cmd:%.c=$(OUT)/%.o)
 $(OUT)/libcmd.a: $(filter-out $(OUT)/broker/cmd/main.o,$(OBJ_cmd))
 	$(Q)rm -f "$@" && ar rcs "$@" $^
 
-$(OUT)/%.o: %.c
+# Messages of services that we ask. Their code is generated, below build/ only, and not ours to warn of.
+PROTO := $(wildcard broker/*/*.proto)
+PROTO_H := $(PROTO:%.proto=$(GEN)/%.pb-c.h)
+.SECONDARY: $(PROTO_H) $(PROTO_H:.h=.c)
+$(GEN)/%.pb-c.c $(GEN)/%.pb-c.h: %.proto
+	@mkdir -p "$(GEN)"
+	$(Q)protoc-c --c_out="$(GEN)" "$<"
+$(OUT)/%.pb-c.o: $(GEN)/%.pb-c.c
+	@mkdir -p "$(@D)"
+	$(Q)$(CC) $(ALL_CFLAGS) -w -MMD -MP -c -o "$@" "$<"
+
+$(OUT)/%.o: %.c | $(PROTO_H)
 	@mkdir -p "$(@D)"
 	$(if $(Q),@echo "  CC    $<")
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o "$@" "$<"

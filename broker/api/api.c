@@ -21,7 +21,9 @@ struct err api_new(const struct api_config *config, struct api **ret)
     TRY(release_new(config->store, &a->release));
     TRY(appraiser_new(config->store, &a->appraiser));
     release_digest_of(openapi_text(), a->openapi_digest);
-    a->upkeep = config->upkeep ? *config->upkeep : appraiser_upkeep(a->appraiser);
+    a->upkeep = config->upkeep    ? *config->upkeep
+                : config->service ? as_service_upkeep(config->service)
+                                  : appraiser_upkeep(a->appraiser);
     if (config->attest) {
         struct attest_appraiser appraiser = appraiser_of(a->appraiser);
         attest_appraise_by(config->attest, &appraiser);
@@ -52,6 +54,7 @@ static void call_free(void *arg)
     if (c->counted) metric_take(&c->api->metrics, METRIC_HTTP_ACTIVE);
     route_free(&c->route);
     guest_unref(c->guest);
+    attest_challenge_done(&c->challenge);
     secret_free(c->value);
     release_policy_unref(c->policy);
     free(c->errors);
@@ -107,6 +110,11 @@ void call_fail(struct call *c, const char *action, struct err e)
     if (err_http_status(e.code) >= 500) metric_add(&c->api->metrics, METRIC_FAILURES);
     if (call_audit(c, action, e.code == ERR_NOTFOUND ? "missing" : "error", reason))
         call_error(c, reply_error_of(e), c->x->req.local_admin ? detail : NULL);
+}
+
+void call_use_upkeep(struct call *c)
+{
+    if (c->api->config.service) c->pool = c->api->config.service_jobs;
 }
 
 const char *call_query(const struct call *c, const char *name)
@@ -327,6 +335,7 @@ static void head(void *ctx, struct exchange *x)
         return;
     }
     c->api = a;
+    c->pool = a->config.jobs;
     c->x = x;
     c->began = clock_mono_ns();
     x->user = c;
@@ -348,7 +357,7 @@ static void run_work(struct job *job)
 static void finish(struct call *c)
 {
     struct err e = c->work_error;
-    if (c->job.expired) e = ERR_MAKE(ERR_TIMEOUT, "no worker was free for the token in time");
+    if (c->job.expired) e = ERR_MAKE(ERR_TIMEOUT, "no worker was free in time");
     else if (!err_ok(e)) e = err_load(&c->chain);
     c->endpoint->finish(c, e);
 }
@@ -368,7 +377,7 @@ static bool run_call(struct call *c)
     c->job.run = run_work;
     c->job.done = work_done;
     c->job.deadline = clock_mono_ns() + P11_JOB_SECONDS * CLOCK_SECOND_NS;
-    switch (job_submit(c->api->config.jobs, &c->job)) {
+    switch (job_submit(c->pool, &c->job)) {
     case JOB_DONE: finish(c); return true;
     case JOB_PENDING: return false;
     default: call_error(c, KBS_UNAVAILABLE, NULL); return true;

@@ -5,7 +5,7 @@
 #pragma once
 
 #include "broker/admin/admin.h"
-#include "broker/attest/attest.h"
+#include "broker/attest/as_service.h"
 #include "broker/audit/audit.h"
 #include "broker/base/exchange.h"
 #include "broker/store/store.h"
@@ -23,10 +23,14 @@ struct api_config {
     struct admin *admin;
     struct audit *audit;
     struct job_pool *jobs;
+    /* Who verifies evidence instead of us, and threads for those who wait for it; both or neither. */
+    struct as_service *service;
+    struct job_pool *service_jobs;
     /* Looks through a policy that compiles for what its author can hardly mean; sets *ret_warnings.
      * NULL: nothing is looked for. */
     void (*lint)(const struct rego_module *policy, struct rego_errors *ret_warnings);
-    /* Where attestation policies and reference values belong. NULL: here, in the store. */
+    /* Where attestation policies and reference values belong. NULL: at the service, or here, in the
+     * store. */
     const struct attest_upkeep *upkeep;
     size_t value_max;          /* bytes of a resource; 0: VALUE_MAX */
     bool reference_statuses;   /* 401 for everything, as the reference server; by TCP */

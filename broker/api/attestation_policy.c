@@ -47,7 +47,7 @@ static err_t read_body(struct call *c)
  * the KBS may set both. Where another service appraises, it is that which knows what a policy may say. */
 static err_t check_text(struct call *c)
 {
-    if (c->api->config.upkeep) return ERR_OK;
+    if (!api_keeps_appraisal(c->api)) return ERR_OK;
     c->errors = calloc(1, sizeof *c->errors);
     c->warnings = calloc(1, sizeof *c->warnings);
     if (!c->errors || !c->warnings) FAIL(ERR_INTERNAL, "out of memory");
@@ -67,6 +67,7 @@ bool attestation_policy_decide(struct call *c)
                        ? ERR_MAKE(ERR_USAGE, "the policy_id stands in the body")
                        : read_body(c);
     if (err_ok(e)) e = check_text(c);
+    call_use_upkeep(c);
     if (err_ok(e)) return false;
     if (e.code == ERR_INTERNAL) call_fail(c, ACTION, e);
     else refuse(c, e, c->errors);
@@ -92,7 +93,7 @@ void attestation_policy_finish(struct call *c, struct err e)
     log_info("attestation-policy.set", LOG_S("policy", c->name), LOG_U("version", c->version),
              LOG_S("principal", c->principal));
     policy_log_warnings(c);
-    if (!c->api->config.upkeep && !appraiser_uses(c->name))
+    if (api_keeps_appraisal(c->api) && !appraiser_uses(c->name))
         log_warn("attestation-policy.unused", LOG_S("policy", c->name),
                  LOG_S("what", "guests are appraised by default_cpu, their devices by default_gpu"));
     if (!call_audit(c, ACTION, "done", "")) return;

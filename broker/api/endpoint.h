@@ -13,7 +13,7 @@ struct api {
     struct api_config config;
     struct release *release;
     struct appraiser *appraiser;
-    struct attest_upkeep upkeep; /* the appraiser's, or of config */
+    struct attest_upkeep upkeep; /* the appraiser's, the service's, or of config */
     struct recent *recent;
     struct metrics metrics;
     _Atomic(const struct api_source *) source; /* more metrics; NULL: none */
@@ -23,6 +23,12 @@ struct api {
     char ready_reason[160];
     char openapi_digest[17];
 };
+
+/* Whether attestation policies and reference values are our own. */
+static inline bool api_keeps_appraisal(const struct api *a)
+{
+    return !a->config.upkeep && !a->config.service;
+}
 
 enum access {
     ACCESS_OPEN,          /* anybody */
@@ -41,7 +47,7 @@ struct endpoint {
     enum access access;
     size_t body_limit;        /* bytes; BODY_VALUE: as configured for resources */
     bool (*decide)(struct call *c);               /* true: c->x->resp is complete */
-    err_t (*work)(struct call *c);                /* token work; may run on another thread */
+    err_t (*work)(struct call *c);                /* waits for token or service; may run elsewhere */
     void (*finish)(struct call *c, struct err e); /* after work: fills the response */
 };
 #define BODY_VALUE SIZE_MAX
@@ -52,6 +58,7 @@ struct endpoint {
 
 struct call {
     struct job job;           /* first: a job is cast back to its call */
+    struct job_pool *pool;    /* where work runs; decide may choose another than that of token jobs */
     struct api *api;
     struct exchange *x;
     uint64_t began;           /* clock_mono_ns, at the end of the head */
@@ -62,8 +69,8 @@ struct call {
     size_t path_first;        /* index of the first segment below the name; policy sees it and on */
     char name[NAME_MAX_BYTES + 1];
     char principal[200];      /* for audit */
-    struct attest_challenge challenge; /* of attest: which session it was */
     struct guest *guest;      /* our reference */
+    struct attest_challenge challenge; /* of a handshake */
     struct secret *value;     /* read by work */
     struct store_entry entry;
     uint64_t version;
@@ -97,6 +104,9 @@ bool call_audit(struct call *c, const char *action, const char *decision, const 
 /* An error of work or of ours: logged once, audited under `action`, answered by its class. */
 void call_fail(struct call *c, const char *action, struct err e);
 
+/* Where work that asks for upkeep runs: beside the token jobs when a service is asked. */
+void call_use_upkeep(struct call *c);
+
 /* The value of this name in the query, "" when it has none; NULL when the name is not there. And
  * whether it is one of "1" and "true". */
 const char *call_query(const struct call *c, const char *name);
@@ -119,7 +129,9 @@ extern const struct endpoint endpoints[];
 extern const size_t endpoint_count;
 
 /* handshake.c */
-bool handshake_auth(struct call *c);
+bool handshake_auth_decide(struct call *c);
+err_t handshake_auth_work(struct call *c);
+void handshake_auth_finish(struct call *c, struct err e);
 bool handshake_attest_decide(struct call *c);
 err_t handshake_attest_work(struct call *c);
 void handshake_attest_finish(struct call *c, struct err e);

@@ -6,7 +6,8 @@
 /* Every endpoint, by prefix, first segments and method. Whatever is not here is 404 or 405. */
 const struct endpoint endpoints[] = {
     /* the handshake (kbs-api.md 2.2, 2.4) */
-    {KBS, "auth", HTTP_POST, ACCESS_OPEN, BODY_JSON, handshake_auth, NULL, NULL},
+    {KBS, "auth", HTTP_POST, ACCESS_OPEN, BODY_JSON, handshake_auth_decide, handshake_auth_work,
+     handshake_auth_finish},
     {KBS, "attest", HTTP_POST, ACCESS_OPEN, BODY_VALUE, handshake_attest_decide,
      handshake_attest_work, handshake_attest_finish},
 

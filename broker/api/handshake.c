@@ -1,4 +1,5 @@
-/* POST auth and POST attest (kbs-api.md 2.2, 2.4). */
+/* POST auth and POST attest (kbs-api.md 2.2, 2.4). Both are answered at once, unless an attestation service
+ * has to be asked: that is waited for on threads of its own. */
 #include "broker/api/cookie.h"
 #include "broker/api/endpoint.h"
 
@@ -7,68 +8,130 @@
 
 #include <stdio.h>
 
-bool handshake_auth(struct call *c)
+/* ---- both ----------------------------------------------------------------------------------- */
+
+/* The guest's own fault, or everybody's. */
+static bool is_refusal(struct err e)
 {
-    struct metrics *metrics = &c->api->metrics;
-    struct attest_challenge challenge;
-    metric_add(metrics, METRIC_AUTH_REQUESTS);
-    struct err e = attest_auth(c->api->config.attest, request_body(&c->x->req), &challenge);
-    metric_add(metrics, err_ok(e) ? METRIC_AUTH_SUCCESSES : METRIC_AUTH_ERRORS);
-    if (!err_ok(e) && e.code != ERR_AUTH && e.code != ERR_USAGE) {
+    return e.code == ERR_AUTH || e.code == ERR_USAGE;
+}
+
+/* 503 when a service that verifies is down: the guest may come again, and is told when. */
+static void answer_failure(struct call *c, struct err e)
+{
+    struct as_service *service = c->api->config.service;
+    enum kbs_error error = reply_error_of(e);
+    if (error != KBS_UNAVAILABLE || !service) {
+        call_error(c, error, NULL);
+        return;
+    }
+    struct as_stats stats = {0};
+    as_service_stats(service, &stats);
+    call_error(c, error, "evidence cannot be verified now; try again");
+    reply_retry_after(&c->x->resp, stats.breaker.wait_s);
+}
+
+static void set_cookie(struct call *c)
+{
+    cookie_set(&c->x->resp, c->challenge.session, c->challenge.expires);
+}
+
+/* ---- auth ----------------------------------------------------------------------------------- */
+
+bool handshake_auth_decide(struct call *c)
+{
+    metric_add(&c->api->metrics, METRIC_AUTH_REQUESTS);
+    c->pool = c->api->config.service_jobs;
+    if (attest_auth_waits(c->api->config.attest, request_body(&c->x->req))) return false;
+    handshake_auth_finish(c, handshake_auth_work(c));
+    return true;
+}
+
+struct err handshake_auth_work(struct call *c)
+{
+    return attest_auth(c->api->config.attest, request_body(&c->x->req), &c->challenge);
+}
+
+/* "" for every TEE but the one whose verifier chooses (kbs-api.md 2.2). */
+static void put_params(struct json_out *o, const char *hash)
+{
+    json_key(o, "extra-params");
+    if (!hash) {
+        json_put_str(o, "");
+        return;
+    }
+    json_begin_object(o);
+    json_member_str(o, "selected-hash-algorithm", hash);
+    json_end_object(o);
+}
+
+void handshake_auth_finish(struct call *c, struct err e)
+{
+    metric_add(&c->api->metrics, err_ok(e) ? METRIC_AUTH_SUCCESSES : METRIC_AUTH_ERRORS);
+    if (!err_ok(e) && !is_refusal(e)) {
         log_err(e, "auth.failed");
-        call_error(c, reply_error_of(e), NULL);
-        return true;
+        answer_failure(c, e);
+        return;
     }
     if (!err_ok(e)) {
         char detail[ERR_TEXT + 64];
         snprintf(detail, sizeof detail, "Attestation error: RCAR handshake Auth failed: %s",
                  err_reason(e));
         call_error(c, KBS_ATTESTATION, detail);
-        return true;
+        return;
     }
     _cleanup_buf_ struct buf body = BUF_INIT;
     struct json_out o = JSON_OUT(&body);
     json_begin_object(&o);
-    json_member_str(&o, "nonce", challenge.nonce);
-    json_member_str(&o, "extra-params", "");
+    json_member_str(&o, "nonce", attest_challenge_nonce(&c->challenge));
+    put_params(&o, c->challenge.hash);
     json_end_object(&o);
     reply_json(&c->x->resp, &body);
-    cookie_set(&c->x->resp, challenge.session, challenge.expires);
-    return true;
+    set_cookie(c);
 }
 
-/* A signer on the token is waited for like all token work; otherwise all of it is done here. */
+/* ---- attest --------------------------------------------------------------------------------- */
+
+static const char *read_session(const struct call *c, char ret[SESSION_COOKIE_TEXT])
+{
+    return cookie_read(&c->x->req, ret) ? ret : NULL;
+}
+
 bool handshake_attest_decide(struct call *c)
 {
+    char session[SESSION_COOKIE_TEXT];
     metric_add(&c->api->metrics, METRIC_ATTEST_REQUESTS);
-    if (attest_waits(c->api->config.attest)) return false;
+    if (attest_evidence_waits(c->api->config.attest, read_session(c, session))) {
+        c->pool = c->api->config.service_jobs;
+        return false;
+    }
+    if (attest_waits(c->api->config.attest)) return false; /* a signer on the token: work for it */
     handshake_attest_finish(c, handshake_attest_work(c));
     return true;
 }
 
+/* The token goes to c->text. */
 struct err handshake_attest_work(struct call *c)
 {
     char session[SESSION_COOKIE_TEXT];
-    bool has_cookie = cookie_read(&c->x->req, session);
-    return attest_evidence(c->api->config.attest, has_cookie ? session : NULL,
+    return attest_evidence(c->api->config.attest, read_session(c, session),
                            request_body(&c->x->req), &c->text, &c->challenge);
 }
 
-/* The cause is logged and never told (kbs-api.md 2.4): one answer for every refusal. What is no
- * fault of the guest's is told as what it is, so that it may come again. */
+/* The cause is logged and never told (kbs-api.md 2.4): one answer for every refusal. What is no fault of
+ * the guest's was not looked at, so it was not refused: the guest may come again. */
 static void refuse_attest(struct call *c, struct err e)
 {
-    enum kbs_error answer = e.code == ERR_USAGE ? KBS_ATTESTATION_MALFORMED : KBS_ATTESTATION;
     bool ours = err_http_status(e.code) >= 500;
     if (ours) {
-        answer = reply_error_of(e);
         log_err(e, "attest.failed", LOG_S("peer", c->x->req.peer));
         metric_add(&c->api->metrics, METRIC_FAILURES);
     } else {
         log_info("attest.refused", LOG_S("peer", c->x->req.peer), LOG_S("reason", err_text(e)));
     }
-    if (call_audit(c, "attest", ours ? "error" : "deny", err_class_name(e.code)))
-        call_error(c, answer, NULL);
+    if (!call_audit(c, "attest", ours ? "error" : "deny", err_class_name(e.code))) return;
+    if (ours) answer_failure(c, e);
+    else call_error(c, e.code == ERR_USAGE ? KBS_ATTESTATION_MALFORMED : KBS_ATTESTATION, NULL);
 }
 
 void handshake_attest_finish(struct call *c, struct err e)
@@ -88,5 +151,5 @@ void handshake_attest_finish(struct call *c, struct err e)
     json_member_span(&o, "token", buf_span(&c->text));
     json_end_object(&o);
     reply_json(&c->x->resp, &body);
-    cookie_set(&c->x->resp, c->challenge.session, c->challenge.expires);
+    set_cookie(c);
 }

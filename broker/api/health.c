@@ -16,6 +16,17 @@ bool health_live(struct call *c)
     return true;
 }
 
+/* A service that is down is said, and does not make us unready: guests with tokens are still served. */
+static void put_service(const struct api *a, struct json_out *o)
+{
+    static const char *const states[] = {
+        [BREAKER_CLOSED] = "up", [BREAKER_HALF_OPEN] = "down", [BREAKER_OPEN] = "down"};
+    struct as_stats stats = {0};
+    if (!a->config.service) return;
+    as_service_stats(a->config.service, &stats);
+    json_member_str(o, "attestation_service", states[stats.breaker.state]);
+}
+
 static void answer(struct call *c)
 {
     struct api *a = c->api;
@@ -32,6 +43,7 @@ static void answer(struct call *c)
     /* A detail, not a reason: guests and operators whose keys are there are served. */
     size_t missing = key_health_missing(&a->config);
     if (missing) json_member_uint(&o, "sources_without_keys", missing);
+    put_service(a, &o);
     json_end_object(&o);
     pthread_mutex_unlock(&a->ready_lock);
     reply_json(&c->x->resp, &body);
@@ -68,7 +80,7 @@ void health_ready_finish(struct call *c, struct err e)
     struct api *a = c->api;
     c->policy = release_current(a->release);
     bool broken = err_ok(e) && release_broken(c->policy);
-    const char *other = err_ok(e) && !a->config.upkeep ? appraiser_broken(a->appraiser) : NULL;
+    const char *other = err_ok(e) && api_keeps_appraisal(a) ? appraiser_broken(a->appraiser) : NULL;
     pthread_mutex_lock(&a->ready_lock);
     a->ready = err_ok(e) && !broken && !other;
     /* Words only: /readyz is open to anybody. The log has the chain. */
@@ -127,6 +139,31 @@ static void put_gauges(struct call *c, struct buf *out)
                         "When the server's certificate ends, in Unix time", (uint64_t) end);
 }
 
+static void put_service_gauges(const struct api_config *config, struct buf *out)
+{
+    struct as_stats s = {0};
+    if (!config->service) return;
+    as_service_stats(config->service, &s);
+    const struct {
+        const char *name, *type, *help;
+        uint64_t value;
+    } rows[] = {
+        {"strongroom_attestation_service_up", "gauge",
+         "1: asked as usual; 0: it failed, and is tried now and then",
+         s.breaker.state == BREAKER_CLOSED},
+        {"strongroom_attestation_service_downs_total", "counter", "Times it was given up for a while",
+         s.breaker.opened},
+        {"strongroom_attestation_service_calls_total", "counter", "Questions to it", s.calls},
+        {"strongroom_attestation_service_refusals_total", "counter", "Answers that say no", s.refusals},
+        {"strongroom_attestation_service_failures_total", "counter", "Questions without a usable answer",
+         s.failures},
+        {"strongroom_attestation_service_jobs_waiting", "gauge", "Requests that wait for their turn",
+         job_pool_depth(config->service_jobs)},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        metrics_put_one(out, rows[i].name, rows[i].type, rows[i].help, rows[i].value);
+}
+
 bool health_metrics(struct call *c)
 {
     _cleanup_buf_ struct buf body = BUF_INIT;
@@ -135,6 +172,7 @@ bool health_metrics(struct call *c)
     put_gauges(c, &body);
     if (source) source->put(source->arg, &body);
     key_health_metrics(&c->api->config, &body);
+    put_service_gauges(&c->api->config, &body);
     buf_add_str(&body, "# HELP kbs_build_info Constant 1\n# TYPE kbs_build_info gauge\n"
                        "kbs_build_info{version=\"" STRONGROOM_VERSION "\"} 1\n");
     reply_json(&c->x->resp, &body);

@@ -26,6 +26,7 @@ static void refuse(struct call *c, const char *action, enum kbs_error error, con
 bool reference_set_decide(struct call *c)
 {
     struct span body = request_body(&c->x->req);
+    call_use_upkeep(c);
     snprintf(c->name, sizeof c->name, "%s", REFERENCE_VALUES_NAME);
     if (c->route.segment_count > c->path_first)
         refuse(c, SET, KBS_RVPS, RVPS "the names stand in the body", ERR_OK);
@@ -63,6 +64,7 @@ void reference_set_finish(struct call *c, struct err e)
 /* The name is the rest of the path (api.c put it together), slashes and all. */
 bool reference_get_decide(struct call *c)
 {
+    call_use_upkeep(c);
     if (c->name[0]) return false;
     refuse(c, GET, KBS_RVPS, GET_FAILED "query reference values", ERR_OK);
     return true;
@@ -78,7 +80,7 @@ bool reference_list_decide(struct call *c)
 {
     snprintf(c->name, sizeof c->name, "%s", REFERENCE_VALUES_NAME);
     if (!call_path_ends(c, 0)) return true;
-    if (!c->api->config.upkeep) return false;
+    if (api_keeps_appraisal(c->api)) return false;
     call_error(c, KBS_RVPS, GET_FAILED "only a broker that appraises by itself lists them");
     return true;
 }

@@ -2,6 +2,9 @@
 
 #include "broker/base/json.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #define TYPE_PREFIX "https://github.com/confidential-containers/kbs/errors/"
 
 static const struct {
@@ -68,6 +71,13 @@ void reply_error_with(struct response *resp, bool reference, enum kbs_error erro
     json_member_str(&o, "detail", detail ? detail : errors[named].detail);
     if (more) more(arg, &o);
     json_end_object(&o);
+}
+
+void reply_retry_after(struct response *resp, unsigned seconds)
+{
+    for (size_t i = 0; i < resp->header_count && seconds; i++)
+        if (strcmp(resp->headers[i].name, "Retry-After") == 0)
+            snprintf(resp->headers[i].value, RESPONSE_HEADER_VALUE, "%u", seconds);
 }
 
 enum kbs_error reply_error_of(struct err e)

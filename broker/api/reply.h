@@ -25,6 +25,9 @@ void reply_error(struct response *resp, bool reference, enum kbs_error error, co
 void reply_error_with(struct response *resp, bool reference, enum kbs_error error, const char *detail,
                       void (*more)(const void *arg, struct json_out *o), const void *arg);
 
+/* Of a 503 that reply_error made: when to come again, if that is known (0: as it is). */
+void reply_retry_after(struct response *resp, unsigned seconds);
+
 /* What an error of the store or the token is to a client. */
 enum kbs_error reply_error_of(struct err e);
 

@@ -3,7 +3,9 @@
 #include "broker/attest/appraise.h"
 #include "broker/attest/cache.h"
 #include "broker/attest/issuer.h"
+#include "broker/attest/remote.h"
 #include "broker/attest/session.h"
+#include "broker/attest/tee.h"
 #include "broker/attest/verifier.h"
 #include "broker/base/clock.h"
 #include "broker/base/log.h"
@@ -20,6 +22,7 @@
 /* Immutable once guests come, but for the two tables, which lock themselves. */
 struct attest {
     bool sample_verifier;
+    struct as_service *service; /* verifies instead; borrowed, or NULL */
     struct attest_appraiser appraiser;
     int64_t token_seconds;
     char *issuer_name;
@@ -61,6 +64,7 @@ static err_t copy_text(const char *text, char **ret)
 static err_t copy_config(struct attest *a, const struct attest_config *c)
 {
     a->sample_verifier = c->sample_verifier;
+    a->service = c->service;
     a->token_seconds = c->token_seconds ? c->token_seconds : TOKEN_SECONDS;
     a->rules.allow_rsa1_5 = c->allow_rsa1_5;
     TRY(copy_text(c->issuer ? c->issuer : "Strongroom", &a->issuer_name));
@@ -148,18 +152,53 @@ static err_t challenge_of(const struct attest *a, const struct session_view *v,
     struct attest_challenge c = {.expires = v->expires, .tee = v->tee};
     for (size_t i = 0; i < SESSION_ID_BYTES; i++)
         snprintf(c.session + 2 * i, 3, "%02x", v->id[i]);
-    TRY(nonce_of(a, v->id, c.nonce));
+    if (!v->nonce) TRY(nonce_of(a, v->id, c.nonce));
     *ret = c;
     return ERR_OK;
+}
+
+void attest_challenge_done(struct attest_challenge *c)
+{
+    buf_free(&c->own_nonce);
+}
+
+const char *attest_challenge_nonce(struct attest_challenge *c)
+{
+    return c->own_nonce.len ? buf_str(&c->own_nonce) : c->nonce;
+}
+
+bool attest_auth_waits(struct attest *a, struct span body)
+{
+    const char *tee = NULL;
+    return a->service && err_ok(request_parse(body, &tee)) && tee_challenges(tee);
+}
+
+bool attest_evidence_waits(struct attest *a, const char *session)
+{
+    _cleanup_(session_view_done) struct session_view v = {0};
+    uint8_t id[SESSION_ID_BYTES];
+    return a->service && session_id_from(session, id) &&
+           err_ok(sessions_find(a->sessions, id, clock_now(), &v));
 }
 
 struct err attest_auth(struct attest *a, struct span body, struct attest_challenge *ret)
 {
     const char *tee = NULL;
+    _cleanup_(attest_challenge_done) struct attest_challenge made = {0}, c = {0};
+    _cleanup_(session_nonce_unrefp) struct session_nonce *nonce = NULL;
     _cleanup_(session_view_done) struct session_view v = {0};
     TRY(request_parse(body, &tee));
-    TRY(sessions_create(a->sessions, tee, clock_now(), &v));
-    return challenge_of(a, &v, ret);
+    if (a->service && tee_challenges(tee)) {
+        TRY(remote_challenge(a->service, tee, body, &made));
+        TRY(session_nonce_new(buf_span(&made.own_nonce), &nonce));
+    }
+    TRY(sessions_create(a->sessions, tee, nonce, clock_now(), &v));
+    TRY(challenge_of(a, &v, &c));
+    c.own_nonce = made.own_nonce;
+    c.hash = made.hash;
+    *ret = c;
+    made = c = (struct attest_challenge){0};
+    return ERR_OK;
 }
 
 /* A guest is told that it is refused, not why. Only what is our own fault stays as it is. */
@@ -189,15 +228,29 @@ static err_t issue(struct attest *a, const struct session_view *v, const char *n
     return ERR_OK;
 }
 
+/* The token of the service that verifies, believed as everybody's is, for this handshake only. */
+static err_t ask_service(struct attest *a, const struct session_view *v, const char *nonce,
+                         const struct attestation *body, struct guest **ret)
+{
+    _cleanup_buf_ struct buf token = BUF_INIT;
+    _cleanup_guest_ struct guest *g = NULL;
+    TRY(remote_evaluate(a->service, v->tee, nonce, body, &token));
+    TRYC(attest_by_token(a, buf_span(&token), &g), "the attestation service's token");
+    TRY(remote_check_token(g, &a->rules, nonce, body));
+    *ret = TAKE_PTR(g);
+    return ERR_OK;
+}
+
 static err_t verify_evidence(struct attest *a, const struct session_view *v,
                              const struct attestation *body, struct guest **ret)
 {
-    char nonce[45];
-    TRY(nonce_of(a, v->id, nonce));
+    char derived[45];
+    TRY(nonce_of(a, v->id, derived));
+    const char *nonce = v->nonce ? session_nonce_text(v->nonce) : derived;
     if (!secret_equal(span_str(nonce), span_str(body->nonce)))
         FAIL(ERR_AUTH, "the nonce is not this session's");
     _cleanup_guest_ struct guest *g = NULL;
-    TRY(issue(a, v, nonce, body, &g));
+    TRY((a->service ? ask_service : issue)(a, v, nonce, body, &g));
     TRY(sessions_attest(a->sessions, v->id, clock_now(), g));
     *ret = TAKE_PTR(g);
     return ERR_OK;

@@ -10,6 +10,7 @@
 #include "broker/jose/jwe.h"
 #include "broker/jose/jws.h"
 
+struct as_service;    /* as_service.h */
 struct attest;
 struct key_sources;   /* jose/key_source.h */
 struct policy_claims; /* policy/policy_claims.h */
@@ -25,6 +26,7 @@ struct attest_signer {
 
 struct attest_config {
     bool sample_verifier;             /* built-in verifier of sample evidence: development only */
+    struct as_service *service;       /* who verifies evidence instead; borrowed, or NULL */
     bool allow_rsa1_5;
     int64_t session_seconds;          /* from auth; 0: SESSION_SECONDS */
     size_t session_max;               /* 0: SESSION_MAX */
@@ -88,13 +90,22 @@ extern const struct attest_upkeep attest_upkeep_nowhere;
 struct attest_challenge {
     char session[33];  /* 32 hex digits */
     int64_t expires;   /* Unix seconds */
-    char nonce[45];    /* base64, 44 characters */
+    char nonce[45];    /* base64, 44 characters; empty when the verifier makes its own */
     const char *tee;   /* canonical name, static */
+    struct buf own_nonce; /* the verifier's, of attest_auth; attest_challenge_done frees */
+    const char *hash;  /* selected-hash-algorithm to tell the guest, or NULL */
 };
+void attest_challenge_done(struct attest_challenge *c);
+const char *attest_challenge_nonce(struct attest_challenge *c); /* whichever it is */
+
+/* Whether the attestation service is asked: then attest_auth and attest_evidence wait for the network,
+ * and belong on a thread that may. Cheap; false for what is refused without asking. */
+bool attest_auth_waits(struct attest *a, struct span body);
+bool attest_evidence_waits(struct attest *a, const char *session);
 
 /* POST auth: parses the Request, makes a session. ERR_AUTH with the cause text of kbs-api.md 2.2
  * as reason ("deserialize Request", "KBS Client Protocol Version Mismatch: expect =0.4.0 while the
- * request is X", ...). */
+ * request is X", ...). ERR_BUSY: the attestation service, which makes the challenge, is down. */
 err_t attest_auth(struct attest *a, struct span body, struct attest_challenge *ret);
 
 /* POST attest: session is the cookie's value as received (any text or NULL). On success the token

@@ -34,18 +34,34 @@ static const char *const key_paths[] = {
     "/tee-pubkey",
 };
 
-static struct json first_of(struct json claims, const char *const *paths, size_t count)
+static const char *first_of(struct json claims, const char *const *paths, size_t count)
 {
-    struct json found = {0};
-    for (size_t i = 0; i < count && !json_present(found); i++)
-        found = json_pointer(claims, paths[i]);
-    return found;
+    for (size_t i = 0; i < count; i++)
+        if (json_present(json_pointer(claims, paths[i]))) return paths[i];
+    return NULL;
+}
+
+/* NULL: the token has none. */
+static const char *find_path(struct json claims, const struct guest_rules *rules)
+{
+    const char *path = first_of(claims, rules->extra_paths, rules->extra_path_count);
+    return path ? path : first_of(claims, key_paths, LENGTH(key_paths));
 }
 
 static struct json find_key(struct json claims, const struct guest_rules *rules)
 {
-    struct json key = first_of(claims, rules->extra_paths, rules->extra_path_count);
-    return json_present(key) ? key : first_of(claims, key_paths, LENGTH(key_paths));
+    const char *path = find_path(claims, rules);
+    return path ? json_pointer(claims, path) : (struct json){0};
+}
+
+const char *guest_find_nonce(struct json claims, const struct guest_rules *rules)
+{
+    const char *path = find_path(claims, rules);
+    if (!path) return NULL;
+    size_t beside = (size_t) (strrchr(path, '/') - path);
+    _cleanup_buf_ struct buf pointer = BUF_INIT;
+    buf_addf(&pointer, "%.*s/nonce", (int) beside, path);
+    return json_string(json_pointer(claims, buf_str(&pointer)));
 }
 
 /* Parsed here once, since every decision of a policy reads them. */

@@ -3,6 +3,7 @@
 #include "broker/attest/table.h"
 #include "broker/base/rand.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 /* Expired sessions that one call clears away: more than a call can add, so the dead never pile
@@ -10,11 +11,18 @@
 #define CLEAR_PER_CREATE 8
 #define CLEAR_PER_COUNT 4096
 
+struct session_nonce {
+    _Atomic int refs;
+    size_t len;
+    char text[];
+};
+
 struct session {
     struct table_entry entry; /* first: a table_entry is its session */
     int64_t expires;
     const char *tee;
     struct guest *guest;              /* our reference; NULL: unattested */
+    struct session_nonce *nonce;      /* our reference, or NULL */
     struct session *before, *after;   /* unattested ones, by age */
     struct session *next_dead;        /* out of the table, to be freed after the lock */
 };
@@ -26,13 +34,40 @@ struct sessions {
     struct table *table;
     struct session *first, *last; /* unattested, oldest first */
     size_t attested, bytes; /* sessions with a guest, and what these take */
+    size_t nonce_bytes;     /* of the others */
     uint64_t evicted;
 };
+
+struct err session_nonce_new(struct span text, struct session_nonce **ret)
+{
+    struct session_nonce *n = calloc(1, sizeof *n + text.len + 1);
+    if (!n) FAIL(ERR_INTERNAL, "out of memory");
+    n->refs = 1;
+    n->len = text.len;
+    memcpy(n->text, text.data, text.len);
+    *ret = n;
+    return ERR_OK;
+}
+
+static struct session_nonce *nonce_ref(struct session_nonce *n)
+{
+    if (n) atomic_fetch_add_explicit(&n->refs, 1, memory_order_relaxed);
+    return n;
+}
+
+void session_nonce_unref(struct session_nonce *n)
+{
+    if (n && atomic_fetch_sub_explicit(&n->refs, 1, memory_order_acq_rel) == 1) free(n);
+}
+
+const char *session_nonce_text(const struct session_nonce *n) { return n->text; }
 
 void session_view_done(struct session_view *v)
 {
     guest_unref(v->guest);
+    session_nonce_unref(v->nonce);
     v->guest = NULL;
+    v->nonce = NULL;
 }
 
 struct err sessions_new(size_t max, size_t max_bytes, int64_t seconds, struct sessions **ret)
@@ -50,11 +85,23 @@ struct err sessions_new(size_t max, size_t max_bytes, int64_t seconds, struct se
     return ERR_OK;
 }
 
+static size_t nonce_size(const struct session *x)
+{
+    return x->nonce ? sizeof *x->nonce + x->nonce->len : 0;
+}
+
+/* What an attested session takes. */
+static size_t attested_size(const struct session *x, const struct guest *g)
+{
+    return guest_bytes(g) + nonce_size(x);
+}
+
 static void queue_locked(struct sessions *s, struct session *x)
 {
     x->before = s->last;
     *(s->last ? &s->last->after : &s->first) = x;
     s->last = x;
+    s->nonce_bytes += nonce_size(x);
 }
 
 static void unqueue_locked(struct sessions *s, struct session *x)
@@ -62,6 +109,7 @@ static void unqueue_locked(struct sessions *s, struct session *x)
     *(x->before ? &x->before->after : &s->first) = x->after;
     *(x->after ? &x->after->before : &s->last) = x->before;
     x->before = x->after = NULL;
+    s->nonce_bytes -= nonce_size(x);
 }
 
 /* Takes x out of the table and puts it before the dead ones, which it returns. */
@@ -69,7 +117,7 @@ static struct session *bury_locked(struct sessions *s, struct session *x, struct
 {
     if (x->guest) {
         s->attested--;
-        s->bytes -= guest_bytes(x->guest);
+        s->bytes -= attested_size(x, x->guest);
     } else {
         unqueue_locked(s, x);
     }
@@ -95,6 +143,7 @@ static void free_dead(struct session *dead)
     while (dead) {
         struct session *next = dead->next_dead;
         guest_unref(dead->guest);
+        session_nonce_unref(dead->nonce);
         free(dead);
         dead = next;
     }
@@ -109,12 +158,17 @@ void sessions_free(struct sessions *s)
     free(s);
 }
 
+static bool has_room_locked(const struct sessions *s, const struct session *x)
+{
+    return table_count(s->table) < s->max && s->nonce_bytes + nonce_size(x) <= SESSION_NONCE_BYTES;
+}
+
 /* False: full of attested sessions. */
 static bool insert(struct sessions *s, struct session *x, int64_t now, struct session **ret_dead)
 {
     SCOPED_LOCK(&s->lock);
     struct session *dead = bury_expired_locked(s, now, CLEAR_PER_CREATE);
-    if (table_count(s->table) >= s->max && s->first) {
+    while (!has_room_locked(s, x) && s->first) {
         dead = bury_locked(s, s->first, dead);
         s->evicted++;
     }
@@ -125,25 +179,29 @@ static bool insert(struct sessions *s, struct session *x, int64_t now, struct se
     return true;
 }
 
-struct err sessions_create(struct sessions *s, const char *tee, int64_t now,
-                           struct session_view *ret)
+struct err sessions_create(struct sessions *s, const char *tee, struct session_nonce *nonce,
+                           int64_t now, struct session_view *ret)
 {
     _cleanup_free_ struct session *x = calloc(1, sizeof *x);
     if (!x) FAIL(ERR_INTERNAL, "out of memory");
     TRY(rand_bytes(x->entry.key, SESSION_ID_BYTES));
     x->tee = tee;
     x->expires = now + s->seconds;
-    struct session_view view = {.expires = x->expires, .tee = tee};
+    _cleanup_(session_view_done) struct session_view view = {
+        .expires = x->expires, .tee = tee, .nonce = nonce_ref(nonce)};
     memcpy(view.id, x->entry.key, SESSION_ID_BYTES);
 
     struct session *dead = NULL;
+    x->nonce = nonce_ref(nonce);
     bool inserted = insert(s, x, now, &dead);
     free_dead(dead);
+    if (!inserted) session_nonce_unref(x->nonce);
     if (!inserted)
         FAIL(ERR_BUSY, "all %zu sessions are attested; raise the limit of sessions or shorten "
              "their life", s->max);
     x = NULL; /* the table's now, and perhaps another thread has evicted it already */
     *ret = view;
+    view = (struct session_view){0};
     return ERR_OK;
 }
 
@@ -159,7 +217,8 @@ struct err sessions_find(struct sessions *s, const uint8_t id[SESSION_ID_BYTES],
     SCOPED_LOCK(&s->lock);
     struct session *x = find_locked(s, id, now);
     if (!x) FAIL(ERR_NOTFOUND, "no such session, or it ended");
-    *ret = (struct session_view){.expires = x->expires, .tee = x->tee, .guest = x->guest};
+    *ret = (struct session_view){.expires = x->expires, .tee = x->tee, .guest = x->guest,
+                                  .nonce = nonce_ref(x->nonce)};
     memcpy(ret->id, id, SESSION_ID_BYTES);
     if (x->guest) guest_ref(x->guest);
     return ERR_OK;
@@ -172,7 +231,7 @@ struct err sessions_attest(struct sessions *s, const uint8_t id[SESSION_ID_BYTES
     SCOPED_LOCK(&s->lock);
     struct session *x = find_locked(s, id, now);
     if (!x) FAIL(ERR_NOTFOUND, "the session ended while its evidence was verified");
-    size_t more = guest_bytes(g), less = x->guest ? guest_bytes(x->guest) : 0;
+    size_t more = attested_size(x, g), less = x->guest ? attested_size(x, x->guest) : 0;
     if (s->bytes - less + more > s->max_bytes)
         FAIL(ERR_BUSY, "the guests of %zu sessions take all memory there is for them", s->attested);
     s->bytes += more - less;

@@ -11,12 +11,21 @@
 
 struct sessions;
 
+/* A nonce that a verifier made, kept with its session; reference-counted, immutable. Other nonces are
+ * derived from the session's id. */
+struct session_nonce;
+err_t session_nonce_new(struct span text, struct session_nonce **ret); /* one reference, the caller's */
+void session_nonce_unref(struct session_nonce *n); /* NULL-safe */
+DEFINE_CLEANUP(struct session_nonce, session_nonce_unref);
+const char *session_nonce_text(const struct session_nonce *n);
+
 /* What a session was when it was looked up. */
 struct session_view {
     uint8_t id[SESSION_ID_BYTES];
     int64_t expires;     /* Unix seconds */
     const char *tee;     /* static */
     struct guest *guest; /* NULL until attested; a reference of the holder's */
+    struct session_nonce *nonce; /* NULL: derived; a reference of the holder's */
 };
 void session_view_done(struct session_view *v);
 
@@ -26,8 +35,11 @@ err_t sessions_new(size_t max, size_t max_bytes, int64_t seconds, struct session
 void sessions_free(struct sessions *s);
 DEFINE_CLEANUP(struct sessions, sessions_free);
 
-/* A new session with a random id. ERR_BUSY when every session is attested and there are max. */
-err_t sessions_create(struct sessions *s, const char *tee, int64_t now, struct session_view *ret);
+/* A new session with a random id, and a reference of its own to nonce, which may be NULL. ERR_BUSY when
+ * every session is attested and there are max. Nonces of sessions that have not attested take
+ * SESSION_NONCE_BYTES, then the oldest of these sessions make room. */
+err_t sessions_create(struct sessions *s, const char *tee, struct session_nonce *nonce, int64_t now,
+                      struct session_view *ret);
 
 /* ERR_NOTFOUND when there is none or it ended. */
 err_t sessions_find(struct sessions *s, const uint8_t id[SESSION_ID_BYTES], int64_t now,

@@ -9,21 +9,22 @@
 static const struct {
     const char *name, *alias;
     enum digest_alg alg;
+    bool challenges; /* its verifier makes the nonce */
 } tees[TEE_COUNT] = {
-    {"az-snp-vtpm", "azsnpvtpm", DIGEST_SHA384},
-    {"az-tdx-vtpm", "aztdxvtpm", DIGEST_SHA384},
-    {"cca", NULL, DIGEST_SHA384},
-    {"csv", NULL, DIGEST_SHA384},
-    {"hygondcu", NULL, DIGEST_SHA384},
-    {"nvidia", NULL, DIGEST_SHA384},
-    {"nvidia-dpu", "nvidiadpu", DIGEST_SHA384},
-    {"sample", NULL, DIGEST_SHA384},
-    {"sampledevice", NULL, DIGEST_SHA384},
-    {"se", NULL, DIGEST_SHA512}, /* IBM SE alone: its attestation request fixes the hash */
-    {"sgx", NULL, DIGEST_SHA384},
-    {"snp", NULL, DIGEST_SHA384},
-    {"tdx", NULL, DIGEST_SHA384},
-    {"tpm", NULL, DIGEST_SHA384},
+    {"az-snp-vtpm", "azsnpvtpm", DIGEST_SHA384, false},
+    {"az-tdx-vtpm", "aztdxvtpm", DIGEST_SHA384, false},
+    {"cca", NULL, DIGEST_SHA384, false},
+    {"csv", NULL, DIGEST_SHA384, false},
+    {"hygondcu", NULL, DIGEST_SHA384, false},
+    {"nvidia", NULL, DIGEST_SHA384, false},
+    {"nvidia-dpu", "nvidiadpu", DIGEST_SHA384, false},
+    {"sample", NULL, DIGEST_SHA384, false},
+    {"sampledevice", NULL, DIGEST_SHA384, false},
+    {"se", NULL, DIGEST_SHA512, true}, /* IBM SE alone: its attestation request fixes the hash */
+    {"sgx", NULL, DIGEST_SHA384, false},
+    {"snp", NULL, DIGEST_SHA384, false},
+    {"tdx", NULL, DIGEST_SHA384, false},
+    {"tpm", NULL, DIGEST_SHA384, false},
 };
 
 const char *tee_name(size_t index)
@@ -45,6 +46,12 @@ const char *tee_canonical(const char *name)
             (tees[i].alias && strcmp(name, tees[i].alias) == 0))
             return tees[i].name;
     return NULL;
+}
+
+bool tee_challenges(const char *canonical)
+{
+    size_t i = tee_index(canonical);
+    return i < TEE_COUNT && tees[i].challenges;
 }
 
 enum digest_alg tee_digest_alg(const char *canonical)

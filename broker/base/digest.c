@@ -23,6 +23,8 @@ struct err digest_compute(enum digest_alg alg, struct span data, struct digest *
     return ERR_OK;
 }
 
+const char *digest_alg_name(enum digest_alg alg) { return algs[alg].name; }
+
 bool digest_alg_from(const char *name, enum digest_alg *ret)
 {
     for (size_t i = 0; i < sizeof algs / sizeof *algs; i++)

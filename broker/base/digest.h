@@ -15,6 +15,7 @@ struct digest {
 err_t digest_compute(enum digest_alg alg, struct span data, struct digest *ret);
 
 /* "sha256", "sha384", "sha512": lower case only, as init-data writes them. */
+const char *digest_alg_name(enum digest_alg alg);
 bool digest_alg_from(const char *name, enum digest_alg *ret);
 
 static inline struct span digest_span(const struct digest *d)

@@ -63,8 +63,22 @@
 #define TLS_MAX_CHAIN 8u             /* certificates of a chain, ours or a client's */
 #define TLS_MAX_CAS 64u              /* certificates that clients' may chain to */
 #define TLS_SOON_DAYS 14u            /* before its end, a certificate is warned of at start */
+/* An attestation service (attest/as_service.h) */
+#define AS_POOL_DEFAULT 16u        /* questions at once; each has a thread and a connection */
+#define AS_POOL_MAX 128u
+#define AS_QUEUE_MAX 256u          /* requests waiting for their turn, P11_JOB_SECONDS at most */
+#define AS_CALL_SECONDS 30u        /* one question */
+#define AS_CALL_SECONDS_MAX 300u
+#define AS_REQUEST_MAX (8u << 20)  /* bytes of a question: evidence in base64, runtime data */
+#define AS_ANSWER_MAX (1u << 20)   /* bytes of an answer: a token, a challenge, a reference value */
+#define AS_CHALLENGE_MAX (64u << 10) /* bytes of a challenge that the service makes */
+#define AS_REASON_MAX 1024u        /* bytes of what it says of a refusal that are read */
+#define AS_BREAKER_FAILURES 5u     /* in a row, after which nobody asks for a while */
+#define AS_BREAKER_MS 2000u        /* that while, at first; doubled with each failed try */
+#define AS_BREAKER_MAX_MS 30000u
 
 /* Guests */
+#define SESSION_NONCE_BYTES (64ul << 20) /* of challenges of other makers for sessions not attested */
 #define SESSION_MAX 100000u        /* sessions at once; unattested ones make room first */
 #define SESSION_SECONDS 300u       /* from auth */
 #define SESSION_BYTES (2ul << 30)  /* of memory for the guests of all sessions */

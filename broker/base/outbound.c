@@ -225,7 +225,7 @@ static void set_peer(const struct transfer *t, const struct handle *h)
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long) c->connect_ms);
     curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, ms_left(t));
     curl_easy_setopt(curl, CURLOPT_SSLVERSION, LOWEST_TLS);
-    curl_easy_setopt(curl, CURLOPT_NOPROXY, o->no_proxy);
+    curl_easy_setopt(curl, CURLOPT_NOPROXY, t->o->no_proxy);
     if (c->ca_file) {
         curl_easy_setopt(curl, CURLOPT_CAINFO, c->ca_file);
         curl_easy_setopt(curl, CURLOPT_CAPATH, NULL); /* no others beside it */

@@ -4,6 +4,7 @@
 
 #include "broker/base/clock.h"
 #include "broker/base/file.h"
+#include "broker/base/limits.h"
 #include "broker/base/log.h"
 #include "broker/jose/key_source.h"
 
@@ -77,12 +78,27 @@ static err_t sign_on_token(void *context, const uint8_t digest[JWS_ES256_DIGEST]
     return p11_pair_sign(context, digest, ret_signature);
 }
 
+/* Commands of their own ask it too: operators' policies and reference values belong there. */
+static err_t open_service(const struct config *c, bool offline, struct broker *b)
+{
+    struct as_config config = {
+        .kind = c->attestation_verifier == CONFIG_VERIFIER_GRPC ? AS_GRPC : AS_REST,
+        .url = c->attestation_as_addr, .pool_size = c->attestation_pool_size,
+        .call_seconds = c->attestation_call_seconds, .ca_file = or_null(c->attestation_as_ca),
+        .client_cert = or_null(c->attestation_as_client_cert),
+        .client_key = or_null(c->attestation_as_client_key),
+    };
+    if (c->attestation_verifier < CONFIG_VERIFIER_GRPC) return ERR_OK;
+    TRY(as_service_new(&config, &b->service));
+    return job_pool_new(offline ? 0 : config.pool_size, AS_QUEUE_MAX, &b->service_jobs);
+}
+
 static err_t open_attest(const struct config *c, bool offline, struct broker *b)
 {
     struct attest_signer signer = {.by = {.sign = sign_on_token}, .name = c->attestation_signer_uri};
     _cleanup_buf_ struct buf pem = BUF_INIT;
     struct attest_config config = {
-        .sample_verifier = !offline && strcmp(c->attestation_verifier, "sample") == 0,
+        .sample_verifier = c->attestation_verifier == CONFIG_VERIFIER_SAMPLE, .service = b->service,
         .allow_rsa1_5 = c->attestation_allow_rsa1_5,
         .session_seconds = c->attestation_session_seconds,
         .session_max = c->attestation_session_max,
@@ -144,6 +160,7 @@ static err_t open_all(const struct config *c, const char *who, bool offline, str
 {
     TRY(secret_init(c->memory_locked_bytes, c->memory_best_effort, false));
     TRY(open_admin(c, offline, b)); /* before the token: a wrong key file should cost no login */
+    TRY(open_service(c, offline, b));
     if (!c->attestation_signer_uri) TRY(open_attest(c, offline, b)); /* for the same reason */
     TRY(open_token(c, who, b));
     if (c->attestation_signer_uri) TRY(open_attest(c, offline, b));
@@ -154,9 +171,10 @@ static err_t open_all(const struct config *c, const char *who, bool offline, str
     TRY(job_pool_new(offline ? 0 : c->token_workers, P11_JOB_QUEUE_MAX, &b->jobs));
     struct api_config api = {
         .token = b->token, .wrap_key = b->wrap_key, .store = b->store, .attest = b->attest, .admin = b->admin,
-        .audit = b->audit, .jobs = b->jobs, .value_max = c->http_max_body,
+        .audit = b->audit, .jobs = b->jobs, .service = b->service,
+        .service_jobs = b->service_jobs, .value_max = c->http_max_body,
         .reference_statuses = c->http_statuses_401, .lint = policy_lint,
-        .upkeep = strcmp(c->attestation_verifier, "none") == 0 ? &attest_upkeep_nowhere : NULL,
+        .upkeep = c->attestation_verifier == CONFIG_VERIFIER_NONE ? &attest_upkeep_nowhere : NULL,
     };
     return api_new(&api, &b->api);
 }
@@ -184,7 +202,8 @@ void broker_refresh_keys(struct broker *b)
 
 void broker_close(struct broker *b)
 {
-    if (b->jobs) job_pool_free(b->jobs);
+    job_pool_free(b->service_jobs);
+    job_pool_free(b->jobs);
     api_free(b->api);
     if (b->store) store_close(b->store);
     audit_close(b->audit);
@@ -192,6 +211,7 @@ void broker_close(struct broker *b)
     if (b->attest) attest_free(b->attest);
     p11_pair_free(b->wrap_key);
     p11_pair_free(b->signer);
+    as_service_free(b->service);
     p11_close(b->token);
     if (b->lock) writer_lock_release(b->lock); /* last: nobody writes while we still might */
     *b = (struct broker){0};

@@ -12,6 +12,8 @@ struct broker {
     struct p11_pair *wrap_key, *signer; /* signer NULL: not on the token */
     struct writer_lock *lock; /* NULL for a reader */
     struct store *store;
+    struct as_service *service;   /* NULL: evidence is verified here, or by nobody */
+    struct job_pool *service_jobs;
     struct attest *attest;
     struct admin *admin;
     struct audit *audit;

@@ -111,6 +111,7 @@ static err_t serve(const struct config *config, struct broker *b, const sigset_t
         wait_for_end(b, server, signals, hooks);
     }
     NOTIFY("STOPPING=1");
+    if (b->service) as_service_stop_in(b->service, GRACE_MS); /* its time may be longer than ours */
     http_server_stop(server, GRACE_MS);
     supervisor_stop(supervisor);
     return e;

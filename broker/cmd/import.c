@@ -29,7 +29,7 @@ struct importing {
 static bool has_no_use(const struct importing *im, const struct import_item *item)
 {
     bool appraisal = item->kind == IMPORT_ATTESTATION_POLICY || item->kind == IMPORT_REFERENCE_VALUE;
-    return appraisal && strcmp(im->config->attestation_verifier, "sample") != 0;
+    return appraisal && im->config->attestation_verifier != CONFIG_VERIFIER_SAMPLE;
 }
 
 static err_t survey(void *arg, const struct import_item *item)

@@ -5,6 +5,7 @@
 #include "broker/config/config_value.h"
 
 #include <string.h>
+#include <strings.h>
 
 /* What is at work while one file is read. */
 struct reading {
@@ -93,6 +94,50 @@ static err_t check_signer(const struct reading *r)
     return ERR_OK;
 }
 
+/* The first of these that the file gives: where to point when several keys do not fit together. */
+static const struct yaml_node *given_first(const struct reading *r, const char *const *paths)
+{
+    const struct yaml_node *node = NULL;
+    for (; *paths && !node; paths++) node = given(r, *paths);
+    ENSURE(node != NULL);
+    return node;
+}
+
+static err_t check_service_tls(const struct reading *r)
+{
+    static const char *const keys[] = {"attestation_service.as_ca_cert",
+                                       "attestation_service.as_client_cert",
+                                       "attestation_service.as_client_key", NULL};
+    const struct config *c = r->config;
+    bool tls = strncasecmp(c->attestation_as_addr, "https:", 6) == 0;
+    if (!c->attestation_as_client_cert != !c->attestation_as_client_key)
+        YAML_FAIL(given_first(r, keys + 1), "as_client_cert and as_client_key go together");
+    if (!tls && (c->attestation_as_ca || c->attestation_as_client_cert))
+        YAML_FAIL(given_first(r, keys), "certificates are for https://, and as_addr is %s",
+                  c->attestation_as_addr);
+    return ERR_OK;
+}
+
+/* A service whose tokens nobody trusts, or whose answers come too late for the guest, is a mistake. */
+static err_t check_service(const struct reading *r)
+{
+    static const char *const times[] = {"attestation_service.call_timeout",
+                                        "http_server.request_timeout",
+                                        "attestation_service.verifier", NULL};
+    const struct config *c = r->config;
+    if (c->attestation_verifier < CONFIG_VERIFIER_GRPC) return ERR_OK;
+    const struct yaml_node *verifier = given(r, "attestation_service.verifier");
+    ENSURE(verifier != NULL);
+    if (!c->token_trusted_cert_count && !c->token_trusted_jwk_set_count &&
+        !c->token_insecure_header_jwk)
+        YAML_FAIL(verifier, "an attestation service needs its signer in "
+                            "attestation_token.trusted_certs_paths or trusted_jwk_sets");
+    if (c->attestation_call_seconds + P11_JOB_SECONDS >= c->http_request_seconds)
+        YAML_FAIL(given_first(r, times), "attestation_service.call_timeout and %u seconds of waiting "
+                  "for a turn must be less than http_server.request_timeout", P11_JOB_SECONDS);
+    return check_service_tls(r);
+}
+
 static err_t check_sockets(const struct reading *r)
 {
     const struct config *c = r->config;
@@ -146,6 +191,7 @@ static err_t finish(struct reading *r)
     TRY(check_sockets(r));
     TRY(check_tls(r));
     TRY(check_signer(r));
+    TRY(check_service(r));
     return check_admin(r);
 }
 

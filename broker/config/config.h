@@ -12,6 +12,11 @@
 
 #include <stdio.h>
 
+/* Who verifies evidence; those from GRPC on are a service of their own. */
+enum config_verifier {
+    CONFIG_VERIFIER_NONE, CONFIG_VERIFIER_SAMPLE, CONFIG_VERIFIER_GRPC, CONFIG_VERIFIER_REST
+};
+
 /* All values, in the order of the sections. Strings are owned by the config; lists too. */
 struct config {
     /* http */
@@ -42,7 +47,10 @@ struct config {
     /* policy */
     unsigned policy_keep_versions;
     /* attestation_service */
-    const char *attestation_verifier;   /* "none" or "sample" */
+    enum config_verifier attestation_verifier;
+    const char *attestation_as_addr;    /* URL */
+    const char *attestation_as_ca, *attestation_as_client_cert, *attestation_as_client_key;
+    unsigned attestation_pool_size, attestation_call_seconds;
     int64_t attestation_timeout_seconds; /* what `timeout` says; the next one is what holds */
     int64_t attestation_session_seconds;
     size_t attestation_session_max;

@@ -101,3 +101,10 @@ const char *config_check_place(const char *text)
                "the keys";
     return NULL;
 }
+
+const char *config_check_service(const char *text)
+{
+    if (err_ok(outbound_check_url(text)) && !strchr(text, '?')) return NULL;
+    return "takes a URL of http:// or https:// with a host, such as http://127.0.0.1:50004; no user, "
+           "query or fragment";
+}

@@ -13,3 +13,4 @@ const char *config_check_key_uri(const char *text); /* file:PATH, credential:NAM
 const char *config_check_pointer(const char *text);    /* RFC 6901 */
 const char *config_check_path(const char *text);       /* absolute */
 const char *config_check_place(const char *text);      /* absolute, or a URL whose answer is believed */
+const char *config_check_service(const char *text);    /* a URL that can be asked, without query */

@@ -14,7 +14,13 @@
 
 static const struct config_choice statuses[] = {{"truthful", false}, {"reference", true}, {0}};
 static const struct config_choice roles[] = {{"writer", 0}, {"reader", 0}, {0}};
-static const struct config_choice verifiers[] = {{"none", 0}, {"sample", 0}, {0}};
+static const struct config_choice verifiers[] = {{"none", CONFIG_VERIFIER_NONE},
+                                                 {"sample", CONFIG_VERIFIER_SAMPLE},
+                                                 {"grpc", CONFIG_VERIFIER_GRPC},
+                                                 {"rest", CONFIG_VERIFIER_REST},
+                                                 {"coco_as_grpc", CONFIG_VERIFIER_GRPC},
+                                                 {"CoCoASGrpc", CONFIG_VERIFIER_GRPC},
+                                                 {0}};
 static const struct config_choice syncs[] = {{"none", 0}, {"batch", 0}, {"each", 0}, {0}};
 static const struct config_choice locks[] = {{"required", false}, {"best-effort", true}, {0}};
 static const struct config_choice oaeps[] = {{"sha256", false}, {"sha1", true}, {0}};
@@ -174,10 +180,30 @@ static const struct config_key keys[] = {
      .doc = "Versions of the release policy that stay on the token, the one in force included, to "
             "look at, compare and roll back to."},
 
-    {"attestation_service.verifier", CONFIG_WORD, FIELD(attestation_verifier),
+    {"attestation_service.verifier", CONFIG_CHOICE, FIELD(attestation_verifier),
      .choices = verifiers, .fallback = "none",
      .doc = "Who verifies evidence. none: guests come with tokens of an attestation service that "
-            "attestation_token trusts. sample: anybody's word is taken; for development only."},
+            "attestation_token trusts. grpc, rest: the attestation service at as_addr, of which "
+            "attestation_token must trust the signer; coco_as_grpc means grpc. sample: anybody's "
+            "word is taken; for development only."},
+    {"attestation_service.as_addr", CONFIG_TEXT, FIELD(attestation_as_addr),
+     .check = config_check_service, .fallback = "\"http://127.0.0.1:50004\"",
+     .doc = "Where the attestation service is: http://, or https:// beyond this host."},
+    {"attestation_service.pool_size", CONFIG_NUMBER, FIELD(attestation_pool_size), .min = 1,
+     .max = AS_POOL_MAX, .fallback = "16",
+     .doc = "Questions to it at once, each with a thread and a connection; others wait their turn."},
+    {"attestation_service.call_timeout", CONFIG_NUMBER, FIELD(attestation_call_seconds), .min = 1,
+     .max = AS_CALL_SECONDS_MAX, .unit_name = "seconds", .fallback = "30",
+     .doc = "How long one question may take."},
+    {"attestation_service.as_ca_cert", CONFIG_PATH, CONFIG_MAY_BE_NULL, FIELD(attestation_as_ca),
+     .check = config_check_path, .fallback = "null",
+     .doc = "PEM certificates that its own must chain to; null takes the system's."},
+    {"attestation_service.as_client_cert", CONFIG_PATH, CONFIG_MAY_BE_NULL,
+     FIELD(attestation_as_client_cert), .check = config_check_path, .fallback = "null",
+     .doc = "PEM certificate that this broker shows it, chain included."},
+    {"attestation_service.as_client_key", CONFIG_PATH, CONFIG_MAY_BE_NULL,
+     FIELD(attestation_as_client_key), .check = config_check_path, .fallback = "null",
+     .doc = "PEM key of that certificate."},
     {"attestation_service.timeout", CONFIG_NUMBER, FIELD(attestation_timeout_seconds), .min = 1,
      MINUTES, .fallback = "5", .doc = "Life of a guest's session."},
     {"attestation_service.session_seconds", CONFIG_NUMBER, FIELD(attestation_session_seconds),
@@ -294,6 +320,8 @@ static const struct {
     {"token.slot", "slot numbers change; name the token by its label or serial in token.uri"},
     {"token.slot_id", "slot numbers change; name the token by its label or serial in token.uri"},
     {"attestation_service.type", "say attestation_service.verifier"},
+    {"attestation_service.rvps_config", "reference values are kept here or by the service at as_addr; "
+                                        "set them with `strongroom reference-value set`"},
     {"attestation_token.insecure_key", "say attestation_token.insecure_header_jwk"},
     {"admin.type", "say admin.authorization_mode"},
     {"admin.insecure_api", "say admin.authorization_mode: InsecureAllowAll"},

@@ -40,7 +40,7 @@ static int teardown(void **state)
 static struct session_view create(int64_t now)
 {
     struct session_view v = {0};
-    assert_ok(sessions_create(s, "sample", now, &v));
+    assert_ok(sessions_create(s, "sample", NULL, now, &v));
     return v;
 }
 
@@ -137,7 +137,7 @@ static void test_sessions_create__all_attested(void **state)
         assert_ok(sessions_attest(s, v.id, NOON, guest));
     }
     struct session_view more = {0};
-    assert_fails(sessions_create(s, "sample", NOON + 4, &more), ERR_BUSY);
+    assert_fails(sessions_create(s, "sample", NULL, NOON + 4, &more), ERR_BUSY);
     assert_true(there(&v, NOON + 4));
     more = create(NOON + SECONDS); /* the first one ended */
     assert_true(there(&more, NOON + SECONDS));
@@ -194,7 +194,7 @@ static void *hammer(void *arg)
     size_t failed = 0;
     for (int64_t i = 0; i < ROUNDS; i++) {
         struct session_view v = {0}, found = {0};
-        struct err e = sessions_create(table, "sample", NOON + i, &v);
+        struct err e = sessions_create(table, "sample", NULL, NOON + i, &v);
         if (!err_ok(e)) {
             failed += e.code != ERR_BUSY;
             continue;

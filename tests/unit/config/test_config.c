@@ -69,7 +69,7 @@ static void test_config_parse__defaults_are_safe(void **state)
 {
     const struct config *c = parsed(*state, "# nothing\n");
     assert_int_equal(c->admin_mode, ADMIN_DENY_ALL);
-    assert_string_equal(c->attestation_verifier, "none");
+    assert_int_equal(c->attestation_verifier, CONFIG_VERIFIER_NONE);
     assert_false(c->token_insecure_header_jwk);
     assert_false(c->attestation_allow_rsa1_5);
     assert_false(c->memory_best_effort);
@@ -122,7 +122,7 @@ static void test_config_parse__whole_file(void **state)
     assert_int_equal(c->storage_keep_versions, 3);
     assert_int_equal(c->storage_cache_bytes, 1 << 30);
     assert_int_equal(c->policy_keep_versions, 20);
-    assert_string_equal(c->attestation_verifier, "sample");
+    assert_int_equal(c->attestation_verifier, CONFIG_VERIFIER_SAMPLE);
     assert_int_equal(c->attestation_session_seconds, 600);
     assert_int_equal(c->attestation_token_seconds, 420);
     assert_string_equal(c->attestation_signer_chain, "/c.pem");

@@ -1,0 +1,277 @@
+#include "broker/attest/as_service.h"
+
+#include "broker/attest/as_call.h"
+#include "broker/base/clock.h"
+#include "broker/base/json.h"
+#include "broker/base/limits.h"
+#include "broker/base/log.h"
+#include "broker/base/outbound.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#define HEADER_MAX 48
+
+struct as_service {
+    const struct as_protocol *protocol;
+    struct outbound *out;
+    char *url;                     /* without a slash at the end */
+    char timeout[HEADER_MAX];      /* a header line */
+    struct breaker breaker;
+    _Atomic uint64_t calls, refusals, failures;
+};
+
+/* ---- life ----------------------------------------------------------------------------------- */
+
+void as_service_free(struct as_service *s)
+{
+    if (!s) return;
+    outbound_free(s->out);
+    breaker_done(&s->breaker);
+    free(s->url);
+    free(s);
+}
+
+static err_t copy_url(const char *url, char **ret)
+{
+    size_t len = strlen(url);
+    TRYC(outbound_check_url(url), "attestation_service.as_addr");
+    if (strchr(url, '?')) FAIL(ERR_USAGE, "attestation_service.as_addr: the URL has a query");
+    while (len && url[len - 1] == '/') len--;
+    *ret = strndup(url, len);
+    if (!*ret) FAIL(ERR_INTERNAL, "out of memory");
+    return ERR_OK;
+}
+
+struct err as_service_new(const struct as_config *config, struct as_service **ret)
+{
+    unsigned ms = 1000 * (config->call_seconds ? config->call_seconds : AS_CALL_SECONDS);
+    _cleanup_(as_service_freep) struct as_service *s = calloc(1, sizeof *s);
+    if (!s) FAIL(ERR_INTERNAL, "out of memory");
+    breaker_init(&s->breaker, AS_BREAKER_FAILURES, AS_BREAKER_MS, AS_BREAKER_MAX_MS);
+    s->protocol = config->kind == AS_GRPC ? &as_grpc : &as_rest;
+    snprintf(s->timeout, sizeof s->timeout, "grpc-timeout: %um", ms);
+    TRY(copy_url(config->url, &s->url));
+    struct outbound_config out = {
+        .ca_file = config->ca_file, .client_cert = config->client_cert,
+        .client_key = config->client_key, .total_ms = ms, .answer_max = AS_ANSWER_MAX,
+        .idle_max = config->pool_size ? config->pool_size : AS_POOL_DEFAULT,
+        .http2 = s->protocol->http2,
+    };
+    TRYC(outbound_new(&out, &s->out), "attestation_service");
+    *ret = TAKE_PTR(s);
+    return ERR_OK;
+}
+
+void as_service_stop_in(struct as_service *s, unsigned ms)
+{
+    outbound_stop_in(s->out, ms);
+}
+
+void as_service_stats(struct as_service *s, struct as_stats *ret)
+{
+    *ret = (struct as_stats){.calls = s->calls, .refusals = s->refusals, .failures = s->failures};
+    breaker_look(&s->breaker, clock_mono_ns(), &ret->breaker);
+}
+
+/* ---- one question --------------------------------------------------------------------------- */
+
+void as_reason(struct buf *why, struct span text)
+{
+    buf_add_span(why, span_of(text.data, text.len < AS_REASON_MAX ? text.len : AS_REASON_MAX));
+}
+
+/* Evaluations, challenges and queries change nothing at the service: of two tokens for the same evidence
+ * one is given away and the other forgotten. What an operator sets is sent once: the same text again,
+ * after somebody else's, would undo that. */
+static bool is_repeatable(enum as_op op)
+{
+    return op == AS_EVALUATE || op == AS_CHALLENGE || op == AS_QUERY;
+}
+
+static void note_header(void *arg, struct span name, struct span value)
+{
+    grpc_note(arg, name, value);
+}
+
+static err_t send_call(struct as_service *s, const struct as_call *call, struct span body,
+                       struct grpc_head *ret_head, struct outbound_answer *ret)
+{
+    _cleanup_buf_ struct buf url = BUF_INIT;
+    const char *const headers[] = {s->protocol->content_type,
+                                   s->protocol->http2 ? "te: trailers" : NULL, s->timeout, NULL};
+    buf_addf(&url, "%s%s", s->url, s->protocol->paths[call->op]);
+    TRY(buf_ok(&url));
+    struct outbound_request request = {
+        .method = "POST", .url = buf_str(&url), .headers = headers, .body = body,
+        .repeatable = is_repeatable(call->op),
+        .on_header = s->protocol->http2 ? note_header : NULL, .arg = ret_head,
+    };
+    return outbound_send(s->out, &request, ret);
+}
+
+/* Three parts of base64url: whatever else comes with a success is no answer of this service. */
+static bool is_token(struct span s)
+{
+    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.";
+    unsigned dots = 0;
+    for (size_t i = 0; i < s.len; i++) {
+        if (!s.data[i] || !strchr(allowed, s.data[i])) return false;
+        dots += s.data[i] == '.';
+    }
+    return dots == 2 && s.len <= JOSE_MAX_TOKEN;
+}
+
+/* Nothing of a value is given on before it looks like one. */
+static bool is_plausible(const struct as_call *call, struct span value)
+{
+    _cleanup_json_ struct json_doc *doc = NULL;
+    switch (call->op) {
+    case AS_EVALUATE: return is_token(value);
+    case AS_CHALLENGE:
+        return value.len > 0 && value.len <= AS_CHALLENGE_MAX && utf8_valid(value) &&
+               !memchr(value.data, 0, value.len);
+    case AS_QUERY: return value.len == 0 || err_ok(json_parse(value, &doc));
+    default: return true;
+    }
+}
+
+static enum as_outcome check_answer(const struct as_service *s, const struct as_call *call,
+                                    const struct as_answer *answer, struct buf *ret, struct buf *why)
+{
+    enum as_outcome outcome = s->protocol->read(call, answer, ret, why);
+    if (outcome == AS_DONE && !is_plausible(call, buf_span(ret))) {
+        buf_add_str(why, "an answer that is not of an attestation service");
+        outcome = AS_DOWN;
+    }
+    return outcome;
+}
+
+static err_t error_of(enum as_outcome outcome, struct buf *why)
+{
+    static const struct { enum err_class code; const char *text; } rows[] = {
+        [AS_REFUSED] = {ERR_AUTH, "the attestation service refused it"},
+        [AS_UNABLE] = {ERR_BUSY, "the attestation service does not serve this"},
+        [AS_DOWN] = {ERR_BUSY, "no answer of an attestation service"},
+    };
+    if (outcome == AS_DONE) return ERR_OK;
+    FAIL(rows[outcome].code, "%s: %s", rows[outcome].text, buf_str(why));
+}
+
+/* *ret_result: what it shows of the service. */
+static err_t ask_once(struct as_service *s, const struct as_call *call, struct span body,
+                      struct buf *ret, enum breaker_result *ret_result)
+{
+    struct outbound_answer raw = {0};
+    struct as_answer answer = {0};
+    _cleanup_buf_ struct buf why = BUF_INIT;
+    struct err e = send_call(s, call, body, &answer.head, &raw);
+    if (err_ok(e)) {
+        answer.status = raw.status;
+        answer.body = buf_span(&raw.body);
+        enum as_outcome outcome = check_answer(s, call, &answer, ret, &why);
+        *ret_result = outcome == AS_DOWN ? BREAKER_BAD : BREAKER_GOOD;
+        atomic_fetch_add(&s->refusals, outcome == AS_REFUSED);
+        e = error_of(outcome, &why);
+    } else if (e.code != ERR_INTERNAL) {
+        *ret_result = BREAKER_BAD;
+        e = err_add(e, __FILE__, __LINE__, __func__, "the attestation service");
+        e.code = ERR_BUSY;
+    }
+    atomic_fetch_add(&s->failures, *ret_result == BREAKER_BAD);
+    grpc_head_done(&answer.head);
+    buf_free(&raw.body);
+    return e;
+}
+
+static void log_change(const struct as_service *s, enum breaker_state state, struct err e)
+{
+    if (state == BREAKER_CLOSED)
+        log_info("attestation-service.up", LOG_S("url", s->url));
+    else
+        log_warn_err(e, "attestation-service.down", LOG_S("url", s->url),
+                     LOG_S("effect", "evidence is answered 503 until it is back; it is tried again by itself"));
+}
+
+static err_t ask(struct as_service *s, const struct as_call *call, struct buf *ret)
+{
+    _cleanup_buf_ struct buf body = BUF_INIT, value = BUF_INIT;
+    enum breaker_result result = BREAKER_NEITHER;
+    enum breaker_state state;
+    TRY(s->protocol->write(call, &body));
+    enum breaker_pass pass = breaker_enter(&s->breaker, clock_mono_ns());
+    if (pass == BREAKER_REFUSED)
+        FAIL(ERR_BUSY, "the attestation service is down, and not asked for a while");
+    atomic_fetch_add(&s->calls, 1);
+    struct err e = ask_once(s, call, buf_span(&body), &value, &result);
+    if (breaker_leave(&s->breaker, pass, result, clock_mono_ns(), &state)) log_change(s, state, e);
+    TRY(e);
+    TRY(buf_ok(&value));
+    buf_add_span(ret, buf_span(&value));
+    return buf_ok(ret);
+}
+
+struct err as_evaluate(struct as_service *s, const struct as_piece *pieces, size_t count,
+                       struct buf *ret_token)
+{
+    struct as_call call = {.op = AS_EVALUATE, .pieces = pieces, .piece_count = count};
+    return ask(s, &call, ret_token);
+}
+
+struct err as_challenge(struct as_service *s, const char *tee, struct span params, struct buf *ret)
+{
+    struct as_call call = {.op = AS_CHALLENGE, .id = tee, .text = params};
+    return ask(s, &call, ret);
+}
+
+/* ---- upkeep --------------------------------------------------------------------------------- */
+
+/* For an operator, who sent it and may know why it is refused. */
+static err_t ask_for_operator(struct as_service *s, const struct as_call *call, struct buf *ret)
+{
+    struct err e = ask(s, call, ret);
+    if (e.code == ERR_AUTH) e.code = ERR_USAGE;
+    return e;
+}
+
+static err_t set_policy(void *context, const char *id, struct span text, uint64_t *ret_version)
+{
+    _cleanup_buf_ struct buf nothing = BUF_INIT;
+    struct as_call call = {.op = AS_SET_POLICY, .id = id, .text = text};
+    TRY(ask_for_operator(context, &call, &nothing));
+    *ret_version = 0; /* it counts none */
+    return ERR_OK;
+}
+
+static err_t check_values(const struct as_service *s)
+{
+    if (s->protocol->paths[AS_REGISTER]) return ERR_OK;
+    FAIL(ERR_USAGE, "the attestation service takes no reference values by REST; set them at its RVPS, "
+                    "or say attestation_service.verifier: grpc");
+}
+
+static err_t register_values(void *context, struct span message)
+{
+    struct as_call call = {.op = AS_REGISTER, .text = message};
+    _cleanup_buf_ struct buf nothing = BUF_INIT;
+    TRY(check_values(context));
+    return ask_for_operator(context, &call, &nothing);
+}
+
+static err_t query_value(void *context, const char *name, struct buf *ret)
+{
+    struct as_call call = {.op = AS_QUERY, .id = name};
+    size_t before = ret->len;
+    TRY(check_values(context));
+    TRY(ask_for_operator(context, &call, ret));
+    if (ret->len == before)
+        FAIL(ERR_NOTFOUND, "No reference value found for the given id: %s", name);
+    return ERR_OK;
+}
+
+struct attest_upkeep as_service_upkeep(struct as_service *s)
+{
+    return (struct attest_upkeep){.context = s, .set_policy = set_policy,
+                                  .register_values = register_values, .query_value = query_value};
+}
