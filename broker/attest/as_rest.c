@@ -103,7 +103,7 @@ static enum as_outcome read_answer(const struct as_call *call, const struct as_a
 {
     enum as_outcome outcome = outcome_of(answer->status);
     struct span body = answer->body;
-    while (body.len && strchr(" \r\n\t", body.data[body.len - 1])) body.len--;
+    while (body.len && memchr(" \r\n\t", body.data[body.len - 1], 4)) body.len--;
     if (outcome == AS_DONE) {
         buf_add_span(ret, body);
         return outcome;

@@ -2,6 +2,7 @@
 
 #include "broker/base/clock.h"
 #include "broker/base/limits.h"
+#include "broker/base/watchdog.h"
 
 #include <arpa/inet.h>
 #include <curl/curl.h>
@@ -15,6 +16,7 @@
 
 #define LOWEST_TLS CURL_SSLVERSION_TLSv1_2
 #define MS_NS UINT64_C(1000000)
+#define WATCHDOG_PATIENCE_MS 500u /* libcurl's own time-out comes first, and says more */
 
 /* A handle keeps its connection, and a warm one, which has answered before, makes no other: it would not
  * be told apart whether a request that fails was sent once or twice. Besides, with HTTP/2 and no TLS
@@ -29,6 +31,9 @@ struct outbound {
     struct outbound_config config; /* its texts are ours */
     char *no_proxy;
     _Atomic uint64_t stop_at;      /* clock_mono_ns; 0: not yet */
+    /* With HTTP/2 only: libcurl 7.88 reads frames as long as there are any, and forgets the time over a
+     * peer that sends frames without end which mean nothing. */
+    struct watchdog *watchdog;
     pthread_mutex_t lock;          /* guards the two below */
     struct handle *idle;
     unsigned idle_count;
@@ -82,6 +87,7 @@ struct err outbound_new(const struct outbound_config *config, struct outbound **
     TRY(list_no_proxy(&o->no_proxy));
     o->idle = calloc(o->config.idle_max, sizeof *o->idle);
     if (!o->idle) FAIL(ERR_INTERNAL, "out of memory");
+    if (config->http2) TRY(watchdog_new(&o->stop_at, &o->watchdog));
     *ret = TAKE_PTR(o);
     return ERR_OK;
 }
@@ -89,6 +95,7 @@ struct err outbound_new(const struct outbound_config *config, struct outbound **
 void outbound_free(struct outbound *o)
 {
     if (!o) return;
+    watchdog_free(o->watchdog);
     for (unsigned i = 0; i < o->idle_count; i++) curl_easy_cleanup(o->idle[i].curl);
     free(o->idle);
     free(o->no_proxy);
@@ -117,14 +124,18 @@ static bool is_stopped(struct outbound *o)
 
 /* ---- handles ------------------------------------------------------------------------------ */
 
+static curl_socket_t socket_of(CURL *curl)
+{
+    curl_socket_t fd = CURL_SOCKET_BAD;
+    return curl_easy_getinfo(curl, CURLINFO_ACTIVESOCKET, &fd) == CURLE_OK ? fd : CURL_SOCKET_BAD;
+}
+
 /* Closed by the peer while it lay idle. libcurl would notice too, and then open another one, but not
  * with the knowledge that it is HTTP/2. */
 static bool is_dead(CURL *curl)
 {
-    curl_socket_t fd = CURL_SOCKET_BAD;
-    if (curl_easy_getinfo(curl, CURLINFO_ACTIVESOCKET, &fd) != CURLE_OK || fd == CURL_SOCKET_BAD)
-        return true;
-    struct pollfd p = {.fd = fd, .events = POLLRDHUP};
+    struct pollfd p = {.fd = socket_of(curl), .events = POLLRDHUP};
+    if (p.fd == CURL_SOCKET_BAD) return true;
     return poll(&p, 1, 0) != 0;
 }
 
@@ -166,6 +177,7 @@ struct transfer {
     uint64_t until;       /* clock_mono_ns */
     size_t header_bytes;
     bool heads_too_large;
+    struct watched watched;
     struct buf body;
 };
 
@@ -203,6 +215,13 @@ static int on_progress(void *arg, curl_off_t total_down, curl_off_t down, curl_o
 {
     const struct transfer *t = arg;
     return is_stopped(t->o);
+}
+
+static int watch_socket(void *arg, curl_socket_t fd, curlsocktype purpose)
+{
+    struct transfer *t = arg;
+    watchdog_socket(t->o->watchdog, &t->watched, fd);
+    return CURL_SOCKOPT_OK;
 }
 
 static curl_socket_t no_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
@@ -298,7 +317,7 @@ static err_t transfer_error(const struct transfer *t, CURLcode code)
     if (t->heads_too_large)
         FAIL(ERR_TOOLARGE, "the headers of %s are larger than %u bytes", peer, OUTBOUND_HEADERS_MAX);
     if (is_stopped(t->o)) FAIL(ERR_BUSY, "stopping");
-    enum err_class class_ = ERR_BUSY;
+    enum err_class class_ = clock_mono_ns() >= t->until ? ERR_TIMEOUT : ERR_BUSY;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (rows[i].code == code) class_ = rows[i].class_;
     FAIL(class_, "no answer from %s: %s", peer, curl_easy_strerror(code));
@@ -323,6 +342,19 @@ static err_t check_version(const struct transfer *t, CURL *curl)
     FAIL(ERR_BUSY, "%s does not speak HTTP/2", peer);
 }
 
+static CURLcode perform(struct transfer *t, const struct handle *h)
+{
+    struct watchdog *w = t->o->watchdog;
+    if (!w) return curl_easy_perform(h->curl);
+    watchdog_start(w, &t->watched, t->until + WATCHDOG_PATIENCE_MS * MS_NS);
+    if (h->warm) watchdog_socket(w, &t->watched, socket_of(h->curl));
+    curl_easy_setopt(h->curl, CURLOPT_SOCKOPTFUNCTION, watch_socket);
+    curl_easy_setopt(h->curl, CURLOPT_SOCKOPTDATA, t);
+    CURLcode code = curl_easy_perform(h->curl);
+    watchdog_end(w, &t->watched);
+    return code;
+}
+
 /* One attempt. *ret_again: the connection was a kept one, and closed before anything came back. */
 static err_t attempt(struct transfer *t, struct curl_slist *headers, bool fresh,
                      struct outbound_answer *ret, bool *ret_again)
@@ -331,7 +363,7 @@ static err_t attempt(struct transfer *t, struct curl_slist *headers, bool fresh,
     TRY(take(t->o, fresh, &h));
     set_peer(t, &h);
     set_request(h.curl, t, headers);
-    CURLcode code = curl_easy_perform(h.curl);
+    CURLcode code = perform(t, &h);
     struct err e = code == CURLE_OK ? check_version(t, h.curl) : transfer_error(t, code);
     ret->maybe_seen |= may_be_seen(h.curl);
     curl_easy_getinfo(h.curl, CURLINFO_RESPONSE_CODE, &ret->status);

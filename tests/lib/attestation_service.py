@@ -12,6 +12,7 @@ import struct
 import subprocess
 import threading
 import time
+import urllib.parse
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -390,7 +391,8 @@ class GrpcService:
 # ---- gRPC frame by frame ---------------------------------------------------------------------------
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, CONTINUATION = 0, 1, 3, 4, 6, 7, 9
+DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY = 0, 1, 3, 4, 6, 7
+WINDOW_UPDATE, CONTINUATION = 8, 9
 END_STREAM, END_HEADERS, ACK = 1, 4, 1
 
 
@@ -461,6 +463,7 @@ class HandMadeGrpc:
 
     def __init__(self, appraiser):
         self.appraiser, self.misbehave, self.connections = appraiser, None, 0
+        self.window = True  # a large one, for connections to come
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self.accept, daemon=True).start()
@@ -501,8 +504,9 @@ class HandMadeGrpc:
             return data
 
         assert read(len(PREFACE)) == PREFACE
-        sock.sendall(h2_frame(SETTINGS, 0, 0, struct.pack(">HI", 4, 2**31 - 1)) +
-                     h2_frame(8, 0, 0, struct.pack(">I", 2**31 - 1 - 65535)))
+        sock.sendall(h2_frame(SETTINGS, 0, 0, struct.pack(">HI", 4, 2**31 - 1 if self.window else 65535)))
+        if self.window:
+            sock.sendall(h2_frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", 2**31 - 1 - 65535)))
         body = b""
         while True:
             head = read(9)
@@ -525,5 +529,5 @@ class HandMadeGrpc:
                 try:
                     exchange.answer(exchange.honest())
                 except Refusal as refusal:
-                    exchange.head(HEAD + [("grpc-status", "10"), ("grpc-message", str(refusal)[:100])],
+                    exchange.head(HEAD + [("grpc-status", "10"), ("grpc-message", urllib.parse.quote(str(refusal)))],
                                   END_HEADERS | END_STREAM)
