@@ -52,5 +52,10 @@ struct as_protocol {
 
 extern const struct as_protocol as_grpc, as_rest;
 
+/* protocol->read, and whether what came is a thing of that kind: a token, a challenge within
+ * AS_CHALLENGE_MAX, JSON. *ret was empty before, and means nothing unless AS_DONE. */
+enum as_outcome as_read(const struct as_protocol *p, const struct as_call *call,
+                        const struct as_answer *answer, struct buf *ret, struct buf *why);
+
 /* Adds at most AS_REASON_MAX bytes of a text from outside. */
 void as_reason(struct buf *why, struct span text);

@@ -2,7 +2,6 @@
 
 #include "broker/attest/as_call.h"
 #include "broker/base/clock.h"
-#include "broker/base/json.h"
 #include "broker/base/limits.h"
 #include "broker/base/log.h"
 #include "broker/base/outbound.h"
@@ -77,11 +76,6 @@ void as_service_stats(struct as_service *s, struct as_stats *ret)
 
 /* ---- one question --------------------------------------------------------------------------- */
 
-void as_reason(struct buf *why, struct span text)
-{
-    buf_add_span(why, span_of(text.data, text.len < AS_REASON_MAX ? text.len : AS_REASON_MAX));
-}
-
 /* Evaluations, challenges and queries change nothing at the service: of two tokens for the same evidence
  * one is given away and the other forgotten. What an operator sets is sent once: the same text again,
  * after somebody else's, would undo that. */
@@ -111,43 +105,6 @@ static err_t send_call(struct as_service *s, const struct as_call *call, struct 
     return outbound_send(s->out, &request, ret);
 }
 
-/* Three parts of base64url: whatever else comes with a success is no answer of this service. */
-static bool is_token(struct span s)
-{
-    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.";
-    unsigned dots = 0;
-    for (size_t i = 0; i < s.len; i++) {
-        if (!s.data[i] || !strchr(allowed, s.data[i])) return false;
-        dots += s.data[i] == '.';
-    }
-    return dots == 2 && s.len <= JOSE_MAX_TOKEN;
-}
-
-/* Nothing of a value is given on before it looks like one. */
-static bool is_plausible(const struct as_call *call, struct span value)
-{
-    _cleanup_json_ struct json_doc *doc = NULL;
-    switch (call->op) {
-    case AS_EVALUATE: return is_token(value);
-    case AS_CHALLENGE:
-        return value.len > 0 && value.len <= AS_CHALLENGE_MAX && utf8_valid(value) &&
-               !memchr(value.data, 0, value.len);
-    case AS_QUERY: return value.len == 0 || err_ok(json_parse(value, &doc));
-    default: return true;
-    }
-}
-
-static enum as_outcome check_answer(const struct as_service *s, const struct as_call *call,
-                                    const struct as_answer *answer, struct buf *ret, struct buf *why)
-{
-    enum as_outcome outcome = s->protocol->read(call, answer, ret, why);
-    if (outcome == AS_DONE && !is_plausible(call, buf_span(ret))) {
-        buf_add_str(why, "an answer that is not of an attestation service");
-        outcome = AS_DOWN;
-    }
-    return outcome;
-}
-
 static err_t error_of(enum as_outcome outcome, struct buf *why)
 {
     static const struct { enum err_class code; const char *text; } rows[] = {
@@ -170,7 +127,7 @@ static err_t ask_once(struct as_service *s, const struct as_call *call, struct s
     if (err_ok(e)) {
         answer.status = raw.status;
         answer.body = buf_span(&raw.body);
-        enum as_outcome outcome = check_answer(s, call, &answer, ret, &why);
+        enum as_outcome outcome = as_read(s->protocol, call, &answer, ret, &why);
         *ret_result = outcome == AS_DOWN ? BREAKER_BAD : BREAKER_GOOD;
         atomic_fetch_add(&s->refusals, outcome == AS_REFUSED);
         e = error_of(outcome, &why);

@@ -21,6 +21,7 @@
 
 struct kit_options {
     unsigned workers, queue_max; /* 0: jobs run inline */
+    bool service;           /* evidence goes to an attestation service where nobody listens */
     unsigned keep_versions;      /* 0: 1 */
     bool reference, read_only;
     bool network;                /* whatever is asked as `local` comes by TCP, where everybody operates */
@@ -64,6 +65,8 @@ static struct {
     struct admin *admin;
     struct audit *audit;
     struct job_pool *jobs;
+    struct as_service *service;
+    struct job_pool *service_jobs;
     struct api *api;
     char audit_path[320];
     bool network;
@@ -97,6 +100,7 @@ static inline void kit_visit_end(struct visit *v)
 static inline void kit_close(void)
 {
     job_pool_free(TAKE_PTR(kit.jobs));
+    job_pool_free(TAKE_PTR(kit.service_jobs));
     kit_visit_end(&kit.visit);
     api_free(TAKE_PTR(kit.api));
     store_close(TAKE_PTR(kit.store));
@@ -105,6 +109,7 @@ static inline void kit_close(void)
     if (kit.attest) attest_free(TAKE_PTR(kit.attest));
     p11_pair_free(TAKE_PTR(kit.wrap_key));
     p11_pair_free(TAKE_PTR(kit.signer));
+    as_service_free(TAKE_PTR(kit.service));
     json_free(TAKE_PTR(kit.doc));
     json_free(TAKE_PTR(kit.record));
     buf_free(&kit.records);
@@ -140,7 +145,7 @@ static inline err_t kit_sign(void *context, const uint8_t digest[32], uint8_t si
 
 static inline err_t kit_open_attest(const struct kit_options *o)
 {
-    struct attest_config config = {.sample_verifier = true, .issuer = "kit",
+    struct attest_config config = {.sample_verifier = true, .service = kit.service, .issuer = "kit",
                                    .signer_key_file = o->signer_key,
                                    .signer_chain_file = o->signer_chain};
     struct p11_pair_config pair = {.label = o->signer_label, .type = P11_PAIR_EC_P256};
@@ -162,6 +167,11 @@ static inline void kit_open(struct kit_options o)
     kit.network = o.network;
     if (o.network) o.mode = ADMIN_INSECURE_ALLOW_ALL;
     kit_open_admin(&o);
+    if (o.service) {
+        struct as_config as = {.kind = AS_REST, .url = "http://127.0.0.1:1"};
+        assert_ok(as_service_new(&as, &kit.service));
+        assert_ok(job_pool_new(0, AS_QUEUE_MAX, &kit.service_jobs));
+    }
     assert_ok(kit_open_attest(&o));
     struct p11_pair_config wrap = {.label = KIT_WRAP_LABEL, .type = P11_PAIR_RSA,
                                    .oaep_sha1 = o.wrap_sha1};
@@ -174,6 +184,7 @@ static inline void kit_open(struct kit_options o)
     assert_ok(job_pool_new(o.workers, o.queue_max ? o.queue_max : P11_JOB_QUEUE_MAX, &kit.jobs));
     struct api_config api = {.token = kit.token, .wrap_key = kit.wrap_key, .store = kit.store,
                              .attest = kit.attest, .admin = kit.admin, .audit = kit.audit, .jobs = kit.jobs,
+                             .service = kit.service, .service_jobs = kit.service_jobs,
                              .value_max = o.value_max, .reference_statuses = o.reference,
                              .lint = o.lint};
     assert_ok(api_new(&api, &kit.api));

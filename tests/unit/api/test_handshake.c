@@ -154,6 +154,28 @@ static void test_attest__refusal_without_a_record_is_503(void **state)
     check_error(503, "Unavailable", NULL);
 }
 
+/* A service that does not answer is nobody's refusal: 503, and when to come again. */
+static void test_attest__service_down(void **state)
+{
+    kit_open((struct kit_options){.service = true});
+    struct span sent = evidence(guest_auth()); /* for which no service is asked */
+    for (unsigned i = 0; i <= AS_BREAKER_FAILURES; i++) {
+        ASK("POST", "/kbs/v0/attest", .body = sent, HEADERS(kit.cookie));
+        check_error(503, "Unavailable", "evidence cannot be verified now; try again");
+        assert_string_equal(header("Retry-After"), i < AS_BREAKER_FAILURES - 1 ? "1" : "2");
+        check_record("attest", "error", "busy");
+        assert_int_equal(metric_now("strongroom_attestation_service_up"), i < AS_BREAKER_FAILURES - 1);
+    }
+    assert_int_equal(metric_now("strongroom_attestation_service_calls_total"), AS_BREAKER_FAILURES);
+    assert_int_equal(metric_now("strongroom_attestation_service_jobs_waiting"), 0);
+    ASK("POST", "/kbs/v0/attest", .body = evidence(NONCE_A), HEADERS(kit.cookie));
+    check_refused(401, "auth"); /* what needs nobody else is still said */
+    ASK("POST", "/kbs/v0/auth", BODY("{\"version\":\"0.4.0\",\"tee\":\"se\",\"extra-params\":{}}"));
+    check_error(503, "Unavailable", "evidence cannot be verified now; try again");
+    assert_int_equal(ASK("GET", "/readyz"), 200); /* who has a token is served */
+    assert_string_equal(text_at("/attestation_service"), "down");
+}
+
 static int end(void **state)
 {
     buf_free(&body);
@@ -311,6 +333,7 @@ int main(void)
         KIT_TEST(test_attest__refusals_with_a_signer_on_the_token),
         KIT_TEST(test_attest__survives_recovery_of_the_token),
         KIT_TEST(test_signer__chain_of_another_key),
+        KIT_TEST(test_attest__service_down),
     };
     return cmocka_run_group_tests(tests, kit_token_faults, end);
 }

@@ -1,4 +1,5 @@
 #include "broker/attest/session.h"
+#include "broker/base/limits.h"
 #include "tests/unit/attest/mint.h"
 
 #include <pthread.h>
@@ -188,6 +189,59 @@ static void test_session_id_from__text(void **state)
 #define THREADS 6
 #define ROUNDS 400
 
+static struct session_nonce *nonce_of(size_t len)
+{
+    struct session_nonce *n = NULL;
+    struct buf text = {.max = SESSION_NONCE_BYTES};
+    memset(buf_extend(&text, len), 'n', len);
+    assert_ok(session_nonce_new(buf_span(&text), &n));
+    assert_int_equal(strlen(session_nonce_text(n)), len);
+    buf_free(&text);
+    return n;
+}
+
+static void test_nonce__stays_with_its_session(void **state)
+{
+    struct session_view v = {0}, found = {0};
+    struct session_nonce *n = nonce_of(100);
+    assert_ok(sessions_create(s, "se", n, NOON, &v));
+    session_nonce_unref(n);
+    assert_ok(sessions_find(s, v.id, NOON, &found));
+    assert_ptr_equal(found.nonce, v.nonce);
+    session_view_done(&v);
+    sessions_free(s); /* whoever holds a view keeps the nonce */
+    s = NULL;
+    assert_int_equal(strlen(session_nonce_text(found.nonce)), 100);
+    session_view_done(&found);
+    assert_null(found.nonce);
+}
+
+/* At the limit both stay, beyond it the oldest makes room; one that attested does not count there. */
+static void test_nonce__memory(void **state)
+{
+    struct session_view first = {0}, second = {0}, third = {0}, found = {0};
+    struct session_nonce *n = nonce_of(SESSION_NONCE_BYTES / 2 - 64);
+    assert_ok(sessions_create(s, "se", n, NOON, &first));
+    assert_ok(sessions_attest(s, first.id, NOON, guest));
+    assert_ok(sessions_create(s, "se", n, NOON, &second));
+    assert_ok(sessions_create(s, "se", n, NOON, &third));
+    struct session_counts counts = {0};
+    sessions_count(s, NOON, &counts);
+    assert_int_equal(counts.sessions, 3);
+    session_view_done(&third);
+    assert_ok(sessions_create(s, "se", n, NOON, &third));
+    assert_fails(sessions_find(s, second.id, NOON, &found), ERR_NOTFOUND);
+    assert_ok(sessions_find(s, first.id, NOON, &found));
+    sessions_count(s, NOON, &counts);
+    assert_int_equal(counts.sessions, 3);
+    assert_int_equal(counts.evicted, 1);
+    session_view_done(&found);
+    session_view_done(&first);
+    session_view_done(&second);
+    session_view_done(&third);
+    session_nonce_unref(n);
+}
+
 static void *hammer(void *arg)
 {
     struct sessions *table = arg;
@@ -242,6 +296,8 @@ int main(void)
         TEST(test_sessions_create__all_attested),
         TEST(test_sessions_attest__replaces_the_guest),
         TEST(test_sessions_count__clears_the_expired),
+        TEST(test_nonce__stays_with_its_session),
+        TEST(test_nonce__memory),
         cmocka_unit_test(test_session_id_from__text),
         TEST(test_sessions__threads),
     };

@@ -39,12 +39,20 @@ static void test_tee_index__and_back(void **state)
     assert_int_equal(tee_index(""), TEE_COUNT);
 }
 
+static void test_tee_challenges__se_alone(void **state)
+{
+    assert_true(tee_challenges("se"));
+    assert_false(tee_challenges("snp"));
+    assert_false(tee_challenges("abacus"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tee_canonical__names),
         cmocka_unit_test(test_tee_digest_alg__se_alone_has_sha512),
         cmocka_unit_test(test_tee_index__and_back),
+        cmocka_unit_test(test_tee_challenges__se_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

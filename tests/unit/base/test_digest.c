@@ -33,6 +33,7 @@ static void test_digest_alg_from__names(void **state)
     assert_int_equal(alg, DIGEST_SHA256);
     assert_true(digest_alg_from("sha384", &alg));
     assert_true(digest_alg_from("sha512", &alg));
+    assert_string_equal(digest_alg_name(alg), "sha512");
     static const char *const unknown[] = {"SHA256", "sha-256", "sm3", "sha1", "md5", ""};
     for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++)
         assert_false(digest_alg_from(unknown[i], &alg));

@@ -61,6 +61,8 @@ static void test_config_parse__defaults_are_the_named_limits(void **state)
     assert_int_equal(c->storage_cache_bytes, STORE_CACHE_DEFAULT);
     assert_int_equal(c->policy_keep_versions, 10);
     assert_int_equal(c->attestation_session_seconds, SESSION_SECONDS);
+    assert_int_equal(c->attestation_pool_size, AS_POOL_DEFAULT);
+    assert_int_equal(c->attestation_call_seconds, AS_CALL_SECONDS);
     assert_int_equal(c->attestation_session_max, SESSION_MAX);
     assert_int_equal(c->memory_locked_bytes, SECRET_BUDGET_DEFAULT);
 }
@@ -192,6 +194,30 @@ static void test_config_parse__tls(void **state)
     assert_int_equal(c->http_tls.min_version, TLS_1_3);
 }
 
+#define TRUST "attestation_token: {trusted_certs_paths: [/c]}\n"
+
+static void test_config_parse__attestation_service(void **state)
+{
+    static const struct { const char *name; enum config_verifier verifier; } rows[] = {
+        {"grpc", CONFIG_VERIFIER_GRPC}, {"coco_as_grpc", CONFIG_VERIFIER_GRPC},
+        {"CoCoASGrpc", CONFIG_VERIFIER_GRPC}, {"rest", CONFIG_VERIFIER_REST},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        char text[400];
+        snprintf(text, sizeof text, TRUST "attestation_service: {verifier: %s, as_addr: \"https://h:1/x\", "
+                 "pool_size: 128, call_timeout: 49, as_ca_cert: /ca, as_client_cert: /c, as_client_key: "
+                 "\"file:///k\"}", rows[i].name);
+        const struct config *c = parsed(*state, text);
+        assert_int_equal(c->attestation_verifier, rows[i].verifier);
+        assert_string_equal(c->attestation_as_addr, "https://h:1/x");
+        assert_int_equal(c->attestation_pool_size, AS_POOL_MAX);
+        assert_int_equal(c->attestation_call_seconds, 49);
+        assert_string_equal(c->attestation_as_ca, "/ca");
+        assert_string_equal(c->attestation_as_client_cert, "/c");
+        assert_string_equal(c->attestation_as_client_key, "/k");
+    }
+}
+
 static void test_config_parse__refused(void **state)
 {
     static const struct { const char *text, *sentence; } cases[] = {
@@ -244,6 +270,19 @@ static void test_config_parse__refused(void **state)
         {"admin: {type: Simple}", "say admin.authorization_mode"},
         {"admin: {authorization: {regex_acl: {acls: [{role: x}]}}}", "needs `allowed_endpoints`"},
         {"attestation_token: {trusted_certs_paths: [ca.pem]}", "takes an absolute path"},
+        {"attestation_service: {verifier: grpc}", "s.yaml:1:33: an attestation service needs its signer"},
+        {"attestation_service: {verifier: rest, call_timeout: 50}\n" TRUST,
+         "s.yaml:1:53: attestation_service.call_timeout and 10 seconds"},
+        {"http_server: {request_timeout: 40}\nattestation_service: {verifier: rest}\n" TRUST,
+         "s.yaml:1:32: attestation_service.call_timeout"},
+        {"attestation_service: {verifier: rest, as_addr: \"https://h\", as_client_key: /k}\n" TRUST,
+         "s.yaml:1:76: as_client_cert and as_client_key go together"},
+        {"attestation_service: {verifier: rest, as_ca_cert: /c}\n" TRUST,
+         "s.yaml:1:51: certificates are for https://"},
+        {"attestation_service: {as_addr: \"http://user:123456@h\"}", "takes a URL of http:// or https://"},
+        {"attestation_service: {as_addr: \"http://h/?x\"}", "takes a URL of http:// or https://"},
+        {"attestation_service: {pool_size: 129}", "takes 1 to 128"},
+        {"attestation_service: {call_timeout: 301}", "takes 1 to 300 seconds"},
         {"plugins: []", "resources lie on the token"},
         {"token: &t {}\n", "anchors and aliases"},
     };
@@ -326,6 +365,7 @@ int main(void)
         TEST(test_config_parse__session_seconds_wins),
         TEST(test_config_parse__what_the_uri_names),
         TEST(test_config_parse__tls),
+        TEST(test_config_parse__attestation_service),
         TEST(test_config_parse__refused),
         TEST(test_config_parse__length),
         TEST(test_config_load__file),
