@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #define HEADER_MAX 48
 
@@ -43,6 +44,16 @@ static err_t copy_url(const char *url, char **ret)
     return ERR_OK;
 }
 
+/* Evidence and runtime data are no secrets, and tokens are signed; but who stands between may answer. */
+static void warn_of_plain(const char *url)
+{
+    static const char *const here[] = {"https://", "http://127.", "http://localhost", "http://[::1]"};
+    for (size_t i = 0; i < sizeof here / sizeof *here; i++)
+        if (strncasecmp(url, here[i], strlen(here[i])) == 0) return;
+    log_warn("attestation-service.plain", LOG_S("url", url),
+             LOG_S("what", "the attestation service is on another host and asked without TLS"));
+}
+
 struct err as_service_new(const struct as_config *config, struct as_service **ret)
 {
     unsigned ms = 1000 * (config->call_seconds ? config->call_seconds : AS_CALL_SECONDS);
@@ -56,9 +67,10 @@ struct err as_service_new(const struct as_config *config, struct as_service **re
         .ca_file = config->ca_file, .client_cert = config->client_cert,
         .client_key = config->client_key, .total_ms = ms, .answer_max = AS_ANSWER_MAX,
         .idle_max = config->pool_size ? config->pool_size : AS_POOL_DEFAULT,
-        .http2 = s->protocol->http2,
+        .http2 = s->protocol->http2, .direct = true,
     };
     TRYC(outbound_new(&out, &s->out), "attestation_service");
+    warn_of_plain(s->url);
     *ret = TAKE_PTR(s);
     return ERR_OK;
 }
@@ -93,6 +105,7 @@ static err_t send_call(struct as_service *s, const struct as_call *call, struct 
                        struct grpc_head *ret_head, struct outbound_answer *ret)
 {
     _cleanup_buf_ struct buf url = BUF_INIT;
+    /* REST takes the first alone: the list ends at the NULL. */
     const char *const headers[] = {s->protocol->content_type,
                                    s->protocol->http2 ? "te: trailers" : NULL, s->timeout, NULL};
     buf_addf(&url, "%s%s", s->url, s->protocol->paths[call->op]);

@@ -58,7 +58,7 @@ static err_t copy_config(struct outbound *o, const struct outbound_config *c)
         .total_ms = c->total_ms ? c->total_ms : OUTBOUND_TOTAL_MS,
         .answer_max = c->answer_max ? c->answer_max : OUTBOUND_ANSWER_MAX,
         .idle_max = c->idle_max ? c->idle_max : OUTBOUND_IDLE_MAX,
-        .http2 = c->http2,
+        .http2 = c->http2, .direct = c->direct,
     };
     if (!c->client_cert != !c->client_key)
         FAIL(ERR_USAGE, "a client certificate and its key go together; name both or neither");
@@ -245,6 +245,7 @@ static void set_peer(const struct transfer *t, const struct handle *h)
     curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, ms_left(t));
     curl_easy_setopt(curl, CURLOPT_SSLVERSION, LOWEST_TLS);
     curl_easy_setopt(curl, CURLOPT_NOPROXY, t->o->no_proxy);
+    if (c->direct) curl_easy_setopt(curl, CURLOPT_PROXY, "");
     if (c->ca_file) {
         curl_easy_setopt(curl, CURLOPT_CAINFO, c->ca_file);
         curl_easy_setopt(curl, CURLOPT_CAPATH, NULL); /* no others beside it */

@@ -20,6 +20,7 @@ struct outbound_config {
     size_t answer_max;       /* bytes of a body; 0: OUTBOUND_ANSWER_MAX */
     unsigned idle_max;       /* connections kept between requests; 0: OUTBOUND_IDLE_MAX */
     bool http2;              /* HTTP/2 at once, also without TLS (gRPC) */
+    bool direct;             /* by no proxy, whatever the environment says (http_proxy, ...) */
 };
 
 /* Copies the configuration. ERR_USAGE names a file that cannot be read. The caller frees. */

@@ -181,6 +181,24 @@ static void answer_moved(int fd)
     say(fd, "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n");
 }
 
+/* Nobody listens where the proxy would be. */
+static void test_send__no_proxy_where_none_is_wanted(void **state)
+{
+    struct peer p;
+    struct outbound_answer a = {0};
+    start(&p, answer_hello);
+    assert_int_equal(setenv("http_proxy", "http://127.0.0.1:1", 1), 0);
+    struct outbound *by_proxy = client(&(struct outbound_config){0});
+    assert_fails(ask(by_proxy, &p, (struct outbound_request){0}, &a), ERR_BUSY);
+    struct outbound *direct = client(&(struct outbound_config){.direct = true});
+    assert_ok(ask(direct, &p, (struct outbound_request){0}, &a));
+    unsetenv("http_proxy");
+    buf_free(&a.body);
+    outbound_free(direct);
+    outbound_free(by_proxy);
+    stop(&p);
+}
+
 static void test_send__a_redirect_is_an_answer(void **state)
 {
     struct peer p;
@@ -470,6 +488,7 @@ int main(void)
         cmocka_unit_test(test_send__get),
         cmocka_unit_test(test_send__post_with_headers_on_the_same_connection),
         cmocka_unit_test(test_send__a_connection_that_was_closed_is_made_anew),
+        cmocka_unit_test(test_send__no_proxy_where_none_is_wanted),
         cmocka_unit_test(test_send__a_redirect_is_an_answer),
         cmocka_unit_test(test_send__an_endless_body_is_cut),
         cmocka_unit_test(test_send__a_body_at_the_limit_is_taken),
