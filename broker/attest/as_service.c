@@ -19,6 +19,7 @@ struct as_service {
     char *url;                     /* without a slash at the end */
     char timeout[HEADER_MAX];      /* a header line */
     struct breaker breaker;
+    atomic_bool stopping;          /* what fails now says nothing of the service */
     _Atomic uint64_t calls, refusals, failures;
 };
 
@@ -77,6 +78,7 @@ struct err as_service_new(const struct as_config *config, struct as_service **re
 
 void as_service_stop_in(struct as_service *s, unsigned ms)
 {
+    atomic_store(&s->stopping, true);
     outbound_stop_in(s->out, ms);
 }
 
@@ -145,7 +147,7 @@ static err_t ask_once(struct as_service *s, const struct as_call *call, struct s
         atomic_fetch_add(&s->refusals, outcome == AS_REFUSED);
         e = error_of(outcome, &why);
     } else if (e.code != ERR_INTERNAL) {
-        *ret_result = BREAKER_BAD;
+        *ret_result = atomic_load(&s->stopping) ? BREAKER_NEITHER : BREAKER_BAD;
         e = err_add(e, __FILE__, __LINE__, __func__, "the attestation service");
         e.code = ERR_BUSY;
     }
