@@ -55,7 +55,7 @@ static void test_others_are_let_be(void **state)
 {
     struct watchdog *w = new_dog();
     struct watched early, late;
-    int a[2], b[2];
+    int a[2], b[2], c[2];
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, a), 0);
     watchdog_start(w, &late, UINT64_MAX);
     watchdog_socket(w, &late, a[0]);
@@ -63,13 +63,19 @@ static void test_others_are_let_be(void **state)
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, b), 0);
     watchdog_socket(w, &early, b[0]);
     close(b[0]); /* the library gave it up; ours is another descriptor of the same socket */
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, c), 0);
+    assert_int_equal(c[0], b[0]); /* and this took its number */
     char byte;
     assert_int_equal(recv(b[1], &byte, 1, 0), 0); /* ended by the watchdog */
     assert_int_equal(send(a[1], "x", 1, MSG_NOSIGNAL), 1);
     assert_int_equal(recv(a[0], &byte, 1, 0), 1);
     watchdog_end(w, &early);
+    assert_int_equal(send(c[1], "x", 1, MSG_NOSIGNAL), 1);
+    assert_int_equal(recv(c[0], &byte, 1, 0), 1);
     watchdog_end(w, &late);
     watchdog_free(w);
+    close(c[0]);
+    close(c[1]);
     close(a[0]);
     close(a[1]);
     close(b[1]);
