@@ -145,7 +145,7 @@ $(FUZZ_BIN): $(OUT)/%: $(OUT)/%.o $(call libs,cmd $(DEPS_cmd))
 # Benchmarks: tests/bench/bench_<name>.c with the load generator and the broker put together.
 BENCH_SRC := $(wildcard tests/bench/bench_*.c)
 BENCH_BIN := $(BENCH_SRC:%.c=$(OUT)/%)
-BENCH_OBJ := $(OUT)/tests/bench/load.o $(OUT)/tests/bench/policy_texts.o $(patsubst %,$(OUT)/broker/cmd/%.o,broker guest client)
+BENCH_OBJ := $(patsubst %,$(OUT)/tests/bench/%.o,load guests parts policy_texts) $(patsubst %,$(OUT)/broker/cmd/%.o,broker guest client)
 $(BENCH_BIN): $(OUT)/%: $(OUT)/%.o $(BENCH_OBJ) $(OUT)/libtest.a $(call libs,$(DEPS_cmd))
 	$(if $(Q),@echo "  LINK  $@")
 	$(Q)$(CC) $(ALL_LDFLAGS) -o "$@" "$<" $(BENCH_OBJ) $(OUT)/libtest.a $(call libs,$(DEPS_cmd)) $(LIBS)
@@ -229,10 +229,11 @@ run-fuzz: $(FUZZ_BIN)
 	$(Q)$(PYTHON) tests/fuzz/seeds.py "$(BUILD)/fuzz-seeds" tests/rego/cases $(if $(CASES),"$(CASES)")
 	$(Q)tests/fuzz/run.sh "$(OUT)" $(SECONDS_EACH) $(FUZZ_BIN)
 
-bench: all $(BENCH_BIN) $(REGO_BESIDE) ## policies; parts, floor and rate of a release (BENCH=policy or =release: only that)
-	$(Q)$(if $(filter release,$(BENCH)),,"$(OUT)/tests/bench/bench_policy" tests/vectors/kbs)
+bench: all $(BENCH_BIN) $(REGO_BESIDE) ## policies, handshakes, releases: rates, parts and floors (BENCH=policy, =handshake or =release: only that)
+	$(Q)$(if $(filter-out policy,$(BENCH)),,"$(OUT)/tests/bench/bench_policy" tests/vectors/kbs)
 	$(Q)$(if $(BENCH),,tests/bench/beside.py "$(OUT)")
-	$(Q)$(if $(filter policy,$(BENCH)),,tests/bench/run "$(OUT)" $(SECONDS_EACH) $(RESOURCES))
+	$(Q)$(if $(filter-out handshake,$(BENCH)),,tests/bench/run "$(OUT)" handshake $(SECONDS_EACH))
+	$(Q)$(if $(filter-out release,$(BENCH)),,tests/bench/run "$(OUT)" release $(or $(SECONDS_EACH),2) $(RESOURCES))
 
 # ---- install ------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@
 static void put_kek(struct json_out *o, const struct p11_kek_info *k)
 {
     char id[2 * ENVELOPE_KEK_ID + 1];
-    for (size_t i = 0; i < ENVELOPE_KEK_ID; i++) snprintf(id + 2 * i, 3, "%02x", k->id[i]);
+    hex_encode(span_of(k->id, ENVELOPE_KEK_ID), id);
     json_begin_object(o);
     json_member_str(o, "label", k->label);
     json_member_uint(o, "generation", k->generation);

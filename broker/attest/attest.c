@@ -13,6 +13,7 @@
 #include "broker/base/secret.h"
 
 #include <openssl/hmac.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -33,6 +34,7 @@ struct attest {
     struct cache *cache;
     struct issuer *issuer;
     struct verifier *verifier;
+    _Atomic int64_t signer_trusted; /* second in which our own signer was found to be trusted */
 };
 
 /* ---- making ------------------------------------------------------------------------------- */
@@ -81,13 +83,14 @@ static err_t copy_config(struct attest *a, const struct attest_config *c)
     return ERR_OK;
 }
 
-/* Tokens of ours come back to us: an untrusted signer of our own is found now, not by guests. */
-static err_t check_own_signer(const struct attest *a)
+/* Tokens of ours come back to us, so our signer must be trusted. Whether it is changes with the clock
+ * alone (certificates end), so once a second tells as much as a look at every token. */
+static err_t check_own_signer(struct attest *a, int64_t now)
 {
     _cleanup_buf_ struct buf claims = BUF_INIT, token = BUF_INIT;
     _cleanup_(verified_token_done) struct verified_token verified = {0};
-    int64_t now = clock_now();
     struct json_out o = JSON_OUT(&claims);
+    if (atomic_load(&a->signer_trusted) == now) return ERR_OK;
     json_begin_object(&o);
     json_member_int(&o, "exp", now + 60);
     json_member_str(&o, "iss", a->issuer_name);
@@ -95,6 +98,7 @@ static err_t check_own_signer(const struct attest *a)
     TRY(buf_ok(&claims));
     TRY(issuer_sign(a->issuer, buf_span(&claims), &token));
     struct err e = verifier_check(a->verifier, buf_span(&token), now, &verified);
+    if (err_ok(e)) atomic_store(&a->signer_trusted, now);
     if (err_ok(e) || err_http_status(e.code) >= 500) return e;
     e.code = ERR_USAGE;
     return err_add(e, __FILE__, __LINE__, __func__, "our own attestation tokens would not be "
@@ -120,7 +124,7 @@ struct err attest_new(const struct attest_config *config, struct attest **ret)
         log_warn("attest.sample_verifier",
                  LOG_S("what", "sample evidence is accepted, which ANYBODY can make; "
                        "never in production"));
-        TRY(check_own_signer(a));
+        TRY(check_own_signer(a, clock_now())); /* now, not when guests come */
     }
     *ret = TAKE_PTR(a);
     return ERR_OK;
@@ -150,8 +154,7 @@ static err_t challenge_of(const struct attest *a, const struct session_view *v,
                           struct attest_challenge *ret)
 {
     struct attest_challenge c = {.expires = v->expires, .tee = v->tee};
-    for (size_t i = 0; i < SESSION_ID_BYTES; i++)
-        snprintf(c.session + 2 * i, 3, "%02x", v->id[i]);
+    hex_encode(span_of(v->id, SESSION_ID_BYTES), c.session);
     if (!v->nonce) TRY(nonce_of(a, v->id, c.nonce));
     *ret = c;
     return ERR_OK;
@@ -208,21 +211,41 @@ static err_t as_auth(struct err e)
     return e;
 }
 
-/* The token for evidence that verified, read back as everybody's token is: so the guest of a
- * session is exactly what its token says. */
+/* What a token that is known to be good makes of its bearer, remembered from now on. removals: read
+ * before the keys were looked up (key_sources_removals). */
+static err_t remember(struct attest *a, struct span token, const struct digest *sha256,
+                      const struct verified_token *v, uint64_t removals, struct guest **ret)
+{
+    _cleanup_guest_ struct guest *g = NULL;
+    struct guest_token t = {.text = token, .sha256 = sha256, .payload = buf_span(&v->payload),
+                            .claims = json_root(v->claims), .exp = v->exp, .removals = removals};
+    TRY(guest_new(&t, &a->rules, &g));
+    TRY(cache_put(a->cache, sha256, g));
+    *ret = TAKE_PTR(g);
+    return ERR_OK;
+}
+
+/* The token for evidence that verified. The guest is made of what was signed, read as everybody's
+ * claims are, so it is exactly what its token says; only our own signature is not checked again. */
 static err_t issue(struct attest *a, const struct session_view *v, const char *nonce,
                    const struct attestation *body, struct guest **ret)
 {
     _cleanup_buf_ struct buf claims = BUF_INIT, token = BUF_INIT;
+    _cleanup_(verified_token_done) struct verified_token own = {0};
     _cleanup_guest_ struct guest *g = NULL;
     const struct jwe_key *key = NULL;
+    struct digest sha256 = {0};
     struct appraisal appraisal = {
         .sample_verifier = a->sample_verifier, .appraiser = &a->appraiser, .tee = v->tee,
         .nonce = nonce,
         .issuer = a->issuer_name, .now = clock_now(), .seconds = a->token_seconds};
+    uint64_t removals = key_sources_removals(attest_keys(a));
     TRY(appraise(&appraisal, body, &claims));
+    TRY(check_own_signer(a, appraisal.now));
     TRY(issuer_sign(a->issuer, buf_span(&claims), &token));
-    TRY(attest_by_token(a, buf_span(&token), &g));
+    TRY(verifier_read_claims(a->verifier, buf_span(&claims), appraisal.now, &own));
+    TRY(digest_compute(DIGEST_SHA256, buf_span(&token), &sha256));
+    TRY(remember(a, buf_span(&token), &sha256, &own, removals, &g));
     TRYC(guest_key(g, &key), "the guest's key"); /* an unusable one is refused now, not at GET */
     *ret = TAKE_PTR(g);
     return ERR_OK;
@@ -328,15 +351,9 @@ static err_t verify_token(struct attest *a, struct span token, const struct dige
                           struct guest **ret)
 {
     _cleanup_(verified_token_done) struct verified_token v = {0};
-    _cleanup_guest_ struct guest *g = NULL;
-    uint64_t removals = key_sources_removals(attest_keys(a)); /* before the keys are looked up */
+    uint64_t removals = key_sources_removals(attest_keys(a));
     TRY(verifier_check(a->verifier, token, clock_now(), &v));
-    struct guest_token t = {.text = token, .sha256 = sha256, .payload = buf_span(&v.payload),
-                            .claims = json_root(v.claims), .exp = v.exp, .removals = removals};
-    TRY(guest_new(&t, &a->rules, &g));
-    TRY(cache_put(a->cache, sha256, g));
-    *ret = TAKE_PTR(g);
-    return ERR_OK;
+    return remember(a, token, sha256, &v, removals, ret);
 }
 
 struct err attest_by_token(struct attest *a, struct span token, struct guest **ret)

@@ -20,7 +20,7 @@ struct guest; /* a verified attestation token; reference-counted, immutable */
  * Errors of its own (503) come through attest_evidence as they are. Thread-safe. */
 struct attest_signer {
     struct span public_pem;  /* borrowed during attest_new alone */
-    struct jws_signer by;    /* its context outlives the attest */
+    struct jws_remote_key by; /* its context outlives the attest */
     const char *name;        /* for errors; borrowed likewise */
 };
 

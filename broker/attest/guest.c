@@ -108,8 +108,7 @@ struct err guest_new(const struct guest_token *token, const struct guest_rules *
     g->exp = token->exp;
     g->removals = token->removals;
     g->tee = find_tee(token->claims);
-    for (size_t i = 0; i < FINGERPRINT_BYTES; i++)
-        snprintf(g->fingerprint + 2 * i, 3, "%02x", token->sha256->bytes[i]);
+    hex_encode(span_of(token->sha256->bytes, FINGERPRINT_BYTES), g->fingerprint);
     buf_add_span(&g->token, token->text);
     TRY(buf_ok(&g->token));
     TRY(read_claims(g, token->payload));

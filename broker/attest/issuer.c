@@ -14,10 +14,10 @@
 #define OWN_CERT_BACKDATE 3600               /* for verifiers whose clock is behind ours */
 
 struct issuer {
-    EVP_PKEY *key;         /* the public half alone when `by` signs */
-    struct jws_signer by;  /* sign NULL: we do, with key */
+    EVP_PKEY *key;     /* the public half alone when the private one is elsewhere */
+    bool waits;        /* for where it is */
     struct buf chain;  /* PEM */
-    struct buf header; /* of every token, the same each time */
+    struct jws_signer *signer;
 };
 
 void issuer_free(struct issuer *i)
@@ -25,7 +25,7 @@ void issuer_free(struct issuer *i)
     if (!i) return;
     EVP_PKEY_free(i->key);
     buf_free(&i->chain);
-    buf_free(&i->header);
+    jws_signer_free(i->signer);
     free(i);
 }
 
@@ -64,10 +64,12 @@ static err_t check_key(const struct issuer *i, const char *file, struct jwk **re
     return ERR_OK;
 }
 
-/* {"typ":"JWT","alg":"ES256","jwk":{"alg","x5c" and the key's own members}} */
-static err_t make_header(struct issuer *i, const struct jwk *jwk, const char *chain_file)
+/* {"typ":"JWT","alg":"ES256","jwk":{"alg","x5c" and the key's own members}}, the same for every token. */
+static err_t make_signer(struct issuer *i, const struct jwk *jwk, const char *chain_file,
+                         const struct jws_remote_key *remote)
 {
-    struct json_out o = JSON_OUT(&i->header);
+    _cleanup_buf_ struct buf header = BUF_INIT;
+    struct json_out o = JSON_OUT(&header);
     json_begin_object(&o);
     json_member_str(&o, "typ", "JWT");
     json_member_str(&o, "alg", "ES256");
@@ -82,7 +84,9 @@ static err_t make_header(struct issuer *i, const struct jwk *jwk, const char *ch
     jwk_put_members(jwk, &o);
     json_end_object(&o);
     json_end_object(&o);
-    return buf_ok(&i->header);
+    TRY(buf_ok(&header));
+    if (remote) return jws_signer_new_remote(remote, buf_span(&header), &i->signer);
+    return jws_signer_new("ES256", i->key, buf_span(&header), &i->signer);
 }
 
 struct err issuer_new(const char *key_file, const char *chain_file, struct issuer **ret)
@@ -95,7 +99,7 @@ struct err issuer_new(const char *key_file, const char *chain_file, struct issue
     TRY(read_key(key_file, &i->key));
     TRY(check_key(i, key_file ? key_file : "made at start", &jwk));
     TRY(read_chain(chain_file, i));
-    TRY(make_header(i, jwk, chain_file));
+    TRY(make_signer(i, jwk, chain_file, NULL));
     *ret = TAKE_PTR(i);
     return ERR_OK;
 }
@@ -109,13 +113,13 @@ struct err issuer_new_by(const struct attest_signer *signer, const char *chain_f
     if (!i) FAIL(ERR_INTERNAL, "out of memory");
     if (!chain_file)
         FAIL(ERR_USAGE, "token signer %s: needs a certificate chain (cert_path)", signer->name);
-    i->by = signer->by;
+    i->waits = true;
     TRYC(jwk_from_pem(signer->public_pem, &public), "token signer %s", signer->name);
     if (!EVP_PKEY_up_ref(jwk_pkey(public))) FAIL(ERR_INTERNAL, "out of memory");
     i->key = jwk_pkey(public);
     TRY(check_key(i, signer->name, &jwk));
     TRY(read_chain(chain_file, i));
-    struct err e = make_header(i, jwk, chain_file);
+    struct err e = make_signer(i, jwk, chain_file, &signer->by);
     if (e.code == ERR_USAGE)
         return err_add(e, __FILE__, __LINE__, __func__, "the chain must begin with a certificate of "
                        "key %s; make one from its public key: openssl x509 -new -force_pubkey "
@@ -125,7 +129,7 @@ struct err issuer_new_by(const struct attest_signer *signer, const char *chain_f
     return ERR_OK;
 }
 
-bool issuer_waits(const struct issuer *i) { return i->by.sign != NULL; }
+bool issuer_waits(const struct issuer *i) { return i->waits; }
 
 /* A signer that is lost is no fault of the guest whose token it was to be. */
 static err_t as_ours(struct err e)
@@ -137,8 +141,8 @@ static err_t as_ours(struct err e)
 struct err issuer_sign(const struct issuer *i, struct span claims, struct buf *ret)
 {
     size_t before = ret->len;
-    if (i->by.sign) TRY(as_ours(jws_sign_by(&i->by, buf_span(&i->header), claims, ret)));
-    else TRY(jws_sign("ES256", i->key, buf_span(&i->header), claims, ret));
+    struct err e = jws_signer_sign(i->signer, claims, ret);
+    TRY(i->waits ? as_ours(e) : e);
     if (ret->len - before > JOSE_MAX_TOKEN)
         FAIL(ERR_TOOLARGE, "the token would be %zu bytes long, more than the %u that are accepted; "
              "the guest's init-data are too large", ret->len - before, JOSE_MAX_TOKEN);

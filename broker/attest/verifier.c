@@ -174,11 +174,11 @@ static bool any_of(char *const *texts, struct json claims, bool (*fits)(struct j
     return found;
 }
 
-static err_t read_claims(const struct verifier *v, const struct jws *t, int64_t now,
-                         struct verified_token *ret)
+struct err verifier_read_claims(const struct verifier *v, struct span payload, int64_t now,
+                                struct verified_token *ret)
 {
     _cleanup_(verified_token_done) struct verified_token token = {0};
-    TRYC(json_parse(jws_payload(t), &token.claims), "the token's claims");
+    TRYC(json_parse(payload, &token.claims), "the token's claims");
     struct json claims = json_root(token.claims);
     if (json_type(claims) != JSON_OBJECT)
         FAIL(ERR_CRYPTO, "the token's claims are no JSON object");
@@ -187,7 +187,7 @@ static err_t read_claims(const struct verifier *v, const struct jws *t, int64_t 
         FAIL(ERR_CRYPTO, "the token's iss is none of attestation_token.issuers");
     if (!any_of(v->audiences, claims, jwt_aud_has))
         FAIL(ERR_CRYPTO, "the token's aud has none of attestation_token.audiences");
-    buf_add_span(&token.payload, jws_payload(t));
+    buf_add_span(&token.payload, payload);
     TRY(buf_ok(&token.payload));
     *ret = token;
     token = (struct verified_token){0};
@@ -204,5 +204,5 @@ struct err verifier_check(const struct verifier *v, struct span token, int64_t n
     if (json_present(jwk)) TRY(header_key(v, jwk, now, &k));
     else TRY(known_key(v, json_string(json_get(jws_header(t), "kid")), &k));
     TRY(check_signature(t, k.key));
-    return read_claims(v, t, now, ret);
+    return verifier_read_claims(v, jws_payload(t), now, ret);
 }

@@ -79,15 +79,25 @@ void buf_add_span(struct buf *b, struct span s) { buf_add(b, s.data, s.len); }
 void buf_add_str(struct buf *b, const char *s) { buf_add(b, s, strlen(s)); }
 void buf_add_byte(struct buf *b, uint8_t byte) { buf_add(b, &byte, 1); }
 
-void buf_add_hex(struct buf *b, struct span s)
+static void put_hex(struct span s, uint8_t *out)
 {
     static const char digits[] = "0123456789abcdef";
-    uint8_t *at = buf_extend(b, s.len * 2);
-    if (!at) return;
     for (size_t i = 0; i < s.len; i++) {
-        at[2 * i] = (uint8_t) digits[s.data[i] >> 4];
-        at[2 * i + 1] = (uint8_t) digits[s.data[i] & 15];
+        out[2 * i] = (uint8_t) digits[s.data[i] >> 4];
+        out[2 * i + 1] = (uint8_t) digits[s.data[i] & 15];
     }
+}
+
+void buf_add_hex(struct buf *b, struct span s)
+{
+    uint8_t *at = buf_extend(b, s.len * 2);
+    if (at) put_hex(s, at);
+}
+
+void hex_encode(struct span s, char *ret)
+{
+    put_hex(s, (uint8_t *) ret);
+    ret[2 * s.len] = '\0';
 }
 
 void buf_vaddf(struct buf *b, const char *fmt, va_list ap)

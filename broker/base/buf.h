@@ -80,5 +80,7 @@ uint32_t read_u32(struct reader *r);
 uint64_t read_u64(struct reader *r);
 struct span read_bytes(struct reader *r, size_t len);
 
+/* 2 * s.len lower-case digits and a NUL. */
+void hex_encode(struct span s, char *ret);
 /* Exactly len bytes from 2*len hex digits (either case); false otherwise. */
 bool hex_decode(const char *text, uint8_t *ret, size_t len);

@@ -107,51 +107,90 @@ static err_t check_header(const char *alg, struct span header)
     return ERR_OK;
 }
 
-/* What is signed: header, dot, payload. */
-static err_t put_signed(const char *alg, struct span header, struct span payload, struct buf *ret)
+struct jws_signer {
+    const struct jws_alg *alg;
+    EVP_MD_CTX *prepared; /* holds the key; NULL: `remote` has it */
+    struct jws_remote_key remote;
+    struct buf header;    /* base64url, and the dot behind it */
+};
+
+void jws_signer_free(struct jws_signer *s)
 {
-    TRY(check_header(alg, header));
-    b64url_add(ret, header);
-    buf_add_byte(ret, '.');
-    b64url_add(ret, payload);
-    return buf_ok(ret);
+    if (!s) return;
+    EVP_MD_CTX_free(s->prepared);
+    buf_free(&s->header);
+    free(s);
 }
 
-static err_t put_signature(struct buf *token, struct span signature, struct buf *ret_compact)
+static err_t new_signer(const struct jws_alg *alg, struct span header, struct jws_signer **ret)
 {
-    buf_add_byte(token, '.');
-    b64url_add(token, signature);
-    TRY(buf_ok(token));
-    buf_add_span(ret_compact, buf_span(token));
+    TRY(check_header(jws_alg_name(alg), header));
+    _cleanup_(jws_signer_freep) struct jws_signer *s = calloc(1, sizeof *s);
+    if (!s) FAIL(ERR_INTERNAL, "out of memory");
+    s->alg = alg;
+    b64url_add(&s->header, header);
+    buf_add_byte(&s->header, '.');
+    TRY(buf_ok(&s->header));
+    *ret = TAKE_PTR(s);
+    return ERR_OK;
+}
+
+struct err jws_signer_new(const char *alg, EVP_PKEY *key, struct span header,
+                          struct jws_signer **ret)
+{
+    _cleanup_(jws_signer_freep) struct jws_signer *s = NULL;
+    const struct jws_alg *a = jws_alg_named(alg);
+    if (!a || !jws_alg_signs(a))
+        FAIL(ERR_USAGE, "tokens are signed with ES256, ES384 or EdDSA, not with %s", alg);
+    if (!jws_alg_fits(a, key)) FAIL(ERR_USAGE, "the signing key does not fit alg %s", alg);
+    TRY(new_signer(a, header, &s));
+    TRY(jws_alg_prepare(a, key, &s->prepared));
+    *ret = TAKE_PTR(s);
+    return ERR_OK;
+}
+
+struct err jws_signer_new_remote(const struct jws_remote_key *key, struct span header,
+                                 struct jws_signer **ret)
+{
+    TRY(new_signer(jws_alg_named("ES256"), header, ret));
+    (*ret)->remote = *key;
+    return ERR_OK;
+}
+
+static err_t sign_remotely(const struct jws_remote_key *key, struct span text, struct buf *ret)
+{
+    const struct ossl_algorithms *a = NULL;
+    uint8_t digest[JWS_ES256_DIGEST], signature[JWS_ES256_SIGNATURE];
+    TRY(ossl_algorithms(&a));
+    if (EVP_Digest(text.data, text.len, digest, NULL, a->sha256, NULL) != 1)
+        FAIL_OSSL(ERR_INTERNAL, "cannot hash a token to sign");
+    TRY(key->sign(key->context, digest, signature));
+    buf_add(ret, signature, sizeof signature);
+    return ERR_OK;
+}
+
+struct err jws_signer_sign(const struct jws_signer *s, struct span payload, struct buf *ret_compact)
+{
+    _cleanup_buf_ struct buf token = BUF_INIT;
+    _cleanup_buf_ struct buf signature = BUF_INIT;
+    buf_add_span(&token, buf_span(&s->header));
+    b64url_add(&token, payload);
+    TRY(buf_ok(&token));
+    if (s->prepared) TRY(jws_alg_sign(s->alg, s->prepared, buf_span(&token), &signature));
+    else TRY(sign_remotely(&s->remote, buf_span(&token), &signature));
+    buf_add_byte(&token, '.');
+    b64url_add(&token, buf_span(&signature));
+    TRY(buf_ok(&token));
+    buf_add_span(ret_compact, buf_span(&token));
     return buf_ok(ret_compact);
 }
 
 struct err jws_sign(const char *alg, EVP_PKEY *key, struct span header, struct span payload,
                     struct buf *ret_compact)
 {
-    const struct jws_alg *a = jws_alg_named(alg);
-    if (!a || !jws_alg_signs(a))
-        FAIL(ERR_USAGE, "tokens are signed with ES256, ES384 or EdDSA, not with %s", alg);
-    if (!jws_alg_fits(a, key)) FAIL(ERR_USAGE, "the signing key does not fit alg %s", alg);
-    _cleanup_buf_ struct buf token = BUF_INIT;
-    _cleanup_buf_ struct buf signature = BUF_INIT;
-    TRY(put_signed(alg, header, payload, &token));
-    TRY(jws_alg_sign(a, key, buf_span(&token), &signature));
-    return put_signature(&token, buf_span(&signature), ret_compact);
-}
-
-struct err jws_sign_by(const struct jws_signer *signer, struct span header, struct span payload,
-                       struct buf *ret_compact)
-{
-    const struct ossl_algorithms *a = NULL;
-    uint8_t digest[JWS_ES256_DIGEST], signature[JWS_ES256_SIGNATURE];
-    _cleanup_buf_ struct buf token = BUF_INIT;
-    TRY(ossl_algorithms(&a));
-    TRY(put_signed("ES256", header, payload, &token));
-    if (EVP_Digest(token.data, token.len, digest, NULL, a->sha256, NULL) != 1)
-        FAIL_OSSL(ERR_INTERNAL, "cannot hash a token to sign");
-    TRY(signer->sign(signer->context, digest, signature));
-    return put_signature(&token, span_of(signature, sizeof signature), ret_compact);
+    _cleanup_(jws_signer_freep) struct jws_signer *s = NULL;
+    TRY(jws_signer_new(alg, key, header, &s));
+    return jws_signer_sign(s, payload, ret_compact);
 }
 
 /* ---- JWT ------------------------------------------------------------------------------------------ */

@@ -26,23 +26,32 @@ err_t jws_verify(const struct jws *t, const struct jwk *key);
 /* Whether a JWK's alg member names a signature algorithm we know. */
 bool jws_alg_known(const char *alg);
 
-/* Signs: header is the complete protected header's JSON text, which must name `alg`. Appends the
- * compact serialisation. alg: ES256, ES384, EdDSA (what we issue). ES* signatures are raw R||S. */
-err_t jws_sign(const char *alg, EVP_PKEY *key, struct span header, struct span payload,
-               struct buf *ret_compact);
-
-/* A signer whose private key is elsewhere (a token): gets the digest, gives R || S. Its errors come
- * through as they are. */
+/* A key whose private half is elsewhere (a token): gets the digest, gives R || S. Its errors come
+ * through as they are. Thread-safe. */
 #define JWS_ES256_DIGEST 32
 #define JWS_ES256_SIGNATURE 64
-struct jws_signer {
+struct jws_remote_key {
     void *context;
     err_t (*sign)(void *context, const uint8_t digest[JWS_ES256_DIGEST],
                   uint8_t ret_signature[JWS_ES256_SIGNATURE]);
 };
-/* As jws_sign, with ES256. */
-err_t jws_sign_by(const struct jws_signer *signer, struct span header, struct span payload,
-                  struct buf *ret_compact);
+
+/* A key and the complete protected header's JSON text, which must name `alg`, for many tokens. alg:
+ * ES256, ES384, EdDSA (what we issue); ES* signatures are raw R||S. ERR_USAGE when they do not fit each
+ * other. Copies the header and keeps a reference of the key; immutable, thread-safe. */
+struct jws_signer;
+err_t jws_signer_new(const char *alg, EVP_PKEY *key, struct span header, struct jws_signer **ret);
+/* The same with ES256 and a key that is elsewhere; its context outlives the signer. */
+err_t jws_signer_new_remote(const struct jws_remote_key *key, struct span header,
+                            struct jws_signer **ret);
+void jws_signer_free(struct jws_signer *s);
+DEFINE_CLEANUP(struct jws_signer, jws_signer_free);
+/* Appends the compact serialisation. Nothing is appended on failure. */
+err_t jws_signer_sign(const struct jws_signer *s, struct span payload, struct buf *ret_compact);
+
+/* The same for one token. */
+err_t jws_sign(const char *alg, EVP_PKEY *key, struct span header, struct span payload,
+               struct buf *ret_compact);
 
 /* Registered time claims of a JWT (RFC 7519 4.1): exp is required and numeric; nbf is checked when
  * present; leeway in seconds. ERR_CRYPTO (expired: the text says so, for the log). */

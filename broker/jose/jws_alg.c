@@ -120,15 +120,25 @@ bool jws_alg_verify(const struct jws_alg *alg, EVP_PKEY *key, struct span text, 
     return good;
 }
 
-struct err jws_alg_sign(const struct jws_alg *alg, EVP_PKEY *key, struct span text, struct buf *ret)
+struct err jws_alg_prepare(const struct jws_alg *alg, EVP_PKEY *key, EVP_MD_CTX **ret)
 {
-    const struct key_kind *kind = key_kind_of(key);
     const EVP_MD *md = NULL;
     TRY(digest_of(alg, &md));
     _cleanup_(EVP_MD_CTX_freep) EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    if (!ctx || EVP_DigestSignInit(ctx, NULL, md, NULL, key) != 1)
+        FAIL_OSSL(ERR_INTERNAL, "cannot sign with %s", alg->name);
+    *ret = TAKE_PTR(ctx);
+    return ERR_OK;
+}
+
+struct err jws_alg_sign(const struct jws_alg *alg, const EVP_MD_CTX *prepared, struct span text,
+                        struct buf *ret)
+{
+    const struct key_kind *kind = key_kind_named(alg->kty, alg->crv);
+    _cleanup_(EVP_MD_CTX_freep) EVP_MD_CTX *ctx = EVP_MD_CTX_new();
     uint8_t signature[MAX_SIGNATURE];
     size_t len = sizeof signature;
-    if (!kind || !ctx || EVP_DigestSignInit(ctx, NULL, md, NULL, key) != 1 ||
+    if (!kind || !ctx || EVP_MD_CTX_copy_ex(ctx, prepared) != 1 ||
         EVP_DigestSign(ctx, signature, &len, text.data, text.len) != 1)
         FAIL_OSSL(ERR_INTERNAL, "cannot sign with %s", alg->name);
     if (strcmp(alg->kty, "EC") == 0)

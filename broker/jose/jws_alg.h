@@ -19,5 +19,11 @@ bool jws_alg_fits(const struct jws_alg *alg, const EVP_PKEY *key);
 /* False for every cause alike. The key must fit. Thread-safe. */
 bool jws_alg_verify(const struct jws_alg *alg, EVP_PKEY *key, struct span text, struct span signature);
 
-/* Appends the raw signature (R || S for ES*, RFC 7518 3.4). The key must fit and be private. */
-err_t jws_alg_sign(const struct jws_alg *alg, EVP_PKEY *key, struct span text, struct buf *ret);
+/* A context that signs with this key, which must fit and be private; it keeps a reference of the key.
+ * The caller frees *ret. ERR_INTERNAL. */
+err_t jws_alg_prepare(const struct jws_alg *alg, EVP_PKEY *key, EVP_MD_CTX **ret);
+
+/* Appends the raw signature (R || S for ES*, RFC 7518 3.4). `prepared` is only read: several threads
+ * may sign with it at once. */
+err_t jws_alg_sign(const struct jws_alg *alg, const EVP_MD_CTX *prepared, struct span text,
+                   struct buf *ret);

@@ -29,12 +29,12 @@ static void member_b64url(struct json_out *o, const char *name, struct span valu
 }
 
 /* Takes nothing: the caller frees params. */
-static err_t key_from_params(const char *type, OSSL_PARAM *params, EVP_PKEY **ret)
+static err_t key_from_params(const char *type, int selection, OSSL_PARAM *params, EVP_PKEY **ret)
 {
     _cleanup_(EVP_PKEY_CTX_freep) EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, type, NULL);
     if (!ctx || !params || EVP_PKEY_fromdata_init(ctx) != 1) FAIL_OSSL(ERR_INTERNAL, "no %s key", type);
     _cleanup_pkey_ EVP_PKEY *key = NULL;
-    if (EVP_PKEY_fromdata(ctx, &key, EVP_PKEY_PUBLIC_KEY, params) != 1)
+    if (EVP_PKEY_fromdata(ctx, &key, selection, params) != 1)
         FAIL_OSSL(ERR_USAGE, "the JWK's values are no valid %s public key", type);
     *ret = TAKE_PTR(key);
     return ERR_OK;
@@ -42,18 +42,49 @@ static err_t key_from_params(const char *type, OSSL_PARAM *params, EVP_PKEY **re
 
 /* ---- EC (RFC 7518 6.2.1) ------------------------------------------------------------------- */
 
+/* A group costs more to make than a point costs to check. So each curve's is made once, as a key of
+ * parameters alone, which new keys are copies of. */
+static struct {
+    const char *group;
+    EVP_PKEY *parameters; /* written once, never freed; NULL when OpenSSL lacks the curve */
+} curves[] = {{SN_X9_62_prime256v1, NULL}, {SN_secp384r1, NULL}, {SN_secp521r1, NULL}};
+static pthread_once_t curves_once = PTHREAD_ONCE_INIT;
+
+static void make_curves(void)
+{
+    for (size_t i = 0; i < sizeof curves / sizeof curves[0]; i++) {
+        OSSL_PARAM params[] = {
+            OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, (char *) curves[i].group, 0),
+            OSSL_PARAM_construct_end(),
+        };
+        err_ignore(key_from_params("EC", EVP_PKEY_KEY_PARAMETERS, params, &curves[i].parameters));
+    }
+}
+
+static err_t key_on_curve(const struct key_kind *kind, EVP_PKEY **ret)
+{
+    size_t i = 0;
+    pthread_once(&curves_once, make_curves);
+    while (i < sizeof curves / sizeof curves[0] && strcmp(curves[i].group, kind->group) != 0) i++;
+    ENSURE(i < sizeof curves / sizeof curves[0]);
+    EVP_PKEY *key = curves[i].parameters ? EVP_PKEY_dup(curves[i].parameters) : NULL;
+    if (!key) FAIL_OSSL(ERR_INTERNAL, "no %s key", kind->crv);
+    *ret = key;
+    return ERR_OK;
+}
+
 struct err key_from_point(const struct key_kind *kind, struct span point, EVP_PKEY **ret)
 {
-    OSSL_PARAM params[] = {
-        OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, (char *) kind->group, 0),
-        OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, (void *) point.data, point.len),
-        OSSL_PARAM_construct_end(),
-    };
     _cleanup_pkey_ EVP_PKEY *key = NULL;
-    TRY(key_from_params("EC", params, &key));
-    _cleanup_(EVP_PKEY_CTX_freep) EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key, NULL);
-    /* An invalid point lets its sender learn a private key that is used with it. */
-    if (!ctx || EVP_PKEY_public_check(ctx) != 1)
+    TRY(key_on_curve(kind, &key));
+    /* An invalid point lets its sender learn a private key that is used with it. The quick check is the
+     * whole one here: not infinity, both coordinates in the field, on the curve. The other looks also
+     * whether the point has the group's order, which on these curves all points have (cofactor 1; SP
+     * 800-56A 5.6.2.3), and costs ten times as much. */
+    _cleanup_(EVP_PKEY_CTX_freep) EVP_PKEY_CTX *ctx = NULL;
+    if (EVP_PKEY_set1_encoded_public_key(key, point.data, point.len) != 1 ||
+        !(ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key, NULL)) ||
+        EVP_PKEY_public_check_quick(ctx) != 1)
         FAIL_OSSL(ERR_USAGE, "the JWK's point is not on curve %s", kind->crv);
     *ret = TAKE_PTR(key);
     return ERR_OK;
@@ -124,7 +155,7 @@ static err_t rsa_read(const struct key_kind *kind, struct json object, EVP_PKEY 
         OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_E, bn_e) != 1)
         FAIL_OSSL(ERR_INTERNAL, "out of memory");
     _cleanup_(OSSL_PARAM_freep) OSSL_PARAM *params = OSSL_PARAM_BLD_to_param(build);
-    return key_from_params(kind->group, params, ret);
+    return key_from_params(kind->group, EVP_PKEY_PUBLIC_KEY, params, ret);
 }
 
 static err_t rsa_put_number(const EVP_PKEY *key, const char *param, const char *name,

@@ -12,8 +12,8 @@
 #include "broker/http/server.h"
 #include "policy/policy.h"
 #include "tests/bench/load.h"
+#include "tests/bench/parts.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -124,10 +124,7 @@ static err_t part_audit(void)
     return audit_write(bench.broker.audit, &e);
 }
 
-static const struct part {
-    const char *name, *what;
-    err_t (*once)(void);
-} parts[] = {
+static const struct part parts[] = {
     {"caller", "a remembered token, known by its hash", part_caller},
     {"policy", "the release policy", part_policy},
     {"open", "C_Decrypt with a cached content key", part_open},
@@ -135,40 +132,6 @@ static const struct part {
     {"audit", "one audit record", part_audit},
 };
 #define PARTS (sizeof parts / sizeof *parts)
-
-struct loop {
-    pthread_t thread;
-    err_t (*once)(void);
-    uint64_t end, rounds;
-    bool failed;
-};
-
-static void *run_loop(void *arg)
-{
-    struct loop *l = arg;
-    while (!l->failed && clock_mono_ns() < l->end) {
-        for (int i = 0; i < 16 && !l->failed; i++, l->rounds++) l->failed = !err_ok(l->once());
-    }
-    return NULL;
-}
-
-/* Core time of one round in microseconds, with a loop on each of that many cores. */
-static double measure(const struct part *p, unsigned cores)
-{
-    struct loop loops[64] = {0};
-    uint64_t begin = clock_mono_ns(), rounds = 0;
-    for (unsigned i = 0; i < cores; i++) {
-        loops[i].once = p->once;
-        loops[i].end = begin + (uint64_t) (bench.seconds * (double) CLOCK_SECOND_NS);
-        ENSURE(pthread_create(&loops[i].thread, NULL, run_loop, &loops[i]) == 0);
-    }
-    for (unsigned i = 0; i < cores; i++) {
-        pthread_join(loops[i].thread, NULL);
-        ENSURE(!loops[i].failed);
-        rounds += loops[i].rounds;
-    }
-    return (double) (clock_mono_ns() - begin) / 1000.0 * cores / (double) rounds;
-}
 
 /* ---- HTTP: the constant answer, and the release ---------------------------------------------- */
 
@@ -187,30 +150,32 @@ static bool constant_serve(void *ctx, struct exchange *x)
 
 static void constant_refuse(void *ctx, struct exchange *x, int status) { x->resp.status = status; }
 
-static err_t measure_http(const char *address, double *ret_us, double *ret_rate, size_t *ret_body)
+/* Core time of one answer, the generator's share in it, and how many there were a second. */
+struct answers {
+    double us, rate;
+    double busy; /* share of all cores' time that generator and server had */
+    size_t body;
+};
+
+static err_t measure_http(const char *address, struct answers *ret)
 {
-    struct load load = {address, bench.request, CONNECTIONS, bench.seconds};
+    struct load load = {.address = address, .connections = CONNECTIONS, .threads = bench.cores,
+                        .seconds = bench.seconds, .ask = load_ask_same,
+                        .context = bench.request};
     struct load_result r;
     TRY(load_run(&load, &r));
-    *ret_rate = (double) r.answers / r.seconds;
-    *ret_us = 1e6 * bench.cores / *ret_rate;
-    *ret_body = r.body;
+    double core_seconds = r.client_seconds + r.server_seconds;
+    *ret = (struct answers){.us = core_seconds * 1e6 / (double) r.answers,
+                            .rate = (double) r.answers / r.seconds,
+                            .busy = core_seconds / r.seconds / bench.cores, .body = r.body};
     return ERR_OK;
 }
 
-/* A part that takes a lock of the module costs more with all cores at it at once than a release
- * ever waits for it; so that the floor is one, the cheaper of both measurements counts. */
-struct cost {
-    double all, one;
-};
-
-static double cheaper(struct cost c) { return c.all < c.one ? c.all : c.one; }
-
-static void print_report(const struct cost *us, double http_us, double rate)
+static void print_report(const struct part_cost *us, double http_us, const struct answers *release)
 {
     double sum = http_us;
-    for (size_t i = 0; i < PARTS; i++) sum += cheaper(us[i]);
-    double floor_rate = 1e6 * bench.cores / sum;
+    for (size_t i = 0; i < PARTS; i++) sum += part_cheaper(us[i]);
+    double floor_rate = 1e6 * bench.cores / sum, ratio = sum / release->us;
     printf("core time of a release of %d bytes, %u cores, %u resources, shared with the load\n",
            VALUE, bench.cores, bench.resources);
     printf("  %-8s %10s %10s\n", "part", "all cores", "one core");
@@ -220,15 +185,15 @@ static void print_report(const struct cost *us, double http_us, double rate)
                parts[i].what);
     printf("  %-8s %7.1f us  the sum, the cheaper of both: %.0f releases/s\n", "floor", sum,
            floor_rate);
-    printf("  %-8s %7.1f us  measured: %.0f releases/s\n", "release", 1e6 * bench.cores / rate,
-           rate);
+    printf("  %-8s %7.1f us  measured: %.0f releases/s by the clock, with %.0f%% of the cores\n",
+           "release", release->us, release->rate, 100 * release->busy);
     printf("{\"cores\":%u,\"resources\":%u,\"http_us\":%.1f", bench.cores, bench.resources, http_us);
-    for (size_t i = 0; i < PARTS; i++) 
+    for (size_t i = 0; i < PARTS; i++)
         printf(",\"%s_us\":%.1f,\"%s_one_core_us\":%.1f", parts[i].name, us[i].all, parts[i].name,
                us[i].one);
-    printf(",\"floor_per_s\":%.0f,\"release_per_s\":%.0f,\"ratio\":%.3f}\n", floor_rate, rate,
-           rate / floor_rate);
-    printf("release/floor %.2f\n", rate / floor_rate);
+    printf(",\"floor_per_s\":%.0f,\"release_us\":%.1f,\"release_per_s\":%.0f,\"busy\":%.2f,"
+           "\"ratio\":%.3f}\n", floor_rate, release->us, release->rate, release->busy, ratio);
+    printf("release/floor %.2f\n", ratio);
 }
 
 static err_t prepare(struct bench *b, const struct exchange_handler *api)
@@ -244,12 +209,20 @@ static err_t prepare(struct bench *b, const struct exchange_handler *api)
     return p11_seal(b->broker.token, &meta, span_of(value, sizeof value), &envelope);
 }
 
-/* The machine is noisy, so the release and the constant answer take turns, and the medians of
- * three count. */
-static double median(double a, double b, double c)
+#define TURNS 3
+
+/* The machine is noisy, so the release and the constant answer take turns, and the one in the middle
+ * counts. */
+static int by_us(const void *a, const void *b)
 {
-    if ((a <= b && b <= c) || (c <= b && b <= a)) return b;
-    return (b <= a && a <= c) || (c <= a && a <= b) ? a : c;
+    double x = ((const struct answers *) a)->us, y = ((const struct answers *) b)->us;
+    return (x > y) - (x < y);
+}
+
+static const struct answers *middle(struct answers all[TURNS])
+{
+    qsort(all, TURNS, sizeof *all, by_us);
+    return &all[TURNS / 2];
 }
 
 static err_t run(const struct config *config)
@@ -257,21 +230,20 @@ static err_t run(const struct config *config)
     static struct exchange_handler constant = {NULL, constant_head, constant_serve, constant_refuse};
     struct bench *b = &bench;
     struct http_server *plain = NULL;
-    double http[3], rate[3], ignored;
-    struct cost us[PARTS];
+    struct answers http[TURNS], release[TURNS];
+    struct part_cost us[PARTS];
     TRY(broker_open(config, "bench", false, &b->broker));
     struct exchange_handler api = api_handler(b->broker.api);
     TRY(prepare(b, &api));
-    TRY(measure_http(http_server_address(b->server, 0), &ignored, &rate[0], &constant_size));
+    TRY(measure_http(http_server_address(b->server, 0), &release[0]));
+    constant_size = release[0].body;
     TRY(start_server(&constant, &plain));
-    size_t body = 0;
-    for (int i = 0; i < 3; i++) {
-        TRY(measure_http(http_server_address(b->server, 0), &ignored, &rate[i], &body));
-        TRY(measure_http(http_server_address(plain, 0), &http[i], &ignored, &body));
+    for (int i = 0; i < TURNS; i++) {
+        TRY(measure_http(http_server_address(b->server, 0), &release[i]));
+        TRY(measure_http(http_server_address(plain, 0), &http[i]));
     }
-    for (size_t i = 0; i < PARTS; i++)
-        us[i] = (struct cost){measure(&parts[i], b->cores), measure(&parts[i], 1)};
-    print_report(us, median(http[0], http[1], http[2]), median(rate[0], rate[1], rate[2]));
+    TRY(parts_measure(parts, PARTS, b->cores, b->seconds, us));
+    print_report(us, middle(http)->us, middle(release));
     http_server_stop(plain, 1000);
     http_server_stop(b->server, 1000);
     guest_unref(b->guest);

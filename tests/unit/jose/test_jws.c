@@ -350,25 +350,29 @@ static err_t no_signature(void *context, const uint8_t digest[JWS_ES256_DIGEST],
 }
 
 /* It gets the SHA-256 of header, dot and payload, and what it gives is the third part as it is. */
-static void test_jws_sign_by__digest_and_signature(void **state)
+static void test_jws_signer_remote__digest_and_signature(void **state)
 {
     static const char head[] = "{\"alg\":\"ES256\"}", text[] = "eyJhbGciOiJFUzI1NiJ9.e30";
     uint8_t seen[32], wanted[32];
     struct buf out = BUF_INIT;
-    struct jws_signer signer = {seen, note_digest};
-    assert_ok(jws_sign_by(&signer, span_str(head), SPAN_LIT("{}"), &out));
+    struct jws_signer *s = NULL;
+    struct jws_remote_key key = {seen, note_digest};
+    assert_ok(jws_signer_new_remote(&key, span_str(head), &s));
+    assert_ok(jws_signer_sign(s, SPAN_LIT("{}"), &out));
     assert_int_equal(EVP_Digest(text, strlen(text), wanted, NULL, EVP_sha256(), NULL), 1);
     assert_memory_equal(seen, wanted, 32);
     assert_true(span_starts(buf_span(&out), text));
     assert_string_equal(buf_str(&out) + strlen(text),
                         ".WlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpa"
                         "WlpaWg");
+    jws_signer_free(s);
     buf_reset(&out);
-    signer.sign = no_signature;
-    assert_fails_with(jws_sign_by(&signer, span_str(head), SPAN_LIT("{}"), &out), ERR_TOKEN_DOWN, "away");
-    assert_fails(jws_sign_by(&signer, SPAN_LIT("{\"alg\":\"ES384\"}"), SPAN_LIT("{}"), &out),
-                 ERR_INTERNAL);
+    key.sign = no_signature;
+    assert_ok(jws_signer_new_remote(&key, span_str(head), &s));
+    assert_fails_with(jws_signer_sign(s, SPAN_LIT("{}"), &out), ERR_TOKEN_DOWN, "away");
     assert_int_equal(out.len, 0);
+    jws_signer_free(s);
+    assert_fails(jws_signer_new_remote(&key, SPAN_LIT("{\"alg\":\"ES384\"}"), &s), ERR_INTERNAL);
     buf_free(&out);
 }
 
@@ -423,7 +427,7 @@ static void test_jws_verify__purpose_of_the_key(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_jws_sign_by__digest_and_signature),
+        cmocka_unit_test(test_jws_signer_remote__digest_and_signature),
         cmocka_unit_test(test_jws_verify__vectors),
         cmocka_unit_test(test_jws_verify__changed),
         cmocka_unit_test(test_jws_verify__other_key),
