@@ -316,6 +316,98 @@ static void test_signer__chain_of_another_key(void **state)
     assert_fails_with(kit_open_attest(&o), ERR_NOTFOUND, "token keypair create --type ec-p256");
 }
 
+/* ---- a crowd ------------------------------------------------------------------------------ */
+
+#define GUESTS 64
+#define HANDSHAKES 2
+
+static pthread_barrier_t all_there;
+
+/* The body of an answer as JSON; NULL unless it is a 200. */
+static struct json_doc *answer(struct visit *v, struct ask ask)
+{
+    struct json_doc *doc = NULL;
+    if (!visit_start(v, ask) || v->x.resp.status != 200) return NULL;
+    return err_ok(json_parse(buf_span(&v->x.resp.body), &doc)) ? doc : NULL;
+}
+
+static bool crowd_get(struct visit *v, const char *credential, EVP_PKEY *key)
+{
+    struct secret *value = NULL;
+    bool good = visit_start(v, (struct ask){.target = "/kbs/v0/resource/a/b/c",
+                                            .headers = {credential}}) &&
+                err_ok(jwe_decrypt(key, buf_span(&v->x.resp.body), &value)) &&
+                span_eq_str(secret_span(value), "for each of them");
+    secret_free(value);
+    return good;
+}
+
+/* auth, attest and a GET by the session and by the token, with this key: true when all went well. */
+static bool crowd_handshake(EVP_PKEY *key)
+{
+    static const struct ask auth = {.method = "POST", .target = "/kbs/v0/auth",
+                                    .body = SPAN_LIT(REQUEST)};
+    struct visit v = {0};
+    struct buf jwk = BUF_INIT, sent = BUF_INIT, bearer = BUF_INIT;
+    char cookie[80] = "";
+    guest_key_json(key, "ECDH-ES+A256KW", &jwk);
+    struct json_doc *challenge = answer(&v, auth), *token = NULL;
+    if (challenge) {
+        const char *set = v.x.resp.headers[0].value;
+        snprintf(cookie, sizeof cookie, "Cookie: %.*s", (int) strcspn(set, ";"), set);
+        body_write((struct body){.nonce = json_string(json_get(json_root(challenge), "nonce")),
+                                 .key = buf_str(&jwk)}, &sent);
+        token = answer(&v, (struct ask){.method = "POST", .target = "/kbs/v0/attest",
+                                        .headers = {cookie}, .body = buf_span(&sent)});
+    }
+    if (token)
+        buf_addf(&bearer, "Authorization: Bearer %s",
+                 json_string(json_get(json_root(token), "token")));
+    bool good = token && crowd_get(&v, cookie, key) && crowd_get(&v, buf_str(&bearer), key);
+    kit_visit_end(&v);
+    json_free(challenge);
+    json_free(token);
+    buf_free(&jwk);
+    buf_free(&sent);
+    buf_free(&bearer);
+    return good;
+}
+
+static void *crowd_guest(void *arg)
+{
+    uintptr_t good = 0;
+    EVP_PKEY *key = NULL;
+    struct err e = key_generate_ec("P-256", &key);
+    pthread_barrier_wait(&all_there);
+    for (int i = 0; i < HANDSHAKES && err_ok(e); i++) good += crowd_handshake(key);
+    EVP_PKEY_free(key);
+    return (void *) good;
+}
+
+/* Guests that come all at once: each gets a token of its own and what is released to it alone. */
+static void test_handshake__64_guests_at_once(void **state)
+{
+    pthread_t guests[GUESTS];
+    put("a/b/c", "for each of them");
+    assert_int_equal(set_policy(POLICY_ALLOW_ALL_TEXT), 200);
+    pthread_barrier_init(&all_there, NULL, GUESTS);
+    for (size_t i = 0; i < GUESTS; i++)
+        assert_int_equal(pthread_create(&guests[i], NULL, crowd_guest, NULL), 0);
+    size_t good = 0;
+    for (size_t i = 0; i < GUESTS; i++) {
+        void *result = NULL;
+        pthread_join(guests[i], &result);
+        good += (uintptr_t) result;
+    }
+    pthread_barrier_destroy(&all_there);
+    assert_int_equal(good, GUESTS * HANDSHAKES);
+    struct attest_stats s;
+    attest_stats(kit.attest, &s);
+    assert_int_equal(s.attested, GUESTS * HANDSHAKES);
+    assert_int_equal(s.remembered, GUESTS * HANDSHAKES);
+    assert_int_equal(metric_now("kbs_attestation_successes_total"), GUESTS * HANDSHAKES);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -334,6 +426,7 @@ int main(void)
         KIT_TEST(test_attest__survives_recovery_of_the_token),
         KIT_TEST(test_signer__chain_of_another_key),
         KIT_TEST(test_attest__service_down),
+        KIT_TEST(test_handshake__64_guests_at_once),
     };
     return cmocka_run_group_tests(tests, kit_token_faults, end);
 }

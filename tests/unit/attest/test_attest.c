@@ -256,6 +256,31 @@ static void test_attest_evidence__foreign_tee(void **state)
     }
 }
 
+/* A signer that is trusted no more signs for nobody, from the second on in which that is so. */
+static void test_attest_evidence__own_signer_ends(void **state)
+{
+    struct mint m;
+    struct secret *pem = NULL;
+    mint_init(&m);
+    assert_ok(key_to_pem(m.key, &pem));
+    char *key = mint_file(secret_span(pem)), *chain = mint_file(buf_span(&m.chain));
+    start((struct attest_config){.sample_verifier = true, .signer_key_file = key,
+                                 .signer_chain_file = chain});
+    attested(NULL);
+    clock_test_set(NOON + 86399); /* the last second of the certificate */
+    attested(NULL);
+    clock_test_set(NOON + 86400);
+    struct attest_challenge c = auth_as("sample");
+    assert_fails_with(attest_with(&c, (struct body){0}), ERR_AUTH, "not trusted by");
+    assert_false(by_session(c.session));
+    clock_test_set(NOON); /* and back, for whose clock was wrong */
+    attested(NULL);
+    secret_free(pem);
+    mint_file_remove(key);
+    mint_file_remove(chain);
+    mint_done(&m);
+}
+
 /* ---- attest again ------------------------------------------------------------------------- */
 
 static void test_attest_evidence__again_same_key(void **state)
@@ -604,6 +629,7 @@ int main(void)
         TEST(test_attest_evidence__cookie),
         TEST(test_attest_evidence__no_verifier),
         TEST(test_attest_evidence__foreign_tee),
+        TEST(test_attest_evidence__own_signer_ends),
         TEST(test_attest_evidence__again_same_key),
         TEST(test_attest_evidence__again_other_key),
         TEST(test_attest_evidence__again_after_the_token),

@@ -64,6 +64,11 @@ static void test_hex__both_ways(void **state)
     buf_add_hex(&b, SPAN_LIT("\x00\xab\xff"));
     assert_span(buf_span(&b), "00abff");
     uint8_t out[3];
+    char text[8] = "#######";
+    hex_encode(SPAN_LIT("\x00\xab\xff"), text);
+    assert_string_equal(text, "00abff");
+    hex_encode(span_of(NULL, 0), text);
+    assert_string_equal(text, "");
     assert_true(hex_decode("00ABff", out, 3));
     assert_memory_equal(out, "\x00\xab\xff", 3);
     assert_false(hex_decode("00abf", out, 3));

@@ -3,6 +3,7 @@
 #include "broker/jose/jws.h"
 
 #include <openssl/evp.h>
+#include <pthread.h>
 
 /* ---- vectors ------------------------------------------------------------------------------------- */
 
@@ -209,6 +210,57 @@ static void test_jws_sign__round_trips(void **state)
         jwk_free(public);
         EVP_PKEY_free(key);
     }
+}
+
+/* One signer, many threads: every token verifies, and no two are the same. */
+#define THREADS 8
+#define TOKENS 40
+
+struct signing {
+    pthread_t thread;
+    const struct jws_signer *signer;
+    struct buf tokens[TOKENS];
+};
+
+static void *sign_often(void *arg)
+{
+    struct signing *s = arg;
+    for (int i = 0; i < TOKENS; i++)
+        if (!err_ok(jws_signer_sign(s->signer, SPAN_LIT("{\"exp\":1}"), &s->tokens[i])))
+            buf_free(&s->tokens[i]);
+    return NULL;
+}
+
+static void test_jws_signer_sign__threads(void **state)
+{
+    struct signing threads[THREADS] = {0};
+    EVP_PKEY *key = signer(0);
+    struct jws_signer *s = NULL;
+    struct jwk *public = NULL;
+    assert_ok(jwk_from_pkey(key, "ES256", &public));
+    assert_ok(jws_signer_new("ES256", key, span_str(SIGNERS[0].header), &s));
+    EVP_PKEY_free(key); /* the signer has a reference of its own */
+    for (int i = 0; i < THREADS; i++) {
+        threads[i].signer = s;
+        assert_int_equal(pthread_create(&threads[i].thread, NULL, sign_often, &threads[i]), 0);
+    }
+    const char *first = NULL;
+    for (int i = 0; i < THREADS; i++) {
+        pthread_join(threads[i].thread, NULL);
+        for (int k = 0; k < TOKENS; k++) {
+            const char *text = buf_str(&threads[i].tokens[k]);
+            struct jws *t = token(text);
+            assert_ok(jws_verify(t, public));
+            jws_free(t);
+            if (first) assert_string_not_equal(text, first);
+            else first = text;
+        }
+    }
+    for (int i = 0; i < THREADS; i++)
+        for (int k = 0; k < TOKENS; k++) buf_free(&threads[i].tokens[k]);
+    jws_signer_free(s);
+    jws_signer_free(NULL);
+    jwk_free(public);
 }
 
 static void test_jws_sign__misuse(void **state)
@@ -437,6 +489,7 @@ int main(void)
         cmocka_unit_test(test_jws_parse__form),
         cmocka_unit_test(test_jws_parse__size_limit),
         cmocka_unit_test(test_jws_sign__round_trips),
+        cmocka_unit_test(test_jws_signer_sign__threads),
         cmocka_unit_test(test_jws_sign__misuse),
         cmocka_unit_test(test_jws_alg_known__names),
         cmocka_unit_test(test_jwt_check_times__table),
