@@ -177,7 +177,7 @@ run-unit: $(UNIT_WANTED) $(if $(wildcard tests/fault/p11fault.c),$(FAULT_SO))
 	$(Q)tests/lib/run-unit.sh "$(OUT)" $(UNIT_WANTED)
 
 check-integration: ## the built program on a real SoftHSM token (STORY=test_x.py runs one)
-	$(Q)$(MAKE) --no-print-directory all $(if $(wildcard tests/fault/p11fault.c),$(BUILD)/release/tests/fault/p11fault.so)
+	$(Q)$(MAKE) --no-print-directory all $(BUILD)/release/tests/bench/bench_guests $(if $(wildcard tests/fault/p11fault.c),$(BUILD)/release/tests/fault/p11fault.so)
 	$(Q)$(MAKE) --no-print-directory VARIANT=asan all
 	$(Q)tests/integration/run "$(BUILD)" $(STORY)
 

@@ -288,6 +288,19 @@ class Vault:
     def audit(self):
         return [json.loads(line) for line in self.read("audit.jsonl").splitlines()]
 
+    def crowd(self, mode, rounds, *options):
+        """So many rounds of guests against the broker, from C: tests/bench/bench_guests.c."""
+        program = os.path.join(BUILD, "release", "tests", "bench", "bench_guests")
+        done = subprocess.run([program, "%s:%d" % self.address(), mode, str(rounds), *options],
+                              capture_output=True, timeout=240)
+        if done.returncode != 0:
+            raise AssertionError(f"bench_guests {mode}: {done.stderr.decode()}")
+        return json.loads(done.stdout)
+
+    def metric(self, name):
+        _, _, body = self.ask("GET", "/metrics")
+        return int(re.search(rf"^{name} (\d+)$", body.decode(), re.MULTILINE).group(1))
+
     # ---- the token, with other people's tools -------------------------------------------------
 
     def pkcs11_tool(self, *args, check=True):

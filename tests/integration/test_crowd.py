@@ -1,0 +1,58 @@
+"""Many guests: memory stays flat, and a flood of strangers puts nobody out who has attested."""
+
+import unittest
+
+from vault import Vault
+
+HANDSHAKES = 10000
+REMEMBERED = 10000      # tokens that the broker remembers at most: from then on memory is full
+FLOOD = 100000
+SESSIONS = 2000         # at once, in the flood
+GROWTH_KIB = 4 * 1024   # 400 bytes a handshake, 40 a flooded session: less than any of them takes
+
+
+def broker(**attestation):
+    """The program as it is shipped: a sanitizer's memory is another one."""
+    return Vault(variant="release", config={"attestation_service": attestation})
+
+
+class Crowd(unittest.TestCase):
+    def grows_little(self, vault, before):
+        after = vault.rss_kib()
+        print(f"{before} KiB before, {after} after", end=" ... ", flush=True)
+        self.assertLess(after - before, GROWTH_KIB)
+
+    def test_ten_thousand_handshakes(self):
+        # Sessions end quickly, since attested ones never make room for others.
+        with broker(session_seconds=2) as vault:
+            vault.start()
+            vault.crowd("handshake", REMEMBERED + 1000)
+            before = vault.rss_kib()
+            vault.crowd("handshake", HANDSHAKES)
+            self.grows_little(vault, before)
+            self.assertGreaterEqual(vault.metric("kbs_attestation_successes_total"),
+                                    REMEMBERED + 1000 + HANDSHAKES)
+            self.assertEqual(vault.metric("kbs_attestation_errors_total"), 0)
+
+    def test_flood(self):
+        with broker(max_sessions=SESSIONS) as vault:
+            vault.start().allow_all()
+            vault.put("a/b/c", b"for who attested")
+            guest = vault.guest().handshake()
+            vault.crowd("auth", 2 * SESSIONS)
+            self.assertEqual(vault.metric("strongroom_sessions"), SESSIONS)
+            before, evicted = vault.rss_kib(), vault.metric("strongroom_sessions_evicted_total")
+            vault.crowd("auth", FLOOD)
+            self.grows_little(vault, before)
+            self.assertEqual(vault.metric("strongroom_sessions"), SESSIONS)
+            self.assertGreaterEqual(vault.metric("strongroom_sessions_evicted_total"),
+                                    evicted + FLOOD)
+            self.assertEqual(vault.metric("strongroom_sessions_attested"), 1)
+            # By its session alone, which was there before them all.
+            self.assertEqual(guest.get("a/b/c"), b"for who attested")
+            # And whoever comes in the midst of it is served as well.
+            self.assertEqual(vault.guest().fetch("a/b/c"), b"for who attested")
+
+
+if __name__ == "__main__":
+    unittest.main()
