@@ -40,12 +40,24 @@ size_t utf8_length(struct span t)
     return more + 1;
 }
 
+/* How many bytes of ASCII begin here; by eights, since most texts are nothing else. */
+static size_t ascii_run(struct span t, size_t from)
+{
+    size_t i = from;
+    for (uint64_t eight; t.len - i >= sizeof eight; i += sizeof eight) {
+        memcpy(&eight, t.data + i, sizeof eight);
+        if (eight & UINT64_C(0x8080808080808080)) break;
+    }
+    while (i < t.len && t.data[i] < 0x80) i++;
+    return i - from;
+}
+
 bool utf8_valid(struct span t)
 {
-    while (t.len) {
-        size_t n = utf8_length(t);
+    for (size_t i = 0; (i += ascii_run(t, i)) < t.len;) {
+        size_t n = utf8_length((struct span){t.data + i, t.len - i});
         if (n == 0) return false;
-        t = (struct span){t.data + n, t.len - n};
+        i += n;
     }
     return true;
 }
@@ -87,11 +99,20 @@ static err_t scan_escape(struct scanner *s)
     return ERR_OK;
 }
 
+/* What needs no look of its own in a string. */
+static void skip_plain(struct scanner *s)
+{
+    const uint8_t *p = s->text.data + s->at, *end = s->text.data + s->text.len;
+    while (p < end && *p >= 0x20 && *p != '"' && *p != '\\') p++;
+    s->at = (size_t) (p - s->text.data);
+}
+
 static err_t scan_string(struct scanner *s)
 {
     if (peek(s) != '"') BAD(s, "expected a string");
     s->at++;
     for (;;) {
+        skip_plain(s);
         int c = peek(s);
         if (c < 0) BAD(s, "string without its end");
         if (c < 0x20) BAD(s, "control character in a string");

@@ -26,37 +26,48 @@ void json_end_object(struct json_out *o) { end(o, '}'); }
 void json_begin_array(struct json_out *o) { begin(o, '['); }
 void json_end_array(struct json_out *o) { end(o, ']'); }
 
+/* How many bytes from here on stand in a string as they are. Most texts are nothing else, and tokens
+ * are long. */
+static size_t plain_run(const uint8_t *at, const uint8_t *end)
+{
+    const uint8_t *p = at;
+    while (p < end && *p >= 0x20 && *p < 0x80 && *p != '"' && *p != '\\') p++;
+    return (size_t) (p - at);
+}
+
+/* One character beyond ASCII, or U+FFFD for a byte that begins none; its length. */
+static size_t put_wide(struct buf *out, struct span s)
+{
+    size_t n = utf8_length(s);
+    if (n) buf_add(out, s.data, n);
+    else buf_add_str(out, "\xef\xbf\xbd");
+    return n ? n : 1;
+}
+
+static void put_escape(struct buf *out, uint8_t c)
+{
+    static const char shorts[] = "\bb\tt\nn\ff\rr\"\"\\\\";
+    const char *p = shorts;
+    while (*p && (uint8_t) *p != c) p += 2;
+    buf_add_byte(out, '\\');
+    if (*p) buf_add_byte(out, (uint8_t) p[1]);
+    else buf_addf(out, "u%04x", c);
+}
+
 /* RFC 8785 3.2.2.2: the two-character escapes where they exist, \u00xx for other controls, and
  * everything else as it is. U+FFFD for what is no text. */
 static void put_escaped(struct buf *out, struct span s)
 {
-    static const char shorts[] = "\bb\tt\nn\ff\rr\"\"\\\\";
+    const uint8_t *at = s.data, *end = s.len ? s.data + s.len : s.data; /* s.data may be NULL */
     buf_add_byte(out, '"');
-    size_t from = 0;
-    for (size_t i = 0; i < s.len; i++) {
-        uint8_t c = s.data[i];
-        size_t n = c < 0x80 ? 1 : utf8_length((struct span){s.data + i, s.len - i});
-        if (n > 1 || (c >= 0x20 && c < 0x80 && c != '"' && c != '\\')) {
-            i += n - 1;
-            continue;
-        }
-        buf_add(out, s.data + from, i - from);
-        from = i + 1;
-        if (n == 0) {
-            buf_add_str(out, "\xef\xbf\xbd");
-            continue;
-        }
-        const char *escape = NULL;
-        for (const char *p = shorts; *p; p += 2)
-            if ((uint8_t) *p == c) escape = p + 1;
-        if (escape) {
-            buf_add_byte(out, '\\');
-            buf_add_byte(out, (uint8_t) *escape);
-        } else {
-            buf_addf(out, "\\u%04x", c);
-        }
+    while (at < end) {
+        size_t plain = plain_run(at, end);
+        buf_add(out, at, plain);
+        at += plain;
+        if (at == end) break;
+        if (*at < 0x80) put_escape(out, *at++);
+        else at += put_wide(out, span_of(at, (size_t) (end - at)));
     }
-    if (from < s.len) buf_add(out, s.data + from, s.len - from); /* s.data may be NULL */
     buf_add_byte(out, '"');
 }
 

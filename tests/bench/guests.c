@@ -183,17 +183,16 @@ bool guests_ask(void *guests, unsigned connection, struct buf *request)
 
 /* ---- hearing -------------------------------------------------------------------------------- */
 
-/* The text between `before` and the next of `ends`; answers of known form need no parser. */
-static bool cut(struct span text, const char *before, const char *ends, struct span *ret)
+/* The text between `before` and the next `end`; answers of known form need no parser. */
+static bool cut(struct span text, const char *before, char end, struct span *ret)
 {
-    const char *at = memmem(text.data, text.len, before, strlen(before));
+    const uint8_t *at = memmem(text.data, text.len, before, strlen(before));
     if (!at) return false;
     at += strlen(before);
-    const char *end = (const char *) text.data + text.len;
-    size_t len = 0;
-    while (at + len < end && !strchr(ends, at[len])) len++;
-    *ret = span_of(at, len);
-    return len > 0;
+    const uint8_t *last = memchr(at, end, text.len - (size_t) (at - text.data));
+    if (!last) return false;
+    *ret = span_of(at, (size_t) (last - at));
+    return last > at;
 }
 
 static bool copy_text(struct span from, char *out, size_t size)
@@ -207,15 +206,15 @@ static bool copy_text(struct span from, char *out, size_t size)
 static bool hear_auth(struct guests *g, struct one *o, struct span head, struct span body)
 {
     struct span nonce, cookie;
-    return cut(body, "\"nonce\":\"", "\"", &nonce) && copy_text(nonce, o->nonce, sizeof o->nonce) &&
-           cut(head, "Set-Cookie: ", ";\r", &cookie) &&
+    return cut(body, "\"nonce\":\"", '"', &nonce) && copy_text(nonce, o->nonce, sizeof o->nonce) &&
+           cut(head, "Set-Cookie: ", ';', &cookie) &&
            copy_text(cookie, o->cookie, sizeof o->cookie);
 }
 
 static bool hear_attest(struct guests *g, struct one *o, struct span head, struct span body)
 {
     struct span token;
-    if (!cut(body, "{\"token\":\"", "\"", &token)) return false;
+    if (!cut(body, "{\"token\":\"", '"', &token)) return false;
     if (!g->mode->bearer) return true;
     buf_reset(&o->token);
     buf_add_span(&o->token, token);

@@ -3,6 +3,8 @@
 #include "broker/base/limits.h"
 #include "tests/lib/test.h"
 
+#include <stdio.h>
+
 /* Its result, and the spans thrown away. */
 static struct err check(struct span text)
 {
@@ -150,6 +152,17 @@ static void test_utf8_valid__table(void **state)
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (utf8_valid(span_str(rows[i].text)) != rows[i].valid) fail_msg("row %zu", i);
+    /* and the same behind and before so much ASCII, since that is passed over by eights */
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        for (int before = 0; before < 18; before++) {
+            char text[64];
+            for (int after = 0; after < 10; after++) {
+                snprintf(text, sizeof text, "%.*s%s%.*s", before, "abcdefghijklmnopqrst",
+                         rows[i].text, after, "abcdefghijkl");
+                if (utf8_valid(span_str(text)) != rows[i].valid)
+                    fail_msg("row %zu behind %d, before %d", i, before, after);
+            }
+        }
 }
 
 int main(void)
