@@ -21,7 +21,7 @@ struct pieces {
     struct ear_appraised appraised[PIECES_MAX];
     size_t count;
     struct buf bound;        /* runtime data of the primary evidence, as hashed */
-    struct buf device_bound; /* of each device */
+    struct buf device_bound; /* of each device; empty without any */
     struct buf init_digest;  /* base64; empty without init-data */
     struct buf init_claims;
 };
@@ -78,10 +78,11 @@ static err_t add_primary(struct pieces *p, const struct appraisal *a,
                          const struct attestation *body)
 {
     TRY(report_data_text(body->additional, a->nonce, body->tee_pubkey, &p->bound));
-    TRY(report_data_text(NULL, a->nonce, body->tee_pubkey, &p->device_bound));
     /* Long additional evidence would not fit into a token that has to fit into a header. The
      * pieces in it are claimed one by one, so nothing is lost. */
     bool fits = strlen(body->additional) <= TOKEN_ADDITIONAL_MAX;
+    if (body->additional[0])
+        TRY(report_data_text(NULL, a->nonce, body->tee_pubkey, &p->device_bound));
     TRY(add_piece(p, a->tee, body->primary, buf_span(&p->bound),
                   buf_span(fits ? &p->bound : &p->device_bound)));
     if (strcmp(p->found[0].device, "cpu") != 0)
