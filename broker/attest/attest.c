@@ -14,7 +14,6 @@
 
 #include <openssl/hmac.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <string.h>
 
 #define NONCE_BYTES 32

@@ -231,9 +231,12 @@ static err_t learn(const char *key)
     const struct guests_mode *mode = guests_mode_named("fetch");
     _cleanup_(guests_freep) struct guests *guests = NULL;
     _cleanup_(attestation_done) struct attestation t = {0};
-    struct rounds ignored;
     TRY(guests_new(mode, key, RESOURCE, true, &guests));
-    TRY(run_guests(bench.server, guests, mode, 0.05, &ignored));
+    struct load load = {.address = http_server_address(bench.server, 0), .connections = 1,
+                        .threads = 1, .answers = GUESTS_STEPS, .ask = guests_ask,
+                        .hear = guests_hear, .context = guests};
+    struct load_result ignored;
+    TRY(load_run(&load, &ignored));
     for (enum guests_step s = GUESTS_AUTH; s < GUESTS_STEPS; s++)
         TRY(keep(&bench.heard[s], guests_sample(guests, s).answer));
     snprintf(bench.cookie, sizeof bench.cookie, "%s", guests_sample(guests, GUESTS_AUTH).cookie);
