@@ -137,7 +137,8 @@ static void refuse_attest(struct call *c, struct err e)
 void handshake_attest_finish(struct call *c, struct err e)
 {
     struct metrics *metrics = &c->api->metrics;
-    if (c->challenge.tee) metric_attested(metrics, c->challenge.tee, err_ok(e));
+    bool judged = err_ok(e) || err_http_status(e.code) < 500; /* otherwise it is no fault of the evidence */
+    if (c->challenge.tee && judged) metric_attested(metrics, c->challenge.tee, err_ok(e));
     else metric_add(metrics, METRIC_ATTEST_ERRORS);
     if (!err_ok(e)) {
         refuse_attest(c, e);

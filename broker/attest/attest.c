@@ -33,7 +33,7 @@ struct attest {
     struct cache *cache;
     struct issuer *issuer;
     struct verifier *verifier;
-    _Atomic int64_t signer_trusted; /* second in which our own signer was found to be trusted */
+    _Atomic uint64_t signer_trusted; /* the moment_of when our own signer was found to be trusted */
 };
 
 /* ---- making ------------------------------------------------------------------------------- */
@@ -82,14 +82,22 @@ static err_t copy_config(struct attest *a, const struct attest_config *c)
     return ERR_OK;
 }
 
+/* The second of the clock and how often keys were removed, in one number. */
+static uint64_t moment_of(const struct attest *a, int64_t now)
+{
+    return (uint64_t) now << 24 | (key_sources_removals(attest_keys(a)) & 0xffffff);
+}
+
 /* Tokens of ours come back to us, so our signer must be trusted. Whether it is changes with the clock
- * alone (certificates end), so once a second tells as much as a look at every token. */
+ * (certificates end) and with keys that go, so one look in such a moment tells as much as one at every
+ * token. */
 static err_t check_own_signer(struct attest *a, int64_t now)
 {
     _cleanup_buf_ struct buf claims = BUF_INIT, token = BUF_INIT;
     _cleanup_(verified_token_done) struct verified_token verified = {0};
     struct json_out o = JSON_OUT(&claims);
-    if (atomic_load(&a->signer_trusted) == now) return ERR_OK;
+    uint64_t moment = moment_of(a, now);
+    if (atomic_load(&a->signer_trusted) == moment) return ERR_OK;
     json_begin_object(&o);
     json_member_int(&o, "exp", now + 60);
     json_member_str(&o, "iss", a->issuer_name);
@@ -97,7 +105,7 @@ static err_t check_own_signer(struct attest *a, int64_t now)
     TRY(buf_ok(&claims));
     TRY(issuer_sign(a->issuer, buf_span(&claims), &token));
     struct err e = verifier_check(a->verifier, buf_span(&token), now, &verified);
-    if (err_ok(e)) atomic_store(&a->signer_trusted, now);
+    if (err_ok(e)) atomic_store(&a->signer_trusted, moment);
     if (err_ok(e) || err_http_status(e.code) >= 500) return e;
     e.code = ERR_USAGE;
     return err_add(e, __FILE__, __LINE__, __func__, "our own attestation tokens would not be "

@@ -18,12 +18,11 @@
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 #define KIT_WRAP_LABEL "strongroom-wrap-key"
 #define WAIT_SECONDS 60 /* for what other threads do; sanitizers on a busy machine are slow */
-
 struct kit_options {
     unsigned workers, queue_max; /* 0: jobs run inline */
-    bool service;           /* evidence goes to an attestation service where nobody listens */
     unsigned keep_versions;      /* 0: 1 */
-    bool reference, read_only;
+    bool service;                /* evidence goes to an attestation service where nobody listens */
+    bool reference, read_only, wrap_sha1;
     bool network;                /* whatever is asked as `local` comes by TCP, where everybody operates */
     size_t value_max;
     enum admin_mode mode;        /* ADMIN_AUTHENTICATED when `acls` is set */
@@ -33,7 +32,6 @@ struct kit_options {
     size_t provider_count;
     const char *signer_key, *signer_chain; /* PEM files of who signs attestation tokens */
     const char *signer_label;  /* or a key pair on the token, with signer_chain */
-    bool wrap_sha1;
     void (*lint)(const struct rego_module *policy, struct rego_errors *ret_warnings);
 };
 
@@ -588,7 +586,7 @@ static inline void check_released(const char *value)
     assert_span(secret_span(kit.opened), value);
 }
 
-/* Value of a counter in /metrics, by its name. */
+/* Value of a counter in /metrics. */
 static inline uint64_t metric_now(const char *name)
 {
     char line[96];
