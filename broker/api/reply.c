@@ -101,6 +101,7 @@ enum kbs_error reply_error_of(struct err e)
         [ERR_HUMAN] = KBS_UNAVAILABLE,
         [ERR_TIMEOUT] = KBS_UNAVAILABLE,
         [ERR_FULL] = KBS_FULL,
+        [ERR_PARTIAL] = KBS_PLUGIN_INTERNAL, /* of commands only */
     };
     return of[e.code];
 }

@@ -106,7 +106,7 @@ static void test_reply_error_of__every_class(void **state)
         {ERR_CONFLICT, 409}, {ERR_PRECONDITION, 412}, {ERR_TOOLARGE, 413}, {ERR_LIMIT, 503},
         {ERR_CRYPTO, 400}, {ERR_DAMAGED, 500}, {ERR_INTERNAL, 500}, {ERR_BUSY, 503},
         {ERR_TOKEN_DOWN, 503}, {ERR_READONLY, 503}, {ERR_HUMAN, 503}, {ERR_TIMEOUT, 503},
-        {ERR_FULL, 507}, {ERR_NONE, 500},
+        {ERR_FULL, 507}, {ERR_NONE, 500}, {ERR_PARTIAL, 500},
     };
     assert_int_equal(sizeof expected / sizeof *expected, ERR_CLASS_COUNT);
     for (size_t i = 0; i < ERR_CLASS_COUNT; i++) {
