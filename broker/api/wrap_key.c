@@ -35,6 +35,7 @@ static void wrap_fail(struct call *c, const char *action, struct err e)
         [ERR_NOTFOUND] = KBS_NOT_FOUND, [ERR_USAGE] = KBS_WRAPPED, [ERR_CRYPTO] = KBS_WRAPPED,
         [ERR_TOOLARGE] = KBS_TOO_LARGE,
     };
+    if (e.code == ERR_CONFLICT) e.code = ERR_HUMAN; /* two keys of the label */
     if (!answers[e.code]) {
         call_fail(c, action, e);
         return;

@@ -193,6 +193,19 @@ class WrapKey(unittest.TestCase):
             self.assertEqual(unwrap(vault.guest().handshake(), wrapped), KEY)
             self.assertIn("token.oaep", vault.read("log"))    # said loudly: we decode
 
+    def test_two_of_the_label_are_the_operators_to_mend(self):
+        with Vault() as vault:
+            for ident in ("07", "08"):
+                vault.pkcs11_tool("--keypairgen", "--key-type", "rsa:2048", "--label",
+                                  "strongroom-wrap-key", "--id", ident, "--usage-decrypt")
+            vault.start().allow_all()
+            guest = vault.guest().handshake()
+            for status, headers, body in (vault.ask("GET", PATH, bytes(256), guest.headers()),
+                                          vault.admin("POST", PATH, KEY)):
+                self.assertEqual((status, headers.get("retry-after")), (503, "1"), body)
+            self.assertIn("2 private keys", vault.read("log"))
+            self.assertIn("2 private keys", json.loads(vault.ask_local("POST", PATH, KEY)[2])["detail"])
+
 
 class Faults(unittest.TestCase):
     def test_a_token_that_fails_is_503_and_comes_back(self):
