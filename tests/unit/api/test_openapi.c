@@ -99,6 +99,13 @@ static void test_document__each_operation_has_a_row(void **state)
     }
 }
 
+/* A method that is not there; its row is for the order of the answers. */
+static bool refuses(const struct endpoint *e)
+{
+    return e->decide == resource_method_decide || e->decide == wrap_key_guest_method ||
+           e->decide == wrap_key_admin_method;
+}
+
 static void test_document__each_row_has_an_operation(void **state)
 {
     struct reading *r = *state;
@@ -106,8 +113,7 @@ static void test_document__each_row_has_an_operation(void **state)
         const struct endpoint *e = &endpoints[i];
         size_t found = 0;
         for (size_t k = 0; k < r->count; k++) found += r->operations[k].row == e;
-        bool refuses = e->decide == resource_method_decide; /* a method that is not there */
-        if ((found > 0) == refuses)
+        if ((found > 0) == refuses(e))
             fail_msg("row %s%s of endpoints.c: %zu operations in openapi.json", e->prefix, e->name,
                      found);
     }
