@@ -31,6 +31,9 @@ OURS = ("strongroom_sessions", "strongroom_sessions_attested", "strongroom_token
         "strongroom_connections_total", "strongroom_connections_refused_total",
         "strongroom_malformed_requests_total", "strongroom_timeouts_total")
 
+SOURCES = ("strongroom_keys", "strongroom_key_age_seconds", "strongroom_key_refreshes_total",
+           "strongroom_key_failures_total")
+
 
 class Reader(unittest.TestCase):
     """The reader itself refuses what a scraper may refuse."""
@@ -101,6 +104,7 @@ class Metrics(unittest.TestCase):
             "kbs_attestation_successes_total": {"tee_type"},
             "kbs_attestation_failures_total": {"tee_type"},
             "kbs_build_info": {"version"},
+            **{name: {"source"} for name in SOURCES},      # names of the configuration's
             **{name: {"le"} for name in BOUNDS}})
         self.assertEqual(len(self.families["kbs_attestation_successes_total"].samples), 14)
 
