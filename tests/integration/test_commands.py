@@ -25,7 +25,7 @@ COMMANDS = ("serve", "dev", "token init", "token status",
             "reference-value set", "reference-value get", "reference-value list",
             "reference-value rm", "audit tail",
             "audit verify", "admin keygen",
-            "admin token", "fetch")
+            "admin token", "import", "config convert", "fetch")
 
 
 def decode(part):
