@@ -154,7 +154,7 @@ class Signer(unittest.TestCase):
                            check=True, capture_output=True)
             config["attestation_token"]["trusted_certs_paths"] = [vault.path("y.crt")]
             vault.write("strongroom.yaml", json.dumps(config))
-            self.assertIn("not trusted by", vault.start_fails()[1])
+            self.assertIn("name the root of our signer's chain", vault.start_fails()[1])
 
     def test_a_token_that_does_not_sign(self):
         for workers in (0, 2):
