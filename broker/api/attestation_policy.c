@@ -112,7 +112,7 @@ bool attestation_policy_read_decide(struct call *c)
     struct err e = appraiser_check_id(id);
     if (!err_ok(e)) {
         call_error(c, KBS_BAD_PATH, err_reason(e));
-    } else if (c->api->config.upkeep) {
+    } else if (!api_keeps_appraisal(c->api)) {
         call_error(c, KBS_UNKNOWN_PATH, "only a broker that appraises by itself has them");
     } else {
         snprintf(c->name, sizeof c->name, ATTESTATION_POLICY_PREFIX "%.*s",
