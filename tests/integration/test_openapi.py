@@ -12,6 +12,7 @@ import subprocess
 import unittest
 from http.client import HTTPConnection
 
+from attestation_service import Appraiser, RestService
 from guest import b64u
 from openapi import METHODS, Document, changed, worse_bodies
 from test_tls import open_vault
@@ -142,7 +143,8 @@ class Described(unittest.TestCase):
 
     def drive_handshake(self):
         request = self.document.operations["auth"].json_body["example"]
-        self.call("auth", 200, json.dumps(request))
+        _, _, body = self.call("auth", 200, json.dumps(request))
+        self.assertRegex(json.loads(body)["nonce"], "^[A-Za-z0-9+/]{43}=$")
         for version in ("0.3.0", "0.4", "1.0.0", ""):
             self.call("auth", 401, json.dumps({**request, "version": version}))
         for tee in self.document.text["components"]["schemas"]["Tee"]["enum"]:
@@ -510,6 +512,26 @@ class Truthful(Described):
             self.hold("readyz", 200, "", *answer)
             self.assertEqual(set(json.loads(answer[2])),
                              {"ready", "certificate_expires", "sources_without_keys"})
+
+    def test_with_an_attestation_service(self):
+        service = RestService(Appraiser(self.vault.path("signer.pem"), self.vault.path("signer.crt")))
+        self.vault.stop()
+        self.vault.configure(attestation_service={"verifier": "rest", "as_addr": service.url()})
+        self.vault.start()
+        example = self.document.operations["auth"].json_body["example"]
+        _, _, body = self.call("auth", 200, json.dumps({**example, "tee": "se"}))
+        self.assertIn("request_blob", json.loads(body)["nonce"])
+        self.assertEqual(json.loads(body)["extra-params"], {"selected-hash-algorithm": "sha512"})
+        guest = self.vault.guest().auth()
+        self.call("attest", 200, json.dumps(guest.attestation()), headers=guest.headers())
+        _, _, body = self.call("readyz", 200)
+        self.assertEqual(json.loads(body)["attestation_service"], "up")
+        _, _, body = self.call("getAttestationPolicy", 404)
+        self.assertEqual(name_of(body), "InvalidRequestPath")
+        self.call("listReferenceValues", 400)
+        service.stop()
+        guest = self.vault.guest().auth()
+        self.call("attest", 503, json.dumps(guest.attestation()), headers=guest.headers())
 
     def test_the_document(self):
         self.assertEqual(self.document.problems(), [])
