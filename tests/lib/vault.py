@@ -299,7 +299,7 @@ class Vault:
 
     def metric(self, name):
         _, _, body = self.ask("GET", "/metrics")
-        return int(re.search(rf"^{name} (\d+)$", body.decode(), re.MULTILINE).group(1))
+        return int(re.search(rf"^{re.escape(name)} (\d+)$", body.decode(), re.MULTILINE).group(1))
 
     # ---- the token, with other people's tools -------------------------------------------------
 
