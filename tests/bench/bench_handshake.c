@@ -5,7 +5,7 @@
  *     bench_handshake CONFIG SECONDS     (tests/bench/run prepares the token)
  */
 #include "broker/api/appraiser.h"
-#include "broker/attest/digest.h"
+#include "broker/base/digest.h"
 #include "broker/attest/issuer.h"
 #include "broker/attest/report_data.h"
 #include "broker/attest/request.h"
@@ -35,6 +35,7 @@ static struct bench {
     /* what the parts work on */
     struct appraiser *appraiser;
     struct issuer *issuer;
+    struct verifier *verifier;
     struct policy *allow_all;
     struct buf envelope, auth, attestation, bound, evidence, claims, jwk;
     struct buf heard[GUESTS_STEPS]; /* the constant answers */
@@ -86,7 +87,7 @@ static err_t part_claims(void)
 {
     _cleanup_(verified_token_done) struct verified_token v = {0};
     struct span text = buf_span(&bench.claims);
-    TRY(verifier_read_claims(text, clock_now(), &v));
+    TRY(verifier_read_claims(bench.verifier, text, clock_now(), &v));
     struct policy_claims *c = policy_claims_new((const char *) text.data, text.len, NULL);
     policy_claims_free(c);
     return c ? ERR_OK : ERR_MAKE(ERR_INTERNAL, "no claims");
@@ -357,6 +358,7 @@ static err_t prepare(void)
     TRY(p11_seal(bench.broker.token, &meta, span_of(value, sizeof value), &bench.envelope));
     TRY(appraiser_new(bench.broker.store, &bench.appraiser));
     TRY(issuer_new(NULL, NULL, &bench.issuer));
+    TRY(verifier_new(&(struct attest_config){0}, issuer_chain(bench.issuer), &bench.verifier));
     bench.allow_all = policy_compile(POLICY_ALLOW_ALL_TEXT, strlen(POLICY_ALLOW_ALL_TEXT), NULL,
                                      &errors);
     if (!bench.allow_all) FAIL(ERR_INTERNAL, "the policy does not compile");
