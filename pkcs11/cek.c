@@ -64,7 +64,9 @@ CK_RV cek_unwrap_movable(struct cek_op *op, CK_OBJECT_HANDLE kek, struct span wr
 CK_RV cek_destroy(struct cek_op *op, CK_OBJECT_HANDLE cek)
 {
     op->call = "C_DestroyObject";
-    return op->fn->C_DestroyObject(op->h, cek);
+    CK_RV rv = op->fn->C_DestroyObject(op->h, cek);
+    if (rv != CKR_OK) op->stays = true;
+    return rv;
 }
 
 /* ulIvBits is filled because NSS checks it; SoftHSM ignores it (tokens.md 2.1, 1.3). */

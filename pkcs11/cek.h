@@ -17,6 +17,7 @@ struct cek_op {
     CK_FUNCTION_LIST *fn;
     CK_SESSION_HANDLE h;
     const char *call; /* the C_ function called last */
+    bool stays;       /* a content key could not be destroyed: its session must go, whatever else */
 };
 
 /* Sensitive, for encryption, and extractable for its one wrap. */

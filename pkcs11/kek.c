@@ -306,6 +306,8 @@ err_t p11_kek_destroy(struct p11 *p, uint32_t generation)
     SCOPED_LOCK(&p->keys_lock);
     TRY(load_locked(p)); /* handles and generations as they are now */
     TRY(find_old(p, generation, &handle));
+    /* First, so that no later key of this number finds another's; a key without one gets it again. */
+    TRY(canary_remove(p, generation));
     {
         _cleanup_session_ struct p11_session s = {0};
         TRY(session_take(p, &s));
@@ -314,7 +316,5 @@ err_t p11_kek_destroy(struct p11 *p, uint32_t generation)
         if (rv != CKR_OK)
             FAIL_RV(rv, "C_DestroyObject", "the token does not remove %s%" PRIu32, KEK_LABEL, generation);
     }
-    struct err e = canary_remove(p, generation);
-    if (!err_ok(e)) log_warn_err(e, "kek.canary-stays", LOG_U("generation", generation));
     return load_locked(p);
 }

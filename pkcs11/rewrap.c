@@ -18,7 +18,7 @@ static CK_RV rewrap_on(struct cek_op *op, struct rewrapping *x)
     rv = cek_wrap(op, x->to->handle, cek, x->out, &x->out_len);
     const char *call = op->call;
     CK_RV gone = cek_destroy(op, cek);
-    /* A content key that stays is extractable: then its session must go. */
+    /* A content key that stays is extractable: that is no success. */
     if (rv == CKR_OK) return gone;
     op->call = call;
     return rv;
@@ -33,6 +33,7 @@ static err_t rewrap_once(struct p11 *p, struct rewrapping *x, struct open_result
     SCOPED_CRYPTO(p);
     struct cek_op op = {.fn = p->fn, .h = s.h, .call = ""};
     ret->rv = session_rv(&s, rewrap_on(&op, x));
+    if (op.stays) s.broken = true;
     ret->call = op.call;
     return ERR_OK;
 }

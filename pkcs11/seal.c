@@ -47,7 +47,7 @@ static CK_RV seal_on(struct cek_op *op, CK_OBJECT_HANDLE kek, struct sealing *x)
     if (rv == CKR_OK) rv = cek_wrap(op, kek, cek, x->wrapped, &x->wrapped_len);
     const char *call = op->call;
     CK_RV gone = cek_destroy(op, cek);
-    /* A content key that stays is extractable: then its session must go. */
+    /* A content key that stays is extractable: that is no success. */
     if (rv == CKR_OK) return gone;
     op->call = call;
     return rv;
@@ -62,6 +62,7 @@ static err_t seal_once(struct p11 *p, const struct seal_key *key, struct sealing
     SCOPED_CRYPTO(p);
     struct cek_op op = {.fn = p->fn, .h = s.h};
     ret->rv = session_rv(&s, seal_on(&op, key->handle, x));
+    if (op.stays) s.broken = true;
     ret->call = op.call;
     return ERR_OK;
 }

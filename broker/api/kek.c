@@ -40,6 +40,7 @@ struct err kek_list_work(struct call *c)
 struct err kek_create_work(struct call *c)
 {
     struct p11_kek_info kek = {0};
+    TRY(store_check_writer(c->api->config.store));
     TRY(p11_kek_create(c->api->config.token, call_asks(c, "next"), &kek));
     if (!call_audit(c, "kek-create", "done", kek.label))
         FAIL(ERR_INTERNAL, "the key was made, but its audit record could not be written");
@@ -76,6 +77,7 @@ struct err kek_rewrap_work(struct call *c)
     json_member_uint(&o, "moved", r.moved);
     json_member_uint(&o, "left", r.left);
     json_member_uint(&o, "failed", r.failed);
+    json_member_uint(&o, "unreadable", r.unreadable);
     json_end_object(&o);
     return ERR_OK;
 }

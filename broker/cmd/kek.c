@@ -92,7 +92,7 @@ struct err cmd_kek_list(const struct command *self, int argc, char **argv)
 /* ---- rotation ------------------------------------------------------------------------------- */
 
 struct rotation {
-    int64_t generation, moved, left, failed;
+    int64_t generation, moved, left, failed, unreadable;
 };
 
 static err_t rewrap(struct vault *v, unsigned limit, struct rotation *ret)
@@ -109,7 +109,8 @@ static err_t rewrap(struct vault *v, unsigned limit, struct rotation *ret)
     if (json_int(json_get(root, "generation"), &ret->generation) &&
         json_int(json_get(root, "moved"), &ret->moved) &&
         json_int(json_get(root, "left"), &ret->left) &&
-        json_int(json_get(root, "failed"), &ret->failed))
+        json_int(json_get(root, "failed"), &ret->failed) &&
+        json_int(json_get(root, "unreadable"), &ret->unreadable))
         return ERR_OK;
     FAIL(ERR_INTERNAL, "the broker's answer is none of a rotation");
 }
@@ -130,10 +131,10 @@ static err_t move_all(struct vault *v, unsigned rate, struct rotation *r)
         if (r->moved && r->left > r->failed) usleep((useconds_t) (r->moved * 1000000 / rate));
     } while (r->moved);
     fprintf(stderr, "%" PRId64 " objects are now under generation %" PRId64 "\n", moved, r->generation);
-    if (r->failed)
+    if (r->left > r->failed) FAIL(ERR_BUSY, "%" PRId64 " are left; run it again", r->left);
+    if (r->failed + r->unreadable)
         FAIL(ERR_DAMAGED, "%" PRId64 " are damaged and stay as they are; `strongroom resource list` and "
-             "the log name them", r->failed);
-    if (r->left) FAIL(ERR_BUSY, "%" PRId64 " are left; run it again", r->left);
+             "the log name them", r->failed + r->unreadable);
     return ERR_OK;
 }
 

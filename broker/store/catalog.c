@@ -165,6 +165,19 @@ void entry_describe(const struct entry *e, struct store_entry *ret)
     ret->version = versions_highest(e->versions); /* what a writer goes above, though it be unknown */
 }
 
+bool oddities_needs(const struct oddities *o, uint32_t generation)
+{
+    for (size_t i = 0; i < o->needs_count; i++)
+        if (o->needs[i] == generation) return true;
+    return false;
+}
+
+void oddities_need(struct oddities *o, uint32_t generation)
+{
+    bool known = oddities_needs(o, generation) || o->needs_count == KEK_MAX; /* a token has no more */
+    if (!known) o->needs[o->needs_count++] = generation;
+}
+
 void oddities_add(struct oddities *o, size_t *count, const char *label, const char *what)
 {
     (*count)++;

@@ -16,6 +16,9 @@ struct entry {
 #define ODD_NOTES 8u
 struct oddities {
     size_t foreign, torn; /* objects */
+    size_t blind;         /* of the foreign: the token shows no value, so nobody knows whose it is */
+    uint32_t needs[KEK_MAX]; /* generations of ours under which foreign ones are sealed all the same */
+    size_t needs_count;
     size_t notes;
     struct {
         char label[P11_LABEL_MAX + 1];
@@ -56,4 +59,6 @@ void catalog_each(const struct catalog *c, void (*visit)(void *arg, const struct
 void entry_describe(const struct entry *e, struct store_entry *ret);
 void version_describe(const struct entry *e, const struct version *v, struct store_entry *ret);
 
+void oddities_need(struct oddities *o, uint32_t generation);
+bool oddities_needs(const struct oddities *o, uint32_t generation);
 void oddities_add(struct oddities *o, size_t *count, const char *label, const char *what);

@@ -135,6 +135,19 @@ static err_t enter(struct scan *scan, enum envelope_kind kind, const char *name,
     return ERR_OK;
 }
 
+/* Not served, but perhaps kept by somebody, under a key of ours that must not go then. */
+static void note_need(struct scan *scan, const struct p11_seen *seen)
+{
+    struct oddities *odd = &scan->fresh->odd;
+    struct envelope e = {0};
+    bool has_meta = false;
+    if (seen->unreadable) odd->blind++;
+    else if (envelope_decode(seen->value, &e, &has_meta) == ENVELOPE_SOUND) {
+        uint32_t generation = p11_recipient_generation(scan->s->config.token, &e);
+        if (generation) oddities_need(odd, generation);
+    }
+}
+
 static err_t visit_object(void *arg, const struct p11_seen *seen)
 {
     struct scan *scan = arg;
@@ -149,6 +162,7 @@ static err_t visit_object(void *arg, const struct p11_seen *seen)
         TRYC(judge(scan, seen, kind, name, &verdict, &why, &v), "object '%s'", seen->label);
     if (verdict == ENTER) return enter(scan, kind, name, v, seen->value);
     if (verdict == FOREIGN) oddities_add(odd, &odd->foreign, seen->label, why);
+    if (verdict == FOREIGN) note_need(scan, seen);
     if (verdict == TORN) oddities_add(odd, &odd->torn, seen->label, why);
     return ERR_OK;
 }

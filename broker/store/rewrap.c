@@ -13,7 +13,8 @@ struct due {
     enum envelope_kind kind;
     uint64_t version;
     struct p11_object object;
-    bool superfluous; /* its copy under the active key is there already */
+    bool copied;             /* the same version under the active key is there already: */
+    struct p11_object copy;
     char name[NAME_MAX_BYTES + 1];
 };
 
@@ -21,7 +22,7 @@ struct selection {
     uint32_t active;
     struct due *due; /* has room for limit */
     size_t limit, count;
-    size_t left, failed;
+    size_t left, failed, unreadable;
 };
 
 static void select_due(void *arg, const struct entry *e)
@@ -29,36 +30,35 @@ static void select_due(void *arg, const struct entry *e)
     struct selection *x = arg;
     const struct version *before = NULL;
     for (const struct version *v = e->versions; v; before = v, v = v->older) {
-        if (v->unreadable) x->failed++;
+        if (v->unreadable) x->unreadable++;
         if (v->unreadable || v->generation >= x->active) continue;
         x->left++;
         if (v->broken) x->failed++;
         if (v->broken || x->count == x->limit) continue;
         struct due *d = &x->due[x->count++];
-        *d = (struct due){.kind = e->kind, .version = v->version, .object = v->object,
-                          .superfluous = before && before->version == v->version &&
-                                         before->generation >= x->active};
+        *d = (struct due){.kind = e->kind, .version = v->version, .object = v->object};
+        d->copied = before && before->version == v->version && before->generation >= x->active;
+        if (d->copied) d->copy = before->object;
         memcpy(d->name, e->name, strlen(e->name) + 1);
     }
 }
 
 /* ---- one of them ------------------------------------------------------------------------- */
 
-static struct version *find_due_locked(struct store *s, const struct due *d)
+static struct version *find_object_locked(struct store *s, const struct due *d, struct p11_object o)
 {
     struct entry *e = catalog_find(s->catalog, d->kind, d->name);
     struct version *v = e ? e->versions : NULL;
-    while (v && (v->object.handle != d->object.handle || v->object.epoch != d->object.epoch))
-        v = v->older;
+    while (v && (v->object.handle != o.handle || v->object.epoch != o.epoch)) v = v->older;
     return v;
 }
 
 /* *ret NULL: it went meanwhile, which is as good. */
-static err_t read_due(struct store *s, const struct due *d, struct blob **ret)
+static err_t read_object(struct store *s, const struct due *d, struct p11_object o, struct blob **ret)
 {
     {
         SCOPED_LOCK(&s->lock);
-        struct version *v = find_due_locked(s, d);
+        struct version *v = find_object_locked(s, d, o);
         if (!v) return ERR_OK;
         if (v->bytes) {
             *ret = blob_ref(v->bytes);
@@ -66,7 +66,13 @@ static err_t read_due(struct store *s, const struct due *d, struct blob **ret)
         }
     }
     _cleanup_buf_ struct buf b = {.max = ENVELOPE_MAX};
-    TRY(p11_object_read(s->config.token, d->object, &b));
+    struct err e = p11_object_read(s->config.token, o, &b);
+    if (e.code == ERR_NOTFOUND) {
+        SCOPED_LOCK(&s->lock);
+        s->doubt = true; /* somebody else removed it: look again */
+        return ERR_OK;
+    }
+    TRY(e);
     TRY(buf_ok(&b));
     *ret = blob_new(buf_span(&b));
     if (!*ret) FAIL(ERR_INTERNAL, "out of memory");
@@ -94,28 +100,56 @@ static err_t rewrap_bytes(struct store *s, const struct due *d, struct span byte
     return try_open(s, d, buf_span(ret), &new);
 }
 
+static err_t destroy_locked(struct store *s, const struct due *d, struct p11_object o)
+{
+    struct err gone = p11_object_destroy(s->config.token, o);
+    if (gone.code != ERR_NOTFOUND) TRY(gone);
+    SCOPED_LOCK(&s->lock);
+    catalog_remove(s->catalog, d->kind, d->name, o);
+    s->changes++;
+    return ERR_OK;
+}
+
+/* What a rotation that was cut off has left: whether the copy is whole, says the same as the old one and
+ * opens. One that does not is destroyed, if the old one does open, and made again. */
+static err_t check_copy(struct store *s, const struct due *d, struct span old, bool *ret_good)
+{
+    _cleanup_blob_ struct blob *bytes = NULL;
+    struct envelope a = {0}, b = {0};
+    *ret_good = false;
+    TRY(try_open(s, d, old, &a));
+    TRY(read_object(s, d, d->copy, &bytes));
+    if (!bytes) return ERR_OK;
+    struct err e = try_open(s, d, blob_span(bytes), &b);
+    if (!err_ok(e) && e.code != ERR_DAMAGED) return e;
+    *ret_good = err_ok(e) && span_eq(a.bound, b.bound) && span_eq(a.iv, b.iv) &&
+                span_eq(a.tag, b.tag) && span_eq(a.ciphertext, b.ciphertext);
+    if (*ret_good) return ERR_OK;
+    log_warn("store.copy-damaged", LOG_S("kind", kind_noun(d->kind)), LOG_S("name", d->name),
+             LOG_U("version", d->version), LOG_S("action", "made again from the old one"));
+    return destroy_locked(s, d, d->copy);
+}
+
+/* The old object goes only when another one was seen to open to the same. */
 static err_t move_locked(struct store *s, const struct due *d)
 {
     _cleanup_blob_ struct blob *bytes = NULL;
     _cleanup_buf_ struct buf fresh = {.max = ENVELOPE_MAX};
-    TRY(read_due(s, d, &bytes));
+    bool copied = false;
+    TRY(read_object(s, d, d->object, &bytes));
     if (!bytes) return ERR_OK;
-    if (!d->superfluous) {
+    if (d->copied) TRY(check_copy(s, d, blob_span(bytes), &copied));
+    if (!copied) {
         TRY(rewrap_bytes(s, d, blob_span(bytes), &fresh));
         TRY(version_create_locked(s, d->kind, d->name, buf_span(&fresh)));
     }
-    struct err gone = p11_object_destroy(s->config.token, d->object);
-    if (gone.code != ERR_NOTFOUND) TRY(gone);
-    SCOPED_LOCK(&s->lock);
-    catalog_remove(s->catalog, d->kind, d->name, d->object);
-    s->changes++;
-    return ERR_OK;
+    return destroy_locked(s, d, d->object);
 }
 
 static void note_broken(struct store *s, const struct due *d)
 {
     SCOPED_LOCK(&s->lock);
-    struct version *v = find_due_locked(s, d);
+    struct version *v = find_object_locked(s, d, d->object);
     if (v) v->broken = true;
 }
 
@@ -123,7 +157,7 @@ static void note_broken(struct store *s, const struct due *d)
 
 static void look(struct store *s, struct selection *x)
 {
-    x->count = x->left = x->failed = 0;
+    x->count = x->left = x->failed = x->unreadable = 0;
     SCOPED_LOCK(&s->lock);
     catalog_each(s->catalog, select_due, x);
 }
@@ -155,7 +189,7 @@ struct err store_rewrap(struct store *s, size_t limit, struct store_rewrapped *r
     look(s, &x);
     if (moved && x.left == x.failed) announce_locked(s);
     *ret = (struct store_rewrapped){.generation = x.active, .moved = moved, .left = x.left,
-                                    .failed = x.failed};
+                                    .failed = x.failed, .unreadable = x.unreadable};
     return ERR_OK;
 }
 
@@ -194,5 +228,11 @@ struct err store_drop_key(struct store *s, uint32_t generation)
     if (n.unreadable)
         FAIL(ERR_CONFLICT, "%zu objects cannot be read and may need it; put or delete those resources "
              "first (strongroom resource list)", n.unreadable);
+    const struct oddities *odd = &s->catalog->odd; /* fixed under `work` */
+    if (odd->blind)
+        FAIL(ERR_CONFLICT, "%zu objects that are none of ours cannot be read and may need it", odd->blind);
+    if (oddities_needs(odd, generation))
+        FAIL(ERR_CONFLICT, "an object under a name that is not its own is sealed under generation %u; "
+             "the log names it (store.odd-object): remove it with the token's own tools", generation);
     return p11_kek_destroy(s->config.token, generation);
 }

@@ -110,7 +110,8 @@ struct store_rewrapped {
     uint32_t generation; /* that is active */
     size_t moved;        /* by this call */
     size_t left;         /* under older generations, failed ones included */
-    size_t failed;       /* damaged or unreadable: they stay as they are */
+    size_t failed;       /* damaged: they stay as they are */
+    size_t unreadable;   /* nobody can tell under which key */
 };
 /* Moves up to `limit` versions (of any kind; at most STORE_REWRAP_MAX, 0 only counts) from older key-
  * encryption keys to the active one. Each is opened before and after. May be ended at any point and

@@ -92,6 +92,72 @@ static void test_rewrap__goes_on_where_it_was_cut_off(void **state)
     buf_free(&new);
 }
 
+/* Both objects of a rotation that was cut off; `copy` is the new one, to be spoilt. */
+static void place_both(struct buf *old, struct buf *copy)
+{
+    struct envelope e = {0};
+    bool has_meta = false;
+    fx_seal(fx.token, "a/b/c", 1, "value", old);
+    fx_place("a/b/c", buf_span(old));
+    next_kek();
+    assert_int_equal(envelope_decode(buf_span(old), &e, &has_meta), ENVELOPE_SOUND);
+    assert_ok(p11_rewrap(fx.token, &e, copy));
+}
+
+/* The old object is the last good one then: it must not go before another is seen to open. */
+static void test_rewrap__a_damaged_copy_is_made_again(void **state)
+{
+    struct buf old = BUF_INIT, copy = BUF_INIT;
+    place_both(&old, &copy);
+    copy.data[copy.len - 1] ^= 1; /* ciphertext */
+    fx_place("a/b/c", buf_span(&copy));
+    fx_restart(fx_config());
+    assert_fails(fx_try_get(fx.store, "a/b/c"), ERR_DAMAGED);
+    rewrap(4, 1, 0);
+    assert_int_equal(fx_objects("a/b/c"), 1);
+    assert_value("a/b/c", "value");
+    assert_int_equal(fx.entry.kek_generation, 2);
+    buf_free(&old);
+    buf_free(&copy);
+}
+
+static void test_rewrap__a_copy_of_something_else_is_made_again(void **state)
+{
+    struct buf old = BUF_INIT, copy = BUF_INIT, other = BUF_INIT;
+    place_both(&old, &copy);
+    fx_seal(fx.token, "a/b/c", 1, "another value", &other); /* sound, and under the active key */
+    fx_place("a/b/c", buf_span(&other));
+    fx_restart(fx_config());
+    rewrap(4, 1, 0);
+    assert_value("a/b/c", "value");
+    assert_int_equal(fx_objects("a/b/c"), 1);
+    buf_free(&old);
+    buf_free(&copy);
+    buf_free(&other);
+}
+
+static void test_rewrap__two_damaged_ones_both_stay(void **state)
+{
+    struct buf old = BUF_INIT, copy = BUF_INIT, spoilt = BUF_INIT;
+    place_both(&old, &copy);
+    struct p11_object found[2];
+    size_t n = 0;
+    assert_ok(p11_object_find(fx.token, "a/b/c", found, 2, &n));
+    assert_ok(p11_object_destroy(fx.token, found[0]));
+    buf_add_span(&spoilt, buf_span(&old));
+    spoilt.data[spoilt.len - 1] ^= 1;
+    copy.data[copy.len - 1] ^= 1;
+    fx_place("a/b/c", buf_span(&spoilt));
+    fx_place("a/b/c", buf_span(&copy));
+    fx_restart(fx_config());
+    rewrap(4, 0, 1);
+    assert_int_equal(done.failed, 1);
+    assert_int_equal(fx_objects("a/b/c"), 2);
+    buf_free(&old);
+    buf_free(&copy);
+    buf_free(&spoilt);
+}
+
 static void test_rewrap__what_is_damaged_stays(void **state)
 {
     struct buf bad = BUF_INIT;
@@ -136,9 +202,40 @@ static void test_drop_key__not_while_something_cannot_be_read(void **state)
     fx_place("a/b/odd", buf_span(&odd));
     fx_restart(fx_config());
     next_kek();
+    rewrap(0, 0, 1);
+    assert_int_equal(done.unreadable, 1);
+    assert_int_equal(done.failed, 0); /* so there is one to go on with */
     rewrap(4, 1, 0);
     assert_fails_with(store_drop_key(fx.store, 1), ERR_CONFLICT, "cannot be read");
     buf_free(&odd);
+}
+
+static void remove_object(const char *label)
+{
+    struct p11_object found[2];
+    size_t n = 0;
+    assert_ok(p11_object_find(fx.token, label, found, 2, &n));
+    assert_int_equal(n, 1);
+    assert_ok(p11_object_destroy(fx.token, found[0]));
+}
+
+/* A copy that somebody keeps under another label is not ours to move, but ours to open. */
+static void test_drop_key__not_while_a_misplaced_object_needs_it(void **state)
+{
+    struct buf kept = BUF_INIT;
+    fx_put("a/b/c", "x");
+    fx_seal(fx.token, "a/b/c", 1, "kept", &kept);
+    fx_place("some label", buf_span(&kept));
+    fx_place("other/b/c", buf_span(&kept));
+    fx_restart(fx_config());
+    next_kek();
+    rewrap(4, 1, 0);
+    assert_fails_with(store_drop_key(fx.store, 1), ERR_CONFLICT, "sealed under generation 1");
+    remove_object("some label");
+    assert_fails_with(store_drop_key(fx.store, 1), ERR_CONFLICT, "sealed under generation 1");
+    remove_object("other/b/c");
+    assert_ok(store_drop_key(fx.store, 1));
+    buf_free(&kept);
 }
 
 static void test_rewrap__a_reader_does_not(void **state)
@@ -157,9 +254,13 @@ int main(void)
         TEST(test_rewrap__everything_a_few_at_a_time),
         TEST(test_rewrap__at_most_its_limit),
         TEST(test_rewrap__goes_on_where_it_was_cut_off),
+        TEST(test_rewrap__a_damaged_copy_is_made_again),
+        TEST(test_rewrap__a_copy_of_something_else_is_made_again),
+        TEST(test_rewrap__two_damaged_ones_both_stay),
         TEST(test_rewrap__what_is_damaged_stays),
         TEST(test_drop_key__not_while_it_is_needed),
         TEST(test_drop_key__not_while_something_cannot_be_read),
+        TEST(test_drop_key__not_while_a_misplaced_object_needs_it),
         TEST(test_rewrap__a_reader_does_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
