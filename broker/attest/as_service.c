@@ -219,8 +219,8 @@ static err_t set_policy(void *context, const char *id, struct span text, uint64_
 static err_t check_values(const struct as_service *s)
 {
     if (s->protocol->paths[AS_REGISTER]) return ERR_OK;
-    FAIL(ERR_USAGE, "the attestation service takes no reference values by REST; set them at its RVPS, "
-                    "or say attestation_service.verifier: grpc");
+    FAIL(ERR_USAGE, "REST takes no reference values; set them at the RVPS, or say "
+                    "attestation_service.verifier: grpc");
 }
 
 static err_t register_values(void *context, struct span message)

@@ -131,6 +131,9 @@ struct err attest_new(const struct attest_config *config, struct attest **ret)
         log_warn("attest.sample_verifier",
                  LOG_S("what", "sample evidence is accepted, which ANYBODY can make; "
                        "never in production"));
+        if (!config->signer && !config->signer_key_file)
+            log_warn("attest.ephemeral_signer",
+                     LOG_S("what", "attestation tokens end with this process; configure a signer"));
         TRY(check_own_signer(a, clock_now())); /* now, not when guests come */
     }
     *ret = TAKE_PTR(a);

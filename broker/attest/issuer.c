@@ -3,7 +3,6 @@
 #include "broker/base/clock.h"
 #include "broker/base/file.h"
 #include "broker/base/limits.h"
-#include "broker/base/log.h"
 #include "broker/jose/jws.h"
 #include "broker/jose/x5c.h"
 
@@ -34,11 +33,7 @@ struct span issuer_chain(const struct issuer *i) { return buf_span(&i->chain); }
 static err_t read_key(const char *file, EVP_PKEY **ret)
 {
     _cleanup_secret_ struct secret *pem = NULL;
-    if (!file) {
-        log_warn("attest.ephemeral_signer",
-                 LOG_S("what", "attestation tokens end with this process; configure a signer"));
-        return key_generate_ec("P-256", ret);
-    }
+    if (!file) return key_generate_ec("P-256", ret);
     TRYC(file_read_secret(file, SIGNER_FILE_MAX, &pem), "token signer key %s", file);
     TRYC(key_from_pem(secret_span(pem), ret), "token signer key %s", file);
     return ERR_OK;
