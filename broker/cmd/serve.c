@@ -1,4 +1,5 @@
 /* strongroom serve */
+#include "broker/admin/acl.h"
 #include "broker/base/log.h"
 #include "broker/cmd/cmd.h"
 #include "broker/cmd/daemon.h"
@@ -32,12 +33,15 @@ static void reload(void *arg, struct http_server *server)
                  LOG_S("other_changes", "need a restart"));
 }
 
-/* The files that the configuration names are read as well, where a start would read them first. */
+/* Of the files that the configuration names those of TLS are read as well; the others with their keys,
+ * and the token, wait for a start. */
 static err_t check(const char *file, const struct config *c)
 {
+    _cleanup_(acl_freep) struct acl *acl = NULL;
+    TRY(acl_new(c->admin_acls, c->admin_acl_count, &acl));
     if (c->http_tls.certificate) TRY(http_tls_check(&c->http_tls));
     daemon_warn_of_plain(c);
-    printf("%s is right\n", file);
+    printf("%s is right; keys and certificates of others, and the token, are looked at by a start\n", file);
     return ERR_OK;
 }
 
@@ -48,7 +52,7 @@ struct err cmd_serve(const struct command *self, int argc, char **argv)
     const struct opt table[] = {
         {"config", 'c', OPT_TEXT, &config_file, "FILE", "configuration (default " CONFIG_DEFAULT ")"},
         {"check-config", 0, OPT_FLAG, &only_check, NULL,
-         "read the configuration and its certificates, say if they are right, end"},
+         "read the configuration and the server's certificate, say if they are right, end"},
         {"print-defaults", 0, OPT_FLAG, &defaults, NULL, "print every key with its default, end"},
         {0},
     };
