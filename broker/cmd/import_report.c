@@ -115,8 +115,8 @@ void import_report_text(const struct import_report *r, struct buf *ret)
     char name[4 * IMPORT_KEY_MAX + 4], reason[2 * ERR_TEXT];
     for (const struct import_line *l = r->first; l; l = l->next) {
         bool skipped = l->result == IMPORT_SKIPPED; /* of those the place says more than the name */
-        log_escape(name, sizeof name, span_str(skipped ? l->where : l->name));
-        buf_addf(ret, "%-13s %-18s %s", result_names[l->result], import_kind_name(l->kind), name);
+        const char *shown = skipped ? l->where : log_escape(name, sizeof name, span_str(l->name));
+        buf_addf(ret, "%-13s %-18s %s", result_names[l->result], import_kind_name(l->kind), shown);
         if (l->reason[0])
             buf_addf(ret, ": %s", log_escape(reason, sizeof reason, span_str(l->reason)));
         buf_addf(ret, "%s\n", l->verified ? " (verified)" : "");

@@ -272,7 +272,7 @@ static err_t open_what(struct import_source *s, const char *what)
         FAIL(ERR_USAGE, REDIS_SENTENCE);
     if (strstr(what, "://"))
         FAIL(ERR_USAGE, "--from-kbs takes a folder, a KBS configuration or a postgresql:// URL");
-    if (!is_there(what)) FAIL(ERR_NOTFOUND, "there is no %s", what);
+    if (!is_there(what)) FAIL(ERR_NOTFOUND, "there is no file or folder %s", what);
     return is_folder(what) ? from_folder(s, what) : from_config(s, what);
 }
 

@@ -19,7 +19,7 @@ static int teardown(void **state)
 static const struct import_item one = {.kind = IMPORT_RESOURCE, .name = "a/b/c", .where = "/s/one"};
 static const struct import_item again = {.kind = IMPORT_RESOURCE, .name = "a/b/c", .where = "/s/two"};
 static const struct import_item policy = {.kind = IMPORT_RELEASE_POLICY, .name = "a/b/c", .where = "/s/p"};
-static const struct import_item bad = {.kind = IMPORT_RESOURCE, .name = "a/b/c", .where = "/s/\x1b" "bad",
+static const struct import_item bad = {.kind = IMPORT_RESOURCE, .name = "a/b/c", .where = "/s/\\x1bbad",
                                        .skip = "it is bad"};
 
 static void test_report__names_stand_once(void **state)
