@@ -55,16 +55,18 @@ const struct command commands[] = {
 };
 const size_t command_count = sizeof commands / sizeof *commands;
 
+static void print_command(const struct command *c, FILE *out)
+{
+    char name[40];
+    snprintf(name, sizeof name, "%s%s%s", c->group ? c->group : "", c->group ? " " : "", c->name);
+    fprintf(out, "  %-21s %s\n", name, c->summary);
+}
+
 static void print_overview(FILE *out)
 {
     fprintf(out, "strongroom %s: secrets from a PKCS#11 token to attested workloads\n\n"
                  "usage: strongroom COMMAND [options]\n\ncommands:\n", STRONGROOM_VERSION);
-    for (size_t i = 0; i < command_count; i++) {
-        char name[40];
-        snprintf(name, sizeof name, "%s%s%s", commands[i].group ? commands[i].group : "",
-                 commands[i].group ? " " : "", commands[i].name);
-        fprintf(out, "  %-21s %s\n", name, commands[i].summary);
-    }
+    for (size_t i = 0; i < command_count; i++) print_command(&commands[i], out);
     fprintf(out, "\n`strongroom COMMAND --help` explains one; --version prints the version.\n"
                  "exit codes: 0 done, 1 internal error, 2 usage, 3 not found, 4 not allowed,\n"
                  "5 conflict or taken lock, 6 token or broker unavailable, 7 a person must act,\n"
@@ -98,9 +100,23 @@ static const struct command *find(char *const *words, int *ret_words)
     return NULL;
 }
 
+/* The commands that begin with this word; whether there are any. */
+static bool print_group(const char *word, FILE *out)
+{
+    size_t len = strlen(word);
+    bool any = false;
+    for (size_t i = 0; i < command_count; i++) {
+        const char *group = commands[i].group;
+        if (!group || strncmp(group, word, len) != 0 || (group[len] && group[len] != ' ')) continue;
+        print_command(&commands[i], out);
+        any = true;
+    }
+    return any;
+}
+
 static int unknown(char *const *words)
 {
-    print_overview(stderr);
+    if (!print_group(words[0], stderr)) print_overview(stderr);
     fprintf(stderr, "\nstrongroom: there is no command \"");
     for (int n = 0; words[n] && n < COMMAND_WORDS && words[n][0] != '-'; n++)
         fprintf(stderr, "%s%s", n ? " " : "", words[n]);
