@@ -9,14 +9,23 @@
 #include <stdio.h>
 #include <string.h>
 
+/* What is no path may be the PIN itself, so it is not shown. */
+static err_t pin_from(const char *file, const char *what, struct secret **ret)
+{
+    if (file[0] == '/' || strchr(file, ':')) return p11_pin_read(file, what, ret);
+    _cleanup_free_ char *path = realpath(file, NULL);
+    if (!path) FAIL_ERRNO(ERR_NOTFOUND, "%s: there is no such file", what);
+    return p11_pin_read(path, what, ret);
+}
+
 /* A PIN from a file, or asked for twice when it is to be set by hand. */
 static err_t new_pin(const char *file, const char *what, struct secret **ret)
 {
-    if (file) return p11_pin_read(file, what, ret);
+    if (file) return pin_from(file, what, ret);
     char again[64];
     snprintf(again, sizeof again, "%s again", what);
     _cleanup_secret_ struct secret *second = NULL;
-    TRY(p11_pin_read("prompt", what, ret));
+    TRYC(p11_pin_read("prompt", what, ret), "without --so-pin-file or --pin-file it is asked for");
     TRY(p11_pin_read("prompt", again, &second));
     if (!secret_equal(secret_span(*ret), secret_span(second))) {
         secret_free(TAKE_PTR(*ret));
