@@ -174,5 +174,5 @@ err_t suite_negotiate_with(struct p11 *p, CK_OBJECT_HANDLE kek)
 const char *p11_suite_text(const struct p11 *p)
 {
     SCOPED_LOCK((pthread_mutex_t *) &p->kek_lock);
-    return p->suite == SUITE_GCM ? SUITE_GCM_TEXT : "none yet (no key-encryption key)";
+    return p->suite == SUITE_GCM ? SUITE_GCM_TEXT : "none yet: make the key-encryption key (strongroom kek create)";
 }

@@ -117,7 +117,8 @@ static err_t make_config(struct dev *d, struct config **ret)
                  "admin:\n  authorization_mode: AuthenticatedAuthorization\n"
                  "  authentication: {bearer_jwt: {identity_providers: [{public_key_uri: "
                  "\"%s/admin.pem.pub\", default_role: admin}]}}\n", d->dir);
-    buf_addf(&b, "audit: {file: \"%s/audit.jsonl\", sync: none}\n"
+    buf_addf(&b, "storage: {keep_versions: 3}\n"
+                 "audit: {file: \"%s/audit.jsonl\", sync: none}\n"
                  "process: {state_dir: \"%s/state\", run_dir: \"%s/run\", "
                  "memory_lock: best-effort}\n", d->dir, d->dir, d->dir);
     TRY(write_file(d, "strongroom.yaml", buf_span(&b), 0600));

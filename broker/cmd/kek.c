@@ -5,6 +5,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #define ROTATE_RATE 50u  /* objects a second: reads and writes of others go on beside it */
@@ -47,7 +48,7 @@ static err_t ask(const char *config_file, const char *who, const char *method, c
     TRY(vault_open(config, who, &vault));
     TRY(vault_send(vault, method, path, NULL, span_of(NULL, 0), ret));
     if (ret->status == 200) return ERR_OK;
-    struct err e = http_answer_error(ret, who);
+    struct err e = http_answer_error(ret, strchr(who, ' ') + 1); /* main names the program */
     http_answer_free(ret);
     return e;
 }

@@ -11,6 +11,7 @@
 #include "policy/policy.h"
 
 #include <stdio.h>
+#include <string.h>
 
 struct err policy_upload_body(const char *id, struct span text, struct buf *ret)
 {
@@ -68,6 +69,14 @@ static err_t upload(struct vault *vault, const struct upload *u)
     return ERR_OK;
 }
 
+/* Others can be set, as at the KBS; a misspelt one would be waited for in vain. */
+static void warn_of_id(const struct config *c, const char *id)
+{
+    if (id && c->attestation_verifier == CONFIG_VERIFIER_SAMPLE && strcmp(id, "default_cpu") != 0 &&
+        strcmp(id, "default_gpu") != 0)
+        fprintf(stderr, "warning: no guest is appraised by %s; asked are default_cpu and default_gpu\n", id);
+}
+
 struct err cmd_policy_set(const struct command *self, int argc, char **argv)
 {
     const char *config_file = CONFIG_DEFAULT, *operands[1];
@@ -98,6 +107,7 @@ struct err cmd_policy_set(const struct command *self, int argc, char **argv)
     _cleanup_(config_freep) struct config *config = NULL;
     _cleanup_(vault_closep) struct vault *vault = NULL;
     TRY(vault_open_file(config_file, "strongroom policy set", &config, &vault));
+    warn_of_id(config, u.attestation);
     if (!dry_run) return upload(vault, &u);
     struct policy_trial trial = {.file = u.file, .policy = u.text, .strict = u.strict};
     return policy_dry_run(vault, &trial, false);

@@ -26,8 +26,10 @@ struct err resource_path(const char *prefix, const char *name, char *out, size_t
 
 static err_t read_value(const char *file, struct secret **ret)
 {
-    if (!file || strcmp(file, "-") == 0)
-        return file_read_fd_secret(STDIN_FILENO, VALUE_MAX, ret);
+    if (!file || strcmp(file, "-") == 0) {
+        TRYC(file_read_fd_secret(STDIN_FILENO, VALUE_MAX, ret), "standard input");
+        return ERR_OK;
+    }
     struct stat st;
     _cleanup_close_ int fd = open(file, O_RDONLY | O_CLOEXEC);
     if (fd >= 0 && fstat(fd, &st) == 0 && S_ISDIR(st.st_mode))
@@ -56,7 +58,7 @@ struct err cmd_resource_put(const struct command *self, int argc, char **argv)
         {"config", 'c', OPT_TEXT, &config_file, "FILE", "configuration"},
         {"if-match", 0, OPT_TEXT, &if_match, "VERSION", "only when this version is the newest"},
         {"create", 0, OPT_FLAG, &create, NULL, "only when there is no such resource yet"},
-        {"days", 0, OPT_NUMBER, &days, "N", "how long it is there (default: for ever)"},
+        {"days", 0, OPT_NUMBER, &days, "N", "how long it is there (default 0: for ever)"},
         {0},
     };
     TRY(opt_parse(self, table, "REPOSITORY/TYPE/TAG [FILE]",

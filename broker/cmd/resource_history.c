@@ -86,7 +86,7 @@ static err_t find_previous(struct vault *v, const char *name, uint64_t *ret, cha
         *ret = (uint64_t) version;
         return ERR_OK;
     }
-    FAIL(ERR_NOTFOUND, "no older value of %s is kept (storage.keep_versions)", name);
+    FAIL(ERR_NOTFOUND, "no older value of %s is kept; storage.keep_versions says how many are", name);
 }
 
 struct err cmd_resource_restore(const struct command *self, int argc, char **argv)

@@ -216,7 +216,7 @@ err_t config_parse(struct span text, const char *name, struct config **ret)
 err_t config_load(const char *path, struct config **ret)
 {
     _cleanup_buf_ struct buf text = BUF_INIT;
-    TRY(file_read(path, CONFIG_MAX, &text));
+    TRYC(file_read(path, CONFIG_MAX, &text), "configuration (-c FILE)");
     return config_parse(buf_span(&text), path, ret);
 }
 

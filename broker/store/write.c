@@ -48,6 +48,9 @@ static err_t check_precondition(const struct draft *d, bool exists, uint64_t hig
 {
     uint64_t current = exists ? highest : 0;
     if (!d->has_if_match || d->if_match == current) return ERR_OK;
+    if (!d->if_match)
+        FAIL(ERR_PRECONDITION, "%s %s is there already, at version %llu", kind_noun(d->kind), d->name,
+             (unsigned long long) current);
     FAIL(ERR_PRECONDITION, "%s %s is at version %llu, not %llu", kind_noun(d->kind), d->name,
          (unsigned long long) current, (unsigned long long) d->if_match);
 }
