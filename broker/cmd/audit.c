@@ -222,6 +222,17 @@ static err_t follow(FILE **f, const char *path, const struct filter *filter)
     }
 }
 
+#define DECISIONS "allow, deny, error, missing or done"
+
+static err_t check_decision(const char *word)
+{
+    static const char *const known[] = {"allow", "deny", "error", "missing", "done"};
+    for (size_t i = 0; word && i < sizeof known / sizeof *known; i++)
+        if (strcmp(word, known[i]) == 0) return ERR_OK;
+    if (word) FAIL(ERR_USAGE, "--decision is " DECISIONS);
+    return ERR_OK;
+}
+
 struct err cmd_audit_tail(const struct command *self, int argc, char **argv)
 {
     const char *config_file = CONFIG_DEFAULT, *format = "table", *operands[1];
@@ -233,13 +244,14 @@ struct err cmd_audit_tail(const struct command *self, int argc, char **argv)
         {"lines", 'n', OPT_NUMBER, &count, "N", "how many of the last records (10)"},
         {"follow", 'f', OPT_FLAG, &keep, NULL, "go on with new records, over rotations"},
         {"action", 0, OPT_TEXT, &filter.action, "WORD", "only this action: release, put, set-policy, ..."},
-        {"decision", 0, OPT_TEXT, &filter.decision, "WORD", "only allow, deny, error, missing or done"},
+        {"decision", 0, OPT_TEXT, &filter.decision, "WORD", "only " DECISIONS},
         {"resource", 0, OPT_TEXT, &filter.resource, "TEXT", "only resources whose name contains this"},
         {"format", 0, OPT_TEXT, &format, "FORMAT", "table or json (the lines as they are)"},
         {0},
     };
     TRY(opt_parse(self, table, "[FILE]", NULL, argc, argv, 0, 1, operands));
     TRY(opt_format(format, &filter.json));
+    TRY(check_decision(filter.decision));
     if (count > TAIL_RECORDS) FAIL(ERR_USAGE, "--lines is at most %u", TAIL_RECORDS);
     _cleanup_free_ char *path = NULL;
     TRY(file_of(operands[0], config_file, &path));

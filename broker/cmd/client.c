@@ -98,6 +98,13 @@ static void set_request(CURL *curl, const char *method, struct span body)
     curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
 }
 
+/* The two ends that speak past each other: curl's words do not say it. */
+static const char *scheme_hint(CURLcode code)
+{
+    if (code == CURLE_SSL_CONNECT_ERROR) return " (does it speak plain http://?)";
+    return code == CURLE_GOT_NOTHING ? " (does it speak https://?)" : "";
+}
+
 struct err http_client_send(struct http_client *c, const char *method, const char *path,
                             const char *const *headers, struct span body, struct http_answer *ret)
 {
@@ -123,7 +130,8 @@ struct err http_client_send(struct http_client *c, const char *method, const cha
         FAIL(ERR_TOKEN_DOWN, "the certificate of %s does not verify (%s); its CA is given with "
              "--cacert FILE", c->base, c->reason);
     if (code != CURLE_OK)
-        FAIL(ERR_TOKEN_DOWN, "no answer from %s: %s", c->base, curl_easy_strerror(code));
+        FAIL(ERR_TOKEN_DOWN, "no answer from %s: %s%s", c->base, curl_easy_strerror(code),
+             scheme_hint(code));
     curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &answer.status);
     answer.body = secret_buf_steal(&received.body);
     if (!answer.body) FAIL(ERR_BUSY, "no memory for the answer");
