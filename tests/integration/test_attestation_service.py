@@ -377,7 +377,7 @@ class Grpc(Shared, unittest.TestCase):
         """GOAWAY on idle connections: the next request takes a new one, and no guest notices."""
         self.service.stop()
         self.service = GrpcService(self.appraiser, options=[("grpc.max_connection_age_ms", 300),
-                                                            ("grpc.max_connection_age_grace_ms", 300)])
+                                                            ("grpc.max_connection_age_grace_ms", 5000)])
         self.restart()
         wait_until(lambda: self.vault.guest().handshake() and self.service.connections >= 4, 30,
                    "a fourth connection")
