@@ -49,7 +49,7 @@ struct attest_config {
     bool insecure_header_jwk;         /* trust any key in a token's header: loud */
 };
 
-/* The signer's own certificate is trusted when no trusted_certs are configured. */
+/* The signer's own key alone is trusted when no trusted_certs are configured. */
 err_t attest_new(const struct attest_config *config, struct attest **ret);
 void attest_free(struct attest *a);
 

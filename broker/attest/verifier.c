@@ -37,11 +37,19 @@ void verifier_free(struct verifier *v)
 
 struct key_sources *verifier_keys(const struct verifier *v) { return v->keys; }
 
+/* Without certificates that are trusted by name our own signer is believed, and nobody else whom its CA
+ * has certified, for whatever purpose. */
+static err_t trust_own(struct verifier *v, struct span own_chain)
+{
+    TRYC(x5c_store_add_pem(v->certs, own_chain), "the token signer's chain");
+    TRYC(x5c_store_only_key(v->certs, own_chain), "the token signer's chain");
+    return ERR_OK;
+}
+
 static err_t read_certs(struct verifier *v, const struct attest_config *c, struct span own_chain)
 {
     TRY(x5c_store_new(&v->certs));
-    if (c->trusted_cert_count == 0)
-        TRYC(x5c_store_add_pem(v->certs, own_chain), "the token signer's chain");
+    if (c->trusted_cert_count == 0) return trust_own(v, own_chain);
     for (size_t i = 0; i < c->trusted_cert_count; i++) {
         _cleanup_buf_ struct buf pem = BUF_INIT;
         const char *file = c->trusted_certs[i];

@@ -7,7 +7,8 @@
 
 struct verifier;
 
-/* own_chain (PEM) is trusted when the configuration names no certificates. Reads the files
+/* The key of own_chain's first certificate (PEM) is trusted, and no other that the chain's CA has
+ * certified, when the configuration names no certificates. Reads the files
  * (ERR_USAGE and ERR_NOTFOUND name the one that is wrong) and begins to ask the servers. */
 err_t verifier_new(const struct attest_config *config, struct span own_chain,
                    struct verifier **ret);

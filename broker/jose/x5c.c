@@ -14,6 +14,7 @@
 struct x5c_store {
     X509_STORE *trusted;
     size_t count;
+    EVP_PKEY *only; /* NULL: any key that chains to the trusted ones */
 };
 
 static void free_chain(STACK_OF(X509) *chain) { sk_X509_pop_free(chain, X509_free); }
@@ -35,6 +36,7 @@ void x5c_store_free(struct x5c_store *s)
 {
     if (!s) return;
     X509_STORE_free(s->trusted);
+    EVP_PKEY_free(s->only);
     free(s);
 }
 
@@ -76,6 +78,17 @@ struct err x5c_store_add_pem(struct x5c_store *s, struct span pem)
             FAIL_OSSL(ERR_INTERNAL, "out of memory");
         s->count++;
     }
+    return ERR_OK;
+}
+
+struct err x5c_store_only_key(struct x5c_store *s, struct span pem)
+{
+    _cleanup_(free_chainp) STACK_OF(X509) *all = NULL;
+    TRY(read_pem(pem, &all));
+    EVP_PKEY *key = X509_get_pubkey(sk_X509_value(all, 0));
+    if (!key) FAIL_OSSL(ERR_USAGE, "the key of the first certificate is of no known kind");
+    EVP_PKEY_free(s->only);
+    s->only = key;
     return ERR_OK;
 }
 
@@ -130,6 +143,9 @@ struct err x5c_verify(const struct x5c_store *s, const struct jwk *key, int64_t 
     X509 *leaf = sk_X509_value(chain, 0);
     if (!holds_key(leaf, jwk_pkey(key)))
         FAIL(ERR_CRYPTO, "x5c[0] certifies another key than the token's");
+    if (s->only && !holds_key(leaf, s->only))
+        FAIL(ERR_CRYPTO, "it is not the key of our own signer, which alone counts where no "
+                         "certificates are trusted");
     /* All of x5c may serve as intermediate; whether the leaf is among them makes no difference. */
     _cleanup_(X509_STORE_CTX_freep) X509_STORE_CTX *ctx = X509_STORE_CTX_new();
     if (!ctx || X509_STORE_CTX_init(ctx, s->trusted, leaf, chain) != 1)

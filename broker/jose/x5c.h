@@ -9,12 +9,15 @@ struct x5c_store;
 /* Trusted certificates from PEM texts, several per text allowed. ERR_USAGE when a text has none. */
 err_t x5c_store_new(struct x5c_store **ret);
 err_t x5c_store_add_pem(struct x5c_store *s, struct span pem);
+/* From now on only the key of the text's first certificate counts, of all that chain to the trusted
+ * ones; a later call replaces it. ERR_USAGE as above. */
+err_t x5c_store_only_key(struct x5c_store *s, struct span pem);
 size_t x5c_store_count(const struct x5c_store *s);
 void x5c_store_free(struct x5c_store *s);
 DEFINE_CLEANUP(struct x5c_store, x5c_store_free);
 
 /* kbs-api.md 4.4: the key's x5c must be non-empty, its leaf certificate must hold this very key
- * and must chain to the store at `now` (Unix seconds). x5c entries: base64, falling back to
+ * and must chain to the store at `now` (Unix seconds); see x5c_store_only_key. x5c entries: base64, falling back to
  * base64url, newlines stripped. Keys and signatures of the chain below 112 bits of strength (RSA
  * under 2048, SHA-1) are refused. ERR_CRYPTO otherwise. Thread-safe once the store is filled. */
 err_t x5c_verify(const struct x5c_store *s, const struct jwk *key, int64_t now);

@@ -342,6 +342,35 @@ static void test_verifier_new__trusted_certs(void **state)
     mint_file_remove(file);
 }
 
+/* A CA has certified others too: only our own signer's key counts, unless the CA itself is named. */
+static void test_verifier_new__own_chain_is_one_key(void **state)
+{
+    struct mint own, other;
+    struct verifier *v = NULL;
+    struct attest_config config = {0};
+    mint_init_below(&own, &mint);
+    mint_init_below(&other, &mint);
+    assert_ok(verifier_new(&config, buf_span(&own.chain), &v));
+    mint_token(&own, CLAIMS, &token);
+    assert_ok(check(v, buf_span(&token), NOON));
+    mint_token(&other, CLAIMS, &token);
+    assert_fails_with(check(v, buf_span(&token), NOON), ERR_CRYPTO, "own signer");
+    mint_token(&mint, CLAIMS, &token); /* the CA's own key */
+    assert_fails_with(check(v, buf_span(&token), NOON), ERR_CRYPTO, "own signer");
+    verifier_free(v);
+
+    char *file = mint_file(buf_span(&mint.chain));
+    const char *files[] = {file};
+    config = (struct attest_config){.trusted_certs = files, .trusted_cert_count = 1};
+    assert_ok(verifier_new(&config, buf_span(&own.chain), &v));
+    mint_token(&other, CLAIMS, &token);
+    assert_ok(check(v, buf_span(&token), NOON));
+    verifier_free(v);
+    mint_file_remove(file);
+    mint_done(&other);
+    mint_done(&own);
+}
+
 /* The recorded token, by the certificate of its signer, at that time and a day later. */
 static void test_verifier_check__recorded(void **state)
 {
@@ -378,6 +407,7 @@ int main(void)
         TEST(test_verifier_check__no_kid),
         TEST(test_verifier_check__insecure_header_jwk),
         TEST(test_verifier_new__trusted_certs),
+        TEST(test_verifier_new__own_chain_is_one_key),
         TEST(test_verifier_check__recorded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -237,6 +237,32 @@ static void test_x5c_verify__other_key(void **state)
     x5c_store_free(s);
 }
 
+/* One key of all that the trusted ones certify. */
+static void test_x5c_store_only_key__others_are_refused(void **state)
+{
+    struct entity sister = certify("sister", &middle, false, EVP_sha256());
+    const struct entity *ours[] = {&leaf, &middle}, *hers[] = {&sister, &middle};
+    struct buf pem = BUF_INIT;
+    struct x5c_store *s = store_of(&root);
+    struct jwk *own = key_with_chain(leaf.key, ours, 2), *other = key_with_chain(sister.key, hers, 2);
+    assert_ok(x5c_verify(s, other, NOW));
+    add_pem(&pem, &leaf);
+    add_pem(&pem, &middle);
+    assert_fails(x5c_store_only_key(s, SPAN_LIT("nothing")), ERR_USAGE);
+    assert_ok(x5c_store_only_key(s, buf_span(&pem)));
+    assert_ok(x5c_verify(s, own, NOW));
+    assert_fails_with(x5c_verify(s, other, NOW), ERR_CRYPTO, "own signer");
+    assert_fails_with(x5c_verify(s, own, NOW + 2 * DAY), ERR_CRYPTO, "expired");
+    add_pem(&pem, &sister);
+    assert_ok(x5c_store_only_key(s, buf_span(&pem))); /* the first is the one */
+    assert_fails(x5c_verify(s, other, NOW), ERR_CRYPTO);
+    jwk_free(own);
+    jwk_free(other);
+    x5c_store_free(s);
+    buf_free(&pem);
+    entity_done(&sister);
+}
+
 /* Line breaks and base64url are taken, anything else is not. */
 static void test_x5c_verify__encodings(void **state)
 {
@@ -331,6 +357,7 @@ int main(void)
         cmocka_unit_test(test_x5c_verify__not_a_ca),
         cmocka_unit_test(test_x5c_verify__weak_signature),
         cmocka_unit_test(test_x5c_verify__other_key),
+        cmocka_unit_test(test_x5c_store_only_key__others_are_refused),
         cmocka_unit_test(test_x5c_verify__encodings),
         cmocka_unit_test(test_x5c_store_add_pem__texts),
         cmocka_unit_test(test_x5c_put_chain__refuses),
