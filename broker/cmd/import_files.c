@@ -1,5 +1,6 @@
 #include "broker/cmd/import_files.h"
 
+#include "broker/base/bump.h"
 #include "broker/base/file.h"
 #include "broker/base/limits.h"
 #include "broker/cmd/local_json.h"
@@ -8,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <search.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -240,7 +242,40 @@ struct json_file {
     const char *path;
     int fd;
     struct secret **value; /* of the entry that is offered */
+    struct bump arena;     /* of the keys */
+    void *keys;            /* of search.h: struct json_key */
 };
+
+struct json_key {
+    struct span text;
+    bool twice;
+};
+
+static int by_text(const void *left, const void *right)
+{
+    const struct json_key *a = left, *b = right;
+    if (a->text.len != b->text.len) return a->text.len < b->text.len ? -1 : 1;
+    return a->text.len ? memcmp(a->text.data, b->text.data, a->text.len) : 0;
+}
+
+static void keep_key(void *node)
+{
+    (void) node; /* keys belong to the arena */
+}
+
+static void json_file_done(struct json_file *f)
+{
+    tdestroy(f->keys, keep_key);
+    bump_free(&f->arena);
+    if (f->fd >= 0) close(f->fd);
+}
+
+static struct json_key *find_key(const struct json_file *f, struct span text)
+{
+    const struct json_key wanted = {.text = text};
+    struct json_key *const *found = tfind(&wanted, &f->keys, by_text);
+    return found ? *found : NULL;
+}
 
 static err_t fill_window(void *arg, uint8_t *into, size_t room, size_t *ret_len)
 {
@@ -262,29 +297,46 @@ static err_t take_value(void *arg, size_t max, struct secret **ret)
     return ERR_OK;
 }
 
+/* Of a key that stands twice the KBS takes the last value. Which one is meant nobody can say here, so
+ * none is taken. */
 static err_t visit_json(void *arg, struct local_json_entry *entry)
 {
     struct json_file *f = arg;
+    char twice[ERR_TEXT];
+    const struct json_key *key = find_key(f, entry->key);
+    snprintf(twice, sizeof twice, "it stands twice in %s", f->path);
     f->value = entry->value;
     const struct import_entry e = {
         .space = f->r->space, .key = entry->key, .place = f->path, .keyed = true,
-        .flaw = entry->flaw, .read = take_value, .arg = f,
+        .flaw = entry->flaw || !key || !key->twice ? entry->flaw : twice,
+        .read = take_value, .arg = f,
     };
     return import_offer(f->r->walk, &e);
 }
 
-static err_t visit_nothing(void *arg, struct local_json_entry *entry)
+/* Before anything is offered: which keys there are. */
+static err_t note_key(void *arg, struct local_json_entry *entry)
 {
-    (void) arg, (void) entry;
+    struct json_file *f = arg;
+    struct json_key *key = find_key(f, entry->key);
+    if (key) {
+        key->twice = true;
+        return ERR_OK;
+    }
+    key = bump_alloc(&f->arena, sizeof *key);
+    char *text = bump_text(&f->arena, entry->key);
+    if (!key || !text) FAIL(ERR_INTERNAL, "out of memory");
+    key->text = span_of(text, entry->key.len);
+    if (!tsearch(key, &f->keys, by_text)) FAIL(ERR_INTERNAL, "out of memory");
     return ERR_OK;
 }
 
-static err_t read_json(struct json_file *f, bool for_show)
+static err_t read_json(struct json_file *f, bool keys_alone)
 {
     const struct local_json_source source = {fill_window, f};
     const struct local_json_visitor visitor = {
-        .values = !for_show && f->r->walk->values, .max = VALUE_MAX,
-        .visit = for_show ? visit_nothing : visit_json, .arg = f,
+        .values = !keys_alone && f->r->walk->values, .max = VALUE_MAX,
+        .visit = keys_alone ? note_key : visit_json, .arg = f,
     };
     if (lseek(f->fd, 0, SEEK_SET) < 0) FAIL_ERRNO(ERR_INTERNAL, "cannot read %s", f->path);
     return local_json_read(&source, &visitor);
@@ -293,9 +345,8 @@ static err_t read_json(struct json_file *f, bool for_show)
 /* A file that is malformed anywhere gives nothing: so it is for the KBS. */
 static err_t walk_json(const struct reading *r, const struct spot *s, const char *path)
 {
-    _cleanup_close_ int fd = -1;
-    TRYC(reopen(s, O_NONBLOCK, &fd), "%s", path);
-    struct json_file f = {.r = r, .path = path, .fd = fd};
+    _cleanup_(json_file_done) struct json_file f = {.r = r, .path = path, .fd = -1};
+    TRYC(reopen(s, O_NONBLOCK, &f.fd), "%s", path);
     struct err e = read_json(&f, true);
     if (e.code == ERR_USAGE) return offer_flawed(r, path, span_str(kbs_space_name(r->space)), e);
     TRYC(e, "%s", path);

@@ -25,5 +25,5 @@ struct local_json_visitor {
 };
 
 /* ERR_USAGE with the byte at which the text is no JSON object; what came before was visited.
- * Limits: JSON_MAX_DEPTH, IMPORT_MAX_ENTRIES (limits.h). Keys may repeat. */
+ * Limits: JSON_MAX_DEPTH, IMPORT_MAX_ENTRIES (limits.h). Keys may repeat; the visitor sees each. */
 err_t local_json_read(const struct local_json_source *source, const struct local_json_visitor *visitor);

@@ -328,6 +328,17 @@ class Hostile(Story):
         self.assertIn("a JSON object is expected", why)
         self.assertIn("something follows", why)
 
+    def test_names_that_stand_twice(self):
+        root = self.path("storage")
+        kbs_store.write(os.path.join(root, "repository"),
+                        b'{"a/b/1": "AAAA", "a/b/2": "BBBB", "a/b/1": "CCCC"}')
+        _, summary, report = self.run_import(root, "--apply", code=9)
+        self.assertEqual(summary, {"taken": 1, "skipped": 2})
+        self.assertEqual([(e["name"], e["reason"]) for e in report["entries"] if "reason" in e],
+                         [("a/b/1", f"it stands twice in {root}/repository")] * 2)
+        self.assertNotEqual(self.vault.command("resource", "get", "a/b/1", check=False).returncode, 0)
+        self.assert_taken({"a/b/2": b"\x04\x10\x41"})
+
     def test_the_limit_of_entries(self):
         vault = self.vault
         vault.variant = "release"

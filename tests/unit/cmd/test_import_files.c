@@ -105,6 +105,29 @@ static void test_walk__json(void **state)
     assert_false(saw(" = one"));
 }
 
+/* The KBS takes the last; which one is meant nobody can say. Names are compared as they are decoded. */
+static void test_walk__json_names_that_stand_twice(void **state)
+{
+    make("repository", "{\"a/b/c\":\"b25l\",\"d/e/f\":\"b25l\",\"a/b\\u002fc\":\"dHdv\","
+         "\"g/h/i\":\"b25l\",\"g/h/i\":5,\"a/b\":\"b25l\",\"a/b/c\":\"b25l\"}");
+    char twice[600];
+    for (unsigned values = 0; values <= 1; values++) {
+        const struct import_walk either = {.values = values, .visit = collect};
+        buf_reset(&seen);
+        assert_ok(import_files_walk(dir, in("repository"), KBS_REPOSITORY, &either));
+        snprintf(twice, sizeof twice, "resource a/b/c ! it stands twice in %s\n", in("repository"));
+        assert_int_equal(strncmp(buf_str(&seen), twice, strlen(twice)), 0);
+        const char *again = strstr(buf_str(&seen) + 1, twice);
+        assert_non_null(again);
+        assert_non_null(strstr(again + 1, twice));
+        assert_saw(values ? "resource d/e/f = one\n" : "resource d/e/f\n");
+        assert_saw("resource g/h/i ! it stands twice in ");
+        assert_saw("resource g/h/i ! its value is no text");
+        assert_false(saw("a/b/c ="));
+        assert_false(saw("g/h/i ="));
+    }
+}
+
 static err_t stop(void *arg, const struct import_item *item)
 {
     (void) arg, (void) item;
@@ -156,6 +179,7 @@ int main(void)
         IN_DIR(test_walk__neighbours_are_outside),
         IN_DIR(test_walk__what_is_no_file),
         IN_DIR(test_walk__json),
+        IN_DIR(test_walk__json_names_that_stand_twice),
         IN_DIR(test_walk__visitors_end_it),
         IN_DIR(test_walk__too_many_names),
         IN_DIR(test_offer__one_file),
