@@ -3,9 +3,11 @@
 #include "broker/base/limits.h"
 #include "broker/base/log.h"
 
+#include <arpa/inet.h>
 #include <libpq-fe.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #define BINARY 1
 #define WHERE_PASSWORDS_BELONG \
@@ -39,6 +41,63 @@ struct err import_postgres_check_url(const char *url)
     if (secret)
         FAIL(ERR_USAGE, "the URL holds a password, which everybody sees in the list of processes; "
              WHERE_PASSWORDS_BELONG);
+    return ERR_OK;
+}
+
+/* ---- the way to the server ----------------------------------------------------------------- */
+
+static bool stays_here(const struct sockaddr *peer)
+{
+    if (peer->sa_family == AF_UNIX) return true;
+    if (peer->sa_family == AF_INET) {
+        const struct sockaddr_in *in = (const void *) peer;
+        return ntohl(in->sin_addr.s_addr) >> 24 == 127;
+    }
+    if (peer->sa_family != AF_INET6) return false;
+    const struct sockaddr_in6 *in6 = (const void *) peer;
+    bool mapped = IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr) && in6->sin6_addr.s6_addr[12] == 127;
+    return mapped || IN6_IS_ADDR_LOOPBACK(&in6->sin6_addr);
+}
+
+enum import_way import_postgres_way(const struct sockaddr *peer, bool tls, const char *sslmode)
+{
+    if (stays_here(peer)) return IMPORT_WAY_GOOD;
+    if (!tls) return IMPORT_WAY_OPEN;
+    bool verified = sslmode && (strcmp(sslmode, "verify-full") == 0 || strcmp(sslmode, "verify-ca") == 0);
+    return verified ? IMPORT_WAY_GOOD : IMPORT_WAY_UNVERIFIED;
+}
+
+/* Wherever it was set: in the URL, a service, or PGSSLMODE. All that libpq gives here is a copy, a
+ * password among it, so it is wiped. */
+static void get_sslmode(PGconn *conn, char *ret, size_t size)
+{
+    PQconninfoOption *options = PQconninfo(conn);
+    ret[0] = '\0';
+    for (PQconninfoOption *o = options; o && o->keyword; o++) {
+        if (!o->val) continue;
+        if (strcmp(o->keyword, "sslmode") == 0) snprintf(ret, size, "%s", o->val);
+        explicit_bzero(o->val, strlen(o->val));
+    }
+    PQconninfoFree(options);
+}
+
+/* Asks the socket: names may lie, and libpq's own answer prefers the name it was given. */
+static err_t check_way(PGconn *conn, const char **ret_warning)
+{
+    struct sockaddr_storage peer = {0};
+    socklen_t len = sizeof peer;
+    char sslmode[16];
+    if (getpeername(PQsocket(conn), (struct sockaddr *) &peer, &len) != 0)
+        FAIL_ERRNO(ERR_TOKEN_DOWN, "PostgreSQL: the connection has gone");
+    get_sslmode(conn, sslmode, sizeof sslmode);
+    enum import_way way =
+        import_postgres_way((const struct sockaddr *) &peer, PQsslInUse(conn) != 0, sslmode);
+    if (way == IMPORT_WAY_OPEN)
+        FAIL(ERR_USAGE, "the server is reached over a network without TLS, where others can read the "
+             "secrets: say sslmode=verify-full in the URL, or set PGSSLMODE");
+    *ret_warning = way == IMPORT_WAY_GOOD ? NULL
+        : "warning: nobody has verified who the PostgreSQL server is, so another may stand in its place: "
+          "say sslmode=verify-full in the URL, or set PGSSLMODE";
     return ERR_OK;
 }
 
@@ -79,7 +138,8 @@ static err_t run(struct import_postgres *p, const char *sql)
     return ERR_OK;
 }
 
-struct err import_postgres_open(const char *conninfo, struct import_postgres **ret)
+struct err import_postgres_open(const char *conninfo, struct import_postgres **ret,
+                                const char **ret_warning)
 {
     const char *const keys[] = {"dbname", "fallback_application_name", "client_encoding", NULL};
     const char *const values[] = {conninfo, "strongroom import", "UTF8", NULL};
@@ -92,6 +152,7 @@ struct err import_postgres_open(const char *conninfo, struct import_postgres **r
     if (!p->conn) FAIL(ERR_INTERNAL, "out of memory");
     if (PQstatus(p->conn) != CONNECTION_OK)
         return server_error(p->conn, ERR_TOKEN_DOWN, "PostgreSQL");
+    TRY(check_way(p->conn, ret_warning));
     PQsetNoticeProcessor(p->conn, be_quiet, NULL);
     snprintf(p->place, sizeof p->place, "postgresql %.50s on %.50s", PQdb(p->conn),
              PQhost(p->conn));

@@ -8,12 +8,27 @@
  * the list of processes, or is no URL. The sentence says where a password belongs. */
 err_t import_postgres_check_url(const char *url);
 
+struct sockaddr;
+
+/* What a way to the server is good for: secrets come along it. Pure. */
+enum import_way {
+    IMPORT_WAY_GOOD,       /* it does not leave this host, or the server has shown its certificate */
+    IMPORT_WAY_UNVERIFIED, /* TLS, with whoever answered */
+    IMPORT_WAY_OPEN        /* a network, in clear */
+};
+
+/* peer: what the connection leads to. sslmode: as libpq has it, or NULL. */
+enum import_way import_postgres_way(const struct sockaddr *peer, bool tls, const char *sslmode);
+
 struct import_postgres;
 
 /* conninfo: a URL, or keywords and values, as libpq has them; further settings (service, password
- * file) come from where libpq finds them. ERR_USAGE: PGPASSWORD is set. ERR_TOKEN_DOWN: the server
- * does not answer or let us in. The caller closes. */
-err_t import_postgres_open(const char *conninfo, struct import_postgres **ret);
+ * file, sslmode) come from where libpq finds them. ERR_USAGE: PGPASSWORD is set, or the way is
+ * IMPORT_WAY_OPEN. ERR_TOKEN_DOWN: the server does not answer or let us in. *ret_warning: a sentence for
+ * the user, or NULL; of static storage. The caller closes. Values pass through libpq's own buffer, which
+ * is not wiped. */
+err_t import_postgres_open(const char *conninfo, struct import_postgres **ret,
+                           const char **ret_warning);
 void import_postgres_close(struct import_postgres *p);
 DEFINE_CLEANUP(struct import_postgres, import_postgres_close);
 

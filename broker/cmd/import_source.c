@@ -155,6 +155,14 @@ static err_t put_text(struct buf *out, const char *keyword, const char *value)
     return buf_ok(out);
 }
 
+static err_t connect_to(struct import_source *s, const char *conninfo)
+{
+    const char *warning = NULL;
+    TRY(import_postgres_open(conninfo, &s->postgres, &warning));
+    if (warning) buf_addf(&s->notes, "%s\n", warning);
+    return ERR_OK;
+}
+
 /* The password in the file is not used: it would have to pass through memory that nobody wipes. */
 static err_t open_postgres(struct import_source *s, const struct yaml_node *root)
 {
@@ -171,7 +179,7 @@ static err_t open_postgres(struct import_source *s, const struct yaml_node *root
     if (kbs_config_member(section, "password"))
         buf_add_str(&s->notes, "the password in that file is left alone; libpq looks in ~/.pgpass and "
                                "PGPASSFILE\n");
-    return import_postgres_open(buf_str(&info), &s->postgres);
+    return connect_to(s, buf_str(&info));
 }
 
 static err_t put_backend(struct import_source *s, const struct yaml_node *root,
@@ -260,7 +268,7 @@ static bool begins(const char *text, const char *with)
 static err_t from_url(struct import_source *s, const char *url)
 {
     TRY(import_postgres_check_url(url));
-    TRY(import_postgres_open(url, &s->postgres));
+    TRY(connect_to(s, url));
     for (enum kbs_space i = 0; i < KBS_SPACES; i++) s->places[i].postgres = true;
     return ERR_OK;
 }
