@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #ifdef HAVE_SYSTEMD
 #include <systemd/sd-daemon.h>
@@ -88,6 +89,24 @@ static void wait_for_end(struct broker *b, struct http_server *server, const sig
     }
 }
 
+/* The record of the start is written by audit_open. */
+static void record_stop(struct broker *b, const char *decision)
+{
+    struct audit_event event = {.action = "stop", .decision = decision};
+    struct err e = audit_write(b->audit, &event);
+    if (!err_ok(e)) log_err(e, "audit.failed", LOG_S("action", "stop"));
+}
+
+/* Requests still run, in a token that does not answer: what they use cannot be freed under them, nor can
+ * anybody be waited for who asks that token too. The kernel takes everything back, the lock included. */
+static _Noreturn void end_at_once(struct broker *b)
+{
+    record_stop(b, "error");
+    log_error("stop.unfinished", LOG_S("why", "requests do not end; does the token hang?"),
+              LOG_S("effect", "the process ends at once, those requests are not answered"));
+    _exit(err_exit_code(ERR_TOKEN_DOWN));
+}
+
 static err_t serve(const struct config *config, struct broker *b, const sigset_t *signals,
                    const struct daemon_hooks *hooks)
 {
@@ -112,17 +131,9 @@ static err_t serve(const struct config *config, struct broker *b, const sigset_t
     }
     NOTIFY("STOPPING=1");
     if (b->service) as_service_stop_in(b->service, GRACE_MS); /* its time may be longer than ours */
-    http_server_stop(server, GRACE_MS);
+    if (!http_server_stop(server, GRACE_MS)) end_at_once(b);
     supervisor_stop(supervisor);
     return e;
-}
-
-/* The record of the start is written by audit_open. */
-static void record_stop(struct broker *b)
-{
-    struct audit_event event = {.action = "stop", .decision = "done"};
-    struct err e = audit_write(b->audit, &event);
-    if (!err_ok(e)) log_err(e, "audit.failed", LOG_S("action", "stop"));
 }
 
 /* Start: signals blocked, broker (secrets, lock, token, store, ...), server. Stop: the server
@@ -142,7 +153,7 @@ struct err daemon_run(const struct config *config, const char *who,
     struct err e = serve(config, &b, &signals, hooks);
     struct err_chain chain;
     if (!err_ok(e)) err_save(e, &chain);
-    record_stop(&b);
+    record_stop(&b, "done");
     broker_close(&b);
     if (err_ok(e)) {
         log_info("stopped");

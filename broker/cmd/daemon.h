@@ -18,5 +18,6 @@ struct daemon_hooks {
 void daemon_warn_of_plain(const struct config *config);
 
 /* Blocks SIGTERM, SIGINT and SIGHUP for the threads to come and serves until SIGTERM or SIGINT;
- * then stops gracefully. */
+ * then stops gracefully. When requests do not end even so, it records the stop (decision "error") and ends
+ * the process with the exit code of ERR_TOKEN_DOWN. */
 err_t daemon_run(const struct config *config, const char *who, const struct daemon_hooks *hooks);

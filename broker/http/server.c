@@ -186,6 +186,7 @@ struct err http_server_start(const struct http_config *config,
     struct http_server *s = calloc(1, sizeof *s);
     if (!s) FAIL(ERR_INTERNAL, "out of memory");
     s->handler = handler;
+    s->stop_ms = (config->stop_seconds ? config->stop_seconds : HTTP_STOP_SECONDS) * UINT64_C(1000);
     s->admin_fd = s->wake_fd = -1;
     pthread_mutex_init(&s->tls_lock, NULL);
     struct err e = config->tls.certificate ? load_tls(s, &config->tls) : ERR_OK;
@@ -249,20 +250,21 @@ static bool drain(struct http_server *s, uint64_t ms, bool all)
     }
 }
 
-void http_server_stop(struct http_server *s, unsigned grace_ms)
+bool http_server_stop(struct http_server *s, unsigned grace_ms)
 {
-    if (!s) return;
+    if (!s) return true;
     stop_accepting(s);
     /* A suspended connection makes MHD_stop_daemon abort, and its exchange is in the hands of
      * whoever will resume it, within the deadline of a job. */
-    if (!drain(s, grace_ms, false) && !drain(s, HTTP_STOP_SECONDS * UINT64_C(1000), true)) {
+    if (!drain(s, grace_ms, false) && !drain(s, s->stop_ms, true)) {
         log_error("http.stop", LOG_U("connections", conn_table_count(&s->conns)),
-                  LOG_S("why", "requests that were never resumed; their memory is left as it is"));
-        return;
+                  LOG_S("why", "requests that do not end; their memory is left as it is"));
+        return false;
     }
     for (unsigned i = 0; s->workers && i < s->conns.workers; i++)
         if (s->workers[i]) MHD_stop_daemon(s->workers[i]);
     if (s->wake_fd >= 0) close(s->wake_fd);
     conn_table_done(&s->conns);
     free_server(s);
+    return true;
 }

@@ -18,7 +18,7 @@ struct http_config {
     unsigned threads;            /* 0: one a core */
     unsigned max_connections, max_connections_per_ip; /* 0: default, 0: none */
     unsigned head_seconds, body_seconds, idle_seconds, request_seconds; /* 0: limits.h */
-    unsigned handshake_seconds;
+    unsigned handshake_seconds, stop_seconds;
     struct tls_settings tls;  /* for the TCP sockets; the admin socket is always plain */
 };
 
@@ -46,6 +46,8 @@ struct http_stats {
 };
 void http_server_stats(const struct http_server *s, struct http_stats *ret);
 
-/* Graceful: accepts no more, lets requests that are under way end (up to grace_ms), resumes what
- * is suspended, then closes. */
-void http_server_stop(struct http_server *s, unsigned grace_ms);
+/* Graceful: accepts no more, lets requests that are under way end (up to grace_ms), waits for what is
+ * suspended or still in the handler (up to stop_seconds more), then closes and frees. False: some of
+ * that has not ended. The event loops run on, so neither the server nor anything that the handler uses
+ * may be freed; try again, or end the process. */
+bool http_server_stop(struct http_server *s, unsigned grace_ms);

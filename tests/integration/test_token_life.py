@@ -74,6 +74,38 @@ class Workers(unittest.TestCase):
                 thread.join()
             self.assertEqual(got, {n: b"%d" % (n % 4) for n in range(8)})
 
+    def test_stopping_does_not_wait_for_a_token_that_hangs(self):
+        """Nothing is freed under the request that runs: the process ends, and the record says so."""
+        with Vault() as vault:
+            fault(vault)
+            vault.start().allow_all()
+            vault.put("w/w/a", b"value")
+            guest = vault.guest().handshake()
+            vault.write("control", f"log {vault.path('calls')}\nC_Decrypt hang\n")
+
+            answers = []
+
+            def read():
+                try:
+                    answers.append(guest.get("w/w/a"))
+                except OSError:
+                    answers.append(None)
+
+            thread = threading.Thread(target=read)
+            thread.start()
+            wait_until(lambda: os.path.exists(vault.path("calls")) and
+                       "C_Decrypt\n" in vault.read("calls"), 20, "a decrypt")
+            with self.assertRaisesRegex(AssertionError, "ended with 6:"):
+                vault.stop()
+            thread.join()
+            self.assertEqual(answers, [None])
+            self.assertIn("stop.unfinished", vault.read("log"))
+            last = vault.audit()[-1]
+            self.assertEqual((last["action"], last["decision"]), ("stop", "error"))
+            vault.write("control", "\n")
+            vault.start()  # the lock is free again
+            self.assertEqual(vault.guest().handshake().get("w/w/a"), b"value")
+
     def test_stopping_waits_for_what_is_under_way(self):
         with Vault() as vault:
             fault(vault, workers=1)

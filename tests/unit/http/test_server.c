@@ -342,6 +342,25 @@ static void test_stop__while_suspended(void **state)
     }
 }
 
+/* What never ends is left as it is, and so is all that it uses; a later try finds it ended. */
+static void test_stop__what_does_not_end_is_not_freed(void **state)
+{
+    struct http_config config = small_config();
+    config.stop_seconds = 1;
+    start_with(&config);
+    int fd = client();
+    put_text(fd, GET("/pend"));
+    struct exchange *x = await_pending();
+    assert_false(http_server_stop(server, 0));
+    assert_false(http_server_stop(server, 0));
+    assert_int_equal(frees, 0);
+    describe(x);
+    x->resume(x);
+    assert_true(http_server_stop(TAKE_PTR(server), 0));
+    assert_int_equal(frees, 1);
+    close(fd);
+}
+
 static void test_stop__busy_clients_and_port_is_free_again(void **state)
 {
     start_small(NULL);
@@ -366,7 +385,7 @@ static void test_stop__busy_clients_and_port_is_free_again(void **state)
 
 static void test_stop__null(void **state)
 {
-    http_server_stop(NULL, 0);
+    assert_true(http_server_stop(NULL, 0));
 }
 
 #define TEST(t) cmocka_unit_test_teardown(t, stop_server)
@@ -388,6 +407,7 @@ int main(void)
         TEST(test_admin__without_tcp),
         TEST(test_many__clients_at_once),
         TEST(test_stop__while_suspended),
+        TEST(test_stop__what_does_not_end_is_not_freed),
         TEST(test_stop__busy_clients_and_port_is_free_again),
         TEST(test_stop__null),
     };
