@@ -11,7 +11,6 @@ static const struct {
     const char *variant;
     int status, reference; /* DESIGN 5; the reference server (kbs-api.md 9.1) */
     const char *detail;
-    bool internal; /* the reference calls it PluginInternalError, and says no more */
 } errors[KBS_ERROR_COUNT] = {
     [KBS_TOKEN_NOT_FOUND] = {"TokenNotFound", 401, 401, "Attestation Token not found"},
     [KBS_TOKEN_VERIFIER] = {"TokenVerifierError", 401, 401, "Token Verifier error"},
@@ -34,11 +33,11 @@ static const struct {
                                 "Attestation error: Set Attestation Policy failed"},
     [KBS_RVPS] = {"RvpsError", 400, 401, "RVPS configuration failed"},
     [KBS_RVPS_UNKNOWN] = {"RvpsError", 404, 401, "RVPS configuration failed"},
-    [KBS_NOT_FOUND] = {"ResourceNotFound", 404, 401, "Resource not found", true},
+    [KBS_NOT_FOUND] = {"ResourceNotFound", 404, 401, "Resource not found"},
     [KBS_BAD_PATH] = {"InvalidRequestPath", 400, 401,
                       "a resource path is repository/type/tag, of letters, digits, '_', '-' and, "
-                      "not in front, '.'", true},
-    [KBS_METHOD] = {"PluginInternalError", 405, 401, "method not allowed here", true},
+                      "not in front, '.'"},
+    [KBS_METHOD] = {"PluginInternalError", 405, 401, "method not allowed here"},
     [KBS_PRECONDITION] = {"PreconditionFailed", 412, 401,
                           "If-Match does not name the version that is stored"},
     [KBS_CONFLICT] = {"Conflict", 409, 401, "it exists already"},
@@ -50,6 +49,10 @@ static const struct {
     [KBS_UNKNOWN_PATH] = {"InvalidRequestPath", 404, 404, "no such path"},
 };
 
+/* The reference calls these PluginInternalError, and says no more. */
+static const bool internal[KBS_ERROR_COUNT] = {
+    [KBS_NOT_FOUND] = true, [KBS_BAD_PATH] = true, [KBS_METHOD] = true};
+
 void reply_error(struct response *resp, bool reference, enum kbs_error error, const char *detail)
 {
     reply_error_with(resp, reference, error, detail, NULL, NULL);
@@ -58,7 +61,7 @@ void reply_error(struct response *resp, bool reference, enum kbs_error error, co
 void reply_error_with(struct response *resp, bool reference, enum kbs_error error, const char *detail,
                       void (*more)(const void *arg, struct json_out *o), const void *arg)
 {
-    enum kbs_error named = reference && errors[error].internal ? KBS_PLUGIN_INTERNAL : error;
+    enum kbs_error named = reference && internal[error] ? KBS_PLUGIN_INTERNAL : error;
     response_reset(resp);
     resp->status = reference ? errors[error].reference : errors[error].status;
     resp->content_type = "application/json";

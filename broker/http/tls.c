@@ -47,10 +47,11 @@ bool tls_wants_clients(const struct tls *t)
 
 /* The reference's profiles, as GnuTLS says it. TLS 1.2 is the least in all of them: MHD's daemon and
  * every session get the versions below, whatever stands before. */
-#define AEAD_ONLY "-CIPHER-ALL:+AES-256-GCM:+AES-128-GCM:+CHACHA20-POLY1305:-MAC-ALL:+AEAD"
+#define INTERMEDIATE "NORMAL:+VERS-TLS1.2:+VERS-TLS1.3:-RSA:-DHE-RSA:-CIPHER-ALL:" \
+                     "+AES-256-GCM:+AES-128-GCM:+CHACHA20-POLY1305:-MAC-ALL:+AEAD"
 static const char *const profiles[] = {
     [TLS_OLD] = "NORMAL:+VERS-TLS1.2:+VERS-TLS1.3",
-    [TLS_INTERMEDIATE] = "NORMAL:+VERS-TLS1.2:+VERS-TLS1.3:-RSA:-DHE-RSA:" AEAD_ONLY,
+    [TLS_INTERMEDIATE] = INTERMEDIATE,
     [TLS_MODERN] = "NORMAL:+VERS-TLS1.3:-VERS-TLS1.2",
 };
 #define NEVER ":-VERS-SSL3.0:-VERS-TLS1.0:-VERS-TLS1.1:-VERS-DTLS-ALL"
