@@ -28,7 +28,7 @@ static void look_locked(struct watchdog *w)
 static void wait_tick_locked(struct watchdog *w)
 {
     struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_nsec += TICK_MS * 1000000L;
     if (until.tv_nsec >= 1000000000L) until.tv_sec++, until.tv_nsec -= 1000000000L;
     pthread_cond_timedwait(&w->changed, &w->lock, &until);
@@ -48,11 +48,15 @@ static void *watch(void *arg)
 
 struct err watchdog_new(const _Atomic uint64_t *stop_at, struct watchdog **ret)
 {
+    pthread_condattr_t attributes;
     struct watchdog *w = calloc(1, sizeof *w);
     if (!w) FAIL(ERR_INTERNAL, "out of memory");
     w->stop_at = stop_at;
     pthread_mutex_init(&w->lock, NULL);
-    pthread_cond_init(&w->changed, NULL);
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&w->changed, &attributes);
+    pthread_condattr_destroy(&attributes);
     if (pthread_create(&w->thread, NULL, watch, w)) {
         free(w);
         FAIL(ERR_INTERNAL, "cannot start a thread; raise the limit of tasks");
