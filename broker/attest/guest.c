@@ -54,14 +54,14 @@ static struct json find_key(struct json claims, const struct guest_rules *rules)
     return path ? json_pointer(claims, path) : (struct json){0};
 }
 
-const char *guest_find_nonce(struct json claims, const struct guest_rules *rules)
+struct json guest_find_nonce(struct json claims, const struct guest_rules *rules)
 {
     const char *path = find_path(claims, rules);
-    if (!path) return NULL;
+    if (!path) return (struct json){0};
     size_t beside = (size_t) (strrchr(path, '/') - path);
     _cleanup_buf_ struct buf pointer = BUF_INIT;
     buf_addf(&pointer, "%.*s/nonce", (int) beside, path);
-    return json_string(json_pointer(claims, buf_str(&pointer)));
+    return json_pointer(claims, buf_str(&pointer));
 }
 
 /* Parsed here once, since every decision of a policy reads them. */

@@ -31,8 +31,9 @@ struct guest_token {
 err_t guest_new(const struct guest_token *token, const struct guest_rules *rules,
                 struct guest **ret);
 
-/* Claims as those of the token: what stands as "nonce" beside the key; NULL when it carries none. */
-const char *guest_find_nonce(struct json claims, const struct guest_rules *rules);
+/* Claims as those of the token: what stands as "nonce" beside the key, of whatever type; not present when
+ * it carries none. */
+struct json guest_find_nonce(struct json claims, const struct guest_rules *rules);
 
 struct span guest_token_text(const struct guest *g);
 

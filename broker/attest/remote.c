@@ -92,8 +92,9 @@ static err_t check_nonce(const struct guest *g, const struct guest_rules *rules,
     _cleanup_json_ struct json_doc *claims = NULL;
     TRY(jws_parse(guest_token_text(g), &token));
     TRY(json_parse(jws_payload(token), &claims));
-    const char *carried = guest_find_nonce(json_root(claims), rules);
-    if (carried && strcmp(carried, nonce) != 0)
+    struct json carried = guest_find_nonce(json_root(claims), rules);
+    const char *text = json_string(carried);
+    if (json_present(carried) && (!text || strcmp(text, nonce) != 0))
         FAIL(ERR_AUTH, "the attestation service's token is of another handshake: its nonce differs");
     return ERR_OK;
 }
