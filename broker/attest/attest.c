@@ -337,7 +337,7 @@ static err_t verify_again(struct attest *a, const struct session_view *v, int64_
     struct err e = attest_by_token(a, guest_token_text(v->guest), &g);
     if (e.code == ERR_AUTH) e.code = ERR_NOTFOUND; /* as if the session had not attested */
     TRYC(e, "the session's token, verified again");
-    TRY(sessions_attest(a->sessions, v->id, now, g));
+    TRY(sessions_renew(a->sessions, v->id, now, v->guest, g));
     *ret = TAKE_PTR(g);
     return ERR_OK;
 }

@@ -23,8 +23,14 @@ struct session {
     const char *tee;
     struct guest *guest;              /* our reference; NULL: unattested */
     struct session_nonce *nonce;      /* our reference, or NULL */
-    struct session *before, *after;   /* unattested ones, by age */
+    uint64_t number;                  /* in the order of creation */
+    struct session *before, *after;   /* in its queue */
     struct session *next_dead;        /* out of the table, to be freed after the lock */
+};
+
+/* Unattested ones, oldest first. */
+struct queue {
+    struct session *first, *last;
 };
 
 struct sessions {
@@ -32,7 +38,8 @@ struct sessions {
     int64_t seconds;
     pthread_mutex_t lock; /* covers all below and every session in the table */
     struct table *table;
-    struct session *first, *last; /* unattested, oldest first */
+    struct queue plain, nonced;  /* without and with a nonce of its own: the latter have a limit of theirs */
+    uint64_t created;
     size_t attested, bytes; /* sessions with a guest, and what these take */
     size_t nonce_bytes;     /* of the others */
     uint64_t evicted;
@@ -96,18 +103,26 @@ static size_t attested_size(const struct session *x, const struct guest *g)
     return guest_bytes(g) + nonce_size(x);
 }
 
+static struct queue *queue_of(struct sessions *s, const struct session *x)
+{
+    return x->nonce ? &s->nonced : &s->plain;
+}
+
 static void queue_locked(struct sessions *s, struct session *x)
 {
-    x->before = s->last;
-    *(s->last ? &s->last->after : &s->first) = x;
-    s->last = x;
+    struct queue *q = queue_of(s, x);
+    x->number = s->created++;
+    x->before = q->last;
+    *(q->last ? &q->last->after : &q->first) = x;
+    q->last = x;
     s->nonce_bytes += nonce_size(x);
 }
 
 static void unqueue_locked(struct sessions *s, struct session *x)
 {
-    *(x->before ? &x->before->after : &s->first) = x->after;
-    *(x->after ? &x->after->before : &s->last) = x->before;
+    struct queue *q = queue_of(s, x);
+    *(x->before ? &x->before->after : &q->first) = x->after;
+    *(x->after ? &x->after->before : &q->last) = x->before;
     x->before = x->after = NULL;
     s->nonce_bytes -= nonce_size(x);
 }
@@ -158,9 +173,15 @@ void sessions_free(struct sessions *s)
     free(s);
 }
 
-static bool has_room_locked(const struct sessions *s, const struct session *x)
+/* Who makes room for x; NULL: it has room, or nobody can make it. The memory of nonces is taken from
+ * those that hold some: guests of other TEEs do not pay for it. */
+static struct session *victim_locked(const struct sessions *s, const struct session *x)
 {
-    return table_count(s->table) < s->max && s->nonce_bytes + nonce_size(x) <= SESSION_NONCE_BYTES;
+    struct session *plain = s->plain.first, *nonced = s->nonced.first;
+    if (x->nonce && s->nonce_bytes + nonce_size(x) > SESSION_NONCE_BYTES) return nonced;
+    if (table_count(s->table) < s->max) return NULL;
+    if (!plain || !nonced) return plain ? plain : nonced;
+    return plain->number < nonced->number ? plain : nonced;
 }
 
 /* False: full of attested sessions. */
@@ -168,10 +189,7 @@ static bool insert(struct sessions *s, struct session *x, int64_t now, struct se
 {
     SCOPED_LOCK(&s->lock);
     struct session *dead = bury_expired_locked(s, now, CLEAR_PER_CREATE);
-    while (!has_room_locked(s, x) && s->first) {
-        dead = bury_locked(s, s->first, dead);
-        s->evicted++;
-    }
+    for (struct session *v; (v = victim_locked(s, x)); s->evicted++) dead = bury_locked(s, v, dead);
     *ret_dead = dead;
     if (table_count(s->table) >= s->max) return false;
     table_add(s->table, &x->entry);
@@ -224,13 +242,10 @@ struct err sessions_find(struct sessions *s, const uint8_t id[SESSION_ID_BYTES],
     return ERR_OK;
 }
 
-struct err sessions_attest(struct sessions *s, const uint8_t id[SESSION_ID_BYTES], int64_t now,
-                           struct guest *g)
+/* *ret_replaced: to be unreferenced after the lock. */
+static err_t attest_locked(struct sessions *s, struct session *x, struct guest *g,
+                           struct guest **ret_replaced)
 {
-    _cleanup_(guest_unrefp) struct guest *replaced = NULL; /* declared before the lock: freed after */
-    SCOPED_LOCK(&s->lock);
-    struct session *x = find_locked(s, id, now);
-    if (!x) FAIL(ERR_NOTFOUND, "the session ended while its evidence was verified");
     size_t more = attested_size(x, g), less = x->guest ? attested_size(x, x->guest) : 0;
     if (s->bytes - less + more > s->max_bytes)
         FAIL(ERR_BUSY, "the guests of %zu sessions take all memory there is for them", s->attested);
@@ -239,10 +254,31 @@ struct err sessions_attest(struct sessions *s, const uint8_t id[SESSION_ID_BYTES
         unqueue_locked(s, x);
         s->attested++;
     }
-    replaced = x->guest;
+    *ret_replaced = x->guest;
     guest_ref(g);
     x->guest = g;
     return ERR_OK;
+}
+
+struct err sessions_attest(struct sessions *s, const uint8_t id[SESSION_ID_BYTES], int64_t now,
+                           struct guest *g)
+{
+    _cleanup_(guest_unrefp) struct guest *replaced = NULL; /* declared before the lock: freed after */
+    SCOPED_LOCK(&s->lock);
+    struct session *x = find_locked(s, id, now);
+    if (!x) FAIL(ERR_NOTFOUND, "the session ended while its evidence was verified");
+    return attest_locked(s, x, g, &replaced);
+}
+
+struct err sessions_renew(struct sessions *s, const uint8_t id[SESSION_ID_BYTES], int64_t now,
+                          const struct guest *old, struct guest *g)
+{
+    _cleanup_(guest_unrefp) struct guest *replaced = NULL; /* as above */
+    SCOPED_LOCK(&s->lock);
+    struct session *x = find_locked(s, id, now);
+    if (!x) FAIL(ERR_NOTFOUND, "the session ended while its token was verified");
+    if (x->guest != old) return ERR_OK;
+    return attest_locked(s, x, g, &replaced);
 }
 
 void sessions_count(struct sessions *s, int64_t now, struct session_counts *ret)

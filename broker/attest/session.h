@@ -37,7 +37,7 @@ DEFINE_CLEANUP(struct sessions, sessions_free);
 
 /* A new session with a random id, and a reference of its own to nonce, which may be NULL. ERR_BUSY when
  * every session is attested and there are max. Nonces of sessions that have not attested take
- * SESSION_NONCE_BYTES, then the oldest of these sessions make room. */
+ * SESSION_NONCE_BYTES, then the oldest sessions with one make room, and no others. */
 err_t sessions_create(struct sessions *s, const char *tee, struct session_nonce *nonce, int64_t now,
                       struct session_view *ret);
 
@@ -50,6 +50,11 @@ err_t sessions_find(struct sessions *s, const uint8_t id[SESSION_ID_BYTES], int6
  * sessions take max_bytes. */
 err_t sessions_attest(struct sessions *s, const uint8_t id[SESSION_ID_BYTES], int64_t now,
                       struct guest *g);
+
+/* The same for the guest that comes of old's token, verified again; nothing happens when the session has
+ * another guest than old by now: it attested anew meanwhile. old: a reference of the caller's. */
+err_t sessions_renew(struct sessions *s, const uint8_t id[SESSION_ID_BYTES], int64_t now,
+                     const struct guest *old, struct guest *g);
 
 struct session_counts {
     size_t sessions, attested;

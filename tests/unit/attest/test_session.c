@@ -159,6 +159,29 @@ static void test_sessions_attest__replaces_the_guest(void **state)
     guest_unref(other);
 }
 
+/* Who looked at a guest before the session attested anew does not put it back. */
+static void test_sessions_renew__only_that_guest(void **state)
+{
+    struct session_view v = create(NOON), found = {0};
+    struct guest *again = new_guest(), *anew = new_guest();
+    assert_ok(sessions_renew(s, v.id, NOON, guest, again)); /* unattested */
+    assert_ok(sessions_find(s, v.id, NOON, &found));
+    assert_null(found.guest);
+    assert_ok(sessions_attest(s, v.id, NOON, guest));
+    assert_ok(sessions_attest(s, v.id, NOON, anew));
+    assert_ok(sessions_renew(s, v.id, NOON, guest, again));
+    assert_ok(sessions_find(s, v.id, NOON, &found));
+    assert_ptr_equal(found.guest, anew);
+    session_view_done(&found);
+    assert_ok(sessions_renew(s, v.id, NOON, anew, again));
+    assert_ok(sessions_find(s, v.id, NOON, &found));
+    assert_ptr_equal(found.guest, again);
+    session_view_done(&found);
+    assert_fails(sessions_renew(s, v.id, NOON + SECONDS, again, guest), ERR_NOTFOUND);
+    guest_unref(again);
+    guest_unref(anew);
+}
+
 static void test_sessions_count__clears_the_expired(void **state)
 {
     struct session_counts c;
@@ -242,6 +265,35 @@ static void test_nonce__memory(void **state)
     session_nonce_unref(n);
 }
 
+/* The memory of nonces is made by those that hold some; only a full table takes the oldest of all. */
+static void test_nonce__others_do_not_pay(void **state)
+{
+    struct session_view first = create(NOON), second = {0}, third = {0};
+    struct session_nonce *n = nonce_of(SESSION_NONCE_BYTES / 2 + 1);
+    struct session_counts counts = {0};
+    assert_ok(sessions_create(s, "se", n, NOON, &second));
+    struct session_view plain = create(NOON);
+    assert_ok(sessions_create(s, "se", n, NOON, &third));
+    assert_true(there(&first, NOON));
+    assert_false(there(&second, NOON));
+    assert_true(there(&plain, NOON));
+    assert_true(there(&third, NOON));
+    create(NOON);
+    create(NOON); /* a fifth */
+    assert_false(there(&first, NOON));
+    create(NOON);
+    assert_false(there(&plain, NOON));
+    assert_true(there(&third, NOON));
+    create(NOON);
+    assert_false(there(&third, NOON)); /* its turn, by age */
+    sessions_count(s, NOON, &counts);
+    assert_int_equal(counts.sessions, 4);
+    assert_int_equal(counts.evicted, 4);
+    session_view_done(&second);
+    session_view_done(&third);
+    session_nonce_unref(n);
+}
+
 static void *hammer(void *arg)
 {
     struct sessions *table = arg;
@@ -295,9 +347,11 @@ int main(void)
         TEST(test_sessions_attest__memory),
         TEST(test_sessions_create__all_attested),
         TEST(test_sessions_attest__replaces_the_guest),
+        TEST(test_sessions_renew__only_that_guest),
         TEST(test_sessions_count__clears_the_expired),
         TEST(test_nonce__stays_with_its_session),
         TEST(test_nonce__memory),
+        TEST(test_nonce__others_do_not_pay),
         cmocka_unit_test(test_session_id_from__text),
         TEST(test_sessions__threads),
     };
