@@ -19,7 +19,7 @@ static bool is_token(struct span s)
         if (!s.data[i] || !strchr(allowed, s.data[i])) return false;
         dots += s.data[i] == '.';
     }
-    return dots == 2 && s.len <= JOSE_MAX_TOKEN;
+    return dots == 2;
 }
 
 /* Nothing of a value is given on before it looks like one. */
@@ -29,11 +29,16 @@ static bool is_plausible(const struct as_call *call, struct span value)
     switch (call->op) {
     case AS_EVALUATE: return is_token(value);
     case AS_CHALLENGE:
-        return value.len > 0 && value.len <= AS_CHALLENGE_MAX && utf8_valid(value) &&
-               !memchr(value.data, 0, value.len);
+        return value.len > 0 && utf8_valid(value) && !memchr(value.data, 0, value.len);
     case AS_QUERY: return value.len == 0 || err_ok(json_parse(value, &doc));
     default: return true;
     }
+}
+
+static bool is_too_long(const struct as_call *call, struct span value)
+{
+    return (call->op == AS_EVALUATE && value.len > JOSE_MAX_TOKEN) ||
+           (call->op == AS_CHALLENGE && value.len > AS_CHALLENGE_MAX);
 }
 
 enum as_outcome as_read(const struct as_protocol *p, const struct as_call *call,
@@ -43,6 +48,9 @@ enum as_outcome as_read(const struct as_protocol *p, const struct as_call *call,
     if (outcome == AS_DONE && !is_plausible(call, buf_span(ret))) {
         buf_add_str(why, "an answer that is not of an attestation service");
         outcome = AS_DOWN;
+    } else if (outcome == AS_DONE && is_too_long(call, buf_span(ret))) {
+        buf_addf(why, "%zu bytes", ret->len);
+        outcome = AS_TOO_LONG;
     }
     return outcome;
 }

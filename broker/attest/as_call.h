@@ -4,7 +4,8 @@
 
 #include "broker/attest/grpc.h"
 
-enum as_op { AS_EVALUATE, AS_CHALLENGE, AS_SET_POLICY, AS_REGISTER, AS_QUERY, AS_OP_COUNT };
+/* ALIVE is a challenge too, but whatever comes is good: it is asked to see whether somebody answers. */
+enum as_op { AS_EVALUATE, AS_CHALLENGE, AS_SET_POLICY, AS_REGISTER, AS_QUERY, AS_ALIVE, AS_OP_COUNT };
 
 /* One piece of evidence and what it must be bound to. */
 struct as_piece {
@@ -19,14 +20,15 @@ struct as_call {
     enum as_op op;
     const struct as_piece *pieces; /* EVALUATE */
     size_t piece_count;
-    const char *id;             /* CHALLENGE: the tee; SET_POLICY, QUERY: what is meant */
-    struct span text;           /* CHALLENGE: its parameters; SET_POLICY: Rego; REGISTER: the message */
+    const char *id;             /* CHALLENGE, ALIVE: the tee; SET_POLICY, QUERY: what is meant */
+    struct span text;           /* its parameters; SET_POLICY: Rego; REGISTER: the message */
 };
 
 enum as_outcome {
     AS_DONE,
     AS_REFUSED, /* the service looked at what was asked, and says no */
     AS_UNABLE,  /* it is there, and cannot now, or not for us */
+    AS_TOO_LONG, /* a token or challenge, but longer than is taken: what was asked may have made it so */
     AS_DOWN,    /* as good as not there: somebody before it, or an answer that is none */
 };
 
@@ -53,7 +55,7 @@ struct as_protocol {
 extern const struct as_protocol as_grpc, as_rest;
 
 /* protocol->read, and whether what came is a thing of that kind: a token, a challenge within
- * AS_CHALLENGE_MAX, JSON. *ret was empty before, and means nothing unless AS_DONE. */
+ * AS_CHALLENGE_MAX, JSON. A token's limit is JOSE_MAX_TOKEN. *ret was empty before, and means nothing unless AS_DONE. */
 enum as_outcome as_read(const struct as_protocol *p, const struct as_call *call,
                         const struct as_answer *answer, struct buf *ret, struct buf *why);
 

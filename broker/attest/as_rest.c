@@ -67,7 +67,8 @@ static void put_policy(const struct as_call *call, struct json_out *o)
 }
 
 static void (*const put[AS_OP_COUNT])(const struct as_call *call, struct json_out *o) = {
-    [AS_EVALUATE] = put_evaluate, [AS_CHALLENGE] = put_challenge, [AS_SET_POLICY] = put_policy,
+    [AS_EVALUATE] = put_evaluate, [AS_CHALLENGE] = put_challenge, [AS_ALIVE] = put_challenge,
+    [AS_SET_POLICY] = put_policy,
 };
 
 static err_t write_call(const struct as_call *call, struct buf *ret)
@@ -116,6 +117,6 @@ static enum as_outcome read_answer(const struct as_call *call, const struct as_a
 const struct as_protocol as_rest = {
     .name = "rest", .content_type = "content-type: application/json",
     .paths = {[AS_EVALUATE] = "/attestation", [AS_CHALLENGE] = "/challenge",
-              [AS_SET_POLICY] = "/policy"},
+              [AS_ALIVE] = "/challenge", [AS_SET_POLICY] = "/policy"},
     .write = write_call, .read = read_answer,
 };

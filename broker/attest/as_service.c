@@ -12,12 +12,13 @@
 #include <strings.h>
 
 #define HEADER_MAX 48
+#define PROBE_MS (1000 * AS_PROBE_SECONDS)
 
 struct as_service {
     const struct as_protocol *protocol;
     struct outbound *out;
     char *url;                     /* without a slash at the end */
-    char timeout[HEADER_MAX];      /* a header line */
+    unsigned call_ms;
     struct breaker breaker;
     atomic_bool stopping;          /* what fails now says nothing of the service */
     _Atomic uint64_t calls, refusals, failures;
@@ -62,7 +63,7 @@ struct err as_service_new(const struct as_config *config, struct as_service **re
     if (!s) FAIL(ERR_INTERNAL, "out of memory");
     breaker_init(&s->breaker, AS_BREAKER_FAILURES, AS_BREAKER_MS, AS_BREAKER_MAX_MS);
     s->protocol = config->kind == AS_GRPC ? &as_grpc : &as_rest;
-    snprintf(s->timeout, sizeof s->timeout, "grpc-timeout: %um", ms);
+    s->call_ms = ms;
     TRY(copy_url(config->url, &s->url));
     struct outbound_config out = {
         .ca_file = config->ca_file, .client_cert = config->client_cert,
@@ -95,7 +96,7 @@ void as_service_stats(struct as_service *s, struct as_stats *ret)
  * after somebody else's, would undo that. */
 static bool is_repeatable(enum as_op op)
 {
-    return op == AS_EVALUATE || op == AS_CHALLENGE || op == AS_QUERY;
+    return op == AS_EVALUATE || op == AS_CHALLENGE || op == AS_ALIVE || op == AS_QUERY;
 }
 
 static void note_header(void *arg, struct span name, struct span value)
@@ -107,78 +108,121 @@ static err_t send_call(struct as_service *s, const struct as_call *call, struct 
                        struct grpc_head *ret_head, struct outbound_answer *ret)
 {
     _cleanup_buf_ struct buf url = BUF_INIT;
+    unsigned ms = call->op == AS_ALIVE && s->call_ms > PROBE_MS ? PROBE_MS : s->call_ms;
+    char timeout[HEADER_MAX];
+    snprintf(timeout, sizeof timeout, "grpc-timeout: %um", ms);
     /* REST takes the first alone: the list ends at the NULL. */
     const char *const headers[] = {s->protocol->content_type,
-                                   s->protocol->http2 ? "te: trailers" : NULL, s->timeout, NULL};
+                                   s->protocol->http2 ? "te: trailers" : NULL, timeout, NULL};
     buf_addf(&url, "%s%s", s->url, s->protocol->paths[call->op]);
     TRY(buf_ok(&url));
     struct outbound_request request = {
         .method = "POST", .url = buf_str(&url), .headers = headers, .body = body,
-        .repeatable = is_repeatable(call->op),
+        .total_ms = ms, .repeatable = is_repeatable(call->op),
         .on_header = s->protocol->http2 ? note_header : NULL, .arg = ret_head,
     };
     return outbound_send(s->out, &request, ret);
 }
 
-static err_t error_of(enum as_outcome outcome, struct buf *why)
+/* What an answer is to who asked, and what it shows of the service. */
+static const struct {
+    enum err_class code;
+    enum breaker_result result;
+    const char *text;
+} outcomes[] = {
+    [AS_DONE] = {ERR_NONE, BREAKER_GOOD, NULL},
+    [AS_REFUSED] = {ERR_AUTH, BREAKER_GOOD, "the attestation service refused it"},
+    [AS_UNABLE] = {ERR_BUSY, BREAKER_GOOD, "the attestation service does not serve this"},
+    [AS_TOO_LONG] = {ERR_AUTH, BREAKER_NEITHER, "an answer too long to be taken"},
+    [AS_DOWN] = {ERR_BUSY, BREAKER_BAD, "no answer of an attestation service"},
+};
+
+static err_t read_answer(const struct as_service *s, const struct as_call *call,
+                         const struct as_answer *answer, struct buf *ret, enum breaker_result *ret_result)
 {
-    static const struct { enum err_class code; const char *text; } rows[] = {
-        [AS_REFUSED] = {ERR_AUTH, "the attestation service refused it"},
-        [AS_UNABLE] = {ERR_BUSY, "the attestation service does not serve this"},
-        [AS_DOWN] = {ERR_BUSY, "no answer of an attestation service"},
-    };
+    _cleanup_buf_ struct buf why = BUF_INIT;
+    enum as_outcome outcome = as_read(s->protocol, call, answer, ret, &why);
+    *ret_result = outcomes[outcome].result;
     if (outcome == AS_DONE) return ERR_OK;
-    FAIL(rows[outcome].code, "%s: %s", rows[outcome].text, buf_str(why));
+    FAIL(outcomes[outcome].code, "%s: %s", outcomes[outcome].text, buf_str(&why));
 }
 
-/* *ret_result: what it shows of the service. */
+/* Of a question without an answer. One that is too large is the guest's, whose evidence may have made it so. */
+static err_t no_answer(const struct as_service *s, struct err e, enum breaker_result *ret_result)
+{
+    *ret_result = BREAKER_NEITHER;
+    if (e.code == ERR_INTERNAL) return e;
+    if (e.code != ERR_TOOLARGE && !atomic_load(&s->stopping)) *ret_result = BREAKER_BAD;
+    e = err_add(e, __FILE__, __LINE__, __func__, "the attestation service");
+    e.code = e.code == ERR_TOOLARGE ? ERR_AUTH : ERR_BUSY;
+    return e;
+}
+
 static err_t ask_once(struct as_service *s, const struct as_call *call, struct span body,
                       struct buf *ret, enum breaker_result *ret_result)
 {
     struct outbound_answer raw = {0};
     struct as_answer answer = {0};
-    _cleanup_buf_ struct buf why = BUF_INIT;
     struct err e = send_call(s, call, body, &answer.head, &raw);
-    if (err_ok(e)) {
-        answer.status = raw.status;
-        answer.body = buf_span(&raw.body);
-        enum as_outcome outcome = as_read(s->protocol, call, &answer, ret, &why);
-        *ret_result = outcome == AS_DOWN ? BREAKER_BAD : BREAKER_GOOD;
-        atomic_fetch_add(&s->refusals, outcome == AS_REFUSED);
-        e = error_of(outcome, &why);
-    } else if (e.code != ERR_INTERNAL) {
-        *ret_result = atomic_load(&s->stopping) ? BREAKER_NEITHER : BREAKER_BAD;
-        e = err_add(e, __FILE__, __LINE__, __func__, "the attestation service");
-        e.code = ERR_BUSY;
-    }
-    atomic_fetch_add(&s->failures, *ret_result == BREAKER_BAD);
+    answer.status = raw.status;
+    answer.body = buf_span(&raw.body);
+    e = err_ok(e) ? read_answer(s, call, &answer, ret, ret_result) : no_answer(s, e, ret_result);
     grpc_head_done(&answer.head);
     buf_free(&raw.body);
     return e;
 }
 
-static void log_change(const struct as_service *s, enum breaker_state state, struct err e)
+static void log_news(const struct as_service *s, enum breaker_news news, struct err e)
 {
-    if (state == BREAKER_CLOSED)
+    if (news == BREAKER_UP)
         log_info("attestation-service.up", LOG_S("url", s->url));
-    else
+    if (news == BREAKER_DOWN)
         log_warn_err(e, "attestation-service.down", LOG_S("url", s->url),
                      LOG_S("effect", "evidence is answered 503 until it is back; it is tried again by itself"));
+}
+
+/* The neutral question of breaker.h. Whatever the service says to it, it is there. */
+static err_t probe(struct as_service *s)
+{
+    static const struct as_call call = {.op = AS_ALIVE, .id = "sample", .text = SPAN_LIT("")};
+    _cleanup_buf_ struct buf body = BUF_INIT, nothing = BUF_INIT;
+    enum breaker_result result = BREAKER_NEITHER;
+    struct err e = s->protocol->write(&call, &body);
+    if (err_ok(e)) e = ask_once(s, &call, buf_span(&body), &nothing, &result);
+    if (e.code == ERR_AUTH && result == BREAKER_NEITHER) { /* too long an answer: no guest made it so */
+        result = BREAKER_BAD;
+        e.code = ERR_BUSY;
+    }
+    log_news(s, breaker_probed(&s->breaker, result, clock_mono_ns()), e);
+    return result == BREAKER_GOOD ? ERR_OK : e;
+}
+
+/* After a question, which came to e. */
+static err_t leave(struct as_service *s, struct err e, enum breaker_result result)
+{
+    struct err_chain kept;
+    enum breaker_news news = breaker_leave(&s->breaker, result);
+    log_news(s, news, e);
+    atomic_fetch_add(&s->failures, result == BREAKER_BAD);
+    atomic_fetch_add(&s->refusals, result == BREAKER_GOOD && e.code == ERR_AUTH);
+    if (news != BREAKER_ASK) return e;
+    err_save(e, &kept);
+    err_ignore(probe(s)); /* the breaker knows; who asked is told of the own question */
+    return err_load(&kept);
 }
 
 static err_t ask(struct as_service *s, const struct as_call *call, struct buf *ret)
 {
     _cleanup_buf_ struct buf body = BUF_INIT, value = BUF_INIT;
     enum breaker_result result = BREAKER_NEITHER;
-    enum breaker_state state;
     TRY(s->protocol->write(call, &body));
     enum breaker_pass pass = breaker_enter(&s->breaker, clock_mono_ns());
     if (pass == BREAKER_REFUSED)
         FAIL(ERR_BUSY, "the attestation service is down, and not asked for a while");
+    if (pass == BREAKER_PROBE) TRYC(probe(s), "the attestation service is still down");
     atomic_fetch_add(&s->calls, 1);
     struct err e = ask_once(s, call, buf_span(&body), &value, &result);
-    if (breaker_leave(&s->breaker, pass, result, clock_mono_ns(), &state)) log_change(s, state, e);
-    TRY(e);
+    TRY(leave(s, e, result));
     TRY(buf_ok(&value));
     buf_add_span(ret, buf_span(&value));
     return buf_ok(ret);

@@ -35,7 +35,7 @@ void as_service_stop_in(struct as_service *s, unsigned ms);
  * of it; ERR_BUSY when it is down. REST takes no reference values: ERR_USAGE says where they belong. */
 struct attest_upkeep as_service_upkeep(struct as_service *s);
 
-/* Asked by attest.c. ERR_AUTH: refused, the reason is for the log. ERR_BUSY: it is down, answers
+/* Asked by attest.c. ERR_AUTH: refused, or answered with more than is taken; the reason is for the log. ERR_BUSY: it is down, answers
  * nonsense, or does not serve us; later perhaps. ERR_TOOLARGE, ERR_INTERNAL. */
 struct as_piece; /* as_call.h */
 err_t as_evaluate(struct as_service *s, const struct as_piece *pieces, size_t count,
@@ -45,6 +45,6 @@ err_t as_challenge(struct as_service *s, const char *tee, struct span params, st
 
 struct as_stats {
     struct breaker_view breaker;
-    uint64_t calls, refusals, failures;
+    uint64_t calls, refusals, failures; /* of others' questions, not of those that only see whether it is there */
 };
 void as_service_stats(struct as_service *s, struct as_stats *ret);

@@ -20,46 +20,53 @@ enum breaker_pass breaker_enter(struct breaker *b, uint64_t now)
 {
     SCOPED_LOCK(&b->lock);
     if (b->state == BREAKER_CLOSED) return BREAKER_PASS;
-    if (b->state == BREAKER_HALF_OPEN || now < b->until) return BREAKER_REFUSED;
+    if (b->probing || now < b->until) return BREAKER_REFUSED;
     b->state = BREAKER_HALF_OPEN;
+    b->probing = true;
     return BREAKER_PROBE;
 }
 
-static void open_locked(struct breaker *b, uint64_t now)
+static enum breaker_news close_locked(struct breaker *b)
 {
-    b->opened += b->state == BREAKER_CLOSED;
-    b->state = BREAKER_OPEN;
-    b->until = now + b->wait_ns;
+    /* For those who read the log, half open is still open. */
+    enum breaker_news news = b->state == BREAKER_CLOSED ? BREAKER_NO_NEWS : BREAKER_UP;
+    b->state = BREAKER_CLOSED;
+    b->failures = 0;
+    return news;
 }
 
-static void fail_locked(struct breaker *b, enum breaker_pass pass, uint64_t now)
-{
-    if (pass == BREAKER_PROBE) {
-        b->wait_ns = b->wait_ns > b->longest_ns / 2 ? b->longest_ns : b->wait_ns * 2;
-        open_locked(b, now);
-    } else if (b->state == BREAKER_CLOSED && ++b->failures >= b->failures_max) {
-        b->wait_ns = b->first_ns;
-        open_locked(b, now);
-    }
-    /* Otherwise a request of before it opened: it says nothing new. */
-}
-
-bool breaker_leave(struct breaker *b, enum breaker_pass pass, enum breaker_result result, uint64_t now,
-                   enum breaker_state *ret_state)
+enum breaker_news breaker_leave(struct breaker *b, enum breaker_result result)
 {
     SCOPED_LOCK(&b->lock);
-    /* For those who read the log, half open is still open. */
+    if (result == BREAKER_GOOD) return close_locked(b);
+    /* Not closed: a request of before it opened, whose failure says nothing new. */
+    if (result == BREAKER_NEITHER || b->state != BREAKER_CLOSED) return BREAKER_NO_NEWS;
+    if (b->failures < b->failures_max) b->failures++;
+    if (b->failures < b->failures_max || b->probing) return BREAKER_NO_NEWS;
+    b->probing = true;
+    return BREAKER_ASK;
+}
+
+static enum breaker_news open_locked(struct breaker *b, uint64_t now)
+{
     bool was_closed = b->state == BREAKER_CLOSED;
-    if (result == BREAKER_BAD) {
-        fail_locked(b, pass, now);
-    } else if (result == BREAKER_GOOD) {
-        b->state = BREAKER_CLOSED;
-        b->failures = 0;
-    } else if (pass == BREAKER_PROBE && b->state == BREAKER_HALF_OPEN) {
-        b->state = BREAKER_OPEN; /* it is past `until`: the next one tries */
-    }
-    *ret_state = b->state;
-    return was_closed != (b->state == BREAKER_CLOSED);
+    if (was_closed && b->failures < b->failures_max) return BREAKER_NO_NEWS; /* a success came in between */
+    if (was_closed) b->wait_ns = b->first_ns;
+    else b->wait_ns = b->wait_ns > b->longest_ns / 2 ? b->longest_ns : b->wait_ns * 2;
+    b->opened += was_closed;
+    b->state = BREAKER_OPEN;
+    b->until = now + b->wait_ns;
+    return was_closed ? BREAKER_DOWN : BREAKER_NO_NEWS;
+}
+
+enum breaker_news breaker_probed(struct breaker *b, enum breaker_result result, uint64_t now)
+{
+    SCOPED_LOCK(&b->lock);
+    b->probing = false;
+    if (result == BREAKER_GOOD) return close_locked(b);
+    if (result == BREAKER_BAD) return open_locked(b, now);
+    if (b->state == BREAKER_HALF_OPEN) b->state = BREAKER_OPEN; /* past `until`: the next one tries */
+    return BREAKER_NO_NEWS;
 }
 
 void breaker_look(struct breaker *b, uint64_t now, struct breaker_view *ret)

@@ -1,5 +1,9 @@
-/* Whether to ask a service that failed of late. Closed: it is asked. Open: after some failures in a row
- * nobody asks for a while. Half open: then one tries, and what comes of that decides.
+/* Whether to ask a service that failed of late. Closed: it is asked. Open: nobody asks for a while. Half
+ * open: then one tries, and what comes of that decides.
+ *
+ * Requests are made of what strangers send, who may know how to make one fail. So no number of failed
+ * requests opens it: after some in a row, and when half open, one caller asks a question of our own that
+ * no stranger has a part in (the neutral question), and that decides alone.
  *
  * Thread-safe. Times are of clock_mono_ns, given by the caller. */
 #pragma once
@@ -9,11 +13,12 @@
 enum breaker_state { BREAKER_CLOSED, BREAKER_HALF_OPEN, BREAKER_OPEN };
 
 struct breaker {
-    unsigned failures_max;        /* in a row that open it */
+    unsigned failures_max;        /* in a row, after which the neutral question is asked */
     uint64_t first_ns, longest_ns; /* how long it stays open; doubled with each failed try */
     pthread_mutex_t lock;         /* guards all below */
     enum breaker_state state;
-    unsigned failures;            /* in a row */
+    unsigned failures;            /* in a row, failures_max at most */
+    bool probing;                 /* somebody asks the neutral question */
     uint64_t wait_ns, until;      /* while not closed */
     uint64_t opened;              /* times that it left closed */
 };
@@ -24,13 +29,18 @@ void breaker_done(struct breaker *b);
 enum breaker_pass { BREAKER_REFUSED, BREAKER_PASS, BREAKER_PROBE };
 /* What a request was good for; NEITHER when that shows nothing of the service. */
 enum breaker_result { BREAKER_GOOD, BREAKER_BAD, BREAKER_NEITHER };
+/* ASK: the caller asks the neutral question now, and calls breaker_probed. UP, DOWN: for the log. */
+enum breaker_news { BREAKER_NO_NEWS, BREAKER_ASK, BREAKER_UP, BREAKER_DOWN };
 
-/* Before a request. Whoever gets another answer than REFUSED calls breaker_leave with it, once. */
+/* Before a request. PASS: it may be sent, and breaker_leave is called after it, once. PROBE: first the
+ * caller asks the neutral question, and calls breaker_probed; if it was answered, it goes on as with PASS. */
 enum breaker_pass breaker_enter(struct breaker *b, uint64_t now);
 
-/* After it. True when the state changed, which is *ret_state. */
-bool breaker_leave(struct breaker *b, enum breaker_pass pass, enum breaker_result result, uint64_t now,
-                   enum breaker_state *ret_state);
+/* After a request. Never opens it: ASK when it would, and nobody asks yet. */
+enum breaker_news breaker_leave(struct breaker *b, enum breaker_result result);
+
+/* After the neutral question. */
+enum breaker_news breaker_probed(struct breaker *b, enum breaker_result result, uint64_t now);
 
 struct breaker_view {
     enum breaker_state state;

@@ -73,8 +73,9 @@
 #define AS_ANSWER_MAX (1u << 20)   /* bytes of an answer: a token, a challenge, a reference value */
 #define AS_CHALLENGE_MAX (64u << 10) /* bytes of a challenge that the service makes */
 #define AS_REASON_MAX 1024u        /* bytes of what it says of a refusal that are read */
-#define AS_BREAKER_FAILURES 5u     /* in a row, after which nobody asks for a while */
-#define AS_BREAKER_MS 2000u        /* that while, at first; doubled with each failed try */
+#define AS_BREAKER_FAILURES 5u     /* in a row, after which it is asked whether it is there at all */
+#define AS_PROBE_SECONDS 5u        /* that question; call_timeout where it is shorter */
+#define AS_BREAKER_MS 2000u        /* not asked for so long, at first; doubled with each failed try */
 #define AS_BREAKER_MAX_MS 30000u
 
 /* Guests */

@@ -376,8 +376,9 @@ static err_t attempt(struct transfer *t, struct curl_slist *headers, bool fresh,
 struct err outbound_send(struct outbound *o, const struct outbound_request *request,
                          struct outbound_answer *ret)
 {
+    unsigned ms = request->total_ms ? request->total_ms : o->config.total_ms;
     struct transfer t = {.o = o, .request = request, .body = {.max = o->config.answer_max},
-                         .until = clock_mono_ns() + o->config.total_ms * MS_NS};
+                         .until = clock_mono_ns() + ms * MS_NS};
     struct curl_slist *headers = NULL;
     bool again = false;
     ret->maybe_seen = false;

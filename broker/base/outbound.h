@@ -39,6 +39,7 @@ struct outbound_request {
     const char *url;             /* absolute */
     const char *const *headers;  /* "Name: value", NULL at the end; or NULL */
     struct span body;            /* of a POST */
+    unsigned total_ms;           /* instead of the client's; 0: that */
     bool repeatable;             /* asking twice does no harm; always so for a GET */
     /* Each header and trailer of the answer, without line end; or NULL. */
     void (*on_header)(void *arg, struct span name, struct span value);

@@ -358,6 +358,23 @@ class Grpc(Shared, unittest.TestCase):
         self.vault.guest().handshake()
         self.assertTrue(0 < self.service.timeouts[0] <= 5)
 
+    def test_evidence_that_is_quoted_at_length_closes_nothing(self):
+        """The service says no with all of the evidence in the status, more than headers may hold."""
+        self.restart(call_timeout=20)
+        for length in (100_000, 30_000):
+            for _ in range(5):
+                guest = self.vault.guest().auth()
+                bad = guest.attestation()
+                bad["tee-evidence"]["primary_evidence"] = "x" * length
+                self.refused(lambda: guest.attest(bad), 503 if length > 65536 else 401)
+            self.vault.guest().handshake()
+        self.assertEqual(self.metric("strongroom_attestation_service_failures_total"), 5)
+        self.assertEqual(self.metric("strongroom_attestation_service_downs_total"), 0)
+        self.assertEqual([what for what, _ in self.appraiser.asked].count("challenge"), 1)
+        self.assertEqual(self.appraiser.asked[5], ("challenge", ("sample", "")))
+        self.assertTrue(5 < self.service.timeouts[4] <= 20)
+        self.assertTrue(0 < self.service.timeouts[5] <= 5)  # the broker's own question
+
     def test_reference_values_go_to_the_service(self):
         run = self.vault.command
         run("reference-value", "set", "svn", '["1"]')

@@ -9,9 +9,9 @@ import time
 import unittest
 
 from attestation_service import (ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEAD, OK, PING,
-                                 RST_STREAM, SETTINGS, Appraiser, HandMadeGrpc, RestService, field,
+                                 RST_STREAM, SETTINGS, Appraiser, HandMadeGrpc, RestService, field, fields,
                                  grpc_frame, h2_frame, h2_headers, hpack)
-from guest import Guest, Refused
+from guest import Guest, Refused, unb64u
 from vault import Vault, wait_until
 
 SECONDS = 2  # what one question may take here
@@ -49,8 +49,16 @@ class Broken:
         self.assertLess(len(lines[-1]), 2000)
         self.service.set_misbehave(None)
         guest.attest()                  # and the same session after
-        status, _, text = self.vault.ask("GET", "/metrics")
-        self.assertEqual(status, 200)
+
+    def attest_all_bad(self, count, statuses, **more):
+        """Guests whose own evidence makes their question fail, one after the other."""
+        for _ in range(count):
+            guest = self.vault.guest().auth()
+            bad = guest.attestation()
+            bad["tee-evidence"]["primary_evidence"].update(more)
+            with self.assertRaises(Refused) as refused:
+                guest.attest(bad)
+            self.assertIn(refused.exception.status, statuses, refused.exception.body)
 
     def until_closed(self, exchange, data):
         """Sends it over and over until the broker has had enough."""
@@ -155,14 +163,14 @@ class Grpc(Broken, unittest.TestCase):
                           (lambda m: grpc_frame(b""), "not of an attestation service"),
                           (lambda m: grpc_frame(field(1, "")), "not of an attestation service"),
                           (lambda m: grpc_frame(field(1, "<html>")), "not of an attestation service"),
-                          (lambda m: grpc_frame(field(1, "a.b." + "c" * 100_000)), "")):
+                          (lambda m: grpc_frame(field(1, "a.b." + "c" * 100_000)), "too long")):
             with self.subTest(why):
                 def what(x):
                     x.head()
                     x.data(make(x.honest()))
                     x.trailers()
                     self.end.wait(0.5)
-                self.misbehave(what, why=why)
+                self.misbehave(what, 401 if why == "too long" else 503, why=why)
 
     # ---- too much, too slow ------------------------------------------------------------------------
 
@@ -170,7 +178,7 @@ class Grpc(Broken, unittest.TestCase):
         def what(x):
             x.head()
             self.until_closed(x, h2_frame(DATA, 0, x.stream, b"x" * 16384))
-        self.misbehave(what, why="larger than")
+        self.misbehave(what, 401, why="larger than")
 
     def test_huge_headers(self):
         def what(x):
@@ -199,7 +207,8 @@ class Grpc(Broken, unittest.TestCase):
         self.misbehave(what)
 
     def test_endless_informational_answers(self):
-        self.misbehave(lambda x: self.until_closed(x, h2_headers(x.stream, [(":status", "103")])))
+        self.misbehave(lambda x: self.until_closed(x, h2_headers(x.stream, [(":status", "103")])),
+                       401, why="larger than")
 
     def test_endless_pings_and_settings(self):
         for data in (h2_frame(PING, 0, 0, b"12345678"), h2_frame(PING, ACK, 0, b"12345678"),
@@ -260,6 +269,42 @@ class Grpc(Broken, unittest.TestCase):
 
     # ---- the breaker ---------------------------------------------------------------------------------
 
+    def well_but_for(self, evil):
+        """The service does `evil` to evidence that says it is evil, and answers everything else as it should."""
+        def what(x):
+            if x.path == "/AttestationEvaluate" and b'"evil"' in self.evidence_of(x):
+                evil(x)
+            else:
+                x.answer(x.honest())
+                self.end.wait(0.5)
+        self.service.set_misbehave(what)
+
+    @staticmethod
+    def evidence_of(exchange):
+        pieces = [dict(fields(value)) for n, value in fields(exchange.message) if n == 1]
+        return b"".join(unb64u(piece[3].decode()) for piece in pieces)
+
+    def test_no_guest_closes_the_service_for_others(self):
+        def quoted(x):  # 100,000 bytes of it, as the service does; libcurl calls that no answer
+            x.send(h2_headers(x.stream, HEAD + [("grpc-status", "10")], END_STREAM) + b"".join(
+                h2_frame(CONTINUATION, END_HEADERS if n == 9 else 0, x.stream,
+                         hpack(("grpc-message", "x" * 10_000))) for n in range(10)))
+            self.end.wait(0.5)
+
+        def unavailable(x):
+            x.head(HEAD + [("grpc-status", "14")], END_HEADERS | END_STREAM)
+            self.end.wait(0.5)
+
+        for evil, status in ((quoted, 503), (unavailable, 503), (lambda x: None, 503)):
+            self.well_but_for(evil)
+            for _ in range(3):
+                self.attest_all_bad(5, {status}, evil=1)
+                self.vault.guest().handshake()  # at once, not after a while
+        self.assertNotIn(" attestation-service.down ", self.vault.read("log"))
+        asked = [what for what, _ in self.appraiser.asked if what == "challenge"]
+        self.assertEqual(len(asked), 9)
+
+
     def test_a_hanging_service_holds_nobody_for_long(self):
         """Guests beyond the pool wait their turn; once it is given up, nobody waits."""
         self.service.set_misbehave(lambda x: self.end.wait(60))
@@ -285,6 +330,7 @@ class Grpc(Broken, unittest.TestCase):
             one()
             return statuses[-1] == 200
         wait_until(works, 40, "the service's return")
+        self.assertIn(" attestation-service.up ", self.vault.read("log"))
 
 
 class Rest(Broken, unittest.TestCase):
@@ -305,10 +351,12 @@ class Rest(Broken, unittest.TestCase):
         self.misbehave(lambda h: None)
 
     def test_no_token(self):
-        for body in (b"", b"<html>", b'{"token":"a.b.c"}', b"a.b", b"a.b.c.d", b"a.b.c\0", b"\xff.\xff.\xff",
-                     b"a.b." + b"c" * 200_000):
+        for body in (b"", b"<html>", b'{"token":"a.b.c"}', b"a.b", b"a.b.c.d", b"a.b.c\0", b"\xff.\xff.\xff"):
             with self.subTest(body[:20]):
                 self.misbehave(self.say(b"200 OK", body), why="not of an attestation service")
+
+    def test_token_too_long(self):
+        self.misbehave(self.say(b"200 OK", b"a.b." + b"c" * 200_000), 401, why="too long")
 
     def test_token_of_nobody(self):
         self.misbehave(self.say(b"200 OK", b"a.b.c"), 401)
@@ -335,21 +383,21 @@ class Rest(Broken, unittest.TestCase):
             handler.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
             while not self.end.is_set():
                 handler.wfile.write(b"x" * 65536)
-        self.misbehave(what, why="larger than")
+        self.misbehave(what, 401, why="larger than")
 
     def test_endless_chunks(self):
         def what(handler):
             handler.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
             while not self.end.is_set():
                 handler.wfile.write(b"1\r\nx\r\n" * 1000)
-        self.misbehave(what)
+        self.misbehave(what, 401, why="larger than")
 
     def test_endless_headers(self):
         def what(handler):
             handler.wfile.write(b"HTTP/1.1 200 OK\r\n")
             while not self.end.is_set():
                 handler.wfile.write(b"X: y\r\n" * 1000)
-        self.misbehave(what)
+        self.misbehave(what, 401, why="larger than")
 
     def test_slow_drip(self):
         def what(handler):

@@ -62,6 +62,8 @@ class Appraiser:
         tee, evidence = piece["tee"], json.loads(unb64u(piece["evidence"]))
         if tee not in CLASSES:
             raise Refusal(f"parse TEE type: Unsupported TEE type: {tee}")
+        if not isinstance(evidence, dict):
+            raise Refusal(f"Deserialize Quote failed: invalid type: string {json.dumps(evidence)}, expected struct")
         runtime = piece["runtime"]
         bound = hashlib.new(piece["hash"], canonical(runtime)).digest()
         if base64.b64decode(evidence["report_data"]) != bound:
@@ -479,6 +481,12 @@ class HandMadeGrpc:
     def stop(self):
         self.listener.close()
 
+    @staticmethod
+    def path_of(message):
+        """Paths are not taken out of HPACK. A challenge is entries of key and value, and nothing else."""
+        challenge = all(n == 1 and set(texts(value)) <= {1, 2} for n, value in fields(message))
+        return "/GetAttestationChallenge" if challenge else "/AttestationEvaluate"
+
     def accept(self):
         while True:
             try:
@@ -521,8 +529,7 @@ class HandMadeGrpc:
             if kind == DATA:
                 body += payload
             if kind in (DATA, HEADERS) and flags & END_STREAM:
-                # Paths are not taken out of HPACK: evaluations are all that is asked for here.
-                exchange = Exchange(self, sock, stream, "/AttestationEvaluate", body[5:])
+                exchange = Exchange(self, sock, stream, self.path_of(body[5:]), body[5:])
                 assert struct.unpack(">BI", body[:5]) == (0, len(body) - 5)
                 body = b""
                 if self.misbehave:

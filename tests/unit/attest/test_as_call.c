@@ -28,6 +28,7 @@ static void test_read__kinds(void **state)
         {AS_EVALUATE, "a.b.c=", false}, {AS_EVALUATE, "a. b.c", false}, {AS_EVALUATE, "{\"t\":1}", false},
         {AS_CHALLENGE, "{}", true}, {AS_CHALLENGE, "x", true}, {AS_CHALLENGE, "", false},
         {AS_CHALLENGE, "\xc3", false},
+        {AS_ALIVE, "", true}, {AS_ALIVE, "\xc3", true},
         {AS_QUERY, "[1]", true}, {AS_QUERY, "", true}, {AS_QUERY, "[1", false}, {AS_QUERY, "one", false},
         {AS_SET_POLICY, "", true}, {AS_SET_POLICY, "anything", true},
     };
@@ -49,7 +50,7 @@ static void test_read__limits(void **state)
         memset(buf_extend(&text, rows[i].max + 1), 'x', rows[i].max + 1);
         text.data[0] = text.data[2] = '.';
         assert_int_equal(read_body(rows[i].op, span_of(text.data, rows[i].max)), AS_DONE);
-        assert_int_equal(read_body(rows[i].op, buf_span(&text)), AS_DOWN);
+        assert_int_equal(read_body(rows[i].op, buf_span(&text)), AS_TOO_LONG);
         buf_free(&text);
     }
 }

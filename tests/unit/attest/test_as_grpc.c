@@ -106,6 +106,7 @@ static void test_write__the_others(void **state)
                                   "\"payload\": \"eyJzdm4iOiBbIjEiXX0=\"}";
     static const struct { size_t n; struct as_call call; } rows[] = {
         {3, {.op = AS_CHALLENGE, .id = "sample", .text = SPAN_LIT("")}},
+        {3, {.op = AS_ALIVE, .id = "sample", .text = SPAN_LIT("")}},
         {4, {.op = AS_SET_POLICY, .id = "default_cpu", .text = SPAN_LIT("HERE")}},
         {5, {.op = AS_SET_POLICY, .id = "default_cpu", .text = SPAN_LIT("not rego")}},
         {6, {.op = AS_REGISTER, .text = SPAN_LIT("HERE")}},

@@ -1,10 +1,12 @@
 #include "broker/attest/as_call.h"
 #include "broker/attest/as_service.h"
+#include "broker/base/clock.h"
 #include "broker/base/limits.h"
 #include "broker/base/log.h"
 #include "tests/lib/test.h"
 
 #include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <strings.h>
@@ -14,19 +16,21 @@
 #define TOKEN "eyJh.e30.c2ln"
 #define PEERS 64
 
-/* A REST service that answers every request with the same bytes; NULL: hangs up. */
+/* A REST service that answers every question with the same bytes; NULL: hangs up. Challenges it answers
+ * with `challenged` when that is set. */
 struct peer {
     int listener;
     unsigned port;
     pthread_t thread, readers[PEERS];
     atomic_uint connections;
     atomic_int requests;
-    _Atomic(const char *) says;
+    _Atomic(const char *) says, challenged;
+    atomic_int challenges;
 };
 
 struct reader_arg { struct peer *p; int fd; };
 
-static bool read_question(int fd)
+static bool read_question(int fd, bool *ret_challenge)
 {
     char text[8192];
     size_t len = 0;
@@ -36,7 +40,10 @@ static bool read_question(int fd)
         len += (size_t) n;
         text[len] = '\0';
         const char *end = strstr(text, "\r\n\r\n"), *length = strcasestr(text, "content-length: ");
-        if (end && len >= (size_t) (end + 4 - text) + (length ? strtoul(length + 16, NULL, 10) : 0)) return true;
+        if (end && len >= (size_t) (end + 4 - text) + (length ? strtoul(length + 16, NULL, 10) : 0)) {
+            *ret_challenge = strncmp(text, "POST /challenge ", 16) == 0;
+            return true;
+        }
     }
 }
 
@@ -44,9 +51,11 @@ static void *talk(void *arg)
 {
     struct reader_arg a = *(struct reader_arg *) arg;
     free(arg);
-    while (read_question(a.fd)) {
+    for (bool challenge; read_question(a.fd, &challenge);) {
         atomic_fetch_add(&a.p->requests, 1);
-        const char *says = atomic_load(&a.p->says);
+        atomic_fetch_add(&a.p->challenges, challenge);
+        const char *says = challenge ? atomic_load(&a.p->challenged) : NULL;
+        if (!says) says = atomic_load(&a.p->says);
         if (!says || send(a.fd, says, strlen(says), MSG_NOSIGNAL) < 0) break;
     }
     close(a.fd);
@@ -146,6 +155,15 @@ static struct as_stats stats(void)
     return st;
 }
 
+static void until_it_may_be_asked(void)
+{
+    uint64_t deadline = clock_mono_ns() + 60 * CLOCK_SECOND_NS;
+    while (stats().breaker.wait_s) {
+        assert_true(clock_mono_ns() < deadline);
+        poll(NULL, 0, 10);
+    }
+}
+
 static void test_new__refusals(void **state)
 {
     static const struct { struct as_config config; const char *why; } rows[] = {
@@ -194,7 +212,7 @@ static void test_challenge__limits(void **state)
         says_with("200 OK", AS_CHALLENGE_MAX + over, NULL, 'x');
         buf_reset(&got);
         struct err e = as_challenge(s, "se", SPAN_LIT("{}"), &got);
-        assert_int_equal(e.code, over ? ERR_BUSY : ERR_NONE);
+        assert_int_equal(e.code, over ? ERR_AUTH : ERR_NONE);
     }
 }
 
@@ -211,6 +229,73 @@ static void test_down__not_asked_for_a_while(void **state)
     assert_fails_with(evaluate(), ERR_BUSY, "not asked for a while");
     assert_int_equal(peer.requests, before);
     assert_int_equal(stats().calls, AS_BREAKER_FAILURES);
+    assert_int_equal(stats().failures, AS_BREAKER_FAILURES);
+}
+
+/* Guests whose questions fail, each of them: the service is asked a question of the broker's own, answers,
+ * and others are served at once. */
+static void test_failures_of_guests_do_not_open_it(void **state)
+{
+    static const char *const alive[] = {"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+                                        "HTTP/1.1 500 No\r\nContent-Length: 2\r\n\r\nno",
+                                        "HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n"};
+    for (int row = 0; row < 3; row++) {
+        atomic_store(&peer.challenged, alive[row]);
+        atomic_store(&peer.says, NULL);
+        for (unsigned i = 0; i < AS_BREAKER_FAILURES; i++) assert_fails_with(evaluate(), ERR_BUSY, "no answer");
+        assert_int_equal(peer.challenges, row + 1);
+        assert_int_equal(stats().breaker.state, BREAKER_CLOSED);
+        says("200 OK|" TOKEN);
+        assert_ok(evaluate());
+    }
+    assert_int_equal(stats().breaker.opened, 0);
+    assert_int_equal(stats().calls, 3 * (AS_BREAKER_FAILURES + 1));
+    assert_int_equal(stats().failures, 3 * AS_BREAKER_FAILURES);
+}
+
+/* Down, back again: the broker's own question closes it, even when the guest that came for it fails. */
+static void test_back_again(void **state)
+{
+    atomic_store(&peer.says, NULL);
+    for (unsigned i = 0; i < AS_BREAKER_FAILURES; i++) assert_fails(evaluate(), ERR_BUSY);
+    assert_int_equal(stats().breaker.state, BREAKER_OPEN);
+    atomic_store(&peer.challenged, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    until_it_may_be_asked();
+    assert_fails_with(evaluate(), ERR_BUSY, "no answer");
+    assert_int_equal(stats().breaker.state, BREAKER_CLOSED);
+    says("200 OK|" TOKEN);
+    assert_ok(evaluate());
+    assert_int_equal(stats().breaker.opened, 1);
+}
+
+static void test_still_down(void **state)
+{
+    atomic_store(&peer.says, NULL);
+    for (unsigned i = 0; i < AS_BREAKER_FAILURES; i++) assert_fails(evaluate(), ERR_BUSY);
+    until_it_may_be_asked();
+    int before = peer.challenges;
+    assert_fails_with(evaluate(), ERR_BUSY, "still down");
+    assert_int_equal(peer.challenges, before + 1);
+    assert_int_equal(stats().calls, AS_BREAKER_FAILURES); /* evidence was not sent */
+    assert_int_equal(stats().breaker.state, BREAKER_OPEN);
+    assert_true(stats().breaker.wait_s > 2);
+}
+
+/* What is too long is that guest's, and shows nothing of the service. */
+static void test_too_long(void **state)
+{
+    for (unsigned i = 0; i < 2 * AS_BREAKER_FAILURES; i++) {
+        char *token = malloc(AS_ANSWER_MAX + 1);
+        memset(token, 'x', AS_ANSWER_MAX + 1);
+        token[1] = token[3] = '.';
+        bool answer = i % 2; /* else the token alone */
+        says_with("200 OK", answer ? AS_ANSWER_MAX + 1 : JOSE_MAX_TOKEN + 1, token, 0);
+        free(token);
+        assert_fails_with(evaluate(), ERR_AUTH, answer ? "larger than" : "too long");
+    }
+    assert_int_equal(stats().breaker.state, BREAKER_CLOSED);
+    assert_int_equal(stats().failures + stats().refusals, 0);
+    assert_int_equal(peer.challenges, 0);
 }
 
 static void test_refusals_do_not_open_it(void **state)
@@ -307,7 +392,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_new__refusals), AS_TEST(test_evaluate), AS_TEST(test_challenge__limits),
         AS_TEST(test_down__not_asked_for_a_while), AS_TEST(test_refusals_do_not_open_it),
-        AS_TEST(test_repeated), AS_TEST(test_upkeep), AS_TEST(test_stop), AS_TEST(test_threads),
+        AS_TEST(test_failures_of_guests_do_not_open_it), AS_TEST(test_back_again), AS_TEST(test_still_down),
+        AS_TEST(test_too_long), AS_TEST(test_repeated), AS_TEST(test_upkeep), AS_TEST(test_stop), AS_TEST(test_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,7 @@
 #include "broker/base/limits.h"
 #include "broker/base/outbound.h"
 
+#include <limits.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
@@ -277,6 +278,9 @@ static void test_send__a_slow_drip_ends_at_the_deadline(void **state)
     assert_fails(e, ERR_TIMEOUT);
     assert_true(a.maybe_seen);
     assert_null(strstr(err_text(e), "secret"));
+    outbound_free(o);
+    o = client(&(struct outbound_config){.total_ms = UINT_MAX}); /* the request says less */
+    assert_fails(ask(o, &p, (struct outbound_request){.method = "POST", .total_ms = 100}, &a), ERR_TIMEOUT);
     outbound_free(o);
     stop(&p);
 }
