@@ -421,7 +421,7 @@ class Rest(Shared, unittest.TestCase):
                                    ("POST", "/kbs/v0/reference-value", "{}")):
             status, _, reply = self.vault.admin(method, path, body)
             self.assertEqual(status, 400)
-            self.assertIn("set them at its RVPS", json.loads(reply)["detail"])
+            self.assertIn("set them at the RVPS", json.loads(reply)["detail"])
         self.assertEqual(self.appraiser.asked, [])
 
 

@@ -335,8 +335,8 @@ static void test_upkeep(void **state)
     assert_int_equal(version, 0);
     says("500 No|not rego");
     assert_fails_with(u.set_policy(u.context, "default_cpu", SPAN_LIT("x"), &version), ERR_USAGE, "not rego");
-    assert_fails_with(u.register_values(u.context, SPAN_LIT("{}")), ERR_USAGE, "its RVPS");
-    assert_fails_with(u.query_value(u.context, "x", &got), ERR_USAGE, "its RVPS");
+    assert_fails_with(u.register_values(u.context, SPAN_LIT("{}")), ERR_USAGE, "at the RVPS");
+    assert_fails_with(u.query_value(u.context, "x", &got), ERR_USAGE, "at the RVPS");
     assert_int_equal(peer.requests, 2);
 }
 
