@@ -22,8 +22,6 @@ static enum format format_of(const char *path)
     return FORMAT_NONE;
 }
 
-bool kbs_config_is_named(const char *path) { return format_of(path) != FORMAT_NONE; }
-
 /* Such files hold PINs and passwords now and then. */
 static void wipe(struct buf *b)
 {

@@ -12,9 +12,6 @@ err_t kbs_config_read(const char *path, struct bump *arena, struct yaml_node **r
 err_t kbs_config_parse(struct span text, const char *path, struct bump *arena,
                        struct yaml_node **ret);
 
-/* Whether a file of this name is one. */
-bool kbs_config_is_named(const char *path);
-
 /* A member of a mapping, NULL when it is not there or map is NULL or no mapping. */
 const struct yaml_node *kbs_config_member(const struct yaml_node *map, const char *name);
 

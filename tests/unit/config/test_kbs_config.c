@@ -63,12 +63,12 @@ static void test_parse__refused(void **state)
     assert_fails(kbs_config_read("/nonexistent/k.toml", &arena, &node), ERR_NOTFOUND);
 }
 
-static void test_is_named(void **state)
+static void test_parse__by_the_end_of_its_name(void **state)
 {
-    assert_true(kbs_config_is_named("a/kbs.toml"));
-    assert_true(kbs_config_is_named("kbs.yml"));
-    assert_false(kbs_config_is_named("kbs"));
-    assert_false(kbs_config_is_named("kbs.toml.bak"));
+    assert_ok(parse("a/kbs.toml", "a = 1"));
+    assert_ok(parse("kbs.yml", "a: 1"));
+    assert_fails(parse("kbs", "a = 1"), ERR_USAGE);
+    assert_fails(parse("kbs.toml.bak", "a = 1"), ERR_USAGE);
 }
 
 #define TEST(f) cmocka_unit_test_teardown(f, teardown)
@@ -76,6 +76,6 @@ static void test_is_named(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {TEST(test_parse__formats), TEST(test_parse__refused),
-                                       TEST(test_is_named)};
+                                       TEST(test_parse__by_the_end_of_its_name)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
