@@ -225,9 +225,9 @@ static uint64_t deadline_locked(const struct conn *c, const struct conn_limits *
     uint64_t request = c->since + c->forgiven + l->request_ns;
     uint64_t body = c->body_since + l->body_ns;
     switch (c->state) {
-    /* The first byte of a head is not seen before the end of its line: whoever drips that line is
-     * given the time to stay idle and the time for a head. */
-    case CONN_IDLE: return c->since + l->idle_ns + l->head_ns;
+    /* The first byte of a head is not seen before the end of its line: whoever drips that line has
+     * the time to stay idle for it. */
+    case CONN_IDLE: return c->since + l->idle_ns;
     case CONN_HANDSHAKE: return c->since + l->handshake_ns;
     case CONN_HEAD: return c->since + l->head_ns;
     case CONN_BODY: return body < request ? body : request;

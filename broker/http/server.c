@@ -25,17 +25,12 @@ static size_t leave_escaped(void *cls, struct MHD_Connection *connection, char *
     return strlen(text);
 }
 
-static unsigned idle_seconds(const struct http_config *config)
-{
-    return config->idle_seconds ? config->idle_seconds : HTTP_IDLE_SECONDS;
-}
-
 /* The pool holds the head. 128 KiB, because attestation tokens are large, and because a pool of
  * that size is a mapping of its own, gone when the connection closes: at 32 KiB it came from the
  * heap, and closed connections left plaintext in memory. The limit on connections is ours, so
- * MHD's own only must not be less. */
-static err_t start_worker(struct http_server *s, const struct http_config *config, bool secure,
-                          struct MHD_Daemon **ret)
+ * MHD's own only must not be less; so are the deadlines, and MHD is given none: one that passed
+ * before ours would end a connection without the 408. */
+static err_t start_worker(struct http_server *s, bool secure, struct MHD_Daemon **ret)
 {
     /* MHD_OPTION_END where there is no TLS: what follows is not looked at */
     enum MHD_OPTION certificate = secure ? MHD_OPTION_HTTPS_CERT_CALLBACK2 : MHD_OPTION_END;
@@ -46,7 +41,6 @@ static err_t start_worker(struct http_server *s, const struct http_config *confi
                             MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t) HTTP_CONNECTION_POOL,
                             MHD_OPTION_CONNECTION_LIMIT,
                             s->conns.limits.max + s->conns.limits.max_admin,
-                            MHD_OPTION_CONNECTION_TIMEOUT, idle_seconds(config),
                             MHD_OPTION_URI_LOG_CALLBACK, request_line, s,
                             MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL,
                             MHD_OPTION_NOTIFY_COMPLETED, request_completed, s,
@@ -126,7 +120,7 @@ static err_t init_table(struct http_server *s, const struct http_config *c)
         .max_admin = HTTP_ADMIN_CONNECTIONS,
         .head_ns = seconds_or(c->head_seconds, HTTP_HEAD_SECONDS),
         .body_ns = seconds_or(c->body_seconds, HTTP_BODY_SECONDS),
-        .idle_ns = seconds_or(idle_seconds(c), 0),
+        .idle_ns = seconds_or(c->idle_seconds, HTTP_IDLE_SECONDS),
         .request_ns = seconds_or(c->request_seconds, HTTP_REQUEST_SECONDS),
         .handshake_ns = s->tls ? seconds_or(c->handshake_seconds, HTTP_HANDSHAKE_SECONDS) : 0,
     };
@@ -165,7 +159,7 @@ static err_t start_threads(struct http_server *s, const struct http_config *c)
     s->workers = calloc(s->conns.workers, sizeof(struct MHD_Daemon *));
     if (!s->workers) FAIL(ERR_INTERNAL, "out of memory");
     for (unsigned i = 0; i < s->conns.workers; i++)
-        TRY(start_worker(s, c, s->tls && i + 1 < s->conns.workers, &s->workers[i]));
+        TRY(start_worker(s, s->tls && i + 1 < s->conns.workers, &s->workers[i]));
     int rc = pthread_create(&s->acceptor, NULL, acceptor_run, s);
     if (rc) FAIL(ERR_INTERNAL, "cannot start the acceptor: %s", strerror(rc));
     s->accepting = true;

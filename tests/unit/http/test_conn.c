@@ -120,7 +120,7 @@ static void test_conn_sweep__deadlines(void **state)
         enum conn_state state;
         uint64_t seconds;
         bool handed_over;
-    } rows[] = {{CONN_IDLE, 30, false}, {CONN_HEAD, 10, false}, {CONN_BODY, 30, true},
+    } rows[] = {{CONN_IDLE, 20, false}, {CONN_HEAD, 10, false}, {CONN_BODY, 30, true},
                 {CONN_SENDING, 60, false}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         uint64_t now = 0;
@@ -166,7 +166,7 @@ static void test_conn_sweep__tls(void **state)
     static const struct {
         enum conn_state state;
         uint64_t seconds;
-    } rows[] = {{CONN_HANDSHAKE, 5}, {CONN_IDLE, 30}, {CONN_HEAD, 10}, {CONN_BODY, 30}};
+    } rows[] = {{CONN_HANDSHAKE, 5}, {CONN_IDLE, 20}, {CONN_HEAD, 10}, {CONN_BODY, 30}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         uint64_t now = 0;
         char byte;

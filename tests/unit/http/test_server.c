@@ -188,6 +188,20 @@ static void test_deadline__silent_body_is_answered(void **state)
     close(fd);
 }
 
+/* A time to stay idle that is shorter than the time for a body does not end the body. */
+static void test_deadline__silent_body_is_not_idle(void **state)
+{
+    struct http_config config = small_config();
+    config.idle_seconds = 1;
+    config.body_seconds = 2;
+    start_with(&config);
+    int fd = client();
+    struct reply r = ask(fd, POST("/echo", "4000") "{");
+    assert_int_equal(r.status, 408);
+    expect_end(fd);
+    close(fd);
+}
+
 #define LARGE (12u << 20)
 
 /* A peer that does not read: the answer is larger than what sockets hold. */
@@ -400,6 +414,7 @@ int main(void)
         TEST(test_deadline__dripping_head),
         TEST(test_deadline__dripping_body),
         TEST(test_deadline__silent_body_is_answered),
+        TEST(test_deadline__silent_body_is_not_idle),
         TEST(test_deadline__answer_not_read),
         TEST(test_deadline__pending_is_not_cut),
         TEST(test_deadline__idle),

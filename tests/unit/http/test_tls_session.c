@@ -390,7 +390,7 @@ static void test_deadline__requests(void **state)
         close(fd);
         AWAIT(stats().open == 0 && frees == heads);
     }
-    assert_int_equal(stats().timed_out, 2); /* libmicrohttpd ends what is idle by itself */
+    assert_int_equal(stats().timed_out, 3);
     assert_int_equal(serves, 0);
     assert_int_equal(secret_used(), 0);
 }
