@@ -129,11 +129,12 @@ $(UNIT_BIN): $(OUT)/%: $(OUT)/%.o $(OUT)/libtest.a \
 	$(Q)$(CC) $(ALL_LDFLAGS) -o "$@" $(filter %.o %.a,$^) $(LIBS) -lcmocka
 
 # The fault module: a PKCS#11 module that forwards to a real token and fails where it is told to.
-FAULT_SO := $(OUT)/tests/fault/p11fault.so
-$(FAULT_SO): tests/fault/p11fault.c
+FAULT_SO  := $(OUT)/tests/fault/p11fault.so
+FAULT_SRC := $(wildcard tests/fault/*.c)
+$(FAULT_SO): $(FAULT_SRC) $(wildcard tests/fault/*.h)
 	@mkdir -p "$(@D)"
 	$(if $(Q),@echo "  CC    $@")
-	$(Q)$(CC) -std=gnu11 -O1 -g -fPIC -shared $(WARN) $(DEFINES) -I. $(PKG_CFLAGS) -MMD -MP -o "$@" "$<" -ldl -lpthread
+	$(Q)$(CC) -std=gnu11 -O1 -g -fPIC -fvisibility=hidden -shared $(WARN) $(DEFINES) -I. $(PKG_CFLAGS) -o "$@" $(FAULT_SRC) -ldl -lpthread
 
 # Fuzz targets: tests/fuzz/fuzz_<name>.c, each names the functions it feeds in its first line.
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
