@@ -74,6 +74,13 @@ static err_t canary_find(struct p11 *p, struct p11_kek *kek, bool *ret_found)
     return ERR_OK;
 }
 
+/* Found before any canary is asked for: keys_load. */
+static const struct suite_way *current_way(struct p11 *p)
+{
+    SCOPED_LOCK(&p->kek_lock);
+    return p->way;
+}
+
 static err_t canary_write(struct p11 *p, struct p11_kek *kek)
 {
     char label[P11_LABEL_MAX];
@@ -81,11 +88,13 @@ static err_t canary_write(struct p11 *p, struct p11_kek *kek)
     _cleanup_buf_ struct buf bytes = BUF_INIT;
     struct seal_key key = seal_key_of(kek);
     struct envelope_meta meta = {
-        .suite = 1, .kind = ENVELOPE_CANARY, .version = 1, .created = clock_now(),
+        .kind = ENVELOPE_CANARY, .version = 1, .created = clock_now(),
         .name = span_str(kek->info.label),
     };
-    TRYC(suite_self_test(p, key.handle), "key %s", kek->info.label);
-    TRY(seal_under(p, &key, &meta, span_of(PLAIN, sizeof PLAIN), &bytes));
+    bool readable = false;
+    const struct suite_way *way = current_way(p);
+    TRYC(suite_self_test(p, way, key.handle, &readable), "key %s", kek->info.label);
+    TRY(seal_under(p, &key, way, &meta, span_of(PLAIN, sizeof PLAIN), &bytes));
     ENSURE(keep_bytes(kek, &bytes));
     canary_label(kek->generation, label);
     struct err e = p11_object_create(p, label, buf_span(&bytes), &o);
@@ -104,6 +113,10 @@ err_t canary_load(struct p11 *p, struct p11_kek *kek)
     TRY(canary_open(p, kek, &kek->info.canary_ok, &r));
     if (kek->info.canary_ok) return ERR_OK;
     enum rv_reaction reaction = rv_reaction(r.rv);
+    /* Rather no service than a weaker suite beside envelopes that cannot be opened. */
+    if (reaction == RV_CALLER)
+        FAIL_P11(ERR_USAGE, r.rv, r.call, "the token no longer does what the canary of %s was sealed "
+                 "with; was its policy or firmware changed?", kek->info.label);
     if (reaction > RV_CANARY) FAIL_RV(r.rv, r.call, "the token does not open a canary");
     char name[RV_NAME];
     log_error("kek.canary-bad", LOG_S("label", kek->info.label), LOG_S("code", rv_name(r.rv, name)),

@@ -1,64 +1,133 @@
 #include "pkcs11/cek.h"
 
+#include "broker/base/rand.h"
 #include "pkcs11/find.h"
 
 #include <string.h>
 
+#ifndef CKM_AES_KEY_WRAP_KWP
+#define CKM_AES_KEY_WRAP_KWP 0x210bUL /* PKCS#11 3.0 */
+#endif
+#define CBC_IV 16u
+#define WRAP_ROOM 128u /* NSS asks for more than it fills, and for less (tokens.md 1.3) */
+
 static const CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
 static const CK_OBJECT_CLASS secret_key = CKO_SECRET_KEY;
-static const CK_KEY_TYPE aes = CKK_AES;
 
-CK_RV cek_generate(struct cek_op *op, CK_OBJECT_HANDLE *ret)
+/* What a content key is, and what it may do when it was made and when it was unwrapped. */
+static const struct use_row {
+    CK_KEY_TYPE type;
+    CK_MECHANISM_TYPE generation;
+    bool sensitive, encrypts, signs; /* and unwrapped: decrypts, verifies */
+} USES[] = {
+    [CEK_GCM] = {CKK_AES, CKM_AES_KEY_GEN, .sensitive = true, .encrypts = true},
+    [CEK_CBC] = {CKK_AES, CKM_AES_KEY_GEN, .sensitive = true, .encrypts = true},
+    [CEK_MAC] = {CKK_GENERIC_SECRET, CKM_GENERIC_SECRET_KEY_GEN, .sensitive = true, .signs = true},
+    [CEK_HOST] = {CKK_AES, CKM_AES_KEY_GEN},
+};
+
+/* How it is wrapped. The first bytes of a wrapped key are the IV, where there is one. 0x210A is not
+ * among them: every vendor means another format by it (tokens.md 1.1). */
+static const struct wrap_row {
+    CK_MECHANISM_TYPE mechanism;
+    size_t len, iv;
+} WRAPS[] = {
+    [ENVELOPE_KW] = {CKM_AES_KEY_WRAP, CEK_BYTES + 8, 0},
+    [ENVELOPE_KWP] = {CKM_AES_KEY_WRAP_KWP, CEK_BYTES + 8, 0},
+    [ENVELOPE_CBC_PAD] = {CKM_AES_CBC_PAD, CBC_IV + CEK_BYTES + 16, CBC_IV},
+};
+
+static const struct wrap_row *wrap_row(uint8_t mechanism)
 {
+    bool known = mechanism < sizeof WRAPS / sizeof *WRAPS && WRAPS[mechanism].len;
+    return known ? &WRAPS[mechanism] : NULL;
+}
+
+size_t cek_wrapped_len(uint8_t mechanism)
+{
+    const struct wrap_row *w = wrap_row(mechanism);
+    return w ? w->len : 0;
+}
+
+static const CK_BBOOL *truth(bool is)
+{
+    return is ? &yes : &no;
+}
+#define ATTR_IS(type, is) {(type), (void *) truth(is), sizeof yes}
+
+CK_RV cek_generate(struct cek_op *op, enum cek_use use, CK_OBJECT_HANDLE *ret)
+{
+    const struct use_row *u = &USES[use];
     CK_ULONG len = CEK_BYTES;
     CK_ATTRIBUTE template[] = {
-        ATTR(CKA_CLASS, secret_key), ATTR(CKA_KEY_TYPE, aes), ATTR(CKA_VALUE_LEN, len),
-        ATTR(CKA_TOKEN, no), ATTR(CKA_PRIVATE, yes), ATTR(CKA_SENSITIVE, yes),
-        ATTR(CKA_EXTRACTABLE, yes), ATTR(CKA_ENCRYPT, yes), ATTR(CKA_DECRYPT, no),
-        ATTR(CKA_WRAP, no), ATTR(CKA_UNWRAP, no), ATTR(CKA_SIGN, no), ATTR(CKA_VERIFY, no),
+        ATTR(CKA_CLASS, secret_key), ATTR(CKA_KEY_TYPE, u->type), ATTR(CKA_VALUE_LEN, len),
+        ATTR(CKA_TOKEN, no), ATTR(CKA_PRIVATE, yes), ATTR_IS(CKA_SENSITIVE, u->sensitive),
+        ATTR(CKA_EXTRACTABLE, yes), ATTR_IS(CKA_ENCRYPT, u->encrypts), ATTR(CKA_DECRYPT, no),
+        ATTR(CKA_WRAP, no), ATTR(CKA_UNWRAP, no), ATTR_IS(CKA_SIGN, u->signs),
+        ATTR(CKA_VERIFY, no),
     };
-    CK_MECHANISM mechanism = {.mechanism = CKM_AES_KEY_GEN};
+    CK_MECHANISM mechanism = {.mechanism = u->generation};
     op->call = "C_GenerateKey";
     return op->fn->C_GenerateKey(op->h, &mechanism, template, ATTR_COUNT(template), ret);
 }
 
-CK_RV cek_wrap(struct cek_op *op, CK_OBJECT_HANDLE kek, CK_OBJECT_HANDLE cek,
-               uint8_t out[CEK_WRAPPED_MAX], size_t *ret_len)
+CK_RV cek_wrap(struct cek_op *op, uint8_t mechanism, CK_OBJECT_HANDLE kek, CK_OBJECT_HANDLE cek,
+               uint8_t out[CEK_WRAPPED_MAX])
 {
-    CK_MECHANISM mechanism = {.mechanism = CKM_AES_KEY_WRAP};
-    CK_ULONG len = CEK_WRAPPED_MAX;
+    const struct wrap_row *w = wrap_row(mechanism);
+    uint8_t room[WRAP_ROOM] = {0};
+    CK_ULONG len = sizeof room - CBC_IV;
+    if (!w) return CKR_MECHANISM_INVALID;
+    if (w->iv && !err_ok(rand_bytes(room, w->iv))) return CKR_RANDOM_NO_RNG;
+    CK_MECHANISM m = {w->mechanism, w->iv ? room : NULL, w->iv};
     op->call = "C_WrapKey";
-    CK_RV rv = op->fn->C_WrapKey(op->h, &mechanism, kek, cek, out, &len);
-    if (rv == CKR_OK && len != CEK_WRAPPED_KW) rv = CKR_GENERAL_ERROR;
-    if (rv == CKR_OK) *ret_len = len;
+    CK_RV rv = op->fn->C_WrapKey(op->h, &m, kek, cek, room + w->iv, &len);
+    if (rv == CKR_OK && len != w->len - w->iv) rv = CKR_GENERAL_ERROR;
+    if (rv == CKR_OK) memcpy(out, room, w->len);
     return rv;
 }
 
-static CK_RV unwrap_as(struct cek_op *op, CK_OBJECT_HANDLE kek, struct span wrapped,
-                       CK_BBOOL extractable, CK_BBOOL decrypt, CK_OBJECT_HANDLE *ret)
+/* What an unwrapped key may be. */
+struct unwrapped_as { bool sensitive, extractable, decrypts, verifies; };
+
+static CK_RV unwrap_as(struct cek_op *op, CK_OBJECT_HANDLE kek, const struct cek_wrapped *wrapped,
+                       const struct unwrapped_as *as, CK_OBJECT_HANDLE *ret)
 {
-    CK_ATTRIBUTE template[] = {
-        ATTR(CKA_CLASS, secret_key), ATTR(CKA_KEY_TYPE, aes),
-        ATTR(CKA_TOKEN, no), ATTR(CKA_PRIVATE, yes), ATTR(CKA_SENSITIVE, yes),
-        ATTR(CKA_EXTRACTABLE, extractable), ATTR(CKA_ENCRYPT, no), ATTR(CKA_DECRYPT, decrypt),
-        ATTR(CKA_WRAP, no), ATTR(CKA_UNWRAP, no), ATTR(CKA_SIGN, no), ATTR(CKA_VERIFY, no),
-    };
-    CK_MECHANISM mechanism = {.mechanism = CKM_AES_KEY_WRAP};
+    const struct wrap_row *w = wrap_row(wrapped->mechanism);
     op->call = "C_UnwrapKey";
-    return op->fn->C_UnwrapKey(op->h, &mechanism, kek, (CK_BYTE *) wrapped.data, wrapped.len,
-                               template, ATTR_COUNT(template), ret);
+    /* Only whole keys of 256 bits: a shorter one would be a weaker cipher, accepted silently. */
+    if (!w || wrapped->bytes.len != w->len) return CKR_WRAPPED_KEY_LEN_RANGE;
+    CK_ATTRIBUTE template[] = {
+        ATTR(CKA_CLASS, secret_key), ATTR(CKA_KEY_TYPE, USES[wrapped->use].type),
+        ATTR(CKA_TOKEN, no), ATTR(CKA_PRIVATE, yes), ATTR_IS(CKA_SENSITIVE, as->sensitive),
+        ATTR_IS(CKA_EXTRACTABLE, as->extractable), ATTR(CKA_ENCRYPT, no),
+        ATTR_IS(CKA_DECRYPT, as->decrypts), ATTR(CKA_WRAP, no), ATTR(CKA_UNWRAP, no),
+        ATTR(CKA_SIGN, no), ATTR_IS(CKA_VERIFY, as->verifies),
+    };
+    CK_BYTE *bytes = (CK_BYTE *) wrapped->bytes.data;
+    CK_MECHANISM m = {w->mechanism, w->iv ? bytes : NULL, w->iv};
+    return op->fn->C_UnwrapKey(op->h, &m, kek, bytes + w->iv, w->len - w->iv, template,
+                               ATTR_COUNT(template), ret);
 }
 
-CK_RV cek_unwrap(struct cek_op *op, CK_OBJECT_HANDLE kek, struct span wrapped,
+CK_RV cek_unwrap(struct cek_op *op, CK_OBJECT_HANDLE kek, const struct cek_wrapped *w,
                  CK_OBJECT_HANDLE *ret)
 {
-    return unwrap_as(op, kek, wrapped, CK_FALSE, CK_TRUE, ret);
+    const struct use_row *u = &USES[w->use];
+    struct unwrapped_as as = {.sensitive = u->sensitive, .extractable = !u->sensitive,
+                              .decrypts = u->encrypts, .verifies = u->signs};
+    return unwrap_as(op, kek, w, &as, ret);
 }
 
-CK_RV cek_unwrap_movable(struct cek_op *op, CK_OBJECT_HANDLE kek, struct span wrapped,
+CK_RV cek_unwrap_movable(struct cek_op *op, CK_OBJECT_HANDLE kek, const struct cek_wrapped *w,
                          CK_OBJECT_HANDLE *ret)
 {
-    return unwrap_as(op, kek, wrapped, CK_TRUE, CK_FALSE, ret);
+    struct unwrapped_as as = {.sensitive = true, .extractable = true};
+    CK_RV rv = unwrap_as(op, kek, w, &as, ret);
+    if (rv != CKR_ATTRIBUTE_READ_ONLY) return rv;
+    /* openCryptoki refuses to be told, and makes every unwrapped key extractable (tokens.md 1.4). */
+    as.extractable = false;
+    return unwrap_as(op, kek, w, &as, ret);
 }
 
 CK_RV cek_destroy(struct cek_op *op, CK_OBJECT_HANDLE cek)
@@ -66,53 +135,5 @@ CK_RV cek_destroy(struct cek_op *op, CK_OBJECT_HANDLE cek)
     op->call = "C_DestroyObject";
     CK_RV rv = op->fn->C_DestroyObject(op->h, cek);
     if (rv != CKR_OK) op->stays = true;
-    return rv;
-}
-
-/* ulIvBits is filled because NSS checks it; SoftHSM ignores it (tokens.md 2.1, 1.3). */
-static CK_GCM_PARAMS gcm(const struct cek_bound *bound)
-{
-    return (CK_GCM_PARAMS){
-        .pIv = (CK_BYTE *) bound->iv.data, .ulIvLen = bound->iv.len,
-        .ulIvBits = bound->iv.len * 8,
-        .pAAD = (CK_BYTE *) bound->aad.data, .ulAADLen = bound->aad.len,
-        .ulTagBits = ENVELOPE_TAG * 8,
-    };
-}
-
-CK_RV cek_encrypt(struct cek_op *op, CK_OBJECT_HANDLE cek, const struct cek_bound *bound,
-                  struct span plain, uint8_t *out)
-{
-    CK_GCM_PARAMS params = gcm(bound);
-    CK_MECHANISM mechanism = {CKM_AES_GCM, &params, sizeof params};
-    op->call = "C_EncryptInit";
-    CK_RV rv = op->fn->C_EncryptInit(op->h, &mechanism, cek);
-    if (rv != CKR_OK) return rv;
-    /* An input pointer must not be NULL even for no bytes: ARGUMENTS_BAD on SoftHSM. */
-    uint8_t none = 0;
-    CK_ULONG want = plain.len + ENVELOPE_TAG, len = want;
-    op->call = "C_Encrypt";
-    rv = op->fn->C_Encrypt(op->h, plain.len ? (CK_BYTE *) plain.data : &none, plain.len, out,
-                           &len);
-    /* Luna in FIPS mode appends an IV of its own: no suite 1 token. */
-    return rv == CKR_OK && len != want ? CKR_GENERAL_ERROR : rv;
-}
-
-CK_RV cek_decrypt(struct cek_op *op, CK_OBJECT_HANDLE cek, const struct cek_bound *bound,
-                  struct span in, uint8_t *out, size_t *ret_len)
-{
-    CK_GCM_PARAMS params = gcm(bound);
-    CK_MECHANISM mechanism = {CKM_AES_GCM, &params, sizeof params};
-    op->call = "C_DecryptInit";
-    CK_RV rv = op->fn->C_DecryptInit(op->h, &mechanism, cek);
-    if (rv != CKR_OK) return rv;
-    CK_ULONG len = in.len;
-    op->call = "C_Decrypt";
-    rv = op->fn->C_Decrypt(op->h, (CK_BYTE *) in.data, in.len, out, &len);
-    if (rv == CKR_OK && len != in.len - ENVELOPE_TAG) rv = CKR_GENERAL_ERROR;
-    if (rv == CKR_OK)
-        *ret_len = len;
-    else
-        explicit_bzero(out, in.len); /* a module may have left unverified plaintext there */
     return rv;
 }

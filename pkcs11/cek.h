@@ -1,6 +1,6 @@
-/* A content key (CEK) on the token: made for one payload, wrapped, unwrapped, used. One function a
- * PKCS#11 operation; they give the CK_RV, since what a code means depends on the caller (the
- * self-test wants failures). Suite 1: AES-256-GCM, tag of 128 bits, IV of 12 bytes.
+/* A content key (CEK) on the token: made for one payload, wrapped, unwrapped; what is done with it is
+ * in payload.h. One function a PKCS#11 operation; they give the CK_RV, since what a code means
+ * depends on the caller (the self-test wants failures).
  *
  * Every key here is a session object of `h` and dies with it; destroy it anyway, because pooled
  * sessions live long. The caller holds the session and, around each call, SCOPED_CRYPTO. */
@@ -9,8 +9,15 @@
 #include "pkcs11/p11_internal.h"
 
 #define CEK_BYTES 32u
-#define CEK_WRAPPED_MAX 64u /* AES-KW of 32 bytes: 40 */
-#define CEK_WRAPPED_KW 40u
+#define CEK_WRAPPED_MAX 64u /* AES-KW and AES-KWP: 40; AES-CBC-PAD with its IV in front: 64 */
+
+/* What a content key is for. All but the last stay on the token. */
+enum cek_use {
+    CEK_GCM,  /* AES-256: suite 1 */
+    CEK_CBC,  /* AES-256: suite 2 */
+    CEK_MAC,  /* HMAC-SHA-256: suite 2 */
+    CEK_HOST, /* AES-256 that the host reads: suite 3 */
+};
 
 /* A call into the module: where, with what, and the name of what failed for the error chain. */
 struct cek_op {
@@ -20,26 +27,26 @@ struct cek_op {
     bool stays;       /* a content key could not be destroyed: its session must go, whatever else */
 };
 
-/* Sensitive, for encryption, and extractable for its one wrap. */
-CK_RV cek_generate(struct cek_op *op, CK_OBJECT_HANDLE *ret);
-/* *ret_len is the room in out, and then what is in it. */
-CK_RV cek_wrap(struct cek_op *op, CK_OBJECT_HANDLE kek, CK_OBJECT_HANDLE cek,
-               uint8_t out[CEK_WRAPPED_MAX], size_t *ret_len);
-/* Sensitive, not extractable, for decryption only. */
-CK_RV cek_unwrap(struct cek_op *op, CK_OBJECT_HANDLE kek, struct span wrapped,
+/* A wrapped content key as a recipient has it. */
+struct cek_wrapped {
+    uint8_t mechanism; /* enum envelope_mechanism */
+    enum cek_use use;
+    struct span bytes;
+};
+
+/* Bytes of a wrapped content key; 0: a mechanism that we cannot use. */
+size_t cek_wrapped_len(uint8_t mechanism);
+
+/* Sensitive (but CEK_HOST), for this use, and extractable for its one wrap. */
+CK_RV cek_generate(struct cek_op *op, enum cek_use use, CK_OBJECT_HANDLE *ret);
+/* Exactly cek_wrapped_len(mechanism) bytes into out, or a failure. */
+CK_RV cek_wrap(struct cek_op *op, uint8_t mechanism, CK_OBJECT_HANDLE kek, CK_OBJECT_HANDLE cek,
+               uint8_t out[CEK_WRAPPED_MAX]);
+/* Sensitive and not extractable (but CEK_HOST), for opening only. CKR_WRAPPED_KEY_LEN_RANGE without
+ * asking the token when these are not the bytes of a 256-bit key. */
+CK_RV cek_unwrap(struct cek_op *op, CK_OBJECT_HANDLE kek, const struct cek_wrapped *w,
                  CK_OBJECT_HANDLE *ret);
 /* Sensitive, for nothing but its one wrap under another KEK. */
-CK_RV cek_unwrap_movable(struct cek_op *op, CK_OBJECT_HANDLE kek, struct span wrapped,
+CK_RV cek_unwrap_movable(struct cek_op *op, CK_OBJECT_HANDLE kek, const struct cek_wrapped *w,
                          CK_OBJECT_HANDLE *ret);
 CK_RV cek_destroy(struct cek_op *op, CK_OBJECT_HANDLE cek);
-
-/* What the payload's cipher needs beside the key. */
-struct cek_bound { struct span iv, aad; };
-/* out has room for plain.len + ENVELOPE_TAG bytes: ciphertext, then tag. CKR_GENERAL_ERROR when
- * the token gives another length. */
-CK_RV cek_encrypt(struct cek_op *op, CK_OBJECT_HANDLE cek, const struct cek_bound *bound,
-                  struct span plain, uint8_t *out);
-/* in is ciphertext and tag; out has room for in.len bytes, which is never 0 and more than the
- * plaintext: SoftHSM wants that, and NULL would be a size query. Nothing is in out on failure. */
-CK_RV cek_decrypt(struct cek_op *op, CK_OBJECT_HANDLE cek, const struct cek_bound *bound,
-                  struct span in, uint8_t *out, size_t *ret_len);

@@ -5,8 +5,10 @@
 #define NO_ENTRY UINT32_MAX
 
 struct cek_entry {
-    uint8_t wrapped[CEK_WRAPPED_KW]; /* with the generation: the key of the table */
+    uint8_t wrapped[CEK_WRAPPED_MAX]; /* with the next three: the key of the table */
     uint32_t generation;
+    uint8_t mechanism;
+    enum cek_use use;
     uint32_t next;    /* of the same bucket, or of the free list */
     uint32_t users;
     bool listed;      /* in the table; else free, or waiting for its last user to go */
@@ -24,22 +26,27 @@ struct cek_cache {
 
 /* ---- the table; the caller holds c->lock ------------------------------------------------ */
 
-/* AES-KW output is as good as random, so its first bytes are the hash. */
-static uint32_t *bucket_of(struct cek_cache *c, const uint8_t wrapped[CEK_WRAPPED_KW])
+/* What a key is wrapped to (or the IV in front of it) is as good as random, so its first bytes are
+ * the hash. */
+static uint32_t *bucket_of(struct cek_cache *c, const uint8_t *wrapped)
 {
     uint32_t hash = 0;
     memcpy(&hash, wrapped, sizeof hash);
     return &c->buckets[hash & c->mask];
 }
 
-static struct cek_entry *lookup_locked(struct cek_cache *c, uint32_t generation,
-                                       const uint8_t wrapped[CEK_WRAPPED_KW])
+static bool is_from(const struct cek_entry *e, const struct cek_source *from)
 {
-    for (uint32_t i = *bucket_of(c, wrapped); i != NO_ENTRY; i = c->entries[i].next) {
-        struct cek_entry *e = &c->entries[i];
-        if (e->generation == generation && memcmp(e->wrapped, wrapped, CEK_WRAPPED_KW) == 0)
-            return e;
-    }
+    const struct cek_wrapped *w = &from->wrapped;
+    return e->generation == from->generation && e->mechanism == w->mechanism && e->use == w->use &&
+           memcmp(e->wrapped, w->bytes.data, w->bytes.len) == 0;
+}
+
+static struct cek_entry *lookup_locked(struct cek_cache *c, const struct cek_source *from)
+{
+    for (uint32_t i = *bucket_of(c, from->wrapped.bytes.data); i != NO_ENTRY;
+         i = c->entries[i].next)
+        if (is_from(&c->entries[i], from)) return &c->entries[i];
     return NULL;
 }
 
@@ -81,19 +88,19 @@ static CK_OBJECT_HANDLE evict_one_locked(struct cek_cache *c)
     return CK_INVALID_HANDLE;
 }
 
-static struct cek_entry *hit_locked(struct cek_cache *c, uint32_t generation, struct span wrapped)
+static struct cek_entry *hit_locked(struct cek_cache *c, const struct cek_source *from)
 {
-    struct cek_entry *e = lookup_locked(c, generation, wrapped.data);
+    struct cek_entry *e = lookup_locked(c, from);
     if (!e) return NULL;
     e->users++;
     e->recent = true;
     return e;
 }
 
-static struct cek_entry *hit(struct cek_cache *c, uint32_t generation, struct span wrapped)
+static struct cek_entry *hit(struct cek_cache *c, const struct cek_source *from)
 {
     SCOPED_LOCK(&c->lock);
-    struct cek_entry *e = hit_locked(c, generation, wrapped);
+    struct cek_entry *e = hit_locked(c, from);
     if (e) c->stats.hits++;
     return e;
 }
@@ -137,11 +144,11 @@ static void reopen_locked(struct p11 *p)
     err_ignore(session_open(p->fn, p->slot, &p->key_session)); /* the worker's session serves */
 }
 
-static CK_RV unwrap_locked(struct p11 *p, struct cek_op *worker, CK_OBJECT_HANDLE kek,
-                           struct span wrapped, CK_OBJECT_HANDLE *ret)
+static CK_RV unwrap_locked(struct p11 *p, struct cek_op *worker, const struct cek_source *from,
+                           CK_OBJECT_HANDLE *ret)
 {
     struct cek_op op = key_op(p);
-    CK_RV rv = cek_unwrap(&op, kek, wrapped, ret);
+    CK_RV rv = cek_unwrap(&op, from->kek, &from->wrapped, ret);
     worker->call = op.call;
     enum rv_reaction reaction = rv_reaction(rv);
     if (reaction != RV_SESSION && reaction != RV_FULL) return rv;
@@ -149,15 +156,16 @@ static CK_RV unwrap_locked(struct p11 *p, struct cek_op *worker, CK_OBJECT_HANDL
     else flush_locked(p); /* the token's memory is full of our keys */
     if (!p->key_session) return rv;
     op = key_op(p);
-    return cek_unwrap(&op, kek, wrapped, ret);
+    return cek_unwrap(&op, from->kek, &from->wrapped, ret);
 }
 
 /* ---- taking and returning --------------------------------------------------------------- */
 
 /* An entry for a key that was just unwrapped, or NULL when everything is in use. */
-static struct cek_entry *enlist(struct p11 *p, uint32_t generation, struct span wrapped,
+static struct cek_entry *enlist(struct p11 *p, const struct cek_source *from,
                                 CK_OBJECT_HANDLE handle)
 {
+    const struct cek_wrapped *w = &from->wrapped;
     struct cek_cache *c = p->cek_cache;
     CK_OBJECT_HANDLE gone = CK_INVALID_HANDLE;
     struct cek_entry *e = NULL;
@@ -167,9 +175,9 @@ static struct cek_entry *enlist(struct p11 *p, uint32_t generation, struct span 
         if (c->free != NO_ENTRY) {
             e = &c->entries[c->free];
             c->free = e->next;
-            *e = (struct cek_entry){.generation = generation, .users = 1, .listed = true,
-                                    .handle = handle};
-            memcpy(e->wrapped, wrapped.data, CEK_WRAPPED_KW);
+            *e = (struct cek_entry){.generation = from->generation, .mechanism = w->mechanism,
+                                    .use = w->use, .users = 1, .listed = true, .handle = handle};
+            memcpy(e->wrapped, w->bytes.data, w->bytes.len);
             uint32_t *bucket = bucket_of(c, e->wrapped);
             e->next = *bucket;
             *bucket = (uint32_t) (e - c->entries);
@@ -180,26 +188,25 @@ static struct cek_entry *enlist(struct p11 *p, uint32_t generation, struct span 
     return e;
 }
 
-static CK_RV take_own(struct cek_op *op, CK_OBJECT_HANDLE kek, struct span wrapped,
-                      struct cek_ref *ret)
+static CK_RV take_own(struct cek_op *op, const struct cek_source *from, struct cek_ref *ret)
 {
     *ret = (struct cek_ref){0};
-    return cek_unwrap(op, kek, wrapped, &ret->handle);
+    return cek_unwrap(op, from->kek, &from->wrapped, &ret->handle);
 }
 
-static CK_RV take_new(struct p11 *p, struct cek_op *op, CK_OBJECT_HANDLE kek,
-                      uint32_t generation, struct span wrapped, struct cek_ref *ret)
+static CK_RV take_new(struct p11 *p, struct cek_op *op, const struct cek_source *from,
+                      struct cek_ref *ret)
 {
     struct cek_cache *c = p->cek_cache;
     {
         SCOPED_LOCK(&p->key_lock);
         /* Somebody may have unwrapped it while we waited. */
-        struct cek_entry *e = hit(c, generation, wrapped);
+        struct cek_entry *e = hit(c, from);
         CK_OBJECT_HANDLE handle = e ? e->handle : CK_INVALID_HANDLE;
         if (!e && p->key_session) {
-            CK_RV rv = unwrap_locked(p, op, kek, wrapped, &handle);
+            CK_RV rv = unwrap_locked(p, op, from, &handle);
             if (rv != CKR_OK) return rv;
-            e = enlist(p, generation, wrapped, handle);
+            e = enlist(p, from, handle);
             if (!e) destroy_key_locked(p, handle);
         }
         if (e) {
@@ -207,15 +214,16 @@ static CK_RV take_new(struct p11 *p, struct cek_op *op, CK_OBJECT_HANDLE kek,
             return CKR_OK;
         }
     }
-    return take_own(op, kek, wrapped, ret);
+    return take_own(op, from, ret);
 }
 
-CK_RV cek_cache_take(struct p11 *p, struct cek_op *op, CK_OBJECT_HANDLE kek, uint32_t generation,
-                     struct span wrapped, struct cek_ref *ret)
+CK_RV cek_cache_take(struct p11 *p, struct cek_op *op, const struct cek_source *from,
+                     struct cek_ref *ret)
 {
     struct cek_cache *c = p->cek_cache;
-    if (!c || wrapped.len != CEK_WRAPPED_KW) return take_own(op, kek, wrapped, ret);
-    struct cek_entry *e = hit(c, generation, wrapped);
+    size_t len = cek_wrapped_len(from->wrapped.mechanism);
+    if (!c || !len || from->wrapped.bytes.len != len) return take_own(op, from, ret);
+    struct cek_entry *e = hit(c, from);
     if (e) {
         *ret = (struct cek_ref){.handle = e->handle, .entry = e};
         return CKR_OK;
@@ -224,7 +232,7 @@ CK_RV cek_cache_take(struct p11 *p, struct cek_op *op, CK_OBJECT_HANDLE kek, uin
         SCOPED_LOCK(&c->lock);
         c->stats.misses++;
     }
-    return take_new(p, op, kek, generation, wrapped, ret);
+    return take_new(p, op, from, ret);
 }
 
 void cek_cache_return(struct p11 *p, struct cek_op *op, struct cek_ref *ref, bool stale)

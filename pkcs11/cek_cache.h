@@ -10,6 +10,13 @@
 
 struct cek_entry;
 
+/* A wrapped content key, and the KEK under which it is. */
+struct cek_source {
+    CK_OBJECT_HANDLE kek;
+    uint32_t generation;
+    struct cek_wrapped wrapped;
+};
+
 /* One content key for the time of one operation. */
 struct cek_ref {
     CK_OBJECT_HANDLE handle;
@@ -18,8 +25,8 @@ struct cek_ref {
 
 /* From the cache, else by C_UnwrapKey; when there is no cache, or all in it is in use, in the
  * worker's session. The caller holds SCOPED_CRYPTO, and returns what it took. */
-CK_RV cek_cache_take(struct p11 *p, struct cek_op *op, CK_OBJECT_HANDLE kek, uint32_t generation,
-                     struct span wrapped, struct cek_ref *ret);
+CK_RV cek_cache_take(struct p11 *p, struct cek_op *op, const struct cek_source *from,
+                     struct cek_ref *ret);
 /* stale: the token no longer knows the handle, so that the next one unwraps again. */
 void cek_cache_return(struct p11 *p, struct cek_op *op, struct cek_ref *ref, bool stale);
 

@@ -5,8 +5,14 @@
 #include <string.h>
 
 #define FLAG_TOMBSTONE 0x01u
-#define SUITE_NEWEST 1u
-#define RECIPIENT_KEYS 2u
+
+/* By suite. In suite 2 a block in front proves the key (payload.c), and padding is never nothing. */
+static const struct envelope_form FORMS[] = {
+    [1] = {.iv = 12, .tag = 16, .keys = 1, .block = 1, .empty = 0},
+    [2] = {.iv = 16, .tag = 32, .keys = 2, .block = 16, .empty = 32},
+    [3] = {.iv = 12, .tag = 16, .keys = 1, .block = 1, .empty = 0},
+};
+#define SUITE_NEWEST (sizeof FORMS / sizeof *FORMS - 1)
 
 static const char MAGIC[4] = {'S', 'R', 'E', '1'};
 
@@ -20,6 +26,16 @@ static bool name_valid(struct span name)
 static bool attribute_known(uint16_t type)
 {
     return type == ENVELOPE_CONTENT_TYPE || type == ENVELOPE_NOT_AFTER || type == ENVELOPE_ORIGIN;
+}
+
+const struct envelope_form *envelope_form(uint8_t suite)
+{
+    return suite >= 1 && suite <= SUITE_NEWEST ? &FORMS[suite] : NULL;
+}
+
+static bool ciphertext_fits(const struct envelope_form *f, size_t len)
+{
+    return len >= f->empty && len <= VALUE_MAX + f->empty && len % f->block == 0;
 }
 
 /* ---- encoding --------------------------------------------------------------------------- */
@@ -44,7 +60,7 @@ static err_t check_attributes(const struct envelope_meta *m)
 
 static err_t check_meta(const struct envelope_meta *m)
 {
-    if (m->suite < 1 || m->suite > SUITE_NEWEST)
+    if (!envelope_form(m->suite))
         FAIL(ERR_USAGE, "suite %u is unknown", m->suite);
     if (m->kind < ENVELOPE_RESOURCE || m->kind > ENVELOPE_CANARY)
         FAIL(ERR_USAGE, "envelope kind %d is unknown", (int) m->kind);
@@ -79,7 +95,7 @@ err_t envelope_put_bound(struct buf *out, const struct envelope_meta *m)
 static err_t check_recipient(const struct envelope_recipient *r)
 {
     if (r->mechanism == 0) FAIL(ERR_USAGE, "a recipient needs a mechanism");
-    if (r->key_count < 1 || r->key_count > RECIPIENT_KEYS)
+    if (r->key_count < 1 || r->key_count > ENVELOPE_KEYS)
         FAIL(ERR_USAGE, "a recipient holds 1 or 2 wrapped keys, not %zu", r->key_count);
     for (size_t i = 0; i < r->key_count; i++)
         if (r->keys[i].len < 1 || r->keys[i].len > ENVELOPE_MAX_WRAPPED)
@@ -106,31 +122,37 @@ static void put_recipient(struct buf *out, const struct envelope_recipient *r)
     }
 }
 
-err_t envelope_put_rest(struct buf *out, const struct envelope_recipient *recipients, size_t count,
-                        struct span iv, struct span tag, struct span ciphertext)
+static err_t check_payload(const struct envelope_form *f, const struct envelope_rest *rest)
 {
-    if (count < 1 || count > ENVELOPE_MAX_RECIPIENTS)
+    if (rest->iv.len != f->iv || rest->tag.len != f->tag)
+        FAIL(ERR_USAGE, "this suite has an IV of %zu and a tag of %zu bytes", f->iv, f->tag);
+    if (!ciphertext_fits(f, rest->ciphertext.len))
+        FAIL(ERR_USAGE, "a payload is at most %u bytes, in blocks of %zu", VALUE_MAX, f->block);
+    return ERR_OK;
+}
+
+err_t envelope_put_rest(struct buf *out, uint8_t suite, const struct envelope_rest *rest)
+{
+    const struct envelope_form *form = envelope_form(suite);
+    if (!form) FAIL(ERR_USAGE, "suite %u is unknown", suite);
+    if (rest->count < 1 || rest->count > ENVELOPE_MAX_RECIPIENTS)
         FAIL(ERR_USAGE, "an envelope has 1 to %u recipients, not %zu", ENVELOPE_MAX_RECIPIENTS,
-             count);
-    if (iv.len != ENVELOPE_IV || tag.len != ENVELOPE_TAG)
-        FAIL(ERR_USAGE, "suite 1 has an IV of %d and a tag of %d bytes", ENVELOPE_IV,
-             ENVELOPE_TAG);
-    if (ciphertext.len > VALUE_MAX)
-        FAIL(ERR_USAGE, "a payload is at most %u bytes", VALUE_MAX);
+             rest->count);
+    TRY(check_payload(form, rest));
     size_t size = 1;
-    for (size_t i = 0; i < count; i++) {
-        TRY(check_recipient(&recipients[i]));
-        size += recipient_size(&recipients[i]);
+    for (size_t i = 0; i < rest->count; i++) {
+        TRY(check_recipient(&rest->recipients[i]));
+        size += recipient_size(&rest->recipients[i]);
     }
     buf_add_u32(out, (uint32_t) size);
-    buf_add_u8(out, (uint8_t) count);
-    for (size_t i = 0; i < count; i++) put_recipient(out, &recipients[i]);
-    buf_add_u8(out, (uint8_t) iv.len);
-    buf_add_u8(out, (uint8_t) tag.len);
-    buf_add_span(out, iv);
-    buf_add_span(out, tag);
-    buf_add_u32(out, (uint32_t) ciphertext.len);
-    buf_add_span(out, ciphertext);
+    buf_add_u8(out, (uint8_t) rest->count);
+    for (size_t i = 0; i < rest->count; i++) put_recipient(out, &rest->recipients[i]);
+    buf_add_u8(out, (uint8_t) rest->iv.len);
+    buf_add_u8(out, (uint8_t) rest->tag.len);
+    buf_add_span(out, rest->iv);
+    buf_add_span(out, rest->tag);
+    buf_add_u32(out, (uint32_t) rest->ciphertext.len);
+    buf_add_span(out, rest->ciphertext);
     return buf_ok(out);
 }
 
@@ -188,7 +210,7 @@ static enum envelope_flaw read_attributes(struct reader *r, struct envelope_meta
 /* What a later Strongroom wrote; asked only of a header that is complete and well-formed. */
 static bool from_the_future(const struct envelope_meta *m)
 {
-    if (m->suite > SUITE_NEWEST || m->kind > ENVELOPE_CANARY) return true;
+    if (!envelope_form(m->suite) || m->kind > ENVELOPE_CANARY) return true;
     for (size_t i = 0; i < m->attribute_count; i++)
         if ((m->attributes[i].type & ENVELOPE_CRITICAL) && !attribute_known(m->attributes[i].type))
             return true;
@@ -203,7 +225,7 @@ static bool read_recipient(struct reader *r, struct envelope_recipient *ret)
     ret->generation = read_u32(r);
     ret->mechanism = read_u8(r);
     ret->key_count = read_u8(r);
-    if (r->failed || ret->mechanism == 0 || ret->key_count < 1 || ret->key_count > RECIPIENT_KEYS)
+    if (r->failed || ret->mechanism == 0 || ret->key_count < 1 || ret->key_count > ENVELOPE_KEYS)
         return false;
     for (size_t i = 0; i < ret->key_count; i++) {
         uint16_t len = read_u16(r);
@@ -229,14 +251,16 @@ static enum envelope_flaw read_recipients(struct reader *r, struct envelope *e)
 
 static enum envelope_flaw read_payload(struct reader *r, struct envelope *e)
 {
+    const struct envelope_form *form = envelope_form(e->meta.suite); /* known: from_the_future */
     uint8_t iv_len = read_u8(r), tag_len = read_u8(r);
     if (r->failed) return ENVELOPE_TORN;
-    if (iv_len != ENVELOPE_IV || tag_len != ENVELOPE_TAG) return ENVELOPE_MALFORMED;
+    if (iv_len != form->iv || tag_len != form->tag) return ENVELOPE_MALFORMED;
     e->iv = read_bytes(r, iv_len);
     e->tag = read_bytes(r, tag_len);
     uint32_t len = read_u32(r);
     if (r->failed) return ENVELOPE_TORN;
-    if (len > VALUE_MAX || (len && e->meta.tombstone)) return ENVELOPE_MALFORMED;
+    if (!ciphertext_fits(form, len)) return ENVELOPE_MALFORMED;
+    if (e->meta.tombstone && len != form->empty) return ENVELOPE_MALFORMED;
     e->ciphertext = read_bytes(r, len);
     if (r->failed) return ENVELOPE_TORN;
     return r->rest.len ? ENVELOPE_MALFORMED : ENVELOPE_SOUND;

@@ -4,7 +4,8 @@
  *   bound header (the AAD of the payload)
  *      0  magic "SRE1"            4 bytes
  *      4  format version          u8   1
- *      5  suite                   u8   1 = AES-256-GCM on the token
+ *      5  suite                   u8   1 = AES-256-GCM on the token, 2 = AES-256-CBC with HMAC-SHA-256
+ *                                      on the token, 3 = AES-256-GCM on the host (payload.h)
  *      6  kind                    u8   enum envelope_kind
  *      7  flags                   u8   bit 0: tombstone; others must be 0
  *      8  object version          u64  from 1
@@ -19,10 +20,11 @@
  *      .  recipients: KEK id 16 bytes, generation u32, mechanism u8, key count u8 (1..2),
  *         then per key: length u16, wrapped content key
  *   payload
- *      .  IV length u8, tag length u8 (fixed by the suite: 12 and 16 in suite 1)
+ *      .  IV length u8, tag length u8 (fixed by the suite: 12 and 16; 16 and 32 in suite 2)
  *      .  IV, tag
  *      .  ciphertext length       u32
- *      .  ciphertext              to the very end of the envelope
+ *      .  ciphertext              to the very end of the envelope; in suite 2 whole blocks of 16, and
+ *                                 never less than two
  *
  * Integers are big-endian. Reading format version 1 stays possible for ever. */
 #pragma once
@@ -32,8 +34,9 @@
 
 #define ENVELOPE_KEK_ID 16
 #define ENVELOPE_FORMAT 1
-#define ENVELOPE_IV 12
-#define ENVELOPE_TAG 16
+#define ENVELOPE_KEYS 2 /* content keys of one envelope, at most */
+#define ENVELOPE_IV_MAX 16
+#define ENVELOPE_TAG_MAX 32
 
 enum envelope_kind {
     ENVELOPE_RESOURCE = 1,
@@ -70,7 +73,7 @@ struct envelope_recipient {
     uint8_t kek_id[ENVELOPE_KEK_ID];
     uint32_t generation;
     uint8_t mechanism;
-    struct span keys[2];
+    struct span keys[ENVELOPE_KEYS];
     size_t key_count;
 };
 
@@ -82,11 +85,26 @@ struct envelope {
     struct span iv, tag, ciphertext;
 };
 
+/* What a suite fixes of the layout. */
+struct envelope_form {
+    size_t iv, tag; /* bytes */
+    size_t keys;    /* content keys, and so wrapped ones a recipient */
+    size_t block;   /* the ciphertext is a multiple of this */
+    size_t empty;   /* bytes of ciphertext of an empty value */
+};
+/* NULL: a suite that we do not know. */
+const struct envelope_form *envelope_form(uint8_t suite);
+
 /* Appends the bound header. ERR_USAGE for what the layout cannot hold. */
 err_t envelope_put_bound(struct buf *out, const struct envelope_meta *meta);
-/* Appends recipients and payload after a bound header. */
-err_t envelope_put_rest(struct buf *out, const struct envelope_recipient *recipients, size_t count,
-                        struct span iv, struct span tag, struct span ciphertext);
+/* What follows the bound header; nothing in it is copied before it is put. */
+struct envelope_rest {
+    const struct envelope_recipient *recipients;
+    size_t count;
+    struct span iv, tag, ciphertext;
+};
+/* Appends recipients and payload of this suite after a bound header. ERR_USAGE as above. */
+err_t envelope_put_rest(struct buf *out, uint8_t suite, const struct envelope_rest *rest);
 
 /* What is wrong with bytes that are no sound envelope. */
 enum envelope_flaw {

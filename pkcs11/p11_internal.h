@@ -119,6 +119,7 @@ err_t login_gate(CK_FUNCTION_LIST *fn, CK_SLOT_ID slot, CK_SESSION_HANDLE h, str
 /* ---- the opened token ------------------------------------------------------------------- */
 
 struct cek_cache; /* cek_cache.c */
+struct suite_way; /* suite.c */
 
 /* One key-encryption key on the token; filled by keys_load (kek.c). */
 struct p11_kek {
@@ -159,9 +160,9 @@ struct p11 {
     size_t kek_count;
     const struct p11_kek *active; /* highest sound generation, or NULL */
 
-    /* suite (suite.c), under kek_lock */
-    uint8_t suite;      /* of new payloads; 0: none found */
-    uint8_t mechanism;  /* enum envelope_mechanism of new recipients */
+    /* what new envelopes are made with (suite.c), under kek_lock */
+    const struct suite_way *way; /* NULL: none found yet */
+    bool readable;               /* unwrapped content keys come out readable */
 
     /* unwrapped content keys (cek_cache.c): session objects of key_session, under key_lock */
     CK_SESSION_HANDLE key_session;

@@ -5,34 +5,34 @@
 
 struct rewrapping {
     const struct seal_key *from, *to;
-    struct span wrapped;
-    uint8_t out[CEK_WRAPPED_MAX];
-    size_t out_len;
+    const struct suite_way *way;
+    const struct suite *suite;                /* of the envelope; it stays */
+    const struct envelope_recipient *wrapped;
+    uint8_t out[ENVELOPE_KEYS][CEK_WRAPPED_MAX];
 };
 
-static CK_RV rewrap_on(struct cek_op *op, struct rewrapping *x)
+static CK_RV move_keys(struct cek_op *op, CK_OBJECT_HANDLE *ceks, struct rewrapping *x)
 {
-    CK_OBJECT_HANDLE cek = CK_INVALID_HANDLE;
-    CK_RV rv = cek_unwrap_movable(op, x->from->handle, x->wrapped, &cek);
-    if (rv != CKR_OK) return rv;
-    rv = cek_wrap(op, x->to->handle, cek, x->out, &x->out_len);
-    const char *call = op->call;
-    CK_RV gone = cek_destroy(op, cek);
-    /* A content key that stays is extractable: that is no success. */
-    if (rv == CKR_OK) return gone;
-    op->call = call;
+    CK_RV rv = CKR_OK;
+    for (size_t i = 0; i < x->suite->keys && rv == CKR_OK; i++) {
+        struct cek_wrapped w = {x->wrapped->mechanism, x->suite->use[i], x->wrapped->keys[i]};
+        rv = cek_unwrap_movable(op, x->from->handle, &w, &ceks[i]);
+        if (rv == CKR_OK) rv = cek_wrap(op, x->way->mechanism, x->to->handle, ceks[i], x->out[i]);
+    }
     return rv;
 }
 
 static err_t rewrap_once(struct p11 *p, struct rewrapping *x, struct open_result *ret)
 {
     _cleanup_session_ struct p11_session s = {0};
+    CK_OBJECT_HANDLE ceks[ENVELOPE_KEYS] = {0};
     if (x->from->epoch != x->to->epoch)
         FAIL(ERR_TOKEN_DOWN, "the token was opened again meanwhile");
     TRY(session_take_at(p, x->to->epoch, &s));
     SCOPED_CRYPTO(p);
     struct cek_op op = {.fn = p->fn, .h = s.h, .call = ""};
-    ret->rv = session_rv(&s, rewrap_on(&op, x));
+    CK_RV rv = move_keys(&op, ceks, x);
+    ret->rv = session_rv(&s, destroy_keys(&op, ceks, rv));
     if (op.stays) s.broken = true;
     ret->call = op.call;
     return ERR_OK;
@@ -47,19 +47,18 @@ static bool is_ours(struct p11 *p, const struct envelope_recipient *r)
 }
 
 /* Ours in front, then those that other tokens open. */
-static err_t put_rewrapped(struct p11 *p, const struct envelope *e, const struct rewrapping *x,
+static err_t put_rewrapped(struct p11 *p, const struct envelope *e, struct rewrapping *x,
                            struct buf *ret)
 {
     struct envelope_recipient recipients[ENVELOPE_MAX_RECIPIENTS];
     size_t n = 1;
-    recipients[0] = (struct envelope_recipient){
-        .generation = x->to->generation, .mechanism = ENVELOPE_KW,
-        .keys = {span_of(x->out, x->out_len)}, .key_count = 1};
-    memcpy(recipients[0].kek_id, x->to->id, sizeof recipients[0].kek_id);
+    recipients[0] = recipient_for(x->to, x->way, x->out, x->suite->keys);
     for (size_t i = 0; i < e->recipient_count; i++)
         if (!is_ours(p, &e->recipients[i])) recipients[n++] = e->recipients[i];
+    struct envelope_rest rest = {.recipients = recipients, .count = n, .iv = e->iv, .tag = e->tag,
+                                 .ciphertext = e->ciphertext};
     buf_add_span(ret, e->bound);
-    TRY(envelope_put_rest(ret, recipients, n, e->iv, e->tag, e->ciphertext));
+    TRY(envelope_put_rest(ret, e->meta.suite, &rest));
     return buf_ok(ret);
 }
 
@@ -76,18 +75,17 @@ static bool has_other(struct p11 *p, const struct envelope *e, const struct seal
 err_t p11_rewrap(struct p11 *p, const struct envelope *e, struct buf *ret)
 {
     struct seal_key from = {0}, to = {0};
-    uint8_t suite = 0;
+    const struct suite_way *way = NULL;
     struct open_result r = {0};
     int name_len = (int) e->meta.name.len;
     const char *name = (const char *) e->meta.name.data;
-    TRY(active_key(p, &to, &suite));
+    TRY(active_key(p, &to, &way));
     if (!own_key(p, e, &from))
         FAIL(ERR_NOTFOUND, "%.*s is sealed for no key of token %s", name_len, name, p->label);
     if (from.generation == to.generation && !has_other(p, e, &to))
         FAIL(ERR_CONFLICT, "%.*s is under the active key already", name_len, name);
-    struct rewrapping x = {.from = &from, .to = &to, .wrapped = recipient_key(e, &from)};
-    if (x.wrapped.len != CEK_WRAPPED_KW)
-        FAIL(ERR_DAMAGED, "the wrapped key of %.*s has a wrong length", name_len, name);
+    struct rewrapping x = {.from = &from, .to = &to, .way = way,
+                           .suite = suite_find(e->meta.suite), .wrapped = recipient_of(e, &from)};
     for (int i = 0; i < SEAL_ATTEMPTS; i++) {
         TRY(rewrap_once(p, &x, &r));
         if (!worth_another(r.rv)) break;

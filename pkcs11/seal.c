@@ -28,25 +28,38 @@ enum err_class seal_class(CK_RV rv)
 
 /* ---- sealing ---------------------------------------------------------------------------- */
 
-/* One payload under one content key of its own. */
+/* One payload under content keys of its own. */
 struct sealing {
-    struct span aad, plain;
-    uint8_t iv[ENVELOPE_IV];
-    uint8_t wrapped[CEK_WRAPPED_MAX];
-    size_t wrapped_len;
+    const struct suite_way *way;
+    const struct suite *suite;
+    const struct envelope_form *form;
+    struct payload payload;
+    uint8_t iv[ENVELOPE_IV_MAX];
+    uint8_t wrapped[ENVELOPE_KEYS][CEK_WRAPPED_MAX];
     uint8_t *sealed; /* ciphertext and tag */
+    size_t sealed_len;
 };
 
-static CK_RV seal_on(struct cek_op *op, CK_OBJECT_HANDLE kek, struct sealing *x)
+static CK_RV use_keys(struct cek_op *op, CK_OBJECT_HANDLE kek, CK_OBJECT_HANDLE *ceks,
+                      struct sealing *x)
 {
-    struct cek_bound bound = {span_of(x->iv, sizeof x->iv), x->aad};
-    CK_OBJECT_HANDLE cek = CK_INVALID_HANDLE;
-    CK_RV rv = cek_generate(op, &cek);
-    if (rv != CKR_OK) return rv;
-    rv = cek_encrypt(op, cek, &bound, x->plain, x->sealed);
-    if (rv == CKR_OK) rv = cek_wrap(op, kek, cek, x->wrapped, &x->wrapped_len);
+    CK_RV rv = CKR_OK;
+    for (size_t i = 0; i < x->suite->keys && rv == CKR_OK; i++)
+        rv = cek_generate(op, x->suite->use[i], &ceks[i]);
+    if (rv == CKR_OK) rv = x->suite->seal(op, ceks, &x->payload, x->sealed, &x->sealed_len);
+    for (size_t i = 0; i < x->suite->keys && rv == CKR_OK; i++)
+        rv = cek_wrap(op, x->way->mechanism, kek, ceks[i], x->wrapped[i]);
+    return rv;
+}
+
+CK_RV destroy_keys(struct cek_op *op, const CK_OBJECT_HANDLE *ceks, CK_RV rv)
+{
     const char *call = op->call;
-    CK_RV gone = cek_destroy(op, cek);
+    CK_RV gone = CKR_OK;
+    for (size_t i = 0; i < ENVELOPE_KEYS; i++) {
+        CK_RV one = ceks[i] == CK_INVALID_HANDLE ? CKR_OK : cek_destroy(op, ceks[i]);
+        if (gone == CKR_OK) gone = one;
+    }
     /* A content key that stays is extractable: that is no success. */
     if (rv == CKR_OK) return gone;
     op->call = call;
@@ -57,70 +70,89 @@ static err_t seal_once(struct p11 *p, const struct seal_key *key, struct sealing
                        struct open_result *ret)
 {
     _cleanup_session_ struct p11_session s = {0};
-    TRY(rand_bytes(x->iv, sizeof x->iv));
+    CK_OBJECT_HANDLE ceks[ENVELOPE_KEYS] = {0};
+    TRY(rand_bytes(x->iv, x->form->iv));
     TRY(session_take_at(p, key->epoch, &s));
     SCOPED_CRYPTO(p);
-    struct cek_op op = {.fn = p->fn, .h = s.h};
-    ret->rv = session_rv(&s, seal_on(&op, key->handle, x));
+    struct cek_op op = {.fn = p->fn, .h = s.h, .call = ""};
+    CK_RV rv = use_keys(&op, key->handle, ceks, x);
+    ret->rv = session_rv(&s, destroy_keys(&op, ceks, rv));
     if (op.stays) s.broken = true;
     ret->call = op.call;
     return ERR_OK;
 }
 
-static err_t put_envelope(struct buf *ret, const struct seal_key *key, const struct sealing *x)
+struct envelope_recipient recipient_for(const struct seal_key *key, const struct suite_way *way,
+                                        uint8_t wrapped[ENVELOPE_KEYS][CEK_WRAPPED_MAX],
+                                        size_t keys)
 {
-    struct envelope_recipient r = {
-        .generation = key->generation, .mechanism = ENVELOPE_KW,
-        .keys = {span_of(x->wrapped, x->wrapped_len)}, .key_count = 1,
-    };
+    struct envelope_recipient r = {.generation = key->generation, .mechanism = way->mechanism,
+                                   .key_count = keys};
     memcpy(r.kek_id, key->id, sizeof r.kek_id);
-    return envelope_put_rest(ret, &r, 1, span_of(x->iv, sizeof x->iv),
-                             span_of(x->sealed + x->plain.len, ENVELOPE_TAG),
-                             span_of(x->sealed, x->plain.len));
+    for (size_t i = 0; i < keys; i++)
+        r.keys[i] = span_of(wrapped[i], cek_wrapped_len(way->mechanism));
+    return r;
 }
 
-static err_t seal_into(struct p11 *p, const struct seal_key *key,
-                       const struct envelope_meta *meta, struct span plaintext, struct buf *ret)
+static err_t put_envelope(struct buf *ret, const struct seal_key *key, struct sealing *x)
+{
+    struct envelope_recipient r = recipient_for(key, x->way, x->wrapped, x->suite->keys);
+    size_t len = x->sealed_len - x->form->tag;
+    struct envelope_rest rest = {
+        .recipients = &r, .count = 1, .iv = x->payload.iv, .tag = span_of(x->sealed + len, x->form->tag),
+        .ciphertext = span_of(x->sealed, len),
+    };
+    buf_add_span(ret, x->payload.aad);
+    return envelope_put_rest(ret, x->way->suite, &rest);
+}
+
+static err_t seal_into(struct p11 *p, const struct seal_key *key, struct sealing *x,
+                       const struct envelope_meta *meta, struct buf *ret)
 {
     _cleanup_buf_ struct buf bound = BUF_INIT;
-    TRY(envelope_put_bound(&bound, meta));
-    _cleanup_free_ uint8_t *sealed = malloc(plaintext.len + ENVELOPE_TAG);
+    struct envelope_meta filled = *meta;
+    filled.suite = x->way->suite;
+    TRY(envelope_put_bound(&bound, &filled));
+    _cleanup_free_ uint8_t *sealed = malloc(x->payload.plain.len + PAYLOAD_EXTRA);
     if (!sealed) FAIL(ERR_INTERNAL, "out of memory");
-    struct sealing x = {.aad = buf_span(&bound), .plain = plaintext, .sealed = sealed};
+    x->sealed = sealed;
+    x->payload.aad = buf_span(&bound);
+    x->payload.iv = span_of(x->iv, x->form->iv);
     struct open_result r = {0};
     for (int i = 0; i < SEAL_ATTEMPTS; i++) {
-        TRY(seal_once(p, key, &x, &r));
+        TRY(seal_once(p, key, x, &r));
         if (!worth_another(r.rv)) break;
     }
     if (r.rv != CKR_OK)
         FAIL_P11(seal_class(r.rv), r.rv, r.call, "the token does not seal %.*s",
                  (int) meta->name.len, (const char *) meta->name.data);
-    buf_add_span(ret, x.aad);
-    return put_envelope(ret, key, &x);
+    return put_envelope(ret, key, x);
 }
 
-err_t seal_under(struct p11 *p, const struct seal_key *key, const struct envelope_meta *meta,
-                 struct span plaintext, struct buf *ret)
+err_t seal_under(struct p11 *p, const struct seal_key *key, const struct suite_way *way,
+                 const struct envelope_meta *meta, struct span plaintext, struct buf *ret)
 {
     if (plaintext.len > VALUE_MAX)
         FAIL(ERR_TOOLARGE, "a value is at most %u bytes, not %zu", VALUE_MAX, plaintext.len);
+    struct sealing x = {.way = way, .suite = suite_find(way->suite),
+                        .form = envelope_form(way->suite), .payload.plain = plaintext};
     size_t before = ret->len;
-    struct err e = seal_into(p, key, meta, plaintext, ret);
+    struct err e = seal_into(p, key, &x, meta, ret);
     if (!err_ok(e)) ret->len = before; /* nothing half-made */
     return e;
 }
 
-struct err active_key(struct p11 *p, struct seal_key *ret, uint8_t *ret_suite)
+struct err active_key(struct p11 *p, struct seal_key *ret, const struct suite_way **ret_way)
 {
     SCOPED_LOCK(&p->kek_lock);
     if (!p->kek_count)
         FAIL(ERR_HUMAN, "token %s has no key-encryption key; make one: strongroom kek create",
              p->label);
-    if (!p->active)
+    if (!p->active || !p->way)
         FAIL(ERR_HUMAN, "no key-encryption key of token %s is fit for sealing; the log says why "
              "(strongroom kek list)", p->label);
     *ret = seal_key_of(p->active);
-    *ret_suite = p->suite;
+    *ret_way = p->way;
     return ERR_OK;
 }
 
@@ -128,54 +160,59 @@ err_t p11_seal(struct p11 *p, const struct envelope_meta *meta, struct span plai
                struct buf *ret)
 {
     struct seal_key key = {0};
-    struct envelope_meta filled = *meta;
-    TRY(active_key(p, &key, &filled.suite));
-    return seal_under(p, &key, &filled, plaintext, ret);
+    const struct suite_way *way = NULL;
+    TRY(active_key(p, &key, &way));
+    return seal_under(p, &key, way, meta, plaintext, ret);
 }
 
 /* ---- opening ---------------------------------------------------------------------------- */
 
-struct span recipient_key(const struct envelope *e, const struct seal_key *key)
+const struct envelope_recipient *recipient_of(const struct envelope *e,
+                                              const struct seal_key *key)
 {
-    for (size_t i = 0; i < e->recipient_count; i++) {
+    const struct envelope_form *form = envelope_form(e->meta.suite);
+    for (size_t i = 0; form && i < e->recipient_count; i++) {
         const struct envelope_recipient *r = &e->recipients[i];
-        if (r->generation == key->generation && r->mechanism == ENVELOPE_KW &&
-            r->key_count == 1 && memcmp(r->kek_id, key->id, sizeof key->id) == 0)
-            return r->keys[0];
+        if (r->generation == key->generation && cek_wrapped_len(r->mechanism) &&
+            r->key_count == form->keys && memcmp(r->kek_id, key->id, sizeof key->id) == 0)
+            return r;
     }
-    return span_of(NULL, 0);
-}
-
-/* PKCS#11 wants the tag behind the ciphertext; ciphertext is no secret. */
-static uint8_t *join_payload(const struct envelope *e)
-{
-    uint8_t *in = malloc(e->ciphertext.len + ENVELOPE_TAG);
-    if (!in) return NULL;
-    if (e->ciphertext.len) memcpy(in, e->ciphertext.data, e->ciphertext.len);
-    memcpy(in + e->ciphertext.len, e->tag.data, ENVELOPE_TAG);
-    return in;
+    return NULL;
 }
 
 struct opening {
     const struct seal_key *key;
-    struct cek_bound bound;
-    struct span wrapped, in;
+    const struct envelope_recipient *recipient;
+    const struct suite *suite;
+    struct payload payload;
     bool cached;
     struct secret *out;
     size_t len; /* of the plaintext in out */
 };
 
+static CK_RV take_key(struct p11 *p, struct cek_op *op, const struct opening *x, size_t i,
+                      struct cek_ref *ret)
+{
+    struct cek_source from = {
+        .kek = x->key->handle, .generation = x->key->generation,
+        .wrapped = {x->recipient->mechanism, x->suite->use[i], x->recipient->keys[i]},
+    };
+    if (x->cached) return cek_cache_take(p, op, &from, ret);
+    return cek_unwrap(op, from.kek, &from.wrapped, &ret->handle);
+}
+
 static CK_RV open_on(struct p11 *p, struct cek_op *op, struct opening *x)
 {
-    struct cek_ref cek = {0};
+    struct cek_ref refs[ENVELOPE_KEYS] = {0};
+    CK_OBJECT_HANDLE ceks[ENVELOPE_KEYS] = {0};
     CK_RV rv = CKR_OK;
-    if (x->cached)
-        rv = cek_cache_take(p, op, x->key->handle, x->key->generation, x->wrapped, &cek);
-    else
-        rv = cek_unwrap(op, x->key->handle, x->wrapped, &cek.handle);
-    if (rv != CKR_OK) return rv;
-    rv = cek_decrypt(op, cek.handle, &x->bound, x->in, secret_data(x->out), &x->len);
-    cek_cache_return(p, op, &cek, rv_reaction(rv) == RV_HANDLE);
+    for (size_t i = 0; i < x->suite->keys && rv == CKR_OK; i++) {
+        rv = take_key(p, op, x, i, &refs[i]);
+        ceks[i] = refs[i].handle;
+    }
+    if (rv == CKR_OK) rv = x->suite->open(op, ceks, &x->payload, secret_data(x->out), &x->len);
+    for (size_t i = 0; i < x->suite->keys; i++)
+        cek_cache_return(p, op, &refs[i], rv_reaction(rv) == RV_HANDLE);
     return rv;
 }
 
@@ -193,21 +230,18 @@ static err_t open_once(struct p11 *p, struct opening *x, struct open_result *ret
 err_t open_under(struct p11 *p, const struct seal_key *key, const struct envelope *e,
                  bool cached, struct secret **ret, struct open_result *ret_result)
 {
-    struct span wrapped = recipient_key(e, key);
-    /* Only whole AES-256 keys: a shorter one would be a weaker cipher, accepted silently. */
-    if (wrapped.len != CEK_WRAPPED_KW) {
+    _cleanup_secret_ struct secret *out = NULL;
+    struct opening x = {
+        .key = key, .recipient = recipient_of(e, key), .suite = suite_find(e->meta.suite),
+        .payload = {.iv = e->iv, .aad = e->bound, .ciphertext = e->ciphertext, .tag = e->tag},
+        .cached = cached,
+    };
+    if (!x.recipient) {
         *ret_result = (struct open_result){CKR_WRAPPED_KEY_LEN_RANGE, "C_UnwrapKey"};
         return ERR_OK;
     }
-    size_t len = e->ciphertext.len + ENVELOPE_TAG;
-    _cleanup_free_ uint8_t *in = join_payload(e);
-    _cleanup_secret_ struct secret *out = NULL;
-    if (!in) FAIL(ERR_INTERNAL, "out of memory");
-    TRY(secret_new(len, &out));
-    struct opening x = {
-        .key = key, .bound = {e->iv, e->bound}, .wrapped = wrapped, .in = span_of(in, len),
-        .cached = cached, .out = out,
-    };
+    TRY(secret_new(e->ciphertext.len + ENVELOPE_TAG_MAX, &out));
+    x.out = out;
     for (int i = 0; i < SEAL_ATTEMPTS; i++) {
         TRY(open_once(p, &x, ret_result));
         if (!worth_another(ret_result->rv)) break;
@@ -224,7 +258,7 @@ bool own_key(struct p11 *p, const struct envelope *e, struct seal_key *ret)
     for (size_t i = p->kek_count; i-- > 0;) {
         if (!p->keks[i].info.sound) continue;
         struct seal_key key = seal_key_of(&p->keks[i]);
-        if (!recipient_key(e, &key).len) continue;
+        if (!recipient_of(e, &key)) continue;
         *ret = key;
         return true;
     }

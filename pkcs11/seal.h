@@ -1,7 +1,7 @@
 /* Sealing and opening under one KEK, for seal.c, rewrap.c and canary.c. */
 #pragma once
 
-#include "pkcs11/cek.h"
+#include "pkcs11/suite.h"
 
 /* The part of a KEK that sealing and opening need; a copy, so that no lock is held meanwhile. */
 struct seal_key {
@@ -12,8 +12,8 @@ struct seal_key {
 };
 struct seal_key seal_key_of(const struct p11_kek *kek);
 
-/* The KEK that new envelopes name, and the suite. ERR_HUMAN: there is none. */
-err_t active_key(struct p11 *p, struct seal_key *ret, uint8_t *ret_suite);
+/* The KEK that new envelopes name, and how they are made. ERR_HUMAN: there is none. */
+err_t active_key(struct p11 *p, struct seal_key *ret, const struct suite_way **ret_way);
 /* The newest KEK of ours that is among the recipients. Unsound ones are not used at all. */
 bool own_key(struct p11 *p, const struct envelope *e, struct seal_key *ret);
 
@@ -25,16 +25,24 @@ bool worth_another(CK_RV rv);
  * longer knows a key that it had. */
 enum err_class seal_class(CK_RV rv);
 
-/* Appends a complete envelope of suite 1 for this KEK. */
-err_t seal_under(struct p11 *p, const struct seal_key *key, const struct envelope_meta *meta,
-                 struct span plaintext, struct buf *ret);
+/* Appends a complete envelope for this KEK, made in this way. meta->suite is the way's. */
+err_t seal_under(struct p11 *p, const struct seal_key *key, const struct suite_way *way,
+                 const struct envelope_meta *meta, struct span plaintext, struct buf *ret);
+
+/* A recipient whose spans point into `wrapped`. */
+struct envelope_recipient recipient_for(const struct seal_key *key, const struct suite_way *way,
+                                        uint8_t wrapped[ENVELOPE_KEYS][CEK_WRAPPED_MAX],
+                                        size_t keys);
+/* Destroys those that are handles. Gives rv back, or, when that is CKR_OK, why one of them stays. */
+CK_RV destroy_keys(struct cek_op *op, const CK_OBJECT_HANDLE *ceks, CK_RV rv);
 
 /* What the module said of an opening: CKR_OK and the plaintext, or the code and its call. */
 struct open_result { CK_RV rv; const char *call; };
 
-/* The wrapped content key that this KEK can unwrap, or an empty span: the envelope does not name
- * it, or by a mechanism that we do not know. */
-struct span recipient_key(const struct envelope *e, const struct seal_key *key);
+/* The recipient that this KEK can unwrap; NULL: the envelope does not name it, or by a mechanism or
+ * with a number of keys that are not for its suite. */
+const struct envelope_recipient *recipient_of(const struct envelope *e,
+                                              const struct seal_key *key);
 
 /* Opens without judging: the module's answer is in *ret_result, *ret is the plaintext only when
  * that is CKR_OK. Errors are ours (no session, no locked memory). Repeats once on a new session

@@ -161,6 +161,7 @@ static err_t read_version(struct store *s, enum envelope_kind kind, const char *
         if (err_ok(e)) {
             note_health(s, &f, false);
             f.entry.state = STORE_LIVE;
+            f.entry.size = secret_len(*ret); /* exactly, whatever the suite pads */
             if (ret_entry) *ret_entry = f.entry;
             return ERR_OK;
         }

@@ -39,7 +39,8 @@ struct store_entry {
     uint64_t version;       /* newest */
     int64_t created;        /* of the newest, Unix seconds */
     int64_t not_after;      /* 0: none */
-    size_t size;            /* bytes of the value, when live */
+    size_t size;            /* bytes of the value, when live; in lists, and of suite 2, rounded down
+                             * to whole blocks of 16 */
     uint32_t kek_generation;
     uint8_t suite;          /* by which it was opened (pkcs11/envelope.h); 0 in lists */
     unsigned versions;      /* kept on the token, tombstone included */

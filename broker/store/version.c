@@ -70,7 +70,8 @@ struct err version_new(const struct envelope *e, uint32_t generation, struct p11
     if (!v) FAIL(ERR_INTERNAL, "out of memory");
     v->created = e->meta.created;
     v->generation = generation;
-    v->size = (uint32_t) e->ciphertext.len; /* bounded by the layout's 32-bit length */
+    /* Bounded by the layout's 32-bit length. Where a suite pads, the padding hides the last block. */
+    v->size = (uint32_t) (e->ciphertext.len - envelope_form(e->meta.suite)->empty);
     v->tombstone = e->meta.tombstone;
     v->unreadable = e->meta.version == VERSION_UNKNOWN; /* nothing could ever go above it */
     TRY(read_attributes(v, &e->meta));

@@ -17,8 +17,8 @@ static void encode_again(struct span bytes, const struct envelope *e)
     struct buf b = BUF_INIT;
     want(err_ok(envelope_put_bound(&b, &e->meta)));
     want(span_eq(buf_span(&b), e->bound));
-    want(err_ok(envelope_put_rest(&b, e->recipients, e->recipient_count, e->iv, e->tag,
-                                  e->ciphertext)));
+    struct envelope_rest rest = {e->recipients, e->recipient_count, e->iv, e->tag, e->ciphertext};
+    want(err_ok(envelope_put_rest(&b, e->meta.suite, &rest)));
     want(span_eq(buf_span(&b), bytes));
     buf_free(&b);
 }

@@ -5,7 +5,7 @@
 #include "pkcs11/cek_cache.h"
 
 /* Wrapped content keys of the test's own, without envelopes around them. */
-struct wrapped { uint8_t bytes[CEK_WRAPPED_MAX]; size_t len; };
+struct wrapped { uint8_t bytes[CEK_WRAPPED_MAX]; };
 
 static struct wrapped wrap_new(void)
 {
@@ -14,17 +14,25 @@ static struct wrapped wrap_new(void)
     CK_OBJECT_HANDLE cek = 0;
     assert_ok(session_take(token, &s));
     struct cek_op op = {.fn = token->fn, .h = s.h};
-    assert_int_equal(cek_generate(&op, &cek), CKR_OK);
-    assert_int_equal(cek_wrap(&op, token->active->handle, cek, w.bytes, &w.len), CKR_OK);
+    assert_int_equal(cek_generate(&op, CEK_GCM, &cek), CKR_OK);
+    assert_int_equal(cek_wrap(&op, ENVELOPE_KW, token->active->handle, cek, w.bytes), CKR_OK);
     assert_int_equal(cek_destroy(&op, cek), CKR_OK);
     session_drop(&s);
     return w;
 }
 
+static struct cek_source source_of(const struct wrapped *w)
+{
+    size_t len = cek_wrapped_len(ENVELOPE_KW);
+    return (struct cek_source){.kek = token->active->handle, .generation = 1,
+                               .wrapped = {ENVELOPE_KW, CEK_GCM, span_of(w->bytes, len)}};
+}
+
 static CK_RV take_in(struct p11_session *s, const struct wrapped *w, struct cek_ref *ret)
 {
     struct cek_op op = {.fn = token->fn, .h = s->h};
-    return cek_cache_take(token, &op, token->active->handle, 1, span_of(w->bytes, w->len), ret);
+    struct cek_source from = source_of(w);
+    return cek_cache_take(token, &op, &from, ret);
 }
 
 static void give_in(struct p11_session *s, struct cek_ref *ref, bool stale)
@@ -74,20 +82,27 @@ static void test_take__hit_gives_the_same_handle(void **state)
     session_drop(&s);
 }
 
-static void test_take__keys_differ_by_bytes_and_generation(void **state)
+static void test_take__keys_differ_by_bytes_generation_and_use(void **state)
 {
     struct p11_session s = {0};
-    struct cek_ref a = {0}, b = {0}, c = {0};
+    struct cek_ref a = {0}, b = {0}, c = {0}, d = {0};
     struct wrapped v = wrap_new(), w = wrap_new();
     assert_ok(session_take(token, &s));
     struct cek_op op = {.fn = token->fn, .h = s.h};
     assert_int_equal(take_in(&s, &v, &a), CKR_OK);
     assert_int_equal(take_in(&s, &w, &b), CKR_OK);
-    assert_int_equal(cek_cache_take(token, &op, token->active->handle, 2,
-                                    span_of(v.bytes, v.len), &c), CKR_OK);
+    struct cek_source from = source_of(&v);
+    from.generation = 2;
+    assert_int_equal(cek_cache_take(token, &op, &from, &c), CKR_OK);
+    /* A key for the host must not become the one that decrypts on the token, nor the other way. */
+    from.generation = 1;
+    from.wrapped.use = CEK_HOST;
+    assert_int_equal(cek_cache_take(token, &op, &from, &d), CKR_OK);
     assert_int_not_equal(a.handle, b.handle);
     assert_int_not_equal(a.handle, c.handle);
-    assert_int_equal(stats().held, 3);
+    assert_int_not_equal(a.handle, d.handle);
+    assert_int_equal(stats().held, 4);
+    give_in(&s, &d, false);
     give_in(&s, &a, false);
     give_in(&s, &b, false);
     give_in(&s, &c, false);
@@ -279,7 +294,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         KEK(test_take__hit_gives_the_same_handle),
-        KEK(test_take__keys_differ_by_bytes_and_generation),
+        KEK(test_take__keys_differ_by_bytes_generation_and_use),
         KEK(test_take__bounded),
         KEK(test_take__used_ones_stay_longer),
         KEK(test_take__everything_in_use),

@@ -44,13 +44,24 @@ static const struct pinned {
     int64_t created;
     const char *name;
     size_t attributes, recipients, ciphertext;
+    uint8_t suite;
 } PINNED[] = {
-    {"resource", ENVELOPE_RESOURCE, false, 7, 1763942400, "default/key/one", 0, 1, 20},
-    {"tombstone", ENVELOPE_RESOURCE, true, 0x0102030405060708, 0, "default/key/one", 0, 1, 0},
-    {"policy", ENVELOPE_POLICY, false, 2, 4102444800, "resource-policy", 3, 1, 33},
+    {"resource", ENVELOPE_RESOURCE, false, 7, 1763942400, "default/key/one", 0, 1, 20, 1},
+    {"tombstone", ENVELOPE_RESOURCE, true, 0x0102030405060708, 0, "default/key/one", 0, 1, 0, 1},
+    {"policy", ENVELOPE_POLICY, false, 2, 4102444800, "resource-policy", 3, 1, 33, 1},
     {"two-recipients", ENVELOPE_REFERENCE_VALUE, false, 1, 1763942400,
-     "r\xc3\xa9" "f\xc3\xa9rence/valeur/\xe2\x82\xac", 1, 2, 1},
-    {"canary", ENVELOPE_CANARY, false, 1, 1763942400, "strongroom-kek-1", 0, 1, 32},
+     "r\xc3\xa9" "f\xc3\xa9rence/valeur/\xe2\x82\xac", 1, 2, 1, 1},
+    {"canary", ENVELOPE_CANARY, false, 1, 1763942400, "strongroom-kek-1", 0, 1, 32, 1},
+    {"suite-1-kw", ENVELOPE_RESOURCE, false, 7, 1763942400, "default/key/one", 1, 1, 16, 1},
+    {"suite-1-kwp", ENVELOPE_RESOURCE, false, 7, 1763942400, "default/key/one", 1, 1, 16, 1},
+    {"suite-1-cbc-pad", ENVELOPE_RESOURCE, false, 7, 1763942400, "default/key/one", 1, 1, 16, 1},
+    {"suite-2-kw", ENVELOPE_RESOURCE, false, 7, 1763942400, "default/key/one", 1, 1, 48, 2},
+    {"suite-2-kwp", ENVELOPE_RESOURCE, false, 7, 1763942400, "default/key/one", 1, 1, 48, 2},
+    {"suite-2-cbc-pad", ENVELOPE_RESOURCE, false, 7, 1763942400, "default/key/one", 1, 1, 48, 2},
+    {"suite-2-tombstone", ENVELOPE_RESOURCE, true, 8, 1763942400, "default/key/one", 0, 1, 32, 2},
+    {"suite-3-kw", ENVELOPE_RESOURCE, false, 7, 1763942400, "default/key/one", 1, 1, 16, 3},
+    {"suite-3-kwp", ENVELOPE_RESOURCE, false, 7, 1763942400, "default/key/one", 1, 1, 16, 3},
+    {"suite-3-cbc-pad", ENVELOPE_RESOURCE, false, 7, 1763942400, "default/key/one", 1, 1, 16, 3},
 };
 #define PINNED_COUNT (sizeof PINNED / sizeof *PINNED)
 
@@ -63,7 +74,7 @@ static void test_decode__pinned_vectors(void **state)
         bool has_meta = false;
         assert_int_equal(decode(bytes, &e, &has_meta), ENVELOPE_SOUND);
         assert_true(has_meta);
-        assert_int_equal(e.meta.suite, 1);
+        assert_int_equal(e.meta.suite, want->suite);
         assert_int_equal(e.meta.kind, want->kind);
         assert_int_equal(e.meta.tombstone, want->tombstone);
         assert_true(e.meta.version == want->version);
@@ -110,8 +121,8 @@ static void test_encode__gives_the_pinned_bytes(void **state)
         assert_int_equal(decode(bytes, &e, &has_meta), ENVELOPE_SOUND);
         assert_ok(envelope_put_bound(&b, &e.meta));
         assert_true(span_eq(buf_span(&b), e.bound));
-        assert_ok(envelope_put_rest(&b, e.recipients, e.recipient_count, e.iv, e.tag,
-                                    e.ciphertext));
+        struct envelope_rest rest = {e.recipients, e.recipient_count, e.iv, e.tag, e.ciphertext};
+        assert_ok(envelope_put_rest(&b, e.meta.suite, &rest));
         assert_true(span_eq(buf_span(&b), bytes));
         buf_free(&b);
         release(bytes);
@@ -161,7 +172,8 @@ static const struct change {
     {"format 0", 4, {0}, 1, ENVELOPE_MALFORMED, false},
     {"format 2", 4, {2}, 1, ENVELOPE_NEWER, false},
     {"suite 0", 5, {0}, 1, ENVELOPE_MALFORMED, false},
-    {"suite 2", 5, {2}, 1, ENVELOPE_NEWER, true},
+    {"suite 2, in suite 1's form", 5, {2}, 1, ENVELOPE_MALFORMED, true},
+    {"suite 4", 5, {4}, 1, ENVELOPE_NEWER, true},
     {"kind 0", 6, {0}, 1, ENVELOPE_MALFORMED, false},
     {"kind 5", 6, {5}, 1, ENVELOPE_NEWER, true},
     {"flag of bit 1", 7, {2}, 1, ENVELOPE_MALFORMED, false},
@@ -346,7 +358,7 @@ static void test_put_bound__refuses(void **state)
     struct envelope_meta bad[9];
     for (size_t i = 0; i < 9; i++) bad[i] = good_meta();
     bad[0].suite = 0;
-    bad[1].suite = 2;
+    bad[1].suite = 4;
     bad[2].kind = 0;
     bad[3].kind = 5;
     bad[4].version = 0;
@@ -371,28 +383,65 @@ static void test_put_rest__refuses(void **state)
     for (size_t i = 0; i < 9; i++)
         r[i] = (struct envelope_recipient){.mechanism = 1, .key_count = 1,
                                            .keys = {span_of(big, ENVELOPE_MAX_WRAPPED)}};
-    struct span i12 = span_of(iv, 12), t16 = span_of(tag, 16), none = span_of(NULL, 0);
+    struct span i12 = span_of(iv, 12), t16 = span_of(tag, 16);
+    struct envelope_rest good = {r, 8, i12, t16, span_of(NULL, 0)}, bad[11];
     struct buf b = BUF_INIT;
-    assert_ok(envelope_put_rest(&b, r, 8, i12, t16, none));
+    assert_ok(envelope_put_rest(&b, 1, &good));
     assert_true(b.len < 32 * 1024);
     buf_reset(&b);
-    assert_fails(envelope_put_rest(&b, r, 0, i12, t16, none), ERR_USAGE);
-    assert_fails(envelope_put_rest(&b, r, 9, i12, t16, none), ERR_USAGE);
-    assert_fails(envelope_put_rest(&b, r, 1, span_of(iv, 11), t16, none), ERR_USAGE);
-    assert_fails(envelope_put_rest(&b, r, 1, i12, span_of(tag, 4), none), ERR_USAGE);
-    assert_fails(envelope_put_rest(&b, r, 1, i12, t16, span_of(big, VALUE_MAX + 1)), ERR_USAGE);
-    r[0].mechanism = 0;
-    assert_fails(envelope_put_rest(&b, r, 1, i12, t16, none), ERR_USAGE);
-    r[1].key_count = 0;
-    assert_fails(envelope_put_rest(&b, r + 1, 1, i12, t16, none), ERR_USAGE);
-    r[2].key_count = 3;
-    assert_fails(envelope_put_rest(&b, r + 2, 1, i12, t16, none), ERR_USAGE);
-    r[3].keys[0].len++;
-    assert_fails(envelope_put_rest(&b, r + 3, 1, i12, t16, none), ERR_USAGE);
-    r[4].keys[0].len = 0;
-    assert_fails(envelope_put_rest(&b, r + 4, 1, i12, t16, none), ERR_USAGE);
+    r[1].mechanism = 0;
+    r[2].key_count = 0;
+    r[3].key_count = 3;
+    r[4].keys[0].len++;
+    r[5].keys[0].len = 0;
+    for (size_t i = 0; i < 11; i++) bad[i] = (struct envelope_rest){r, 1, i12, t16, {NULL, 0}};
+    bad[0].count = 0;
+    bad[1].count = 9;
+    bad[2].iv.len = 11;
+    bad[3].tag.len = 4;
+    bad[4].ciphertext = span_of(big, VALUE_MAX + 1);
+    for (size_t i = 5; i < 10; i++) bad[i].recipients = r + i - 4;
+    bad[10].tag.len = 32;
+    for (size_t i = 0; i < 11; i++) assert_fails(envelope_put_rest(&b, 1, &bad[i]), ERR_USAGE);
+    assert_ok(envelope_put_rest(&b, 3, &(struct envelope_rest){r, 1, i12, t16, {NULL, 0}}));
+    buf_reset(&b);
+    assert_fails(envelope_put_rest(&b, 4, &good), ERR_USAGE);
     assert_int_equal(b.len, 0);
     buf_free(&b);
+}
+
+/* Suite 2 has whole blocks, two at least, and an IV and a tag of its own size. */
+static void test_put_rest__suite_2(void **state)
+{
+    static uint8_t big[VALUE_MAX + 48];
+    static const struct { size_t iv, tag, len; bool fits; } CASES[] = {
+        {16, 32, 32, true}, {16, 32, VALUE_MAX + 32, true}, {16, 32, 31, false},
+        {16, 32, 33, false}, {16, 32, 16, false}, {16, 32, 0, false},
+        {16, 32, VALUE_MAX + 48, false}, {12, 32, 32, false}, {16, 16, 32, false},
+    };
+    struct envelope_recipient r = {.mechanism = ENVELOPE_KWP, .key_count = 2,
+                                   .keys = {span_of(big, 40), span_of(big, 40)}};
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        struct envelope_rest rest = {&r, 1, span_of(big, CASES[i].iv), span_of(big, CASES[i].tag),
+                                     span_of(big, CASES[i].len)};
+        struct buf b = {.max = ENVELOPE_MAX};
+        assert_int_equal(err_ok(envelope_put_rest(&b, 2, &rest)), CASES[i].fits);
+        buf_free(&b);
+    }
+}
+
+/* A deleted name has no value, in each suite's own way of having none. */
+static void test_decode__tombstone_with_a_value(void **state)
+{
+    static const char *const FILES[] = {"resource", "suite-2-kw", "suite-3-kw"};
+    for (size_t i = 0; i < 3; i++) {
+        struct span bytes = vector(FILES[i]);
+        struct envelope e;
+        bool has_meta = false;
+        ((uint8_t *) bytes.data)[7] = 1; /* flags */
+        assert_int_equal(decode(bytes, &e, &has_meta), ENVELOPE_MALFORMED);
+        release(bytes);
+    }
 }
 
 static void test_text__has_words_for_everything(void **state)
@@ -422,6 +471,8 @@ int main(void)
         cmocka_unit_test(test_put_bound__limits),
         cmocka_unit_test(test_put_bound__refuses),
         cmocka_unit_test(test_put_rest__refuses),
+        cmocka_unit_test(test_put_rest__suite_2),
+        cmocka_unit_test(test_decode__tombstone_with_a_value),
         cmocka_unit_test(test_text__has_words_for_everything),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -290,9 +290,8 @@ static void test_canary__of_another_name(void **state)
     struct buf b = BUF_INIT;
     struct seal_key key = seal_key_of(token->active);
     struct envelope_meta meta = meta_of("strongroom-kek-2", 1);
-    meta.suite = 1;
     meta.kind = ENVELOPE_CANARY;
-    assert_ok(seal_under(token, &key, &meta, SPAN_LIT("Strongroom canary, public bytes."), &b));
+    assert_ok(seal_under(token, &key, way_now(), &meta, SPAN_LIT("Strongroom canary, public bytes."), &b));
     destroy_labelled(CANARY_LABEL "1");
     put(CANARY_LABEL "1", buf_span(&b));
     token_reopen();

@@ -45,7 +45,9 @@ static void test_rewrap__other_tokens_stay_recipients(void **state)
     memset(recipients[0].kek_id, 0xAB, sizeof recipients[0].kek_id);
     recipients[0].generation = 7;
     buf_add_span(&both, e.bound);
-    assert_ok(envelope_put_rest(&both, recipients, 2, e.iv, e.tag, e.ciphertext));
+    memcpy(e.recipients, recipients, sizeof recipients);
+    e.recipient_count = 2;
+    put_rest_of(&both, &e);
     next_kek();
     assert_ok(rewrap(&both, &new));
     struct envelope n = decoded(&new);

@@ -2,7 +2,7 @@
  * test asks for it. One at a time, as the module is the process's. */
 #pragma once
 
-#include "pkcs11/p11_internal.h"
+#include "pkcs11/seal.h"
 #include "tests/lib/softhsm.h"
 #include "tests/lib/test.h"
 
@@ -73,6 +73,15 @@ static inline void token_through_faults(const char *rules)
     assert_ok(token_open_with(softhsm_fault_module(), 0, 64));
 }
 
+/* How the token seals by itself. */
+static inline const struct suite_way *way_now(void)
+{
+    const struct suite_way *way = NULL;
+    struct seal_key key = {0};
+    assert_ok(active_key(token, &key, &way));
+    return way;
+}
+
 /* ---- envelopes -------------------------------------------------------------------------- */
 
 static inline struct envelope_meta meta_of(const char *name, uint64_t version)
@@ -95,6 +104,13 @@ static inline struct envelope decoded(const struct buf *b)
     bool has_meta = false;
     assert_int_equal(envelope_decode(buf_span(b), &e, &has_meta), ENVELOPE_SOUND);
     return e;
+}
+
+/* Appends what follows the header of this envelope again. */
+static inline void put_rest_of(struct buf *b, const struct envelope *e)
+{
+    struct envelope_rest rest = {e->recipients, e->recipient_count, e->iv, e->tag, e->ciphertext};
+    assert_ok(envelope_put_rest(b, e->meta.suite, &rest));
 }
 
 static inline struct err unsealed(const struct buf *b, struct secret **ret)

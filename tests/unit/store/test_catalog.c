@@ -16,7 +16,7 @@ static int teardown(void **state)
 
 static void add(enum envelope_kind kind, const char *name, uint64_t version, uint64_t handle)
 {
-    struct envelope e = {.meta = {.version = version, .created = (int64_t) version * 10},
+    struct envelope e = {.meta = {.suite = 1, .version = version, .created = (int64_t) version * 10},
                          .ciphertext.len = 5};
     struct version *v = NULL;
     struct entry *spare = NULL;

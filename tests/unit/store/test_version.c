@@ -22,7 +22,7 @@ struct row {
 
 static void add(struct row r)
 {
-    struct envelope e = {.meta = {.version = r.version, .tombstone = r.tombstone}};
+    struct envelope e = {.meta = {.suite = 1, .version = r.version, .tombstone = r.tombstone}};
     struct p11_object o = {r.handle, 1};
     struct version *v = NULL;
     if (r.unreadable) assert_ok(version_new_unreadable(r.version, o, &v));
