@@ -147,7 +147,7 @@ static void test_version_new__attributes(void **state)
         {"\0\0\0\0\0\0\0\1", 8, "", 1, NULL, false},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        struct envelope e = {.meta = {.version = 1, .attribute_count = 2}};
+        struct envelope e = {.meta = {.suite = 1, .version = 1, .attribute_count = 2}};
         e.meta.attributes[0] = (struct envelope_attribute){ENVELOPE_CONTENT_TYPE,
                                                            span_str(rows[i].type)};
         e.meta.attributes[1] = (struct envelope_attribute){
