@@ -1,89 +1,267 @@
-"""kill -9 in the middle of puts: no acknowledged put is lost, none is half read."""
+"""kill -9 at every step of what changes a token: nothing acknowledged is lost, nothing half written is read,
+nothing comes back from the dead.
 
-import hashlib
-import http.client
+Every call to the token after the login is a step: the broker (or the command) dies before the n-th, for n = 1,
+2, 3, ... until the operation gets through, and within those calls in which SoftHSM writes a file anew."""
+
+import json
 import os
-import random
-import threading
+import subprocess
+import time
 import unittest
 
-from vault import Vault
+import kbs_store
+from history import Client, History, number_of, value_of
+from linear import Op
+from vault import Vault, program
 
-ROUNDS = int(os.environ.get("STRONGROOM_KILL_ROUNDS", "200"))
-NAMES = [f"kill/{n}/value" for n in range(4)]
-
-
-def value(number, size):
-    """Shows whether it is whole, and which one it is."""
-    body = b"%012d" % number + os.urandom(1) * size
-    return body + hashlib.sha256(body).digest()
+ALL = bool(os.environ.get("STRONGROOM_KILL_ALL"))   # make kill
+NEVER_REACHED = 100000
 
 
-def number_of(data):
-    body, digest = data[:-32], data[-32:]
-    if hashlib.sha256(body).digest() != digest:
-        raise AssertionError(f"half a value of {len(data)} bytes was read")
-    return int(body[:12])
+class Killed:
+    """A vault behind the fault module, a client, and the history that both write."""
+
+    def __init__(self, test, **config):
+        self.vault = Vault(variant="release", config=config).prepare()
+        test.addCleanup(self.vault.__exit__, None)
+        self.vault.with_faults()
+        self.history = History()
+        self.kills, self.names = 0, set()
+        self.vault.start().allow_all()
+        self.client = Client(self.vault, self.history)
+
+    def revive(self):
+        """After a death: the broker starts as ever, and everything is read."""
+        self.vault.faults()
+        self.kills += 1
+        self.history.broker_died()
+        self.client.close()
+        if not self.vault.process:
+            self.vault.start()
+        for name in sorted(self.names):
+            self.client.get(name)
+        return self
+
+    def at_each(self, rule, prepare, act, first=0):
+        """Dies by the rule at each n until `act` gets through (is true)."""
+        for n in range(first, NEVER_REACHED):
+            name = prepare(n)
+            self.names.add(name)
+            self.vault.faults(rule.format(n=n))
+            through = act(name)
+            if through and self.vault.process.poll() is None:
+                self.vault.faults()
+                self.client.get(name)
+                return n
+            self.vault.wait_killed()
+            self.revive()
+        raise AssertionError("it never got through")
 
 
-class Writer(threading.Thread):
-    """Puts ever higher numbers under one name until the connection breaks."""
+class Online(unittest.TestCase):
+    """The broker itself dies."""
 
-    def __init__(self, vault, name, first):
-        super().__init__(daemon=True)
-        self.vault, self.name_, self.tried, self.acknowledged = vault, name, first - 1, 0
+    def setUp(self):
+        self.k = Killed(self)
 
-    def run(self):
-        connection = http.client.HTTPConnection(*self.vault.address(), timeout=10)
-        headers = {"Authorization": f"Bearer {self.vault.cached_token()}"}
-        try:
-            while True:
-                self.tried += 1
-                size = random.choice((10, 1000, 20000))
-                connection.request("POST", f"/kbs/v0/resource/{self.name_}",
-                                   value(self.tried, size), headers)
-                reply = connection.getresponse()
-                reply.read()
-                if reply.status != 200:
-                    raise AssertionError(f"put answered {reply.status}")
-                self.acknowledged = self.tried
-        except (OSError, http.client.HTTPException):
-            connection.close()
+    def tearDown(self):
+        self.k.client.close()
+        if self._outcome.success:
+            self.k.history.check()
+            print(f"{self.k.kills} kills, {self.k.history.count()} operations", end=" ... ", flush=True)
+
+    def existing(self, n):
+        name = f"kill/there/{n % 3}"
+        if not self.k.client.get(name):
+            self.k.client.put(name)
+        return name
+
+    def test_put(self):
+        client = self.k.client
+        steps = self.k.at_each("* kill after={n}", lambda n: f"kill/put/{n}", client.put)
+        self.assertGreater(steps, 10)
+        self.k.at_each("C_CreateObject within={n}", lambda n: f"kill/within/{n}", client.put, first=1)
+
+    def test_replace(self):
+        client = self.k.client
+        self.assertGreater(self.k.at_each("* kill after={n}", self.existing, client.put), 10)
+
+    def test_delete(self):
+        client = self.k.client
+        self.assertGreater(self.k.at_each("* kill after={n}", self.existing, client.delete), 10)
+        self.k.at_each("C_SetAttributeValue within={n}", self.existing, client.delete, first=1)
 
 
-class Kill(unittest.TestCase):
-    def test_nothing_acknowledged_is_lost(self):
-        random.seed(4711)
-        with Vault(variant="release") as vault:
-            vault.start().allow_all()
-            low = {name: 0 for name in NAMES}       # acknowledged or read: may not be undercut
-            high = {name: 0 for name in NAMES}      # the last one that was begun
-            acknowledged = 0
-            for _ in range(ROUNDS):
-                writers = [Writer(vault, name, high[name] + 1) for name in NAMES]
-                for writer in writers:
-                    writer.start()
-                # A random moment is the point of the test: the broker dies wherever it is.
-                threading.Event().wait(random.uniform(0.002, 0.06))
-                vault.kill()
-                for writer in writers:
-                    writer.join(20)
-                    high[writer.name_] = writer.tried
-                    if writer.acknowledged:
-                        acknowledged += 1
-                        low[writer.name_] = max(low[writer.name_], writer.acknowledged)
-                vault.start()
-                guest = vault.guest().handshake()
-                for name in NAMES:
-                    if low[name] == 0:
-                        continue
-                    found = number_of(guest.get(name))
-                    self.assertGreaterEqual(found, low[name], f"{name}: an acknowledged put is lost")
-                    self.assertLessEqual(found, high[name], name)
-                    low[name] = found
-            print(f"{ROUNDS} kills, {acknowledged} of {ROUNDS * len(NAMES)} writers had a put "
-                  f"acknowledged before", end=" ... ", flush=True)
-            self.assertGreater(acknowledged, ROUNDS // 4)
+@unittest.skipUnless(ALL, "takes minutes: make kill")
+class Rarer(Online):
+    """What changes a token less often."""
+
+    test_put = test_replace = test_delete = None
+
+    def setUp(self):
+        self.k = Killed(self, storage={"keep_versions": 3})
+
+    def test_undelete(self):
+        client, numbers = self.k.client, {}
+
+        def deleted(n):
+            name = f"kill/undelete/{n % 3}"
+            if name not in numbers:
+                client.put(name)
+                numbers[name] = self.k.history.ops[name][-1].value
+            if client.get(name):
+                client.delete(name)
+            return name
+
+        def undelete(name):
+            listed = json.loads(client.vault.command("resource", "versions", name, "--format", "json").stdout)
+            kept = next(v["version"] for v in listed["versions"] if v["state"] == "live")
+            return client.restore(name, kept, numbers[name])
+
+        self.assertGreater(self.k.at_each("* kill after={n}", deleted, undelete), 10)
+
+    def test_purge(self):
+        client = self.k.client
+
+        def deleted(n):
+            name = f"kill/purge/{n % 3}"
+            while (client.get(name) or 0) < 3:
+                client.put(name)
+            client.delete(name)
+            return name
+
+        self.assertGreater(self.k.at_each("* kill after={n}", deleted, client.purge), 3)
+
+    def test_rotation(self):
+        """Made, everything moved, the old one removed; cut off, it is gone on with."""
+        client, vault = self.k.client, self.k.vault
+        names = [f"kill/rotate/{n}" for n in range(3)]
+        for name in names:
+            client.put(name, 1000)
+        self.k.names.update(names)
+
+        def rotate(_):
+            old = self.generations()
+            if vault.command("kek", "rotate", "--rate", "100000", check=False).returncode != 0:
+                return False
+            return all(vault.command("kek", "rm", str(g), check=False).returncode == 0 for g in old)
+
+        def whole(_):
+            listed = self.generations()
+            if len(listed) > 1:
+                vault.command("kek", "rotate", "--rate", "100000")
+                for generation in self.generations()[:-1]:
+                    vault.command("kek", "rm", str(generation))
+            self.assertEqual(len(self.generations()), 1)
+            client.put(names[0], 10)
+            return names[0]
+
+        self.assertGreater(self.k.at_each("* kill after={n}", whole, rotate), 40)
+        self.k.at_each("C_CreateObject within={n}", whole, rotate, first=1)
+        self.k.at_each("C_GenerateKey within={n}", whole, rotate, first=1)
+        for name in names:
+            client.get(name)
+
+    def generations(self):
+        listed = json.loads(self.k.vault.command("kek", "list", "--format", "json").stdout)
+        return sorted(k["generation"] for k in listed["keks"])
+
+    def test_import(self):
+        """Run again it goes on, and all of it is there."""
+        client, vault, history = self.k.client, self.k.vault, self.k.history
+
+        def run(name):
+            names = [name[:-1] + tag for tag in "abc"]
+            self.k.names.update(names)
+            values = {}
+            for each in names:
+                known = history.ops.get(each)
+                number = known[0].value if known else next(history.numbers)
+                values[each] = value_of(number, 100, fill=b"i")
+                history.add(each, Op("put", number, 0, begin=time.monotonic()))
+            root = kbs_store.local_fs(vault.path(name.replace("/", "-")), {"repository": values})
+            done = vault.command("import", "--from-kbs", root, "--apply", check=False)
+            for each in names:
+                op = history.ops[each][-1]
+                op.end = min(op.end, time.monotonic()) if done.returncode == 0 else op.end
+            return done.returncode == 0
+
+        def finished(n):
+            before = f"kill/import{n - 1}/a"
+            if n > 0:
+                self.assertTrue(run(before))
+                for tag in "abc":
+                    self.assertEqual(client.get(before[:-1] + tag), 1)
+            return f"kill/import{n}/a"
+
+        self.assertGreater(self.k.at_each("* kill after={n}", finished, run), 30)
+
+
+@unittest.skipUnless(ALL, "takes minutes: make kill")
+class Offline(unittest.TestCase):
+    """The command dies, where no broker serves. SoftHSM does not survive a kill within C_Login, so it lives
+    until that has returned."""
+
+    def setUp(self):
+        self.k = Killed(self)
+        self.k.vault.stop()
+
+    def calls_until_login(self, *args, **options):
+        vault = self.k.vault
+        vault.faults(f"log {vault.path('calls')}")
+        vault.command(*args, **options)
+        vault.faults()
+        return vault.read("calls").split().index("C_Login") + 1
+
+    def at_each(self, op, args, prepare=None):
+        vault, history, name = self.k.vault, self.k.history, "kill/offline/x"
+        for n in range(NEVER_REACHED):
+            if prepare:
+                prepare(name)
+            number = next(history.numbers)
+            vault.faults(f"* kill after={self.before + n}")
+            one = Op(op, number if op == "put" else None, begin=time.monotonic())
+            history.add(name, one)
+            done = subprocess.run([program(vault.variant), *args, name, "-c", vault.path("strongroom.yaml")],
+                                  input=value_of(number, 100), capture_output=True, env=vault.env, timeout=120)
+            one.end = time.monotonic()
+            vault.faults()
+            if done.returncode == 0:
+                break
+            self.assertEqual(done.returncode, -9, done.stderr)
+            self.k.kills += 1
+            self.read(name)
+        self.read(name)
+        self.assertGreater(n, 10)
+
+    def read(self, name):
+        """By a command as well."""
+        history, vault = self.k.history, self.k.vault
+        op = Op("get", begin=time.monotonic())
+        done = vault.command("resource", "get", name, check=False)
+        self.assertIn(done.returncode, (0, 3), done.stderr)
+        op.result = ("ok", number_of(done.stdout)) if done.returncode == 0 else ("missing",)
+        op.end = time.monotonic()
+        history.add(name, op)
+        return done.returncode == 0
+
+    def test_put_replace_and_delete(self):
+        self.before = self.calls_until_login("resource", "put", "kill/offline/y", stdin=b"y")
+        self.at_each("put", ["resource", "put"])
+        self.at_each("put", ["resource", "put"])
+
+        def there(name):
+            if not self.read(name):
+                number = next(self.k.history.numbers)
+                op = Op("put", number, begin=time.monotonic())
+                self.k.history.add(name, op)
+                self.k.vault.command("resource", "put", name, stdin=value_of(number, 10))
+                op.end = time.monotonic()
+
+        self.at_each("delete", ["resource", "rm"], there)
+        self.k.history.check()
+        print(f"{self.k.kills} kills", end=" ... ", flush=True)
 
 
 if __name__ == "__main__":

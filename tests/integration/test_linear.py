@@ -37,7 +37,9 @@ class Checker(unittest.TestCase):
             [Op("put", "a", begin=0, end=NEVER), Op("get", begin=6, end=7, result=("missing",)),
              Op("get", begin=8, end=9, result=("ok", "a", 1))],
             [Op("put", "a", begin=0, end=1, result=("ok", 1)), Op("delete", begin=2, end=3, result=("ok", 2)),
-             Op("delete", begin=4, end=5, result=("missing",)), Op("put", "b", 0, 6, 7, ("ok", 3))],
+             Op("delete", begin=4, end=5, result=("missing",)), Op("put", "b", 0, 6, 7, ("ok", 3)),
+             Op("delete", begin=8, end=9, result=("ok", 4)), Op("purge", begin=10, end=11, result=("ok",)),
+             Op("put", "c", begin=12, end=13, result=("ok", 1))],
         ):
             self.assertIsNone(explain(ops), ops)
 
@@ -61,6 +63,8 @@ class Checker(unittest.TestCase):
             [written, Op("put", "b", begin=2, end=3, result=("ok", 1))],
             # refused although it matched
             [written, Op("put", "b", 1, 2, 3, ("failed",))],
+            # purged while it was there
+            [written, Op("purge", begin=2, end=3, result=("ok",))],
             # never written
             [written, Op("get", begin=2, end=3, result=("ok", "c", 1))],
             # what died with the broker comes later all the same

@@ -7,15 +7,7 @@ import threading
 import unittest
 
 from guest import Refused
-from vault import MODULE, Vault, wait_until
-
-
-def fault(vault, **token):
-    """The broker uses the module that forwards to SoftHSM and fails where it is told to."""
-    module = os.path.join(os.environ["STRONGROOM_BUILD"], "release/tests/fault/p11fault.so")
-    control = vault.write("control", "\n")
-    vault.configure(token={"module": module, **token})
-    vault.env.update(P11FAULT_CONTROL=control, P11FAULT_MODULE=MODULE)
+from vault import Vault, wait_until
 
 
 class Away(unittest.TestCase):
@@ -52,12 +44,12 @@ class Away(unittest.TestCase):
 class Workers(unittest.TestCase):
     def test_jobs_on_workers_suspend_their_connections(self):
         with Vault() as vault:
-            fault(vault, workers=3)
+            vault.with_faults(workers=3)
             vault.start().allow_all()
             for n in range(4):
                 vault.put(f"w/w/{n}", b"%d" % n)
             guests = [vault.guest().handshake() for _ in range(8)]
-            vault.write("control", "C_Decrypt delay_us=100000\n")
+            vault.faults("C_Decrypt delay_us=100000")
             got = {}
 
             def read(n):
@@ -77,11 +69,11 @@ class Workers(unittest.TestCase):
     def test_stopping_does_not_wait_for_a_token_that_hangs(self):
         """Nothing is freed under the request that runs: the process ends, and the record says so."""
         with Vault() as vault:
-            fault(vault)
+            vault.with_faults()
             vault.start().allow_all()
             vault.put("w/w/a", b"value")
             guest = vault.guest().handshake()
-            vault.write("control", f"log {vault.path('calls')}\nC_Decrypt hang\n")
+            vault.faults(f"log {vault.path('calls')}", "C_Decrypt hang")
 
             answers = []
 
@@ -102,17 +94,17 @@ class Workers(unittest.TestCase):
             self.assertIn("stop.unfinished", vault.read("log"))
             last = vault.audit()[-1]
             self.assertEqual((last["action"], last["decision"]), ("stop", "error"))
-            vault.write("control", "\n")
+            vault.faults()
             vault.start()  # the lock is free again
             self.assertEqual(vault.guest().handshake().get("w/w/a"), b"value")
 
     def test_stopping_waits_for_what_is_under_way(self):
         with Vault() as vault:
-            fault(vault, workers=1)
+            vault.with_faults(workers=1)
             vault.start().allow_all()
             vault.put("w/w/a", b"value")
             guest = vault.guest().handshake()
-            vault.write("control", f"log {vault.path('calls')}\nC_Decrypt delay_us=700000\n")
+            vault.faults(f"log {vault.path('calls')}", "C_Decrypt delay_us=700000")
             got = []
             thread = threading.Thread(target=lambda: got.append(guest.get("w/w/a")))
             thread.start()

@@ -10,6 +10,7 @@
 import hashlib
 import http.client
 import itertools
+import json
 import os
 import threading
 import time
@@ -17,9 +18,9 @@ import time
 from linear import Op, explain
 
 
-def value_of(number, size):
+def value_of(number, size, fill=None):
     """Shows which one it is, and whether it is whole."""
-    body = b"%012d" % number + os.urandom(1) * size
+    body = b"%012d" % number + (fill or os.urandom(1)) * size
     return body + hashlib.sha256(body).digest()
 
 
@@ -97,17 +98,17 @@ class Client:
         self.connection = connection
         return True
 
-    def exchange(self, method, name, body, headers):
+    def exchange(self, method, path, body, headers):
         """(status, ETag as a number, body), or None when the connection breaks."""
         try:
-            self.connection.request(method, f"/kbs/v0/resource/{name}", body, headers)
+            self.connection.request(method, path, body, headers)
             reply = self.connection.getresponse()
             return reply.status, int((reply.getheader("ETag") or "0").strip('"')), reply.read()
         except (OSError, http.client.HTTPException):
             self.close()
             return None
 
-    def record(self, name, op, method, headers, body=None):
+    def record(self, name, op, method, headers, body=None, path="/kbs/v0/resource/"):
         """The status; None when there was no answer, or one that leaves open what became of it."""
         if not self.is_connected():
             self.unanswered += 1
@@ -115,7 +116,7 @@ class Client:
             return None
         op.begin = time.monotonic()
         self.history.add(name, op)
-        answer = self.exchange(method, name, body, headers)
+        answer = self.exchange(method, path + name, body, headers)
         now = time.monotonic()
         if answer is None or answer[0] >= 500:
             self.unanswered += 1
@@ -126,8 +127,8 @@ class Client:
         if status == 200 and op.kind == "get":
             op.result = ("ok", number_of(self.guest.open(text)), version)
         elif status == 200:
-            op.result = ("ok", version)
-        elif status in (404, 412):
+            op.result = ("ok", version) if version else ("ok",)
+        elif status in (404, 409, 412):
             op.result = ("missing",) if status == 404 else ("failed",)
         else:
             self.history.wrong.append(f"{op.kind} {name} was answered {status}: {text[:300]!r}")
@@ -151,6 +152,14 @@ class Client:
 
     def delete(self, name, if_match=None):
         return self.record(name, Op("delete", None, if_match), "DELETE", self.writer_headers(if_match))
+
+    def restore(self, name, version, number):
+        """Writes the kept version, whose value has this number, as the next."""
+        return self.record(name, Op("put", number), "POST", self.operator, json.dumps({"version": version}),
+                           "/strongroom/v1/resource-restore/")
+
+    def purge(self, name):
+        return self.record(name, Op("purge"), "POST", self.operator, None, "/strongroom/v1/resource-purge/")
 
     def get(self, name):
         """The version that was read; 0 when there is none, None when that is open."""

@@ -5,7 +5,8 @@ between its request and its answer? A search by Wing and Gong, with Lowe's memor
            Op("get", begin=1, end=3, result=("ok", "a", 1))]
     assert explain(ops) is None
 
-A register has a version and a value; None is a value that is not there. Each write adds one to the version.
+A register has a version and a value; None is a value that is not there. Each write adds one to the version;
+a purge of a value that is not there sets it to 0.
 """
 
 NEVER = float("inf")
@@ -14,7 +15,8 @@ TRIED_MAX = 2000000
 
 
 class Op:
-    """One operation. `result`: ("ok", version) of a write, ("ok", value, version) of a get, ("missing",),
+    """One operation. `result`: ("ok", version) of a write, ("ok",) of a purge, ("ok", value, version) of a get
+    (that may not tell the version), ("missing",),
     ("failed",) by its precondition, or None when nobody knows: then it took place before `end`, or never."""
 
     def __init__(self, kind, value=None, if_match=None, begin=0.0, end=NEVER, result=None):
@@ -33,17 +35,25 @@ class Op:
         """The states that this operation can leave behind, each of them with what was answered."""
         version, value = state
         if self.kind == "get":
-            seen = ("missing",) if value is None else ("ok", value, version)
-            return [state] if self.result in (seen, None) else []
+            seen = [("missing",)] if value is None else [("ok", value, version), ("ok", value)]
+            return [state] if self.result in (*seen, None) else []
         matches = self.if_match is None or self.if_match == (version if value is not None else 0)
         missing = self.kind == "delete" and value is None
         if missing or not matches:
             said = ("missing",) if missing else ("failed",)
             return [state] if self.result in (said, None) else []
+        if self.kind == "purge":
+            return self.purged(state)
         written = (version + 1, self.value if self.kind == "put" else None)
         if self.result is None:
             return [written, state]
         return [written] if self.result == ("ok", version + 1) else []
+
+    def purged(self, state):
+        if state == EMPTY or state[1] is not None:
+            said = ("missing",) if state == EMPTY else ("failed",)
+            return [state] if self.result in (said, None) else []
+        return [EMPTY] if self.result else [EMPTY, state]
 
 
 class _Entries:

@@ -187,6 +187,13 @@ class Vault:
         self.process.wait()
         self.process = None
 
+    def wait_killed(self, seconds=60):
+        """For one that kills itself (the fault module does)."""
+        code = self.process.wait(seconds)
+        self.process = None
+        if code != -signal.SIGKILL:
+            raise AssertionError(f"the broker ended with {code}, not killed:\n{self.read('log')[-6000:]}")
+
     def reload(self):
         """SIGHUP; waits for the line that says what came of it, and gives it."""
         before = len(self.read("log"))
@@ -205,6 +212,20 @@ class Vault:
     def rss_kib(self):
         with open(f"/proc/{self.process.pid}/status", encoding="ascii") as file:
             return int(re.search(r"VmRSS:\s+(\d+)", file.read()).group(1))
+
+    # ---- the fault module: tests/fault/p11fault.c ---------------------------------------------
+
+    def with_faults(self, **token):
+        """From the next start on the token is behind the module that fails where it is told to."""
+        module = os.path.join(os.path.abspath(BUILD), "release/tests/fault/p11fault.so")
+        self.configure(token={"module": module, **token})
+        self.env.update(P11FAULT_CONTROL=self.path("control"), P11FAULT_MODULE=MODULE)
+        return self.faults()
+
+    def faults(self, *rules):
+        """These rules and no others; they count from now on."""
+        os.replace(self.write("control.new", "".join(f"{rule}\n" for rule in rules)), self.path("control"))
+        return self
 
     # ---- HTTP --------------------------------------------------------------------------------
 
