@@ -12,7 +12,8 @@
 #include "broker/base/rand.h"
 #include "broker/base/secret.h"
 
-#include <openssl/hmac.h>
+#include <openssl/core_names.h>
+#include <openssl/evp.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -28,7 +29,7 @@ struct attest {
     char *issuer_name;
     char **extra_paths;
     struct guest_rules rules; /* borrows extra_paths */
-    struct secret *nonce_key; /* of this process */
+    EVP_MAC_CTX *nonce_mac; /* HMAC-SHA-256 with this process's key, made ready; copied for each use */
     struct sessions *sessions;
     struct cache *cache;
     struct issuer *issuer;
@@ -45,13 +46,15 @@ void attest_free(struct attest *a)
     cache_free(a->cache);
     verifier_free(a->verifier);
     issuer_free(a->issuer);
-    secret_free(a->nonce_key);
+    EVP_MAC_CTX_free(a->nonce_mac);
     for (size_t i = 0; i < a->rules.extra_path_count; i++) free(a->extra_paths[i]);
     free(a->extra_paths);
     free(a->issuer_name);
     free(a);
 }
 DEFINE_CLEANUP(struct attest, attest_free);
+DEFINE_CLEANUP(EVP_MAC, EVP_MAC_free);
+DEFINE_CLEANUP(EVP_MAC_CTX, EVP_MAC_CTX_free);
 
 struct key_sources *attest_keys(const struct attest *a) { return verifier_keys(a->verifier); }
 
@@ -113,13 +116,29 @@ static err_t check_own_signer(struct attest *a, int64_t now)
                    "trusted_certs_paths, and our issuer_name in issuers where it names any");
 }
 
+/* Fetching the algorithm and hashing the key each time would cost more than the nonce. */
+static err_t nonce_mac_new(EVP_MAC_CTX **ret)
+{
+    char sha256[] = "SHA2-256";
+    OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, sha256, 0),
+                           OSSL_PARAM_construct_end()};
+    _cleanup_secret_ struct secret *key = NULL;
+    TRY(secret_new(NONCE_BYTES, &key));
+    TRY(rand_bytes(secret_data(key), NONCE_BYTES));
+    _cleanup_(EVP_MAC_freep) EVP_MAC *hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+    _cleanup_(EVP_MAC_CTX_freep) EVP_MAC_CTX *mac = hmac ? EVP_MAC_CTX_new(hmac) : NULL;
+    if (!mac || EVP_MAC_init(mac, secret_data(key), NONCE_BYTES, params) != 1)
+        FAIL(ERR_INTERNAL, "HMAC-SHA-256 is not there");
+    *ret = TAKE_PTR(mac);
+    return ERR_OK;
+}
+
 struct err attest_new(const struct attest_config *config, struct attest **ret)
 {
     _cleanup_(attest_freep) struct attest *a = calloc(1, sizeof *a);
     if (!a) FAIL(ERR_INTERNAL, "out of memory");
     TRY(copy_config(a, config));
-    TRY(secret_new(NONCE_BYTES, &a->nonce_key));
-    TRY(rand_bytes(secret_data(a->nonce_key), NONCE_BYTES));
+    TRY(nonce_mac_new(&a->nonce_mac));
     TRY(sessions_new(config->session_max ? config->session_max : SESSION_MAX, SESSION_BYTES,
                      config->session_seconds ? config->session_seconds : SESSION_SECONDS,
                      &a->sessions));
@@ -151,10 +170,11 @@ void attest_appraise_by(struct attest *a, const struct attest_appraiser *apprais
  * that share the key (DESIGN.md 8). */
 static err_t nonce_of(const struct attest *a, const uint8_t id[SESSION_ID_BYTES], char ret[45])
 {
-    struct span key = secret_span(a->nonce_key);
     uint8_t mac[NONCE_BYTES];
-    unsigned len = 0;
-    if (!HMAC(EVP_sha256(), key.data, (int) key.len, id, SESSION_ID_BYTES, mac, &len))
+    size_t len = 0;
+    _cleanup_(EVP_MAC_CTX_freep) EVP_MAC_CTX *ctx = EVP_MAC_CTX_dup(a->nonce_mac);
+    if (!ctx || EVP_MAC_update(ctx, id, SESSION_ID_BYTES) != 1 ||
+        EVP_MAC_final(ctx, mac, &len, sizeof mac) != 1 || len != sizeof mac)
         FAIL(ERR_INTERNAL, "the nonce cannot be computed");
     EVP_EncodeBlock((unsigned char *) ret, mac, NONCE_BYTES); /* 44 characters and a NUL */
     return ERR_OK;
