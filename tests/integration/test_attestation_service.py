@@ -393,10 +393,10 @@ class Grpc(Shared, unittest.TestCase):
     def test_connections_that_the_service_ages_out(self):
         """GOAWAY on idle connections: the next request takes a new one, and no guest notices."""
         self.service.stop()
-        self.service = GrpcService(self.appraiser, options=[("grpc.max_connection_age_ms", 300),
-                                                            ("grpc.max_connection_age_grace_ms", 5000)])
+        self.service = GrpcService(self.appraiser, options=[("grpc.max_connection_age_ms", 1000),
+                                                            ("grpc.max_connection_age_grace_ms", 60000)])
         self.restart()
-        wait_until(lambda: self.vault.guest().handshake() and self.service.connections >= 4, 30,
+        wait_until(lambda: self.vault.guest().handshake() and self.service.connections >= 4, 60,
                    "a fourth connection")
         self.assertEqual(self.metric("strongroom_attestation_service_failures_total"), 0)
 

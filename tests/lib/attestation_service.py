@@ -437,6 +437,7 @@ class Exchange:
     def __init__(self, service, sock, stream, path, message):
         self.service, self.sock, self.stream = service, sock, stream
         self.path, self.message = path, message
+        self.stays = False
 
     def send(self, data):
         self.sock.sendall(data)
@@ -456,6 +457,11 @@ class Exchange:
         self.head(head)
         self.data(grpc_frame(message))
         self.trailers(trailers)
+
+    def keep(self):
+        """The connection stays, as a sound service's does. (A close at once is a reset where bytes were not read yet,
+        and overtakes the answer.)"""
+        self.stays = True
 
     def honest(self):
         """The message of the right answer."""
@@ -534,6 +540,8 @@ class HandMadeGrpc:
                 body = b""
                 if self.misbehave:
                     self.misbehave(exchange)
+                    if exchange.stays:
+                        continue
                     return
                 try:
                     exchange.answer(exchange.honest())
