@@ -36,7 +36,7 @@ DEPS_cmd    := api builtins config http store attest admin audit jose pkcs11 pol
 
 # ---- flags --------------------------------------------------------------------------------------
 
-PKGS := libmicrohttpd gnutls libcjson p11-kit-1 libcrypto libfyaml libpcre2-8 libcurl libpq libprotobuf-c
+PKGS := libmicrohttpd gnutls libcjson p11-kit-1 libcrypto libfyaml libpcre2-8 libcurl libpq libprotobuf-c libseccomp
 ifeq ($(shell pkg-config --exists libsystemd && echo yes),yes)
 PKGS += libsystemd
 DEFINES += -DHAVE_SYSTEMD

@@ -2,6 +2,7 @@
 #include "pkcs11/pin_marker.h"
 #include "pkcs11/token_file.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "broker/base/log.h"
@@ -137,4 +138,18 @@ err_t login_gate(CK_FUNCTION_LIST *fn, CK_SLOT_ID slot, CK_SESSION_HANDLE h, str
     if (!pin && !key_pad) FAIL(ERR_USAGE, "token %s wants a PIN; give a pin-source", token);
     if (key_pad || !marker) return judge(fn, h, token, send_pin(fn, h, key_pad ? NULL : pin));
     return login_marked(fn, h, pin, token, raw.flags, marker);
+}
+
+err_t login_pin(CK_FUNCTION_LIST *fn, CK_SLOT_ID slot, const char *pin_source, struct secret **ret)
+{
+    struct p11_token_info info = {0};
+    CK_TOKEN_INFO raw = {0};
+    char what[64];
+    TRY(slot_token_info(fn, slot, &raw));
+    /* A token with its own key pad wants none from us. */
+    if (!(raw.flags & CKF_LOGIN_REQUIRED)) return ERR_OK;
+    if (raw.flags & CKF_PROTECTED_AUTHENTICATION_PATH) return ERR_OK;
+    TRY(slot_info(fn, slot, &info));
+    snprintf(what, sizeof what, "PIN for token %s", info.label);
+    return p11_pin_read(pin_source, what, ret);
 }

@@ -1,4 +1,5 @@
 #include "pkcs11/p11_internal.h"
+#include "pkcs11/wall.h"
 
 #include <errno.h>
 #include <p11-kit/p11-kit.h>
@@ -7,6 +8,7 @@
 
 struct p11_module {
     CK_FUNCTION_LIST *fn;
+    struct wall *wall; /* when it is in a helper: fn are stubs */
     char *path;
     pid_t pid;  /* who called C_Initialize */
     bool owner; /* false: somebody else in this process had initialised it */
@@ -21,7 +23,8 @@ static struct p11_module *modules;
 
 static void module_free(struct p11_module *m)
 {
-    if (m->fn) p11_kit_module_release(m->fn);
+    if (m->fn && !m->wall) p11_kit_module_release(m->fn);
+    wall_free(m->wall);
     free(m->path);
     free(m);
 }
@@ -49,16 +52,27 @@ static CK_RV initialize(CK_FUNCTION_LIST *fn)
     return fn->C_Initialize(&args);
 }
 
-static err_t module_new_locked(const char *path, struct p11_module **ret)
+err_t module_functions(const char *path, CK_FUNCTION_LIST **ret)
+{
+    /* One module, by path: p11_kit_modules_load would load every vendor library on the host. */
+    *ret = p11_kit_module_load(path, P11_KIT_MODULE_UNMANAGED);
+    if (*ret) return ERR_OK;
+    FAIL(ERR_USAGE, "module %s is no PKCS#11 library that can be loaded: %s", path,
+         p11_kit_message() ? p11_kit_message() : "unknown reason");
+}
+
+static err_t module_new_locked(const char *path, const struct p11_helper *helper,
+                               struct p11_module **ret)
 {
     TRY(check_file(path));
     _cleanup_(module_freep) struct p11_module *m = calloc(1, sizeof *m);
     if (!m || !(m->path = strdup(path))) FAIL(ERR_INTERNAL, "out of memory");
-    /* One module, by path: p11_kit_modules_load would load every vendor library on the host. */
-    m->fn = p11_kit_module_load(path, P11_KIT_MODULE_UNMANAGED);
-    if (!m->fn)
-        FAIL(ERR_USAGE, "module %s is no PKCS#11 library that can be loaded: %s", path,
-             p11_kit_message() ? p11_kit_message() : "unknown reason");
+    if (helper) {
+        TRY(wall_open(path, helper, &m->wall));
+        m->fn = wall_fn(m->wall);
+    } else {
+        TRY(module_functions(path, &m->fn));
+    }
     CK_RV rv = initialize(m->fn);
     if (rv != CKR_OK && rv != CKR_CRYPTOKI_ALREADY_INITIALIZED)
         FAIL_P11(ERR_TOKEN_DOWN, rv, "C_Initialize",
@@ -72,17 +86,22 @@ static err_t module_new_locked(const char *path, struct p11_module **ret)
     return ERR_OK;
 }
 
-err_t module_load(const char *path, struct p11_module **ret)
+err_t module_load_in(const struct p11_helper *helper, const char *path, struct p11_module **ret)
 {
     SCOPED_LOCK(&modules_lock);
     for (struct p11_module *m = modules; m; m = m->next) {
-        if (strcmp(m->path, path)) continue;
+        if (strcmp(m->path, path) || !m->wall != !helper) continue;
         module_guard(m);
         m->refs++;
         *ret = m;
         return ERR_OK;
     }
-    return module_new_locked(path, ret);
+    return module_new_locked(path, helper, ret);
+}
+
+err_t module_load(const char *path, struct p11_module **ret)
+{
+    return module_load_in(NULL, path, ret);
 }
 
 void module_unref(struct p11_module *m)
@@ -130,6 +149,11 @@ bool module_shared(const struct p11_module *m)
 CK_FUNCTION_LIST *module_fn(struct p11_module *m)
 {
     return m->fn;
+}
+
+struct wall *module_wall(struct p11_module *m)
+{
+    return m->wall;
 }
 
 const char *module_path(const struct p11_module *m)

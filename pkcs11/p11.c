@@ -1,4 +1,5 @@
 #include "pkcs11/p11_internal.h"
+#include "pkcs11/wall.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
@@ -23,13 +24,22 @@ static err_t copy_text(const char *from, char **ret)
     return ERR_OK;
 }
 
-static err_t load_module(const char *named, const struct p11_uri *uri, struct p11_module **ret)
+static err_t load_module(const char *named, const struct p11_uri *uri,
+                         const struct p11_helper *helper, struct p11_module **ret)
 {
     const char *path = named ? named : uri->module_path;
     if (!path)
         FAIL(ERR_USAGE, "no PKCS#11 module; name the library by its path, or by module-path in the "
              "token URI");
-    return module_load(path, ret);
+    return module_load_in(helper, path, ret);
+}
+
+bool p11_uses_softhsm(const char *module, const char *token_uri)
+{
+    struct p11_uri uri _cleanup_uri_ = {0};
+    if (!module && err_ok(uri_parse(token_uri, &uri))) module = uri.module_path;
+    const char *slash = module ? strrchr(module, '/') : NULL;
+    return slash && strncmp(slash + 1, "libsofthsm", strlen("libsofthsm")) == 0;
 }
 
 /* ---- connecting: what opening and recovery share ---------------------------------------- */
@@ -38,8 +48,10 @@ static err_t load_module(const char *named, const struct p11_uri *uri, struct p1
  * with the last session (tokens.md 2.3). */
 static err_t log_in(struct p11 *p)
 {
+    struct wall *wall = module_wall(p->module);
     TRY(session_open(p->fn, p->slot, &p->idle_session));
-    TRY(login_gate(p->fn, p->slot, p->idle_session, p->pin, p->state_dir));
+    TRY(wall ? wall_login(wall, p->slot, p->idle_session, p->pin_source, p->state_dir)
+             : login_gate(p->fn, p->slot, p->idle_session, p->pin, p->state_dir));
     return session_open(p->fn, p->slot, &p->key_session);
 }
 
@@ -80,29 +92,20 @@ static err_t p11_new(const struct p11_config *config, struct p11 **ret)
     return ERR_OK;
 }
 
-static err_t read_pin(struct p11 *p, const char *pin_source)
-{
-    CK_TOKEN_INFO raw = {0};
-    char what[64];
-    TRY(slot_token_info(p->fn, p->slot, &raw));
-    /* A token with its own key pad wants none from us. */
-    if (!(raw.flags & CKF_LOGIN_REQUIRED)) return ERR_OK;
-    if (raw.flags & CKF_PROTECTED_AUTHENTICATION_PATH) return ERR_OK;
-    snprintf(what, sizeof what, "PIN for token %s", p->label);
-    return p11_pin_read(pin_source ? pin_source : p->uri.pin_source, what, &p->pin);
-}
-
 err_t p11_open(const struct p11_config *config, struct p11 **ret)
 {
     _cleanup_p11_ struct p11 *p = NULL;
     struct p11_token_info info = {0};
     TRY(p11_new(config, &p));
-    TRY(load_module(config->module, &p->uri, &p->module));
+    TRY(load_module(config->module, &p->uri, config->helper, &p->module));
     p->fn = module_fn(p->module);
     TRYC(slot_find(p->fn, &p->uri, &p->slot, &info), "%s", config->token_uri);
     TRY(copy_text(info.label, &p->label));
     TRY(copy_text(info.serial, &p->serial));
-    TRY(read_pin(p, config->pin_source));
+    const char *source = config->pin_source ? config->pin_source : p->uri.pin_source;
+    if (source) TRY(copy_text(source, &p->pin_source));
+    if (config->found) TRY(config->found(config->found_arg, p->serial));
+    if (!config->helper) TRY(login_pin(p->fn, p->slot, source, &p->pin));
     p->pool.cap = pool_cap(p->max_sessions, info.max_sessions);
     TRY(log_in(p));
     TRY(load_upper_half(p));
@@ -133,6 +136,7 @@ void p11_close(struct p11 *p)
     free(p->label);
     free(p->serial);
     free(p->state_dir);
+    free(p->pin_source);
     free(p);
 }
 
@@ -216,7 +220,7 @@ err_t p11_info_by_uri(const char *module, const char *token_uri, struct p11_toke
     _cleanup_module_ struct p11_module *m = NULL;
     CK_SLOT_ID slot = 0;
     TRY(uri_parse(token_uri, &uri));
-    TRY(load_module(module, &uri, &m));
+    TRY(load_module(module, &uri, NULL, &m));
     TRYC(slot_find(module_fn(m), &uri, &slot, ret), "%s", token_uri);
     return ERR_OK;
 }

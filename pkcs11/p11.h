@@ -11,9 +11,21 @@
 #include "broker/base/secret.h"
 #include "pkcs11/envelope.h"
 
+#include <sys/types.h>
+
 struct p11;
 
 /* ---- opening ---------------------------------------------------------------------------- */
+
+/* A process of its own for the module, between which and this one the PIN never passes. */
+struct p11_helper {
+    const char *program;     /* what is run with the one argument token-helper, and calls p11_helper_run;
+                              * NULL: this program */
+    bool network;            /* the module may open sockets beyond this host */
+    size_t memory_locked;    /* bytes of the helper's locked memory; 0: SECRET_BUDGET_DEFAULT */
+    bool best_effort;        /* it may stay unlocked */
+    unsigned hang_ms;        /* a call that takes longer ends the helper; 0: WALL_HANG_MS */
+};
 
 struct p11_config {
     const char *module;      /* path of the PKCS#11 module; NULL: the URI's module-path */
@@ -23,6 +35,10 @@ struct p11_config {
     unsigned max_sessions;   /* cap of the pool; 0: P11_SESSIONS_DEFAULT */
     unsigned cek_cache;      /* unwrapped content keys kept as handles; 0: none */
     bool serialize_all;      /* quirk: cryptography excludes object calls too */
+    const struct p11_helper *helper; /* NULL: the module is loaded into this process */
+    /* Called when the token is found, before the login; an error ends the opening. NULL: nothing. */
+    err_t (*found)(void *arg, const char *serial);
+    void *found_arg;
 };
 
 /* Loads the module, finds exactly one token and logs in through the gate; finds the KEKs, checks
@@ -31,6 +47,18 @@ struct p11_config {
  * those there are), ERR_CONFLICT (several match: names their serials), ERR_HUMAN (PIN wrong or
  * locked: says what to do), ERR_TOKEN_DOWN. A token without a KEK opens too (p11_has_kek). */
 err_t p11_open(const struct p11_config *config, struct p11 **ret);
+/* The whole of the helper: serves the broker that started this process until that ends, then ends the process.
+ * Returns only an error: that no broker started it, or that it cannot confine itself. */
+err_t p11_helper_run(void);
+/* Whether the module that p11_open would load is SoftHSM's, by its name. */
+bool p11_uses_softhsm(const char *module, const char *token_uri);
+/* Of the helper of this process; zeros when there is none. */
+struct p11_helper_stats {
+    pid_t pid;       /* 0: none runs */
+    uint64_t starts; /* how many there have been */
+};
+struct p11_helper_stats p11_helper_stats(void);
+
 /* Brings a token back that went away: waits until no session is in use, starts the module again,
  * finds the same token (same serial) in whatever slot, logs in through the gate, loads the keys.
  * Handles of before are then of an old epoch. For one supervising thread, which calls it with a

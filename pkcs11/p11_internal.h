@@ -19,6 +19,11 @@ struct p11_module;
 /* Loads by path and initialises, or takes another reference to the one that is loaded.
  * ERR_USAGE when there is no such file; ERR_TOKEN_DOWN when C_Initialize fails. Thread-safe. */
 err_t module_load(const char *path, struct p11_module **ret);
+/* The same in a helper (wall_open); NULL: in this process. */
+err_t module_load_in(const struct p11_helper *helper, const char *path, struct p11_module **ret);
+/* Loads the library into this process, and nothing else. */
+err_t module_functions(const char *path, CK_FUNCTION_LIST **ret);
+struct wall *module_wall(struct p11_module *m); /* NULL: it is in this process */
 void module_unref(struct p11_module *m); /* the last one: C_Finalize, unload */
 DEFINE_CLEANUP(struct p11_module, module_unref);
 #define _cleanup_module_ _cleanup_(module_unrefp)
@@ -113,6 +118,8 @@ void pool_close_idle(struct p11 *p);
 /* Logs `h` (and so this process) in as user, once, unless the token's flags or a PIN that failed
  * before forbid it. `pin` may be NULL for a token with its own key pad. state_dir NULL: no marker
  * is kept. ERR_HUMAN says what to do. */
+/* The PIN of this token from pin_source (p11_pin_read); none for a token that wants none from us. */
+err_t login_pin(CK_FUNCTION_LIST *fn, CK_SLOT_ID slot, const char *pin_source, struct secret **ret);
 err_t login_gate(CK_FUNCTION_LIST *fn, CK_SLOT_ID slot, CK_SESSION_HANDLE h, struct secret *pin,
                  const char *state_dir);
 
@@ -140,7 +147,9 @@ struct p11 {
     struct p11_uri uri;
     char *label, *serial;    /* without padding */
     char *state_dir;
-    struct secret *pin;      /* kept for logging in again after the token went away; may be NULL */
+    char *pin_source;        /* NULL: the terminal */
+    struct secret *pin;      /* kept for logging in again after the token went away; NULL when there is
+                              * none, or a helper has it */
     unsigned max_sessions, cek_cache_max;
     bool serialize_all;      /* quirk: cryptography takes object_lock too */
     uint64_t epoch;          /* of all handles; a new one after each (re)opening. Written under

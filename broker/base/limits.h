@@ -121,6 +121,17 @@
 #define P11_SESSIONS_MAX 256u
 #define P11_JOB_QUEUE_MAX 1024u    /* jobs waiting for a worker */
 #define P11_JOB_SECONDS 10u        /* deadline of one job */
+/* A helper that has the module (pkcs11/wall.h) */
+#define WALL_FRAME_MAX (ENVELOPE_MAX + 128u * 1024u) /* bytes of one call, and of its results */
+#define WALL_ATTRIBUTES 32u        /* of one template */
+#define WALL_CHANNELS_MAX (P11_SESSIONS_MAX + 8u) /* calls at once */
+#define WALL_HANG_MS 5000u         /* a call that takes longer ends the helper */
+#define WALL_LONG_MS 60000u        /* at least, for a start, a login and making a key pair */
+#define WALL_PROMPT_MS 600000u     /* a PIN that a person types */
+#define WALL_STEADY_MS 60000u      /* a helper that lived so long is not held to be broken; one that did not */
+#define WALL_PAUSE_MS 1000u        /* waits so long before it is started a third time, doubled with each, */
+#define WALL_PAUSE_MAX_MS 60000u   /* up to */
+#define WALL_LAST_MS 2000u         /* calls under way when the broker ends */
 #define CEK_CACHE_DEFAULT 4096u    /* unwrapped content-key handles */
 #define P11_WORKERS_MAX 64u        /* threads that do token jobs */
 #define CEK_CACHE_MAX 65536u       /* what may be configured */

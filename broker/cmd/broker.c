@@ -16,24 +16,40 @@ static const char *or_null(const char *text)
 }
 
 /* The lock is taken before the login: on SoftHSM each C_Login rewrites a file of the token, which
- * a broker that serves it must not be disturbed by (tokens.md 2.2). So the serial is read first,
- * without logging in. */
-static err_t lock_token(const struct config *c, const char *who, struct broker *b)
+ * a broker that serves it must not be disturbed by (tokens.md 2.2). */
+struct locking {
+    const struct config *config;
+    const char *who;
+    struct broker *broker;
+};
+
+static err_t lock_token(void *arg, const char *serial)
 {
-    struct p11_token_info info = {0};
-    if (strcmp(c->token_role, "reader") == 0) return ERR_OK;
-    TRY(p11_info_by_uri(or_null(c->token_module), c->token_uri, &info));
-    return writer_lock_take(c->run_dir, info.serial, who, &b->lock);
+    const struct locking *l = arg;
+    if (strcmp(l->config->token_role, "reader") == 0) return ERR_OK;
+    return writer_lock_take(l->config->run_dir, serial, l->who, &l->broker->lock);
+}
+
+static bool wants_helper(const struct config *c)
+{
+    if (c->token_isolation != CONFIG_ISOLATION_AUTO)
+        return c->token_isolation == CONFIG_ISOLATION_HELPER;
+    return !p11_uses_softhsm(or_null(c->token_module), c->token_uri);
 }
 
 static err_t open_token(const struct config *c, const char *who, struct broker *b)
 {
+    struct locking locking = {c, who, b};
+    struct p11_helper helper = {
+        .network = c->token_helper_network, .memory_locked = c->memory_locked_bytes,
+        .best_effort = c->memory_best_effort,
+    };
     struct p11_config config = {
         .module = or_null(c->token_module), .token_uri = c->token_uri,
         .pin_source = or_null(c->token_pin_source), .state_dir = c->state_dir,
         .max_sessions = c->token_sessions, .cek_cache = c->token_cek_cache,
+        .helper = wants_helper(c) ? &helper : NULL, .found = lock_token, .found_arg = &locking,
     };
-    TRY(lock_token(c, who, b));
     TRY(file_make_dirs(c->state_dir, 0700));
     return p11_open(&config, &b->token);
 }

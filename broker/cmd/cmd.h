@@ -12,7 +12,7 @@
 struct command {
     const char *group;    /* "token", "token keypair", or NULL for a command of its own */
     const char *name;
-    const char *summary;  /* one line */
+    const char *summary;  /* one line; NULL: not listed */
     err_t (*run)(const struct command *self, int argc, char **argv);
 };
 
@@ -95,4 +95,5 @@ err_t cmd_admin_keygen(const struct command *self, int argc, char **argv);
 err_t cmd_admin_token(const struct command *self, int argc, char **argv);
 err_t cmd_import(const struct command *self, int argc, char **argv);
 err_t cmd_config_convert(const struct command *self, int argc, char **argv);
+err_t cmd_token_helper(const struct command *self, int argc, char **argv);
 err_t cmd_fetch(const struct command *self, int argc, char **argv);

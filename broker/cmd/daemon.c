@@ -62,6 +62,9 @@ static void put_connections(void *server, struct buf *out)
                     "Requests refused for their form", s.refused_malformed);
     metrics_put_one(out, "strongroom_timeouts_total", "counter",
                     "Requests and connections cut for being late", s.timed_out);
+    metrics_put_one(out, "strongroom_token_helper_starts_total", "counter",
+                    "Helper processes of the token that were started; 0 without isolation",
+                    p11_helper_stats().starts);
 }
 
 static void rotate_audit(struct audit *a)

@@ -52,12 +52,14 @@ const struct command commands[] = {
     {NULL, "import", "take over the store of an existing KBS", cmd_import},
     {"config", "convert", "make a configuration from that of an existing KBS", cmd_config_convert},
     {NULL, "fetch", "be a guest: attest with sample evidence and fetch a resource", cmd_fetch},
+    {NULL, "token-helper", NULL, cmd_token_helper}, /* for the broker alone */
 };
 const size_t command_count = sizeof commands / sizeof *commands;
 
 static void print_command(const struct command *c, FILE *out)
 {
     char name[40];
+    if (!c->summary) return;
     snprintf(name, sizeof name, "%s%s%s", c->group ? c->group : "", c->group ? " " : "", c->name);
     fprintf(out, "  %-21s %s\n", name, c->summary);
 }

@@ -17,6 +17,9 @@ enum config_verifier {
     CONFIG_VERIFIER_NONE, CONFIG_VERIFIER_SAMPLE, CONFIG_VERIFIER_GRPC, CONFIG_VERIFIER_REST
 };
 
+/* Where the module runs. */
+enum config_isolation { CONFIG_ISOLATION_AUTO, CONFIG_ISOLATION_HELPER, CONFIG_ISOLATION_NONE };
+
 /* All values, in the order of the sections. Strings are owned by the config; lists too. */
 struct config {
     /* http */
@@ -34,6 +37,8 @@ struct config {
     bool http_statuses_401;             /* the reference's 401 for everything */
     /* token */
     const char *token_module, *token_uri, *token_pin_source;
+    enum config_isolation token_isolation;
+    bool token_helper_network;
     unsigned token_sessions;
     unsigned token_workers;             /* 0: jobs run inline */
     unsigned token_cek_cache;

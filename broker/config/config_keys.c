@@ -23,6 +23,10 @@ static const struct config_choice verifiers[] = {{"none", CONFIG_VERIFIER_NONE},
                                                  {0}};
 static const struct config_choice syncs[] = {{"none", 0}, {"batch", 0}, {"each", 0}, {0}};
 static const struct config_choice locks[] = {{"required", false}, {"best-effort", true}, {0}};
+static const struct config_choice isolations[] = {{"auto", CONFIG_ISOLATION_AUTO},
+                                                  {"helper", CONFIG_ISOLATION_HELPER},
+                                                  {"in-process", CONFIG_ISOLATION_NONE},
+                                                  {0}};
 static const struct config_choice oaeps[] = {{"sha256", false}, {"sha1", true}, {0}};
 static const struct config_choice admin_modes[] = {
     {"DenyAll", ADMIN_DENY_ALL},
@@ -146,6 +150,13 @@ static const struct config_key keys[] = {
      .doc = "Where the user PIN is: file:/path (readable by its owner only), credential:NAME "
             "(LoadCredential of the service manager) or prompt. Left out, a pin-source in "
             "token.uri decides first."},
+    {"token.isolation", CONFIG_CHOICE, FIELD(token_isolation), .choices = isolations,
+     .fallback = "auto",
+     .doc = "Where the module runs. helper: in a confined process of its own, which alone reads the PIN, "
+            "and which is started again when it crashes or hangs. in-process: in the broker, which is "
+            "faster. auto: in-process for SoftHSM, helper for all others."},
+    {"token.helper_network", CONFIG_TRUTH, FIELD(token_helper_network), .fallback = "false",
+     .doc = "The module in the helper may open network sockets, as those of network HSMs must."},
     {"token.sessions", CONFIG_NUMBER, FIELD(token_sessions), .min = 1, .max = P11_SESSIONS_MAX,
      .fallback = "16", .doc = "Sessions at once; the token's own limit caps it."},
     {"token.workers", CONFIG_NUMBER, FIELD(token_workers), .max = P11_WORKERS_MAX,
