@@ -135,7 +135,8 @@ class Vault:
         config = {
             "http_server": {"sockets": ["127.0.0.1:0"],
                             "admin_socket": self.path("run/admin.sock")},
-            "token": {"module": MODULE, "uri": f"pkcs11:token={self.label}",
+            # The fault module too; test_isolation.py has the helper.
+            "token": {"isolation": "in-process", "module": MODULE, "uri": f"pkcs11:token={self.label}",
                       "pin_source": "file:" + self.path("pin")},
             "attestation_service": {"verifier": "sample", "attestation_token_broker": {
                 "signer": {"key_path": self.path("signer.pem"),

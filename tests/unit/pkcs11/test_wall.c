@@ -1,0 +1,381 @@
+/* This program is its own helper: the broker's side starts it with the word token-helper. What it does then
+ * says $TEST_HELPER: without it what a helper must. */
+#include "tests/lib/test.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "pkcs11/p11_internal.h"
+#include "pkcs11/wall.h"
+#include "tests/lib/softhsm.h"
+
+static struct softhsm hsm;
+static struct p11 *token;
+static struct p11_helper helper;
+static struct p11_config config;
+static struct wall *wall;
+
+static int setup(void **state)
+{
+    if (softhsm_start(&hsm, "vault")) return -1;
+    unsetenv("TEST_HELPER");
+    helper = (struct p11_helper){.best_effort = true, .memory_locked = 2u << 20, .hang_ms = 60000};
+    config = (struct p11_config){.module = hsm.module, .token_uri = hsm.uri, .pin_source = hsm.pin_file,
+                                 .state_dir = hsm.state, .cek_cache = 16, .helper = &helper};
+    return softhsm_fault(&hsm, "");
+}
+
+static int teardown(void **state)
+{
+    p11_close(TAKE_PTR(token));
+    wall_free(TAKE_PTR(wall));
+    return softhsm_stop(&hsm);
+}
+
+static void open_with_kek(const char *module)
+{
+    struct p11_kek_info kek;
+    config.module = module;
+    assert_non_null(module);
+    assert_ok(p11_open(&config, &token));
+    assert_ok(p11_kek_create(token, false, &kek));
+    assert_true(kek.sound && kek.canary_ok);
+}
+
+/* Seals so many bytes and opens them again. */
+static struct err round_trip(struct p11 *p, size_t len)
+{
+    static uint8_t plain[VALUE_MAX];
+    _cleanup_buf_ struct buf sealed = BUF_INIT;
+    _cleanup_secret_ struct secret *opened = NULL;
+    struct envelope_meta meta = {.kind = ENVELOPE_RESOURCE, .version = 1, .created = 1,
+                                 .name = SPAN_LIT("default/key/1")};
+    struct envelope e;
+    bool has_meta = false;
+    TRY(p11_seal(p, &meta, span_of(plain, len), &sealed));
+    if (envelope_decode(buf_span(&sealed), &e, &has_meta) != ENVELOPE_SOUND)
+        FAIL(ERR_DAMAGED, "what was sealed is no envelope");
+    TRY(p11_unseal(p, &e, &opened));
+    if (!secret_equal(secret_span(opened), span_of(plain, len))) FAIL(ERR_DAMAGED, "other plaintext");
+    return ERR_OK;
+}
+
+static pid_t helper_pid(void)
+{
+    pid_t pid = p11_helper_stats().pid;
+    assert_true(pid > 0);
+    return pid;
+}
+
+/* ---- what it is for ---------------------------------------------------------------------- */
+
+static void test_wall__a_token_works_through_it(void **state)
+{
+    struct p11_object made, found[2];
+    struct p11_token_info info = {0};
+    char epoch[P11_EPOCH_TEXT];
+    size_t n = 0;
+    _cleanup_buf_ struct buf value = BUF_INIT;
+    open_with_kek(hsm.module);
+    assert_ok(round_trip(token, 9));
+    assert_ok(round_trip(token, 0));
+    assert_ok(p11_object_create(token, "a/b/c", SPAN_LIT("bytes"), &made));
+    assert_ok(p11_object_find(token, "a/b/c", found, 2, &n));
+    assert_int_equal(n, 1);
+    assert_ok(p11_object_read(token, made, &value));
+    assert_span(buf_span(&value), "bytes");
+    assert_ok(p11_object_destroy(token, made));
+    assert_ok(p11_epoch_touch(token, epoch));
+    assert_ok(p11_check(token));
+    assert_ok(p11_info(token, &info));
+    assert_string_equal(info.label, "vault");
+    assert_int_equal(p11_helper_stats().starts, 1);
+    pid_t pid = helper_pid();
+    p11_close(TAKE_PTR(token));
+    assert_int_equal(kill(pid, 0), -1); /* it went with us, and is no zombie */
+    assert_int_equal(p11_helper_stats().pid, 0);
+}
+
+static void test_wall__the_pin_is_not_here(void **state)
+{
+    open_with_kek(hsm.module);
+    assert_null(token->pin);
+    CK_BYTE pin[] = SOFTHSM_PIN;
+    CK_SESSION_HANDLE h = token->idle_session;
+    assert_int_equal(token->fn->C_Login(h, CKU_USER, pin, sizeof pin - 1), CKR_FUNCTION_NOT_SUPPORTED);
+}
+
+static err_t refuse(void *arg, const char *serial)
+{
+    assert_int_equal(strlen(serial), 16);
+    ++*(int *) arg;
+    FAIL(ERR_CONFLICT, "taken");
+}
+
+static void test_open__found_is_asked_before_the_login(void **state)
+{
+    int asked = 0;
+    config.module = softhsm_fault_module();
+    config.found = refuse;
+    config.found_arg = &asked;
+    assert_fails(p11_open(&config, &token), ERR_CONFLICT);
+    config.helper = NULL;
+    assert_fails(p11_open(&config, &token), ERR_CONFLICT);
+    assert_int_equal(asked, 2);
+    assert_int_equal(softhsm_fault_count(&hsm, "C_Login"), 0);
+}
+
+/* The gate is the same: an error with all of its sentences, and a wrong PIN is not sent twice. */
+static void test_wall__a_wrong_pin_is_sent_once(void **state)
+{
+    char wrong[300];
+    softhsm_write(&hsm, "wrong", "00000000\n", 0600, wrong, sizeof wrong);
+    config.module = softhsm_fault_module();
+    config.pin_source = wrong;
+    assert_fails_with(p11_open(&config, &token), ERR_HUMAN, "CKR_PIN_INCORRECT");
+    assert_fails_with(p11_open(&config, &token), ERR_HUMAN, "is not sent again");
+    assert_int_equal(softhsm_fault_count(&hsm, "C_Login"), 1);
+    config.pin_source = "file:/nonexistent/pin";
+    assert_fails_with(p11_open(&config, &token), ERR_NOTFOUND, "/nonexistent/pin");
+    assert_int_equal(softhsm_fault_count(&hsm, "C_Login"), 1);
+}
+
+static void test_wall__values_of_all_sizes(void **state)
+{
+    helper.memory_locked = 8u << 20;
+    open_with_kek(hsm.module);
+    static const size_t SIZES[] = {1, 64, 65, 3800, 4096, 5000, 65536, VALUE_MAX};
+    for (size_t i = 0; i < sizeof SIZES / sizeof *SIZES; i++) assert_ok(round_trip(token, SIZES[i]));
+}
+
+/* Too little memory over there is this request's trouble, not the helper's end. */
+static void test_wall__a_spent_budget_is_busy(void **state)
+{
+    open_with_kek(hsm.module);
+    assert_fails(round_trip(token, VALUE_MAX), ERR_BUSY);
+    assert_ok(round_trip(token, 1000));
+    assert_int_equal(p11_helper_stats().starts, 1);
+}
+
+static void test_wall__one_in_a_process(void **state)
+{
+    struct wall *second = NULL;
+    assert_ok(wall_open(hsm.module, &helper, &wall));
+    assert_fails(wall_open(hsm.module, &helper, &second), ERR_CONFLICT);
+    wall_free(TAKE_PTR(wall));
+    assert_ok(wall_open(hsm.module, &helper, &wall));
+}
+
+static void test_wall__a_module_that_is_none(void **state)
+{
+    config.module = "/etc/passwd";
+    assert_fails_with(p11_open(&config, &token), ERR_USAGE, "no PKCS#11 library");
+    config.module = hsm.module;
+    helper.program = "/nonexistent/strongroom";
+    assert_fails_with(p11_open(&config, &token), ERR_INTERNAL, "/nonexistent/strongroom");
+    helper.program = "/bin/true";
+    assert_fails(p11_open(&config, &token), ERR_TOKEN_DOWN);
+    assert_int_equal(p11_helper_stats().pid, 0);
+}
+
+/* ---- when it fails ----------------------------------------------------------------------- */
+
+static void assert_back(uint64_t starts)
+{
+    assert_ok(p11_recover(token));
+    assert_ok(round_trip(token, 9));
+    assert_int_equal(p11_helper_stats().starts, starts);
+}
+
+static void recover_in_time(void)
+{
+    struct err e = p11_recover(token);
+    for (; e.code == ERR_BUSY || e.code == ERR_TOKEN_DOWN; e = p11_recover(token)) poll(NULL, 0, 100);
+    assert_ok(e);
+}
+
+static void test_wall__a_killed_helper_is_a_fault_that_passes(void **state)
+{
+    open_with_kek(hsm.module);
+    pid_t pid = helper_pid();
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    assert_fails(round_trip(token, 9), ERR_TOKEN_DOWN);
+    assert_int_equal(kill(pid, 0), -1);
+    assert_fails(round_trip(token, 9), ERR_TOKEN_DOWN);
+    assert_back(2);
+}
+
+static void test_wall__a_module_that_crashes(void **state)
+{
+    open_with_kek(softhsm_fault_module());
+    assert_int_equal(softhsm_fault(&hsm, "C_Decrypt segv\n"), 0);
+    assert_fails(round_trip(token, 9), ERR_TOKEN_DOWN);
+    assert_int_equal(softhsm_fault(&hsm, ""), 0);
+    assert_back(2);
+}
+
+static void test_wall__a_module_that_hangs(void **state)
+{
+    open_with_kek(softhsm_fault_module());
+    p11_close(TAKE_PTR(token));
+    helper.hang_ms = 500;
+    assert_ok(p11_open(&config, &token));
+    assert_int_equal(softhsm_fault(&hsm, "C_Decrypt hang\n"), 0);
+    pid_t pid = helper_pid();
+    assert_fails(round_trip(token, 9), ERR_TOKEN_DOWN);
+    assert_int_equal(kill(pid, 0), -1);
+    /* Nor does one that hangs at its end keep us. */
+    assert_int_equal(softhsm_fault(&hsm, "C_Finalize hang\n"), 0);
+    assert_ok(p11_recover(token));
+    pid = helper_pid();
+    recover_in_time();
+    assert_int_equal(kill(pid, 0), -1);
+    assert_ok(round_trip(token, 9));
+}
+
+/* Each start is a login: helpers that die as soon as they run are not started without end. */
+static void test_wall__helpers_that_keep_dying_wait(void **state)
+{
+    open_with_kek(hsm.module);
+    assert_int_equal(kill(helper_pid(), SIGKILL), 0);
+    assert_fails(p11_check(token), ERR_TOKEN_DOWN);
+    assert_ok(p11_recover(token)); /* at once */
+    assert_int_equal(kill(helper_pid(), SIGKILL), 0);
+    assert_fails(p11_check(token), ERR_TOKEN_DOWN);
+    assert_fails(p11_recover(token), ERR_TOKEN_DOWN); /* after WALL_PAUSE_MS */
+    assert_int_equal(p11_helper_stats().starts, 2);
+    recover_in_time();
+    assert_int_equal(p11_helper_stats().starts, 3);
+}
+
+/* ---- helpers that the broker must not believe -------------------------------------------- */
+
+static void test_wall__hostile_helpers(void **state)
+{
+    static const char *const KINDS[] = {"mute", "short", "long", "garbage", "lengths", "closes"};
+    helper.hang_ms = 300;
+    for (size_t i = 0; i < sizeof KINDS / sizeof *KINDS; i++) {
+        setenv("TEST_HELPER", KINDS[i], 1);
+        assert_ok(wall_open(hsm.module, &helper, &wall));
+        pid_t pid = helper_pid();
+        CK_INFO info = {0};
+        assert_int_equal(wall_fn(wall)->C_GetInfo(&info), CKR_DEVICE_REMOVED);
+        assert_int_equal(kill(pid, 0), -1);
+        assert_int_equal(wall_fn(wall)->C_GetInfo(&info), CKR_DEVICE_REMOVED);
+        wall_free(TAKE_PTR(wall));
+    }
+    setenv("TEST_HELPER", "chain", 1);
+    assert_fails_with(wall_open(hsm.module, &helper, &wall), ERR_INTERNAL, "xxxx");
+    setenv("TEST_HELPER", "refuses", 1);
+    assert_ok(wall_open(hsm.module, &helper, &wall));
+    CK_INFO info = {0};
+    assert_int_equal(wall_fn(wall)->C_GetInfo(&info), CKR_SESSION_COUNT);
+}
+
+/* ---- many at once ------------------------------------------------------------------------ */
+
+static atomic_bool ending;
+static atomic_uint good, failed;
+
+static void *work(void *arg)
+{
+    while (!atomic_load(&ending)) {
+        struct err e = round_trip(token, 100);
+        if (err_ok(e)) atomic_fetch_add(&good, 1);
+        else if (e.code == ERR_TOKEN_DOWN) atomic_fetch_add(&failed, 1);
+        else abort();
+    }
+    return NULL;
+}
+
+static void await(atomic_uint *count, unsigned more)
+{
+    for (unsigned from = atomic_load(count); atomic_load(count) < from + more;) sched_yield();
+}
+
+static void test_wall__calls_in_parallel_and_a_death_among_them(void **state)
+{
+    pthread_t threads[4];
+    open_with_kek(hsm.module);
+    atomic_store(&ending, false);
+    for (size_t i = 0; i < 4; i++) assert_int_equal(pthread_create(&threads[i], NULL, work, NULL), 0);
+    await(&good, 40);
+    assert_int_equal(kill(helper_pid(), SIGKILL), 0);
+    await(&failed, 4);
+    recover_in_time();
+    await(&good, 40);
+    atomic_store(&ending, true);
+    for (size_t i = 0; i < 4; i++) pthread_join(threads[i], NULL);
+    assert_int_equal(p11_helper_stats().starts, 2);
+}
+
+/* ---- this program as a helper ------------------------------------------------------------ */
+
+static void answer(int fd, const char *kind)
+{
+    uint64_t words[64] = {0};
+    size_t len = (WALL_REPLY_HEAD * sizeof *words) + sizeof(CK_INFO);
+    if (recv(fd, words, sizeof words, 0) <= 0 || strcmp(kind, "closes") == 0) _exit(0);
+    words[0] = len;
+    words[1] = words[2] = 0;
+    if (strcmp(kind, "short") == 0) words[0] = len -= 8;
+    if (strcmp(kind, "long") == 0) words[0] = len += 8;
+    if (strcmp(kind, "garbage") == 0) memset(words, 0xa5, sizeof words);
+    if (strcmp(kind, "lengths") == 0) words[0] = UINT64_MAX;
+    if (strcmp(kind, "refuses") == 0) {
+        words[0] = len = WALL_REPLY_HEAD * sizeof *words;
+        words[1] = CKR_SESSION_COUNT;
+        words[2] = WALL_REFUSED;
+    }
+    if (strcmp(kind, "mute") != 0 && send(fd, words, len, MSG_NOSIGNAL) < 0) _exit(0);
+}
+
+static int hostile(const char *kind)
+{
+    static struct wall_hello hello;
+    struct err_chain chain = {0};
+    char byte, space[CMSG_SPACE(sizeof(int))];
+    struct iovec iov = {&byte, 1};
+    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = space, .msg_controllen = sizeof space};
+    int fd = -1;
+    if (recv(WALL_CONTROL_FD, &hello, sizeof hello, 0) != sizeof hello) return 1;
+    if (strcmp(kind, "chain") == 0) {
+        memset(&chain, 'x', sizeof chain); /* pointers, too, and a class and a count that there are not */
+        chain.count = 1;
+    }
+    if (send(WALL_CONTROL_FD, &chain, sizeof chain, MSG_NOSIGNAL) < 0) return 1;
+    if (recvmsg(WALL_CONTROL_FD, &m, 0) != 1 || !CMSG_FIRSTHDR(&m)) return 1;
+    memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof fd);
+    answer(fd, kind);
+    return recv(WALL_CONTROL_FD, &byte, 1, 0) == 0 ? 0 : 1; /* until the broker ends us */
+}
+
+int main(int argc, char **argv)
+{
+    const char *kind = getenv("TEST_HELPER");
+    if (argc == 2 && strcmp(argv[1], "token-helper") == 0)
+        return kind ? hostile(kind) : err_exit_code(p11_helper_run().code);
+    const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+        TEST(test_wall__a_token_works_through_it),
+        TEST(test_wall__the_pin_is_not_here),
+        TEST(test_open__found_is_asked_before_the_login),
+        TEST(test_wall__a_wrong_pin_is_sent_once),
+        TEST(test_wall__values_of_all_sizes),
+        TEST(test_wall__a_spent_budget_is_busy),
+        TEST(test_wall__one_in_a_process),
+        TEST(test_wall__a_module_that_is_none),
+        TEST(test_wall__a_killed_helper_is_a_fault_that_passes),
+        TEST(test_wall__a_module_that_crashes),
+        TEST(test_wall__a_module_that_hangs),
+        TEST(test_wall__helpers_that_keep_dying_wait),
+        TEST(test_wall__hostile_helpers),
+        TEST(test_wall__calls_in_parallel_and_a_death_among_them),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,88 @@
+#include "tests/lib/test.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "pkcs11/wall.h"
+
+/* Each is tried in a process of its own; 0, or the errno that it got. */
+static int inet(void)
+{
+    return socket(AF_INET, SOCK_STREAM, 0) < 0 ? errno : 0;
+}
+static int inet6(void)
+{
+    return socket(AF_INET6, SOCK_DGRAM, 0) < 0 ? errno : 0;
+}
+static int netlink(void)
+{
+    return socket(AF_NETLINK, SOCK_RAW, 0) < 0 ? errno : 0;
+}
+static int local(void)
+{
+    int pair[2];
+    return socketpair(AF_UNIX, SOCK_STREAM, 0, pair) || socket(AF_UNIX, SOCK_STREAM, 0) < 0 ? errno : 0;
+}
+static int run_program(void)
+{
+    char *argv[] = {NULL};
+    execv("/bin/true", argv);
+    return errno;
+}
+static int make_process(void)
+{
+    pid_t pid = fork();
+    if (pid == 0) _exit(0);
+    return pid < 0 ? errno : 0;
+}
+static int signal_parent(void)
+{
+    return kill(getppid(), 0) ? errno : 0;
+}
+static int signal_itself(void)
+{
+    return kill(getpid(), 0) ? errno : 0;
+}
+static int trace_parent(void)
+{
+    return ptrace(PTRACE_ATTACH, getppid(), NULL, NULL) ? errno : 0;
+}
+static int io_ring(void)
+{
+    return syscall(SYS_io_uring_setup, 1, NULL) ? errno : 0;
+}
+
+static int confined(int (*attempt)(void), bool network)
+{
+    int status = 0;
+    pid_t pid = fork();
+    if (pid == 0) _exit(err_ok(wall_confine(network)) ? attempt() : 255);
+    waitpid(pid, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 254;
+}
+
+static void test_confine__what_a_module_may_not(void **state)
+{
+    static const struct { int (*attempt)(void); int without, with_network; } ROWS[] = {
+        {inet, EACCES, 0}, {inet6, EACCES, 0}, {netlink, EACCES, 0}, {local, 0, 0},
+        {run_program, EPERM, EPERM}, {make_process, EPERM, EPERM}, {signal_parent, EPERM, EPERM},
+        {signal_itself, 0, 0}, {trace_parent, EPERM, EPERM}, {io_ring, EPERM, EPERM},
+    };
+    for (size_t i = 0; i < sizeof ROWS / sizeof *ROWS; i++) {
+        assert_int_equal(confined(ROWS[i].attempt, false), ROWS[i].without);
+        /* No IPv6 on this host is no rule of ours. */
+        int got = confined(ROWS[i].attempt, true);
+        assert_true(got == ROWS[i].with_network || (!ROWS[i].with_network && got == EAFNOSUPPORT));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_confine__what_a_module_may_not)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
