@@ -29,6 +29,8 @@ enum as_outcome {
     AS_REFUSED, /* the service looked at what was asked, and says no */
     AS_UNABLE,  /* it is there, and cannot now, or not for us */
     AS_TOO_LONG, /* a token or challenge, but longer than is taken: what was asked may have made it so */
+    AS_CUT,     /* an answer that ends before its status: libcurl says so little when a connection goes away
+                 * with the last bytes, as those do that a service has aged out */
     AS_DOWN,    /* as good as not there: somebody before it, or an answer that is none */
 };
 

@@ -183,7 +183,7 @@ static enum as_outcome read_answer(const struct as_call *call, const struct as_a
     }
     if (!h->has_status || h->bad_status || h->status >= sizeof statuses / sizeof *statuses) {
         buf_add_str(why, "no status of gRPC");
-        return AS_DOWN;
+        return h->has_status ? AS_DOWN : AS_CUT;
     }
     if (h->status == 0) return read_message(call, answer->body, ret, why);
     buf_addf(why, "%s: ", statuses[h->status].name);

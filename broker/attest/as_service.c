@@ -104,11 +104,15 @@ static void note_header(void *arg, struct span name, struct span value)
     grpc_note(arg, name, value);
 }
 
+static unsigned timeout_of(const struct as_service *s, const struct as_call *call)
+{
+    return call->op == AS_ALIVE && s->call_ms > PROBE_MS ? PROBE_MS : s->call_ms;
+}
+
 static err_t send_call(struct as_service *s, const struct as_call *call, struct span body,
-                       struct grpc_head *ret_head, struct outbound_answer *ret)
+                       unsigned ms, struct grpc_head *ret_head, struct outbound_answer *ret)
 {
     _cleanup_buf_ struct buf url = BUF_INIT;
-    unsigned ms = call->op == AS_ALIVE && s->call_ms > PROBE_MS ? PROBE_MS : s->call_ms;
     char timeout[HEADER_MAX];
     snprintf(timeout, sizeof timeout, "grpc-timeout: %um", ms);
     /* REST takes the first alone: the list ends at the NULL. */
@@ -134,14 +138,17 @@ static const struct {
     [AS_REFUSED] = {ERR_AUTH, BREAKER_GOOD, "the attestation service refused it"},
     [AS_UNABLE] = {ERR_BUSY, BREAKER_GOOD, "the attestation service does not serve this"},
     [AS_TOO_LONG] = {ERR_AUTH, BREAKER_NEITHER, "an answer too long to be taken"},
+    [AS_CUT] = {ERR_BUSY, BREAKER_BAD, "no answer of an attestation service"},
     [AS_DOWN] = {ERR_BUSY, BREAKER_BAD, "no answer of an attestation service"},
 };
 
 static err_t read_answer(const struct as_service *s, const struct as_call *call,
-                         const struct as_answer *answer, struct buf *ret, enum breaker_result *ret_result)
+                         const struct as_answer *answer, struct buf *ret, enum breaker_result *ret_result,
+                         bool *ret_cut)
 {
     _cleanup_buf_ struct buf why = BUF_INIT;
     enum as_outcome outcome = as_read(s->protocol, call, answer, ret, &why);
+    *ret_cut = outcome == AS_CUT;
     *ret_result = outcomes[outcome].result;
     if (outcome == AS_DONE) return ERR_OK;
     FAIL(outcomes[outcome].code, "%s: %s", outcomes[outcome].text, buf_str(&why));
@@ -158,18 +165,33 @@ static err_t no_answer(const struct as_service *s, struct err e, enum breaker_re
     return e;
 }
 
-static err_t ask_once(struct as_service *s, const struct as_call *call, struct span body,
-                      struct buf *ret, enum breaker_result *ret_result)
+static err_t attempt(struct as_service *s, const struct as_call *call, struct span body, unsigned ms,
+                     struct buf *ret, enum breaker_result *ret_result, bool *ret_cut)
 {
     struct outbound_answer raw = {0};
     struct as_answer answer = {0};
-    struct err e = send_call(s, call, body, &answer.head, &raw);
+    struct err e = send_call(s, call, body, ms, &answer.head, &raw);
     answer.status = raw.status;
     answer.body = buf_span(&raw.body);
-    e = err_ok(e) ? read_answer(s, call, &answer, ret, ret_result) : no_answer(s, e, ret_result);
+    e = err_ok(e) ? read_answer(s, call, &answer, ret, ret_result, ret_cut) : no_answer(s, e, ret_result);
     grpc_head_done(&answer.head);
     buf_free(&raw.body);
     return e;
+}
+
+/* Once more when the answer was cut off, where asking twice does no harm and there is time. */
+static err_t ask_once(struct as_service *s, const struct as_call *call, struct span body,
+                      struct buf *ret, enum breaker_result *ret_result)
+{
+    bool cut = false;
+    unsigned ms = timeout_of(s, call);
+    uint64_t began = clock_mono_ns();
+    struct err e = attempt(s, call, body, ms, ret, ret_result, &cut);
+    uint64_t taken = (clock_mono_ns() - began) / (CLOCK_SECOND_NS / 1000);
+    if (!cut || !is_repeatable(call->op) || taken >= ms) return e;
+    err_ignore(e);
+    buf_reset(ret);
+    return attempt(s, call, body, ms - (unsigned) taken, ret, ret_result, &cut);
 }
 
 static void log_news(const struct as_service *s, enum breaker_news news, struct err e)

@@ -115,6 +115,18 @@ class Grpc(Broken, unittest.TestCase):
     def test_goaway(self):
         self.misbehave(lambda x: x.send(h2_frame(GOAWAY, 0, 0, struct.pack(">II", 0, 11))))
 
+    def test_a_cut_answer_is_asked_for_again(self):
+        """What a connection looks like that goes away with the last bytes."""
+        def what(x):
+            self.service.set_misbehave(None)
+            x.head()
+            x.data(grpc_frame(x.honest()), END_STREAM)
+            x.keep()
+        self.service.set_misbehave(what)
+        self.vault.guest().handshake()
+        self.assertIsNone(self.service.misbehave)  # it did come to that
+        self.assertNotIn(" attest.failed ", self.vault.read("log"))
+
     def test_wrong_content_type(self):
         def what(x):
             x.answer(x.honest(), [(":status", "200"), ("content-type", "text/html")])
