@@ -189,12 +189,15 @@ $(JOSE_DRIVER): $(OUT)/tests/interop/jose_driver.o $(call libs,jose base)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o "$@" $(filter %.o %.a,$^) $(LIBS)
 
 # What takes too long for every change.
-.PHONY: kill linear
+.PHONY: kill linear soak
 kill: all $(FAULT_SO) ## kill -9 at every step of all that changes a token, then KILLS=1000 at random
 	$(Q)STRONGROOM_KILL_ALL=1 STRONGROOM_KILLS=$(or $(KILLS),1000) tests/integration/run "$(BUILD)" test_kill.py test_linear.py
 
 linear: all ## readers and writers for SECONDS=60, and whether one order explains what they saw
 	$(Q)STRONGROOM_VARIANT=release STRONGROOM_LINEAR_SECONDS=$(or $(SECONDS),60) tests/integration/run "$(BUILD)" test_linear.py
+
+soak: all $(FAULT_SO) ## a token that fails every second for SECONDS=1800 (SEED=1); every answer is checked
+	$(Q)$(PYTHON) tests/soak/soak.py "$(BUILD)" $(or $(SECONDS),1800) $(or $(SEED),1)
 
 check-interop: $(JOSE_DRIVER) ## JOSE both ways against jwcrypto
 	$(Q)$(PYTHON) tests/interop/jose.py "$(JOSE_DRIVER)"
@@ -238,11 +241,12 @@ run-fuzz: $(FUZZ_BIN)
 	$(Q)$(PYTHON) tests/fuzz/seeds.py "$(BUILD)/fuzz-seeds" tests/rego/cases $(if $(CASES),"$(CASES)")
 	$(Q)tests/fuzz/run.sh "$(OUT)" $(SECONDS_EACH) $(FUZZ_BIN)
 
-bench: all $(BENCH_BIN) $(REGO_BESIDE) ## policies, handshakes, releases: rates, parts and floors (BENCH=policy, =handshake or =release: only that)
+bench: all $(BENCH_BIN) $(REGO_BESIDE) ## policies, handshakes, releases: rates, parts and floors (BENCH=policy, =handshake, =release or =scale: only that)
 	$(Q)$(if $(filter-out policy,$(BENCH)),,"$(OUT)/tests/bench/bench_policy" tests/vectors/kbs)
 	$(Q)$(if $(BENCH),,tests/bench/beside.py "$(OUT)")
 	$(Q)$(if $(filter-out handshake,$(BENCH)),,tests/bench/run "$(OUT)" handshake $(SECONDS_EACH))
 	$(Q)$(if $(filter-out release,$(BENCH)),,tests/bench/run "$(OUT)" release $(or $(SECONDS_EACH),2) $(RESOURCES))
+	$(Q)$(if $(filter scale,$(BENCH)),$(PYTHON) tests/bench/scale.py "$(BUILD)" $(or $(SECONDS_EACH),2))
 
 # ---- install ------------------------------------------------------------------------------------
 

@@ -194,14 +194,17 @@ static err_t round_trip(struct p11 *p, struct trial *t)
     return e;
 }
 
-err_t suite_self_test(struct p11 *p, const struct suite_way *way, CK_OBJECT_HANDLE kek,
-                      bool *ret_readable)
+/* *ret_rv: of the step that failed, if one did. */
+static err_t self_test(struct p11 *p, const struct suite_way *way, CK_OBJECT_HANDLE kek,
+                       bool *ret_readable, CK_RV *ret_rv)
 {
     static const char *const WHAT[TAMPER_COUNT] = {
         "", "ciphertext", "tag", "IV", "header", "wrapped key", "second wrapped key",
     };
     struct trial t = {.way = way, .suite = suite_find(way->suite), .kek = kek};
-    TRYC(round_trip(p, &t), "self-test of %s", way->text);
+    struct err whole = round_trip(p, &t);
+    *ret_rv = t.rv;
+    TRYC(whole, "self-test of %s", way->text);
     *ret_readable = !t.attributes_kept;
     for (enum tamper tamper = TAMPER_CIPHERTEXT; tamper < TAMPER_COUNT; tamper++) {
         if (tamper == TAMPER_OTHER_WRAPPED && t.suite->keys < 2) continue;
@@ -211,6 +214,13 @@ err_t suite_self_test(struct p11 *p, const struct suite_way *way, CK_OBJECT_HAND
                  way->text, WHAT[tamper]);
     }
     return ERR_OK;
+}
+
+err_t suite_self_test(struct p11 *p, const struct suite_way *way, CK_OBJECT_HANDLE kek,
+                      bool *ret_readable)
+{
+    CK_RV rv = CKR_OK;
+    return self_test(p, way, kek, ret_readable, &rv);
 }
 
 /* ---- choosing --------------------------------------------------------------------------- */
@@ -262,7 +272,15 @@ static err_t choose(struct p11 *p, CK_OBJECT_HANDLE kek, struct choice *ret)
          ret->why);
 }
 
-/* The way of before, as long as it passes: a suite does not change because of one bad moment. */
+/* What a token says that has unlearnt something, FIPS policy switched on for example. */
+static bool is_unlearnt(CK_RV rv)
+{
+    return rv == CKR_MECHANISM_INVALID || rv == CKR_MECHANISM_PARAM_INVALID ||
+           rv == CKR_FUNCTION_NOT_SUPPORTED;
+}
+
+/* The way of before, unless the token says, twice, that it has none of it any more: a suite does not
+ * change because of a bad moment. Whatever else fails is tried again by who brings the token back. */
 static err_t keep_or_choose(struct p11 *p, CK_OBJECT_HANDLE kek, struct choice *ret)
 {
     const struct suite_way *before = NULL;
@@ -271,9 +289,12 @@ static err_t keep_or_choose(struct p11 *p, CK_OBJECT_HANDLE kek, struct choice *
         before = p->way;
     }
     if (before) {
+        CK_RV rv = CKR_OK;
         ret->way = before;
-        struct err e = suite_self_test(p, before, kek, &ret->readable);
-        if (err_ok(e) || e.code != ERR_USAGE) return e;
+        struct err e = self_test(p, before, kek, &ret->readable, &rv);
+        if (is_unlearnt(rv)) e = self_test(p, before, kek, &ret->readable, &rv);
+        if (e.code == ERR_USAGE && !is_unlearnt(rv)) e.code = ERR_TOKEN_DOWN;
+        if (e.code != ERR_USAGE) return e;
         log_warn_err(e, "token.suite-lost", LOG_S("suite", before->text));
         ret->way = NULL;
     }

@@ -99,7 +99,7 @@ bool call_audit(struct call *c, const char *action, const char *decision, const 
 void call_fail(struct call *c, const char *action, struct err e)
 {
     /* Whoever comes by the admin socket is the one who reads the log; a client over the network
-     * gets the class's sentence only. */
+     * gets the class's sentence only. Who writes instead, an operator must know. */
     char detail[2 * ERR_TEXT];
     snprintf(detail, sizeof detail, "%s", err_text(e));
     const char *reason = err_class_name(e.code);
@@ -109,7 +109,7 @@ void call_fail(struct call *c, const char *action, struct err e)
         log_err(e, "request.failed", LOG_S("action", action), LOG_S("resource", c->name));
     if (err_http_status(e.code) >= 500) metric_add(&c->api->metrics, METRIC_FAILURES);
     if (call_audit(c, action, e.code == ERR_NOTFOUND ? "missing" : "error", reason))
-        call_error(c, reply_error_of(e), c->x->req.local_admin ? detail : NULL);
+        call_error(c, reply_error_of(e), c->x->req.local_admin || e.code == ERR_READONLY ? detail : NULL);
 }
 
 void call_use_upkeep(struct call *c)

@@ -147,12 +147,18 @@ static int open_rest(char *line, int flags)
     return fd;
 }
 
-static void write_count(size_t fn)
+static void write_line(size_t at, const char *name, unsigned long n)
 {
     char line[COUNT_LINE + 1];
-    snprintf(line, sizeof line, "%-28s %14lu\n", function_names[fn], control.counts[fn]);
-    if (pwrite(control.count_fd, line, COUNT_LINE, (off_t) (fn * COUNT_LINE)) != COUNT_LINE)
+    snprintf(line, sizeof line, "%-28s %14lu\n", name, n);
+    if (pwrite(control.count_fd, line, COUNT_LINE, (off_t) (at * COUNT_LINE)) != COUNT_LINE)
         refuse("a count cannot be written");
+}
+
+static void write_count(size_t fn)
+{
+    write_line(fn, function_names[fn], control.counts[fn]);
+    write_line(FN_COUNT, "sessions", open_sessions());
 }
 
 static enum function function_of(const char *name)

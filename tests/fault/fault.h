@@ -92,6 +92,7 @@ SHAPED_FUNCTIONS(DECLARE)
 /* slots.c; while no other call is under way. */
 void close_session(CK_SESSION_HANDLE session);
 void close_all_sessions(void);
+unsigned long open_sessions(void); /* as far as calls went through us */
 void finalize(void);
 /* pin.c: the token's flags, made to fit the count of wrong PINs. */
 CK_FLAGS pin_flags(CK_FLAGS flags);

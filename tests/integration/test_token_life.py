@@ -1,8 +1,6 @@
 """The token goes away and comes back; slow tokens; jobs on workers of their own."""
 
-import json
 import os
-import shutil
 import threading
 import unittest
 
@@ -113,37 +111,6 @@ class Workers(unittest.TestCase):
             vault.stop()
             thread.join()
             self.assertEqual(got, [b"value"])
-
-
-class Readers(unittest.TestCase):
-    def test_a_reader_sees_what_the_writer_writes_and_writes_nothing(self):
-        with Vault() as writer:
-            writer.start().allow_all()
-            writer.put("a/b/c", b"one")
-            reader = Vault(label=writer.label, base=writer.path("reader"))
-            for name in ("pin", "softhsm2.conf", "signer.pem", "signer.crt", "admin.pem.pub",
-                         "admin.pem"):
-                shutil.copy(writer.path(name), reader.path(name))
-            reader.pin = writer.pin
-            reader.configure(token={"role": "reader", "writer": "the writer's host"})
-            reader.start()
-            guest = reader.guest().handshake()
-            self.assertEqual(guest.get("a/b/c"), b"one")
-            writer.put("a/b/c", b"two")
-            wait_until(lambda: guest.get("a/b/c") == b"two", 10, "the second version")
-            status, _, body = reader.admin("POST", "/kbs/v0/resource/a/b/c", b"x")
-            self.assertEqual(status, 503, body)
-            writer.set_policy("package policy\n\ndefault allow = false\n")
-
-            def denied():
-                try:
-                    guest.get("a/b/c")
-                except Refused as error:
-                    return json.loads(error.body)["type"].endswith("PolicyDeny")
-                return False
-
-            wait_until(denied, 10, "the new policy")
-            reader.stop()
 
 
 if __name__ == "__main__":

@@ -214,6 +214,15 @@ class Vault:
         with open(f"/proc/{self.process.pid}/status", encoding="ascii") as file:
             return int(re.search(r"VmRSS:\s+(\d+)", file.read()).group(1))
 
+    def second(self, **token):
+        """Another broker on the same token, which only reads; not started yet."""
+        reader = Vault(label=self.label, variant=self.variant, base=self.path("reader"))
+        for name in ("pin", "softhsm2.conf", "signer.pem", "signer.crt", "admin.pem.pub", "admin.pem"):
+            shutil.copy(self.path(name), reader.path(name))
+        reader.pin = self.pin
+        reader.configure(token={"role": "reader", "writer": "the writer's host", **token})
+        return reader
+
     # ---- the fault module: tests/fault/p11fault.c ---------------------------------------------
 
     def with_faults(self, **token):

@@ -265,6 +265,13 @@ static void test_negotiate__stays_with_what_it_found(void **state)
     softhsm_fault(&hsm, "C_Decrypt rv=0x30");
     assert_fails(suite_negotiate_with(token, token->active->handle), ERR_TOKEN_DOWN);
     assert_ptr_equal(token->way, way);
+    /* Neither what an item's flaw is answered with, however often, nor one word of a lost mechanism. */
+    softhsm_fault(&hsm, "C_UnwrapKey rv=0x40");
+    assert_fails(suite_negotiate_with(token, token->active->handle), ERR_TOKEN_DOWN);
+    assert_ptr_equal(token->way, way);
+    softhsm_fault(&hsm, "C_UnwrapKey rv=0x70 count=1");
+    assert_ok(suite_negotiate_with(token, token->active->handle));
+    assert_ptr_equal(token->way, way);
     softhsm_fault(&hsm, "");
     CK_FUNCTION_LIST *fn = lies_begin();
     fn->C_EncryptInit = encrypt_init;
