@@ -239,7 +239,10 @@ static CK_RV channel_open_locked(struct wall *w, struct channel *ret)
         log_error("token.helper-no-sockets", LOG_S("why", strerrordesc_np(errno)));
         return CKR_SESSION_COUNT;
     }
-    bool sent = hand_over(w->control, pair[1]);
+    struct timeval patience = {.tv_sec = w->ms[WALL_TIME_SHORT] / 1000,
+                               .tv_usec = w->ms[WALL_TIME_SHORT] % 1000 * 1000};
+    bool sent = setsockopt(pair[0], SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) == 0 &&
+                hand_over(w->control, pair[1]);
     close(pair[1]);
     w->open_n++;
     *ret = (struct channel){.fd = pair[0], .helper = w->helper};
@@ -320,27 +323,67 @@ static int transfer(int fd, bool out, struct iovec *pieces, int n, uint64_t unti
     return 0;
 }
 
+/* Where the first bytes of the results belong, when nothing comes before them. */
+static struct iovec first_room(const struct wall_shape *shape, const struct wall_arg *args)
+{
+    for (const char *c = shape->letters; *c; c++, args++) {
+        const CK_ATTRIBUTE *first = args->p;
+        if (*c == 'f') return (struct iovec){args->p, shape->fixed};
+        if (*c == 'o' && args->p) return (struct iovec){args->p, args->n};
+        if (*c == 'a' && args->n && first->pValue)
+            return (struct iovec){first->pValue, first->ulValueLen};
+        if (*c == 'l' || *c == 'a' || *c == 'o') break;
+    }
+    return (struct iovec){0};
+}
+
+/* What comes first, in one call as a rule; the socket's own time-out is the patience of a short one. */
+static ssize_t receive_some(int fd, struct iovec *pieces, int n, bool patient, uint64_t until,
+                            enum loss *ret_loss)
+{
+    struct msghdr m = {.msg_iov = pieces, .msg_iovlen = (size_t) n};
+    *ret_loss = LATE;
+    if (patient && !await(fd, POLLIN, until)) return -1;
+    ssize_t got = 0;
+    do got = recvmsg(fd, &m, 0);
+    while (got < 0 && errno == EINTR);
+    if (got >= 0 || errno != EAGAIN) *ret_loss = LOST;
+    return got ? got : -1;
+}
+
 /* The answer, straight to where it belongs. */
 static int receive(int fd, const struct wall_call *call, struct wall_arg *args, size_t calls,
                    uint64_t until, CK_RV *ret_rv, enum loss *ret_loss)
 {
     uint64_t words[WALL_REPLY_WORDS];
-    struct iovec pieces[WALL_REPLY_PIECES];
+    struct iovec pieces[WALL_REPLY_PIECES], room = first_room(&call->shape, args);
+    struct msghdr rest = {.msg_iov = pieces};
+    const size_t head = WALL_REPLY_HEAD * sizeof *words;
+    size_t all = wall_reply_words(&call->shape, args) * sizeof *words;
     int n = 0;
-    size_t more = wall_reply_words(&call->shape, args) - WALL_REPLY_HEAD;
-    pieces[0] = (struct iovec){words, WALL_REPLY_HEAD * sizeof *words};
-    if (transfer(fd, false, pieces, 1, until, ret_loss)) return -1;
-    if (words[2] == WALL_REFUSED && words[0] == WALL_REPLY_HEAD * sizeof *words && words[1] != CKR_OK) {
+    pieces[0] = (struct iovec){words, all};
+    pieces[1] = room;
+    ssize_t some = receive_some(fd, pieces, 2, call->time == WALL_TIME_LONG, until, ret_loss);
+    size_t got = some > 0 ? (size_t) some : 0;
+    if (!got) return -1;
+    if (got >= head && words[2] == WALL_REFUSED) {
         *ret_rv = words[1];
-        return 0;
-    }
-    pieces[0] = (struct iovec){words + WALL_REPLY_HEAD, more * sizeof *words};
-    if (more && transfer(fd, false, pieces, 1, until, ret_loss)) return -1;
-    if (!wall_reply_take(&call->shape, args, words, calls, ret_rv, pieces, &n)) {
         *ret_loss = HOSTILE;
-        return -1;
+        return got == head && words[0] == head && words[1] != CKR_OK ? 0 : -1;
     }
-    return transfer(fd, false, pieces, n, until, ret_loss);
+    if (got < all) {
+        pieces[0] = (struct iovec){(uint8_t *) words + got, all - got};
+        if (transfer(fd, false, pieces, 1, until, ret_loss)) return -1;
+        got = all;
+    }
+    *ret_loss = HOSTILE;
+    if (!wall_reply_take(&call->shape, args, words, calls, ret_rv, pieces, &n)) return -1;
+    /* What came with the words is in the room already. */
+    got -= all;
+    if (got && (!n || pieces[0].iov_base != room.iov_base || got > pieces[0].iov_len)) return -1;
+    rest.msg_iovlen = (size_t) n;
+    advance(&rest, got);
+    return transfer(fd, false, rest.msg_iov, (int) rest.msg_iovlen, until, ret_loss);
 }
 
 static CK_RV exchange(struct wall *w, struct wall_request *r, const struct wall_call *call,

@@ -9,9 +9,11 @@ from vault import Vault
 
 
 class FirstPath(unittest.TestCase):
+    config = None
+
     @classmethod
     def setUpClass(cls):
-        cls.vault = Vault().prepare().start().allow_all()
+        cls.vault = Vault(config=cls.config).prepare().start().allow_all()
 
     @classmethod
     def tearDownClass(cls):
@@ -138,6 +140,11 @@ class Offline(unittest.TestCase):
                              {"a/b/old": 1, "a/b/new": 2})
             self.assertEqual(vault.command("resource", "get", "a/b/old").stdout, b"under one")
             self.assertEqual(vault.command("resource", "get", "a/b/new").stdout, b"under two")
+
+
+class FirstPathByHelper(FirstPath):
+    """The same with the module in a process of its own."""
+    config = {"token": {"isolation": "helper"}}
 
 
 if __name__ == "__main__":
