@@ -196,8 +196,8 @@ kill: all $(FAULT_SO) ## kill -9 at every step of all that changes a token, then
 linear: all ## readers and writers for SECONDS=60, and whether one order explains what they saw
 	$(Q)STRONGROOM_VARIANT=release STRONGROOM_LINEAR_SECONDS=$(or $(SECONDS),60) tests/integration/run "$(BUILD)" test_linear.py
 
-soak: all $(FAULT_SO) ## a token that fails every second for SECONDS=1800 (SEED=1); every answer is checked
-	$(Q)$(PYTHON) tests/soak/soak.py "$(BUILD)" $(or $(SECONDS),1800) $(or $(SEED),1)
+soak: all $(FAULT_SO) ## a token that fails every second for SECONDS=1800 (SEED=1, ISOLATION=in-process|helper); every answer is checked
+	$(Q)$(PYTHON) tests/soak/soak.py "$(BUILD)" $(or $(SECONDS),1800) $(or $(SEED),1) $(or $(ISOLATION),in-process)
 
 check-interop: $(JOSE_DRIVER) ## JOSE both ways against jwcrypto
 	$(Q)$(PYTHON) tests/interop/jose.py "$(JOSE_DRIVER)"
@@ -217,7 +217,7 @@ bench-regorus: $(REGO_BESIDE) ## our policy engine beside the reference's, where
 	$(Q)tests/bench/beside.py "$(OUT)"
 
 check-differential: $(REGO_BESIDE) ## COUNT=10000 generated policies (SEED=1) through our engine and the reference's
-	$(Q)tests/rego/differential/run.py "$(OUT)" $(or $(COUNT),10000) $(or $(SEED),1)
+	$(Q)tests/rego/differential/run.py "$(OUT)" $(or $(COUNT),10000) $(or $(SEED),1) $(or $(ISOLATION),in-process)
 
 CASES ?= $(wildcard ../shared/rego-conformance)
 check-rego: $(REGO_RUN) ## Rego: own conformance cases and those of CASES=DIR (default ../shared/rego-conformance, when there)

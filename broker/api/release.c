@@ -19,6 +19,7 @@ struct release_policy {
     struct policy *policy; /* NULL: denies all, because of `why` */
     const char *state, *why;
     bool broken;           /* only a new one helps */
+    bool unread;           /* nobody knows what it says */
     char digest[17];
 };
 
@@ -101,17 +102,18 @@ static err_t read_stored(struct release *r, struct release_policy *old, struct r
 
 static const struct trouble {
     enum err_class code;
-    bool broken, passing; /* only a new policy helps; or it may be another trouble soon */
+    bool broken;  /* only a new policy helps, as far as can be seen */
+    bool passing; /* it may be another trouble soon, or none: who asks next looks again */
     const char *event, *state, *why, *effect;
 } troubles[] = {
     {ERR_NOTFOUND, false, false, "policy.none", "none", "no policy is set",
      "every release is denied until a policy is set"},
-    {ERR_DAMAGED, true, false, "policy.damaged", "damaged", "the policy is damaged",
+    {ERR_DAMAGED, true, true, "policy.damaged", "damaged", "the policy is damaged",
      "every release is denied; set the policy again or roll it back"},
     {ERR_USAGE, true, false, "policy.refused", "refused", "the policy does not compile",
      "every release is denied; correct the policy and set it again"},
     {ERR_NONE, false, true, "policy.unreadable", "unreadable", "the policy cannot be read",
-     "every release is denied until it is read"},
+     "no release until it is read"},
 };
 
 /* The policy that the store holds now; one that denies all when there is none that can be used, or
@@ -127,11 +129,14 @@ static struct made *load(void *arg, struct made *made, bool *ret_certain)
         return &p->made;
     }
     const struct trouble *t = troubles;
-    while (!t->passing && t->code != e.code) t++;
+    while (t->code != ERR_NONE && t->code != e.code) t++;
     *ret_certain = !t->passing;
-    if (e.code == ERR_NOTFOUND) log_info(t->event, LOG_S("effect", t->effect));
-    else log_err(e, t->event, LOG_S("effect", t->effect));
-    if ((p = policy_new(t->state, t->why))) p->broken = t->broken;
+    bool news = !old || old->state != t->state; /* once, not for each who asks */
+    if (news && e.code == ERR_NOTFOUND) log_info(t->event, LOG_S("effect", t->effect));
+    else if (news) log_err(e, t->event, LOG_S("effect", t->effect));
+    if (!(p = policy_new(t->state, t->why))) return NULL;
+    p->broken = t->broken;
+    p->unread = t->code == ERR_NONE;
     return (struct made *) p;
 }
 
@@ -220,3 +225,4 @@ const char *release_digest(const struct release_policy *p) { return p ? p->diges
 uint64_t release_version(const struct release_policy *p) { return p->made.version; }
 const char *release_state(const struct release_policy *p) { return p->state; }
 bool release_broken(const struct release_policy *p) { return p->broken; }
+bool release_unread(const struct release_policy *p) { return p->unread; }

@@ -46,3 +46,5 @@ uint64_t release_version(const struct release_policy *p);   /* in the store; 0: 
 const char *release_state(const struct release_policy *p);
 /* What is stored cannot be used until somebody sets it again: "damaged" or "refused". */
 bool release_broken(const struct release_policy *p);
+/* The store cannot be read at the moment, so nobody knows what it says: no release, and no denial either. */
+bool release_unread(const struct release_policy *p);

@@ -13,8 +13,18 @@ static void count_decision(struct metrics *m, enum policy_outcome outcome)
     if (outcome != POLICY_ALLOW && outcome != POLICY_DENY_FALSE) metric_add(m, METRIC_POLICY_ERRORS);
 }
 
+/* False, answered: a denial would be told of a policy that nobody has read. */
+static bool policy_is_read(struct call *c, const char *action)
+{
+    c->policy = release_current(c->api->release);
+    if (!release_unread(c->policy)) return true;
+    if (call_audit(c, action, "error", "the policy cannot be read")) call_error(c, KBS_UNAVAILABLE, NULL);
+    return false;
+}
+
 bool release_allowed(struct call *c, const char *action)
 {
+    if (!policy_is_read(c, action)) return false;
     struct policy_pair query[ROUTE_MAX_PAIRS];
     for (size_t i = 0; i < c->route.query_count; i++)
         query[i] = (struct policy_pair){c->route.query[i].name, c->route.query[i].value};
@@ -26,7 +36,6 @@ bool release_allowed(struct call *c, const char *action)
         .query = query, .query_count = c->route.query_count,
     };
     struct policy_decision d;
-    c->policy = release_current(c->api->release);
     release_decide(c->api->release, c->policy, &request, &d);
     recent_note(c->api->recent, c->guest, &request, &d);
     count_decision(&c->api->metrics, d.outcome);

@@ -89,8 +89,9 @@ static err_t seal(struct store *s, const struct draft *d, uint64_t version, stru
         meta.attributes[meta.attribute_count++] = (struct envelope_attribute){
             ENVELOPE_NOT_AFTER, span_of(not_after, sizeof not_after)};
     }
-    TRYC(p11_seal(s->config.token, &meta, d->value, ret), "sealing %s %s version %llu",
-         kind_noun(d->kind), d->name, (unsigned long long) version);
+    struct err e = p11_seal(s->config.token, &meta, d->value, ret);
+    if (e.code == ERR_NOTFOUND) e.code = ERR_TOKEN_DOWN; /* of a key's handle */
+    TRYC(e, "sealing %s %s version %llu", kind_noun(d->kind), d->name, (unsigned long long) version);
     return buf_ok(ret);
 }
 
@@ -118,6 +119,7 @@ struct err version_create_locked(struct store *s, enum envelope_kind kind, const
     if (!err_ok(failed)) {
         /* What failed may lie there all the same; the next version must be above it. */
         s->doubt = true;
+        if (failed.code == ERR_NOTFOUND) failed.code = ERR_TOKEN_DOWN; /* what is written is not "missing" */
         return failed;
     }
     catalog_insert(s->catalog, &spare, TAKE_PTR(v), blob, true);

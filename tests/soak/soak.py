@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """A broker, a token that fails every second, and clients that check every answer.
 
-    tests/soak/soak.py BUILD [SECONDS [SEED]]
+    tests/soak/soak.py BUILD [SECONDS [SEED [in-process|helper]]]
 
 An answer is right, or an honest 5xx: a value is one that was put and not yet replaced, its version never falls,
 a 404 means that nothing can be there. Now and then the token works for a while: then the broker must come
@@ -23,6 +23,7 @@ import traceback
 BUILD = str(pathlib.Path(sys.argv[1]).resolve())
 SECONDS = float(sys.argv[2]) if len(sys.argv) > 2 else 1800
 SEED = int(sys.argv[3]) if len(sys.argv) > 3 else 1
+ISOLATION = sys.argv[4] if len(sys.argv) > 4 else "in-process"
 os.environ.update(STRONGROOM_BUILD=BUILD, STRONGROOM_VARIANT="release")
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 
@@ -69,6 +70,8 @@ def some_fault(rng):
         (1, lambda: rng.choice(("token unplugged", f"token stale={CODES['DEVICE_REMOVED']:#x}"))),
         (1, lambda: f"sessions max={rng.randint(1, 4)}"),
         (1, lambda: "objects value_max=10 rv=0x31"),
+        # The module dies, and with it whoever it lives in: that may be no broker.
+        (2 if ISOLATION == "helper" else 0, lambda: f"{call} {rng.choice(('segv', 'kill'))} count=1"),
     )
     return rng.choices([make for _, make in kinds], [weight for weight, _ in kinds])[0]()
 
@@ -279,7 +282,7 @@ class Soak:
 
 def main():
     vault = Vault(config={"token": {"sessions": 8}}).prepare()
-    vault.with_faults()
+    vault.with_faults(isolation=ISOLATION)
     vault.start().allow_all()
     soak = Soak(vault)
     soak.run()
@@ -289,7 +292,7 @@ def main():
         print(f"{method} {status}: {n}")
     log = vault.read("log")
     downs, backs = log.count("token.down"), log.count("token.back")
-    print(f"{len(soak.taken)} pauses, {downs} times down, {backs} times back; {len(soak.wrong)} wrong", flush=True)
+    print(f"{ISOLATION}, seed {SEED}: {len(soak.taken)} pauses, {downs} times down, {backs} times back; {len(soak.wrong)} wrong", flush=True)
     if soak.wrong or not soak.taken:
         print(f"the log is {vault.path('log')}", flush=True)
         vault.stop(check=False)

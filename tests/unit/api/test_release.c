@@ -224,15 +224,20 @@ static void spend_secret_memory(void)
     assert_true(spy.block_count < COUNT(spy.blocks));
 }
 
-/* A moment's trouble denies, and ends when the trouble does. */
+/* A moment's trouble releases nothing, is no denial, and ends when it does. */
 static void test_current__unreadable_for_a_moment(void **state)
 {
     assert_int_equal(set_policy(POLICY_ALLOW_ALL_TEXT), 200);
+    guest_attest();
     write_elsewhere(ENVELOPE_RESOURCE, "a/b/c", "x");
     assert_ok(store_refresh(kit.store));
     spend_secret_memory();
     check_in_force("unreadable", "the policy cannot be read");
     check_in_force("unreadable", "the policy cannot be read");
+    assert_true(release_unread(spy.policy));
+    guest_get("/kbs/v0/resource/a/b/c");
+    check_error(503, "Unavailable", NULL);
+    check_record("release", "error", "the policy cannot be read");
     while (spy.block_count) secret_free(spy.blocks[--spy.block_count]);
     check_in_force("set", "allow is true");
 }
