@@ -1,10 +1,12 @@
 #include "pkcs11/wall.h"
 
 #include <errno.h>
+#include <linux/capability.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 /* Never: other processes and their memory, programs, the kernel's administration. io_uring, because what it
@@ -45,6 +47,7 @@ static int add_rules(scmp_filter_ctx f, bool network)
     if (!bad) bad = deny_if(f, SCMP_SYS(kill), EPERM, SCMP_A0(SCMP_CMP_NE, self));
     if (!bad) bad = deny_if(f, SCMP_SYS(tgkill), EPERM, SCMP_A0(SCMP_CMP_NE, self));
     if (!bad) bad = deny_if(f, SCMP_SYS(rt_tgsigqueueinfo), EPERM, SCMP_A0(SCMP_CMP_NE, self));
+    if (!bad) bad = deny_if(f, SCMP_SYS(prlimit64), EPERM, SCMP_A0(SCMP_CMP_NE, 0));
     if (!bad) bad = deny_if(f, SCMP_SYS(ioctl), EPERM,
                             SCMP_A1(SCMP_CMP_MASKED_EQ, UINT32_MAX, TIOCSTI));
     if (!bad && !network)
@@ -52,8 +55,27 @@ static int add_rules(scmp_filter_ctx f, bool network)
     return bad;
 }
 
+/* As root it could read the broker's memory through /proc, which passes by all rules about calls. */
+static err_t drop_capabilities(void)
+{
+    static const unsigned DROPPED[] = {CAP_SYS_PTRACE, CAP_SYS_ADMIN, CAP_SYS_MODULE, CAP_SYS_RAWIO,
+                                       CAP_SYS_BOOT, CAP_KILL, CAP_PERFMON, CAP_BPF};
+    struct __user_cap_header_struct who = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+    if (syscall(SYS_capget, &who, data) != 0) FAIL_ERRNO(ERR_INTERNAL, "cannot read capabilities");
+    for (size_t i = 0; i < sizeof DROPPED / sizeof *DROPPED; i++) {
+        struct __user_cap_data_struct *d = &data[CAP_TO_INDEX(DROPPED[i])];
+        d->effective &= ~(uint32_t) CAP_TO_MASK(DROPPED[i]);
+        d->permitted &= ~(uint32_t) CAP_TO_MASK(DROPPED[i]);
+        d->inheritable &= ~(uint32_t) CAP_TO_MASK(DROPPED[i]);
+    }
+    if (syscall(SYS_capset, &who, data) != 0) FAIL_ERRNO(ERR_INTERNAL, "cannot drop capabilities");
+    return ERR_OK;
+}
+
 err_t wall_confine(bool network)
 {
+    TRY(drop_capabilities());
     scmp_filter_ctx f = seccomp_init(SCMP_ACT_ALLOW);
     if (!f) FAIL(ERR_INTERNAL, "out of memory");
     int bad = add_rules(f, network);

@@ -142,10 +142,17 @@ class Isolation(unittest.TestCase):
             for pid, has in ((helper, True), (vault.process.pid, False)):
                 with open(f"/proc/{pid}/maps", encoding="ascii", errors="replace") as file:
                     self.assertEqual("softhsm" in file.read(), has)
-            if os.geteuid() == 0:
-                # That the look finds what is there: the name of the token.
-                self.assertTrue(memory_holds(vault.process.pid, b"pkcs11:token=test"))
-                self.assertFalse(memory_holds(vault.process.pid, vault.pin.encode()))
+            with open(f"/proc/{helper}/status", encoding="ascii") as file:
+                self.assertRegex(file.read(), r"NoNewPrivs:\s+1\nSeccomp:\s+2\n")
+            with open(f"/proc/{helper}/limits", encoding="ascii") as file:
+                self.assertRegex(file.read(), r"Max core file size\s+0\s+0")
+            if os.geteuid() != 0:
+                return
+            self.assertFalse(memory_holds(vault.process.pid, vault.pin.encode()))
+            # That the look finds what is there.
+            vault.configure(token={"isolation": "in-process"})
+            vault.restart()
+            self.assertTrue(memory_holds(vault.process.pid, vault.pin.encode()))
 
     def test_the_helper_ends_with_the_broker(self):
         with Vault(config=HELPER, variant="release") as vault:

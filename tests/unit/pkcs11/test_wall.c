@@ -145,6 +145,34 @@ static void test_wall__a_wrong_pin_is_sent_once(void **state)
     assert_int_equal(softhsm_fault_count(&hsm, "C_Login"), 1);
 }
 
+/* A typed PIN ends with the helper that has it; nobody is asked again by a broker that runs. */
+static void test_wall__a_typed_pin_is_for_one_helper(void **state)
+{
+    CK_SLOT_ID slots[4];
+    CK_ULONG n = 4;
+    CK_SESSION_HANDLE h = 0;
+    assert_ok(wall_open(hsm.module, &helper, &wall));
+    CK_FUNCTION_LIST *fn = wall_fn(wall);
+    assert_int_equal(fn->C_Initialize(NULL), CKR_OK);
+    assert_int_equal(fn->C_GetSlotList(CK_TRUE, slots, &n), CKR_OK);
+    assert_int_equal(fn->C_OpenSession(slots[0], CKF_SERIAL_SESSION | CKF_RW_SESSION, NULL, NULL, &h), CKR_OK);
+    /* There is no terminal here, or nobody types; so a session that is none must do. */
+    assert_int_equal(kill(helper_pid(), SIGKILL), 0);
+    assert_fails(wall_login(wall, slots[0], h, "prompt", hsm.state), ERR_TOKEN_DOWN);
+    assert_int_equal(fn->C_Finalize(NULL), CKR_CRYPTOKI_NOT_INITIALIZED);
+    assert_int_equal(fn->C_Initialize(NULL), CKR_OK);
+    assert_fails_with(wall_login(wall, slots[0], h, NULL, hsm.state), ERR_HUMAN, "restart the program");
+    assert_fails(wall_login(wall, slots[0], h, hsm.pin_file, hsm.state), ERR_TOKEN_DOWN); /* no such session */
+}
+
+static void test_auto__all_but_softhsm(void **state)
+{
+    assert_true(p11_uses_softhsm("/usr/lib/softhsm/libsofthsm2.so", "pkcs11:token=a"));
+    assert_true(p11_uses_softhsm(NULL, "pkcs11:token=a?module-path=/usr/lib/softhsm/libsofthsm2.so"));
+    assert_false(p11_uses_softhsm("/opt/softhsm/libvendor.so", "pkcs11:token=a"));
+    assert_false(p11_uses_softhsm(NULL, "pkcs11:token=a"));
+}
+
 static void test_wall__values_of_all_sizes(void **state)
 {
     helper.memory_locked = 8u << 20;
@@ -366,6 +394,8 @@ int main(int argc, char **argv)
         TEST(test_wall__the_pin_is_not_here),
         TEST(test_open__found_is_asked_before_the_login),
         TEST(test_wall__a_wrong_pin_is_sent_once),
+        TEST(test_wall__a_typed_pin_is_for_one_helper),
+        cmocka_unit_test(test_auto__all_but_softhsm),
         TEST(test_wall__values_of_all_sizes),
         TEST(test_wall__a_spent_budget_is_busy),
         TEST(test_wall__one_in_a_process),

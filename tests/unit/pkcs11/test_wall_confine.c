@@ -1,8 +1,11 @@
 #include "tests/lib/test.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -52,6 +55,21 @@ static int trace_parent(void)
 {
     return ptrace(PTRACE_ATTACH, getppid(), NULL, NULL) ? errno : 0;
 }
+static int limit_parent(void)
+{
+    return prlimit(getppid(), RLIMIT_CORE, NULL, NULL) ? errno : 0;
+}
+static int limit_itself(void)
+{
+    struct rlimit none = {0, 0};
+    return setrlimit(RLIMIT_CORE, &none) ? errno : 0;
+}
+static int parent_memory(void)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/mem", (int) getppid());
+    return open(path, O_RDONLY | O_CLOEXEC) < 0 ? errno : 0;
+}
 static int io_ring(void)
 {
     return syscall(SYS_io_uring_setup, 1, NULL) ? errno : 0;
@@ -71,8 +89,10 @@ static void test_confine__what_a_module_may_not(void **state)
     static const struct { int (*attempt)(void); int without, with_network; } ROWS[] = {
         {inet, EACCES, 0}, {inet6, EACCES, 0}, {netlink, EACCES, 0}, {local, 0, 0},
         {run_program, EPERM, EPERM}, {make_process, EPERM, EPERM}, {signal_parent, EPERM, EPERM},
-        {signal_itself, 0, 0}, {trace_parent, EPERM, EPERM}, {io_ring, EPERM, EPERM},
+        {signal_itself, 0, 0}, {limit_parent, EPERM, EPERM}, {limit_itself, 0, 0},
+        {parent_memory, EACCES, EACCES}, {trace_parent, EPERM, EPERM}, {io_ring, EPERM, EPERM},
     };
+    assert_int_equal(prctl(PR_SET_DUMPABLE, 0), 0); /* as a broker does */
     for (size_t i = 0; i < sizeof ROWS / sizeof *ROWS; i++) {
         assert_int_equal(confined(ROWS[i].attempt, false), ROWS[i].without);
         /* No IPv6 on this host is no rule of ours. */
