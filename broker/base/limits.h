@@ -38,7 +38,9 @@
 #define HTTP_MAX_TARGET (64u << 10)  /* bytes of the request target */
 #define HTTP_MAX_HEADERS 100u        /* header lines */
 #define HTTP_MAX_THREADS 256u
-#define HTTP_CONNECTION_POOL (128u << 10) /* bytes of head a connection can hold */
+#define HTTP_HEAD_BYTES (128u << 10) /* memory of a connection, for the head of a request and little more */
+#define HTTP_HEAD_MIN (48u << 10)    /* below 32 KiB it would come from the heap, and leave plaintext there */
+#define HTTP_HEAD_MAX (1u << 20)
 #define HTTP_MAX_CONNECTIONS 4096u
 #define HTTP_HEAD_SECONDS 10u        /* from the first byte to the end of the head */
 #define HTTP_BODY_SECONDS 30u        /* from the end of the head to the end of the body */

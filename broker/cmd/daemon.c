@@ -42,7 +42,7 @@ static err_t start_server(const struct config *c, struct broker *b,
         .max_connections_per_ip = c->http_max_connections_per_ip,
         .head_seconds = c->http_head_seconds, .body_seconds = c->http_body_seconds,
         .idle_seconds = c->http_idle_seconds, .request_seconds = c->http_request_seconds,
-        .handshake_seconds = c->http_handshake_seconds, .tls = c->http_tls,
+        .handshake_seconds = c->http_handshake_seconds, .head_bytes = c->http_head_bytes, .tls = c->http_tls,
     };
     daemon_warn_of_plain(c);
     *handler = api_handler(b->api);

@@ -48,7 +48,7 @@ struct config {
     bool token_wrap_key_sha1;           /* OAEP with SHA-1 */
     /* storage */
     unsigned storage_keep_versions;
-    size_t storage_cache_bytes;
+    size_t storage_cache_bytes, http_head_bytes;
     /* policy */
     unsigned policy_keep_versions;
     /* attestation_service */

@@ -126,6 +126,10 @@ static const struct config_key keys[] = {
     {"http_server.payload_request_size", CONFIG_NUMBER, FIELD(http_max_body), .min = 1,
      .max = VALUE_MAX >> 20, .unit = 1u << 20, .unit_name = "MiB", .fallback = "2",
      .doc = "The largest request body."},
+    {"http_server.head_memory", CONFIG_SIZE, FIELD(http_head_bytes), .min = HTTP_HEAD_MIN,
+     .max = HTTP_HEAD_MAX, .fallback = "128KiB",
+     .doc = "Memory of each connection for the head of a request, which holds the token. It is wiped after "
+            "each request: with many connections and tokens of some KiB, 48KiB is faster."},
     {"http_server.head_timeout", CONFIG_NUMBER, FIELD(http_head_seconds), .min = 1, SECONDS,
      .fallback = "10", .doc = "From a request's first byte to the end of its head."},
     {"http_server.body_timeout", CONFIG_NUMBER, FIELD(http_body_seconds), .min = 1, SECONDS,

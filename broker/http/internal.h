@@ -18,6 +18,7 @@ struct http_listener {
 struct http_server {
     const struct exchange_handler *handler;
     struct conn_table conns;
+    size_t head_bytes;           /* of memory, for each connection */
     struct MHD_Daemon **workers; /* conns.workers of them, one event loop each */
     struct http_listener *listeners;
     size_t listener_count;

@@ -48,7 +48,7 @@ static struct txn *txn_new(struct http_server *s, struct conn *c, struct MHD_Con
     t->server = s;
     t->conn = c;
     t->connection = connection;
-    t->target.max = HTTP_CONNECTION_POOL;
+    t->target.max = HTTP_HEAD_MAX;
     return t;
 }
 

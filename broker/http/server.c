@@ -25,9 +25,9 @@ static size_t leave_escaped(void *cls, struct MHD_Connection *connection, char *
     return strlen(text);
 }
 
-/* The pool holds the head. 128 KiB, because attestation tokens are large, and because a pool of
- * that size is a mapping of its own, gone when the connection closes: at 32 KiB it came from the
- * heap, and closed connections left plaintext in memory. The limit on connections is ours, so
+/* The pool holds the head. 128 KiB as a rule, because attestation tokens are large; and never as little as
+ * 32 KiB: a larger one is a mapping of its own, gone when the connection closes, while that came from the heap,
+ * and closed connections left plaintext in memory. The limit on connections is ours, so
  * MHD's own only must not be less; so are the deadlines, and MHD is given none: one that passed
  * before ours would end a connection without the 408. */
 static err_t start_worker(struct http_server *s, bool secure, struct MHD_Daemon **ret)
@@ -38,7 +38,7 @@ static err_t start_worker(struct http_server *s, bool secure, struct MHD_Daemon 
                      MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
     *ret = MHD_start_daemon(flags, 0, NULL, NULL, request_access, s,
                             MHD_OPTION_EXTERNAL_LOGGER, log_mhd, NULL,
-                            MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t) HTTP_CONNECTION_POOL,
+                            MHD_OPTION_CONNECTION_MEMORY_LIMIT, s->head_bytes,
                             MHD_OPTION_CONNECTION_LIMIT,
                             s->conns.limits.max + s->conns.limits.max_admin,
                             MHD_OPTION_URI_LOG_CALLBACK, request_line, s,
@@ -124,6 +124,7 @@ static err_t init_table(struct http_server *s, const struct http_config *c)
         .request_ns = seconds_or(c->request_seconds, HTTP_REQUEST_SECONDS),
         .handshake_ns = s->tls ? seconds_or(c->handshake_seconds, HTTP_HANDSHAKE_SECONDS) : 0,
     };
+    s->head_bytes = c->head_bytes ? c->head_bytes : HTTP_HEAD_BYTES;
     raise_open_files(limits.max);
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     unsigned loops = c->threads ? c->threads : cores > 0 ? (unsigned) cores : 1;

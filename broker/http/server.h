@@ -19,6 +19,7 @@ struct http_config {
     unsigned max_connections, max_connections_per_ip; /* 0: default, 0: none */
     unsigned head_seconds, body_seconds, idle_seconds, request_seconds; /* 0: limits.h */
     unsigned handshake_seconds, stop_seconds;
+    size_t head_bytes;           /* HTTP_HEAD_MIN to HTTP_HEAD_MAX; 0: HTTP_HEAD_BYTES */
     struct tls_settings tls;  /* for the TCP sockets; the admin socket is always plain */
 };
 

@@ -17,7 +17,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define CONNECTIONS 16
+/* The last one's ratio is the figure that counts. */
+static const unsigned CONNECTIONS[] = {8, 64};
 #define VALUE 1024
 
 static struct bench {
@@ -157,9 +158,9 @@ struct answers {
     size_t body;
 };
 
-static err_t measure_http(const char *address, struct answers *ret)
+static err_t measure_http(const char *address, unsigned connections, struct answers *ret)
 {
-    struct load load = {.address = address, .connections = CONNECTIONS, .threads = bench.cores,
+    struct load load = {.address = address, .connections = connections, .threads = bench.cores,
                         .seconds = bench.seconds, .ask = load_ask_same,
                         .context = bench.request};
     struct load_result r;
@@ -171,13 +172,14 @@ static err_t measure_http(const char *address, struct answers *ret)
     return ERR_OK;
 }
 
-static void print_report(const struct part_cost *us, double http_us, const struct answers *release)
+static void print_report(unsigned connections, const struct part_cost *us, double http_us,
+                         const struct answers *release)
 {
     double sum = http_us;
     for (size_t i = 0; i < PARTS; i++) sum += part_cheaper(us[i]);
     double floor_rate = 1e6 * bench.cores / sum, ratio = sum / release->us;
-    printf("core time of a release of %d bytes, %u cores, %u resources, shared with the load\n",
-           VALUE, bench.cores, bench.resources);
+    printf("core time of a release of %d bytes, %u cores, %u resources, %u connections, shared with the load\n",
+           VALUE, bench.cores, bench.resources, connections);
     printf("  %-8s %10s %10s\n", "part", "all cores", "one core");
     printf("  %-8s %7.1f us %10s  %s\n", "http", http_us, "", "a constant answer of the same size");
     for (size_t i = 0; i < PARTS; i++)
@@ -187,7 +189,8 @@ static void print_report(const struct part_cost *us, double http_us, const struc
            floor_rate);
     printf("  %-8s %7.1f us  measured: %.0f releases/s by the clock, with %.0f%% of the cores\n",
            "release", release->us, release->rate, 100 * release->busy);
-    printf("{\"cores\":%u,\"resources\":%u,\"http_us\":%.1f", bench.cores, bench.resources, http_us);
+    printf("{\"cores\":%u,\"resources\":%u,\"connections\":%u,\"http_us\":%.1f", bench.cores, bench.resources,
+           connections, http_us);
     for (size_t i = 0; i < PARTS; i++)
         printf(",\"%s_us\":%.1f,\"%s_one_core_us\":%.1f", parts[i].name, us[i].all, parts[i].name,
                us[i].one);
@@ -225,25 +228,33 @@ static const struct answers *middle(struct answers all[TURNS])
     return &all[TURNS / 2];
 }
 
+static err_t measure(unsigned connections, struct http_server *plain, const struct part_cost *us)
+{
+    struct answers http[TURNS], release[TURNS];
+    for (int i = 0; i < TURNS; i++) {
+        TRY(measure_http(http_server_address(bench.server, 0), connections, &release[i]));
+        TRY(measure_http(http_server_address(plain, 0), connections, &http[i]));
+    }
+    print_report(connections, us, middle(http)->us, middle(release));
+    return ERR_OK;
+}
+
 static err_t run(const struct config *config)
 {
     static struct exchange_handler constant = {NULL, constant_head, constant_serve, constant_refuse};
     struct bench *b = &bench;
     struct http_server *plain = NULL;
-    struct answers http[TURNS], release[TURNS];
+    struct answers first;
     struct part_cost us[PARTS];
     TRY(broker_open(config, "bench", false, &b->broker));
     struct exchange_handler api = api_handler(b->broker.api);
     TRY(prepare(b, &api));
-    TRY(measure_http(http_server_address(b->server, 0), &release[0]));
-    constant_size = release[0].body;
+    TRY(measure_http(http_server_address(b->server, 0), CONNECTIONS[0], &first));
+    constant_size = first.body;
     TRY(start_server(&constant, &plain));
-    for (int i = 0; i < TURNS; i++) {
-        TRY(measure_http(http_server_address(b->server, 0), &release[i]));
-        TRY(measure_http(http_server_address(plain, 0), &http[i]));
-    }
     TRY(parts_measure(parts, PARTS, b->cores, b->seconds, us));
-    print_report(us, middle(http)->us, middle(release));
+    for (size_t i = 0; i < sizeof CONNECTIONS / sizeof *CONNECTIONS; i++)
+        TRY(measure(CONNECTIONS[i], plain, us));
     http_server_stop(plain, 1000);
     http_server_stop(b->server, 1000);
     guest_unref(b->guest);

@@ -53,6 +53,7 @@ static void test_config_parse__defaults_are_the_named_limits(void **state)
     assert_int_equal(c->http_max_body, VALUE_MAX);
     assert_int_equal(c->http_max_connections, HTTP_MAX_CONNECTIONS);
     assert_int_equal(c->http_head_seconds, HTTP_HEAD_SECONDS);
+    assert_int_equal(c->http_head_bytes, HTTP_HEAD_BYTES);
     assert_int_equal(c->http_body_seconds, HTTP_BODY_SECONDS);
     assert_int_equal(c->http_idle_seconds, HTTP_IDLE_SECONDS);
     assert_int_equal(c->http_request_seconds, HTTP_REQUEST_SECONDS);

@@ -68,6 +68,35 @@ static void test_start__errors_leave_nothing(void **state)
 
 /* ---- limits --------------------------------------------------------------------------------- */
 
+/* A head that is so long but for `rest` bytes is read, a longer one is refused. */
+static void expect_head_limit(size_t bytes, size_t rest)
+{
+    static const char begun[] = "GET /x HTTP/1.1\r\nHost: h\r\nX-Long: ", end[] = "\r\n\r\n";
+    for (int over = 0; over < 2; over++) {
+        _cleanup_buf_ struct buf head = BUF_INIT;
+        size_t len = bytes - (over ? 0 : rest);
+        buf_add_str(&head, begun);
+        memset(buf_extend(&head, len), 'x', len);
+        buf_add_str(&head, end);
+        int fd = client();
+        struct reply r = ask(fd, buf_str(&head));
+        assert_int_equal(r.status, over ? 431 : 200);
+        close(fd);
+    }
+}
+
+static void test_limit__head(void **state)
+{
+    struct http_config config = small_config();
+    config.head_bytes = HTTP_HEAD_MIN;
+    start_with(&config);
+    expect_head_limit(HTTP_HEAD_MIN, 4096);
+    stop_server(NULL);
+    config.head_bytes = 0;
+    start_with(&config);
+    expect_head_limit(HTTP_HEAD_BYTES, 32 << 10);
+}
+
 static void test_limit__connections(void **state)
 {
     struct http_config config = small_config();
@@ -409,6 +438,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_start__several_sockets_and_loops),
         TEST(test_start__errors_leave_nothing),
+        TEST(test_limit__head),
         TEST(test_limit__connections),
         TEST(test_limit__connections_per_ip),
         TEST(test_deadline__dripping_head),
