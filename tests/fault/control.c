@@ -28,6 +28,7 @@ static struct {
     struct powers powers;
     int log_fd, count_fd;
     unsigned long counts[FN_COUNT];
+    unsigned long sessions; /* open now; outlives the rules */
     struct stat seen;
     unsigned once; /* effects that wait for the next call */
     bool unplugged_before;
@@ -147,10 +148,15 @@ static int open_rest(char *line, int flags)
     return fd;
 }
 
+static void format_line(char line[COUNT_LINE + 1], const char *name, unsigned long n)
+{
+    snprintf(line, COUNT_LINE + 1, "%-28s %14lu\n", name, n);
+}
+
 static void write_line(size_t at, const char *name, unsigned long n)
 {
     char line[COUNT_LINE + 1];
-    snprintf(line, sizeof line, "%-28s %14lu\n", name, n);
+    format_line(line, name, n);
     if (pwrite(control.count_fd, line, COUNT_LINE, (off_t) (at * COUNT_LINE)) != COUNT_LINE)
         refuse("a count cannot be written");
 }
@@ -158,7 +164,25 @@ static void write_line(size_t at, const char *name, unsigned long n)
 static void write_count(size_t fn)
 {
     write_line(fn, function_names[fn], control.counts[fn]);
-    write_line(FN_COUNT, "sessions", open_sessions());
+}
+
+/* All at once: tests change rules thousands of times. */
+static void write_counts(void)
+{
+    char text[(FN_COUNT + 1) * COUNT_LINE + 1];
+    for (size_t i = 0; i < FN_COUNT; i++)
+        format_line(text + i * COUNT_LINE, function_names[i], control.counts[i]);
+    format_line(text + (size_t) FN_COUNT * COUNT_LINE, "sessions", control.sessions);
+    if (pwrite(control.count_fd, text, sizeof text - 1, 0) != sizeof text - 1)
+        refuse("counts cannot be written");
+}
+
+void control_sessions(unsigned long n)
+{
+    pthread_mutex_lock(&lock);
+    control.sessions = n;
+    if (control.count_fd >= 0) write_line(FN_COUNT, "sessions", n);
+    pthread_mutex_unlock(&lock);
 }
 
 static enum function function_of(const char *name)
@@ -199,7 +223,7 @@ static void parse_line(char *line)
         control.log_fd = open_rest(line, O_APPEND);
     } else if (strcmp(name, "count") == 0) {
         control.count_fd = open_rest(line, O_TRUNC);
-        for (size_t i = 0; i < FN_COUNT; i++) write_count(i);
+        write_counts();
     } else if (is_power(name)) {
         char *word = next_word(&line);
         if (!word) refuse("%s: what of it?", name);
@@ -217,11 +241,13 @@ static void forget_rules(void)
 {
     bool unplugged = control.powers.unplugged;
     unsigned once = control.once;
+    unsigned long sessions = control.sessions;
     if (control.log_fd >= 0) close(control.log_fd);
     if (control.count_fd >= 0) close(control.count_fd);
     memset(&control, 0, sizeof control);
     control.log_fd = control.count_fd = -1;
     control.unplugged_before = unplugged;
+    control.sessions = sessions;
     control.once = once; /* not yet done, since nobody called */
 }
 

@@ -67,6 +67,7 @@ struct powers powers_now(void);
 bool rules_are(ino_t rules);
 void powers_unplug(void); /* as the line would, until the rules change */
 void powers_renew(void);  /* C_Initialize ends `stale` */
+void control_sessions(unsigned long n); /* how many are open now, for the file of counts */
 
 /* ---- forward.c: the way of a call ------------------------------------------------------------- */
 
@@ -92,7 +93,6 @@ SHAPED_FUNCTIONS(DECLARE)
 /* slots.c; while no other call is under way. */
 void close_session(CK_SESSION_HANDLE session);
 void close_all_sessions(void);
-unsigned long open_sessions(void); /* as far as calls went through us */
 void finalize(void);
 /* pin.c: the token's flags, made to fit the count of wrong PINs. */
 CK_FLAGS pin_flags(CK_FLAGS flags);

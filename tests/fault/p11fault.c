@@ -41,8 +41,8 @@
  *                             count lies beside the control file
  *     gcm in-place|appended|prepended            the token makes the IV; see gcm.c
  *     log FILE                append the name of each call, a line each
- *     count FILE              a line for each function: its name and its calls so far; and one of the
- *                             sessions that were open before the last call
+ *     count FILE              a line for each function: its name and its calls so far; and
+ *                             `sessions`: how many are open now
  *
  * Counts begin anew with each reading. Any other line aborts, so that a typing error in a test
  * cannot pass for a token that works. */

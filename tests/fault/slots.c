@@ -7,6 +7,15 @@
 
 static atomic_ulong sessions_open;
 
+/* by: one more (+1), one less (-1), or 0: none is open any more. */
+static void count_sessions(int by)
+{
+    unsigned long n = 0;
+    if (by) n = atomic_fetch_add(&sessions_open, (unsigned long) by) + (unsigned long) by;
+    else atomic_store(&sessions_open, 0);
+    control_sessions(n);
+}
+
 /* ---- slot numbers ------------------------------------------------------------------------- */
 
 static CK_RV real_slots(CK_SLOT_ID list[SLOTS_MAX], CK_ULONG *n)
@@ -87,29 +96,25 @@ CK_RV shaped_C_InitToken(struct call *c, CK_SLOT_ID slot, CK_BYTE *pin, CK_ULONG
 
 /* ---- sessions ----------------------------------------------------------------------------- */
 
-unsigned long open_sessions(void)
-{
-    return atomic_load(&sessions_open);
-}
-
 CK_RV shaped_C_OpenSession(struct call *c, CK_SLOT_ID slot, CK_FLAGS f, void *app, CK_NOTIFY n,
                            CK_SESSION_HANDLE *r)
 {
     UNLESS_UNPLUGGED;
     CK_ULONG max = powers_now().sessions_max;
     if (atomic_fetch_add(&sessions_open, 1) >= max && max) {
-        atomic_fetch_sub(&sessions_open, 1);
+        count_sessions(-1);
         return CKR_SESSION_COUNT;
     }
     CK_RV rv = real->C_OpenSession(turn_slot(slot, true), f, app, n, r);
-    if (rv != CKR_OK) atomic_fetch_sub(&sessions_open, 1);
+    if (rv != CKR_OK) count_sessions(-1);
+    else control_sessions(atomic_load(&sessions_open));
     return rv;
 }
 
 static CK_RV close_counted(CK_SESSION_HANDLE session)
 {
     CK_RV rv = real->C_CloseSession(session);
-    if (rv == CKR_OK) atomic_fetch_sub(&sessions_open, 1);
+    if (rv == CKR_OK) count_sessions(-1);
     return rv;
 }
 
@@ -122,7 +127,7 @@ CK_RV shaped_C_CloseAllSessions(struct call *c, CK_SLOT_ID slot)
 {
     UNLESS_UNPLUGGED;
     CK_RV rv = real->C_CloseAllSessions(turn_slot(slot, true));
-    if (rv == CKR_OK) atomic_store(&sessions_open, 0); /* one token at a time is used in tests */
+    if (rv == CKR_OK) count_sessions(0); /* one token at a time is used in tests */
     return rv;
 }
 
@@ -144,7 +149,7 @@ void close_all_sessions(void)
     CK_ULONG n = 0;
     if (real_slots(list, &n) != CKR_OK) return;
     for (CK_ULONG i = 0; i < n; i++) real->C_CloseAllSessions(list[i]);
-    atomic_store(&sessions_open, 0);
+    count_sessions(0);
 }
 
 /* ---- the module --------------------------------------------------------------------------- */
@@ -159,12 +164,12 @@ CK_RV shaped_C_Initialize(struct call *c, void *a)
 CK_RV shaped_C_Finalize(struct call *c, void *a)
 {
     CK_RV rv = real->C_Finalize(a);
-    if (rv == CKR_OK) atomic_store(&sessions_open, 0);
+    if (rv == CKR_OK) count_sessions(0);
     return rv;
 }
 
 void finalize(void)
 {
     real->C_Finalize(NULL);
-    atomic_store(&sessions_open, 0);
+    count_sessions(0);
 }
