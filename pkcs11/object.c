@@ -159,7 +159,7 @@ err_t p11_object_create(struct p11 *p, const char *label, struct span value,
         *ret = made;
         return ERR_OK;
     }
-    enum err_class class = rv_class(rv);
+    enum err_class class = rv_work_class(rv);
     /* A full disk is CKR_GENERAL_ERROR for SoftHSM (tokens.md 2.2); a token that still opens its
      * canary is not down. */
     if (rv_reaction(rv) == RV_CANARY && err_ok(p11_check(p))) class = ERR_FULL;
@@ -167,6 +167,12 @@ err_t p11_object_create(struct p11 *p, const char *label, struct span value,
              ? "token %s has no room for %s (%zu bytes); purge deleted resources, lower "
                "keep_versions or enlarge the token"
              : "token %s does not store %s (%zu bytes)", p->label, label, value.len);
+}
+
+/* The handle may be of an object that somebody removed. */
+static enum err_class object_class(CK_RV rv)
+{
+    return rv_class(rv) == ERR_NOTFOUND ? ERR_NOTFOUND : rv_work_class(rv);
 }
 
 static err_t check_epoch(const struct p11 *p, struct p11_object o)
@@ -225,7 +231,8 @@ err_t p11_object_read(struct p11 *p, struct p11_object o, struct buf *ret)
     if (object_is_at_fault(p, rv))
         FAIL_P11(ERR_DAMAGED, rv, "C_GetAttributeValue", "token %s cannot show an object of its "
                  "own any more", p->label);
-    FAIL_RV(rv, "C_GetAttributeValue", "token %s does not show an object", p->label);
+    FAIL_P11(object_class(rv), rv, "C_GetAttributeValue", "token %s does not show an object",
+             p->label);
 }
 
 err_t p11_object_destroy(struct p11 *p, struct p11_object o)
@@ -235,7 +242,8 @@ err_t p11_object_destroy(struct p11 *p, struct p11_object o)
     TRY(check_epoch(p, o));
     SCOPED_OBJECTS(p);
     CK_RV rv = session_rv(&s, p->fn->C_DestroyObject(s.h, o.handle));
-    if (rv != CKR_OK) FAIL_RV(rv, "C_DestroyObject", "token %s keeps an object", p->label);
+    if (rv != CKR_OK)
+        FAIL_P11(object_class(rv), rv, "C_DestroyObject", "token %s keeps an object", p->label);
     return ERR_OK;
 }
 

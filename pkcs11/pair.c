@@ -198,9 +198,8 @@ static bool worth_another(CK_RV rv)
  * or ERR_FULL: those speak of resources. */
 static err_t fail_token(const struct p11_pair *k, const struct pair_answer *a, const char *what)
 {
-    enum err_class class = rv_class(a->rv);
+    enum err_class class = rv_work_class(a->rv);
     if (class == ERR_FULL) class = ERR_BUSY;
-    if (class == ERR_NOTFOUND || class == ERR_CRYPTO) class = ERR_TOKEN_DOWN;
     FAIL_P11(class, a->rv, a->call, "token %s does not %s with key pair %s", k->p->label, what,
              k->label);
 }

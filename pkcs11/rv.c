@@ -8,6 +8,18 @@
 #define CKR_OPERATION_CANCEL_FAILED 0x202UL
 #define CKR_TOKEN_RESOURCE_EXCEEDED 0x201UL
 
+/* And those that it numbers otherwise than the standard does. */
+#undef CKR_EXCEEDED_MAX_ITERATIONS
+#undef CKR_FIPS_SELF_TEST_FAILED
+#undef CKR_LIBRARY_LOAD_FAILED
+#undef CKR_PIN_TOO_WEAK
+#undef CKR_PUBLIC_KEY_INVALID
+#define CKR_EXCEEDED_MAX_ITERATIONS 0x1b5UL
+#define CKR_FIPS_SELF_TEST_FAILED 0x1b6UL
+#define CKR_LIBRARY_LOAD_FAILED 0x1b7UL
+#define CKR_PIN_TOO_WEAK 0x1b8UL
+#define CKR_PUBLIC_KEY_INVALID 0x1b9UL
+
 struct rv_row {
     CK_RV rv;
     const char *name;
@@ -136,6 +148,16 @@ enum err_class rv_class(CK_RV rv)
 enum rv_reaction rv_reaction(CK_RV rv)
 {
     return find(rv)->reaction;
+}
+
+enum err_class rv_work_class(CK_RV rv)
+{
+    const struct rv_row *row = find(rv);
+    if (row->reaction == RV_HUMAN) return ERR_HUMAN;
+    if (row->reaction == RV_HANDLE) return ERR_TOKEN_DOWN;
+    bool blames = row->class == ERR_USAGE || row->class == ERR_CONFLICT ||
+                  row->class == ERR_NOTFOUND || row->class == ERR_CRYPTO;
+    return blames ? ERR_INTERNAL : row->class;
 }
 
 const char *rv_reaction_text(enum rv_reaction reaction)

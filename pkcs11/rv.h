@@ -26,6 +26,11 @@ enum rv_reaction {
  * (Luna says 0x80000384 after its restart). Pure, thread-safe. */
 enum err_class rv_class(CK_RV rv);
 enum rv_reaction rv_reaction(CK_RV rv);
+/* The class for who asked for work and gave nothing that the code could be about. The token may say
+ * anything anywhere, and a guest must not hear that his request was wrong, or that there is no such
+ * thing, because C_FindObjects answered CKR_OBJECT_HANDLE_INVALID: never ERR_USAGE, ERR_CONFLICT,
+ * ERR_NOTFOUND or ERR_CRYPTO. */
+enum err_class rv_work_class(CK_RV rv);
 const char *rv_reaction_text(enum rv_reaction reaction);
 
 /* "CKR_PIN_LOCKED", "CKR_VENDOR_DEFINED+0x384", "CKR_0x1f5" for what no standard names. */
@@ -44,5 +49,5 @@ const char *rv_native(CK_RV rv, const char *call, char out[RV_NATIVE]);
     err_start((class), rv_native((rv), (call), (char[RV_NATIVE]){0}), __FILE__, __LINE__, \
               __func__, __VA_ARGS__)
 #define FAIL_P11(class, rv, call, ...) return MAKE_P11(class, rv, call, __VA_ARGS__)
-/* With the class that the table gives. */
-#define FAIL_RV(rv, call, ...) FAIL_P11(rv_class(rv), rv, call, __VA_ARGS__)
+/* With the class that who asked for work may see. */
+#define FAIL_RV(rv, call, ...) FAIL_P11(rv_work_class(rv), rv, call, __VA_ARGS__)

@@ -21,9 +21,8 @@ bool worth_another(CK_RV rv)
 
 enum err_class seal_class(CK_RV rv)
 {
-    enum err_class class = rv_class(rv);
-    if (class == ERR_FULL) return ERR_BUSY;
-    return class == ERR_NOTFOUND ? ERR_TOKEN_DOWN : class;
+    enum err_class class = rv_work_class(rv);
+    return class == ERR_FULL ? ERR_BUSY : class;
 }
 
 /* ---- sealing ---------------------------------------------------------------------------- */
@@ -223,6 +222,7 @@ static err_t open_once(struct p11 *p, struct opening *x, struct open_result *ret
     SCOPED_CRYPTO(p);
     struct cek_op op = {.fn = p->fn, .h = s.h, .call = ""};
     ret->rv = session_rv(&s, open_on(p, &op, x));
+    if (op.stays) s.broken = true; /* closing it destroys the key */
     ret->call = op.call;
     return ERR_OK;
 }

@@ -64,8 +64,8 @@ static err_t make_token(CK_FUNCTION_LIST *fn, const char *label, struct secret *
         padded[i] = i < len ? (unsigned char) label[i] : ' ';
     CK_RV rv = fn->C_InitToken(s.free, secret_data(so_pin), (CK_ULONG) secret_len(so_pin), padded);
     if (rv != CKR_OK)
-        FAIL_RV(rv, "C_InitToken", "the token in slot %lu cannot be initialised; check the "
-                "security officer's PIN", s.free);
+        FAIL_P11(rv_class(rv), rv, "C_InitToken", "the token in slot %lu cannot be initialised; "
+                 "check the security officer's PIN", s.free);
     return ERR_OK;
 }
 
@@ -88,9 +88,11 @@ static err_t set_user_pin(CK_FUNCTION_LIST *fn, CK_SLOT_ID slot, struct secret *
     TRY(module_check_log_calls());
     TRY(session_open(fn, slot, &s.h));
     CK_RV rv = fn->C_Login(s.h, CKU_SO, secret_data(so_pin), (CK_ULONG) secret_len(so_pin));
-    if (rv != CKR_OK) FAIL_RV(rv, "C_Login", "the security officer's login failed");
+    if (rv != CKR_OK)
+        FAIL_P11(rv_class(rv), rv, "C_Login", "the security officer's login failed");
     rv = fn->C_InitPIN(s.h, secret_data(user_pin), (CK_ULONG) secret_len(user_pin));
-    if (rv != CKR_OK) FAIL_RV(rv, "C_InitPIN", "the token does not take this user PIN");
+    if (rv != CKR_OK)
+        FAIL_P11(rv_class(rv), rv, "C_InitPIN", "the token does not take this user PIN");
     return ERR_OK;
 }
 

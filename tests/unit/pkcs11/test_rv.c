@@ -10,6 +10,11 @@ static void test_rv_name__standard_vendor_and_unknown_codes(void **state)
         {CKR_GENERAL_ERROR, "CKR_GENERAL_ERROR"},
         {0x42, "CKR_AEAD_DECRYPT_FAILED"},
         {0x200, "CKR_FUNCTION_REJECTED"},
+        {0x1b5, "CKR_EXCEEDED_MAX_ITERATIONS"}, /* p11-kit's header numbers these otherwise */
+        {0x1b6, "CKR_FIPS_SELF_TEST_FAILED"},
+        {0x1b7, "CKR_LIBRARY_LOAD_FAILED"},
+        {0x1b8, "CKR_PIN_TOO_WEAK"},
+        {0x1b9, "CKR_PUBLIC_KEY_INVALID"},
         {CKR_VENDOR_DEFINED, "CKR_VENDOR_DEFINED+0x0"},
         {0x80000384UL, "CKR_VENDOR_DEFINED+0x384"},
         {0x1f5, "CKR_0x1f5"},
