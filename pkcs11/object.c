@@ -4,6 +4,7 @@
 
 #include "broker/base/log.h"
 #include "pkcs11/find.h"
+#include "pkcs11/seal.h"
 
 #define READ_GUESS 2048u /* room offered at first: one call for most values instead of two */
 
@@ -213,12 +214,30 @@ static err_t read_once(struct p11 *p, struct p11_object o, struct buf *ret, CK_R
     return buf_ok(ret);
 }
 
+/* Whether the token shows the label of its own key: one that shows nothing condemns no object. The
+ * canary does not tell, as opening it reads no attribute. */
+static bool shows_attributes(struct p11 *p)
+{
+    char label[P11_LABEL_MAX];
+    struct seal_key key = {0};
+    _cleanup_session_ struct p11_session s = {0};
+    {
+        SCOPED_LOCK(&p->kek_lock);
+        if (!p->active) return true; /* nothing to ask for */
+        key = seal_key_of(p->active);
+    }
+    if (!err_ok(session_take_at(p, key.epoch, &s))) return false;
+    SCOPED_CRYPTO(p);
+    return object_label(&s, key.handle, label) == CKR_OK;
+}
+
 /* Whether this code condemns the object alone. SoftHSM's for a value that it cannot decrypt is its
  * code for a token that is gone, too: then the canary tells. The caller holds no session. */
 static bool object_is_at_fault(struct p11 *p, CK_RV rv)
 {
     enum rv_reaction reaction = rv_reaction(rv);
-    return reaction == RV_ITEM || (reaction == RV_CANARY && err_ok(p11_check(p)));
+    if (reaction != RV_ITEM && (reaction != RV_CANARY || !err_ok(p11_check(p)))) return false;
+    return shows_attributes(p);
 }
 
 err_t p11_object_read(struct p11 *p, struct p11_object o, struct buf *ret)
@@ -291,9 +310,12 @@ static err_t look_at(struct p11 *p, struct sight *x)
 {
     for (int i = 0; i < 2; i++) {
         TRY(look_once(p, x));
-        if (x->rv == CKR_OK || x->rv == CKR_OBJECT_HANDLE_INVALID) return ERR_OK;
-        if (!object_is_at_fault(p, x->rv))
-            FAIL_RV(x->rv, "C_GetAttributeValue", "token %s does not show an object", p->label);
+        if (x->rv == CKR_OK) return ERR_OK;
+        bool gone = x->rv == CKR_OBJECT_HANDLE_INVALID;
+        if (gone && shows_attributes(p)) return ERR_OK;
+        if (gone || !object_is_at_fault(p, x->rv))
+            FAIL_P11(rv_reaction(x->rv) == RV_ITEM ? ERR_TOKEN_DOWN : rv_work_class(x->rv), x->rv,
+                     "C_GetAttributeValue", "token %s does not show an object", p->label);
     }
     char name[RV_NAME];
     log_warn("token.object-unreadable", LOG_U("handle", x->object.handle),

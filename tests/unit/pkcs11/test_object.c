@@ -414,6 +414,29 @@ static void test_object_scan__shows_what_cannot_be_read(void **state)
     }
 }
 
+/* The canary opens, as that reads no attribute; but nothing of the catalog may be lost. */
+static void test_object_scan__a_token_that_shows_nothing(void **state)
+{
+    static const char *const RULES[] = {
+        "C_GetAttributeValue rv=0x5", "C_GetAttributeValue rv=0x12",
+        "C_GetAttributeValue rv=0x82", "C_GetAttributeValue rv=0x40",
+    };
+    struct sight is = {0};
+    _cleanup_buf_ struct buf value = BUF_INIT;
+    token_through_faults("");
+    struct p11_object o = create("a/b/c", SPAN_LIT("value"));
+    for (size_t i = 0; i < sizeof RULES / sizeof *RULES; i++) {
+        softhsm_fault(&hsm, RULES[i]);
+        assert_ok(p11_check(token));
+        assert_fails(p11_object_scan(token, true, look, &is), ERR_TOKEN_DOWN);
+        assert_int_equal(is.n, 0);
+        assert_int_not_equal(p11_object_read(token, o, &value).code, ERR_DAMAGED);
+    }
+    softhsm_fault(&hsm, "");
+    assert_ok(p11_object_scan(token, true, look, &is));
+    assert_int_equal(is.readable, 1);
+}
+
 static void test_object_scan__a_failing_token_is_no_damaged_object(void **state)
 {
     struct sight is;
@@ -495,6 +518,7 @@ int main(void)
         LIES(test_object_create__falls_back_and_remembers),
         LIES(test_object_create__no_template_will_do),
         LIES(test_object_scan__shows_what_cannot_be_read),
+        LIES(test_object_scan__a_token_that_shows_nothing),
         LIES(test_object_scan__a_failing_token_is_no_damaged_object),
         LIES(test_object_read__damaged_or_the_token_down),
         LIES(test_find__ends_on_failure),
