@@ -57,8 +57,7 @@ struct err rescan_locked(struct store *s)
     uint64_t opening = p11_opening(s->config.token);
     if (!err_ok(read_epoch(s, epoch))) epoch[0] = '\0';
     struct catalog *fresh = NULL;
-    struct err e = scan_token_locked(s, &fresh);
-    if (e.code == ERR_NOTFOUND) e.code = ERR_TOKEN_DOWN; /* of a handle: no answer to who asks for a name */
+    struct err e = token_failure(scan_token_locked(s, &fresh));
     pthread_mutex_lock(&s->lock);
     s->stale = !err_ok(e);
     _cleanup_catalog_ struct catalog *old = NULL; /* freed after the lock is dropped */

@@ -39,6 +39,14 @@ struct store {
     bool stale;         /* the last rescan failed, so the catalog may be out of date */
 };
 
+/* What the token's own failures are to who asked for a name: neither "there is none" (of a handle) nor a
+ * fault of the request (of bytes that the token does not take). */
+static inline struct err token_failure(struct err e)
+{
+    if (e.code == ERR_NOTFOUND || e.code == ERR_CRYPTO) e.code = ERR_TOKEN_DOWN;
+    return e;
+}
+
 /* ---- load.c ------------------------------------------------------------------------------ */
 
 /* A new catalog by one scan. Takes over cached bytes and notes of damage from the present one.

@@ -90,8 +90,7 @@ static err_t seal(struct store *s, const struct draft *d, uint64_t version, stru
             ENVELOPE_NOT_AFTER, span_of(not_after, sizeof not_after)};
     }
     struct err e = p11_seal(s->config.token, &meta, d->value, ret);
-    if (e.code == ERR_NOTFOUND) e.code = ERR_TOKEN_DOWN; /* of a key's handle */
-    TRYC(e, "sealing %s %s version %llu", kind_noun(d->kind), d->name, (unsigned long long) version);
+    TRYC(token_failure(e), "sealing %s %s version %llu", kind_noun(d->kind), d->name, (unsigned long long) version);
     return buf_ok(ret);
 }
 
@@ -119,8 +118,7 @@ struct err version_create_locked(struct store *s, enum envelope_kind kind, const
     if (!err_ok(failed)) {
         /* What failed may lie there all the same; the next version must be above it. */
         s->doubt = true;
-        if (failed.code == ERR_NOTFOUND) failed.code = ERR_TOKEN_DOWN; /* what is written is not "missing" */
-        return failed;
+        return token_failure(failed);
     }
     catalog_insert(s->catalog, &spare, TAKE_PTR(v), blob, true);
     s->changes++;

@@ -43,20 +43,41 @@ class Killed:
             self.client.get(name)
         return self
 
+    def dies(self, rule, name, act):
+        """Whether it died by this rule while it acted; then it was revived."""
+        self.names.add(name)
+        self.vault.faults(rule)
+        through = act(name)
+        if through and self.vault.process.poll() is None:
+            self.vault.faults()
+            self.client.get(name)
+            return False
+        self.vault.wait_killed()
+        self.revive()
+        return True
+
     def at_each(self, rule, prepare, act, first=0):
         """Dies by the rule at each n until `act` gets through (is true)."""
         for n in range(first, NEVER_REACHED):
-            name = prepare(n)
-            self.names.add(name)
-            self.vault.faults(rule.format(n=n))
-            through = act(name)
-            if through and self.vault.process.poll() is None:
-                self.vault.faults()
-                self.client.get(name)
+            if not self.dies(rule.format(n=n), prepare(n), act):
                 return n
-            self.vault.wait_killed()
-            self.revive()
         raise AssertionError("it never got through")
+
+    def steps(self, act, after=None):
+        """(function, which call of it) of all calls of this, or of those after the first of `after`. A death
+        before one that only reads is the same as before the next."""
+        seen, steps, counts = {}, [], after is None
+        log = self.vault.path("calls")
+        self.vault.faults(f"log {log}")
+        act()
+        self.vault.faults()
+        for call in self.vault.read("calls").split():
+            if counts and not call.startswith(("C_Get", "C_Find")):
+                steps.append((call, seen.get(call, 0)))
+            seen[call] = seen.get(call, 0) + 1
+            counts |= call == after
+        os.remove(log)
+        return steps
 
 
 class Online(unittest.TestCase):
@@ -103,7 +124,7 @@ class Rarer(Online):
         self.k = Killed(self, storage={"keep_versions": 3})
 
     def test_undelete(self):
-        client, numbers = self.k.client, {}
+        client, numbers, kept = self.k.client, {}, {}
 
         def deleted(n):
             name = f"kill/undelete/{n % 3}"
@@ -112,12 +133,12 @@ class Rarer(Online):
                 numbers[name] = self.k.history.ops[name][-1].value
             if client.get(name):
                 client.delete(name)
+            listed = json.loads(client.vault.command("resource", "versions", name, "--format", "json").stdout)
+            kept[name] = next(v["version"] for v in listed["versions"] if v["state"] == "live")
             return name
 
         def undelete(name):
-            listed = json.loads(client.vault.command("resource", "versions", name, "--format", "json").stdout)
-            kept = next(v["version"] for v in listed["versions"] if v["state"] == "live")
-            return client.restore(name, kept, numbers[name])
+            return client.restore(name, kept[name], numbers[name])
 
         self.assertGreater(self.k.at_each("* kill after={n}", deleted, undelete), 10)
 
@@ -136,28 +157,32 @@ class Rarer(Online):
     def test_rotation(self):
         """Made, everything moved, the old one removed; cut off, it is gone on with."""
         client, vault = self.k.client, self.k.vault
-        names = [f"kill/rotate/{n}" for n in range(3)]
+        names = [f"kill/rotate/{n}" for n in range(2)]
         for name in names:
             client.put(name, 1000)
         self.k.names.update(names)
 
+        def run(*args):
+            return vault.command("kek", *args, check=False).returncode == 0
+
         def rotate(_):
-            old = self.generations()
-            if vault.command("kek", "rotate", "--rate", "100000", check=False).returncode != 0:
-                return False
-            return all(vault.command("kek", "rm", str(g), check=False).returncode == 0 for g in old)
+            """From the one key that there is."""
+            return run("rotate", "--rate", "100000") and run("rm", str(self.key))
 
         def whole(_):
-            listed = self.generations()
-            if len(listed) > 1:
-                vault.command("kek", "rotate", "--rate", "100000")
+            if len(self.generations()) > 1:
+                self.assertTrue(run("rotate", "--rate", "100000"))
                 for generation in self.generations()[:-1]:
-                    vault.command("kek", "rm", str(generation))
-            self.assertEqual(len(self.generations()), 1)
+                    self.assertTrue(run("rm", str(generation)))
+            self.key, = self.generations()
             client.put(names[0], 10)
             return names[0]
 
-        self.assertGreater(self.k.at_each("* kill after={n}", whole, rotate), 40)
+        whole(0)
+        steps = self.k.steps(lambda: rotate(0))
+        self.assertGreater(len(steps), 40)
+        for call, before in steps:
+            self.k.dies(f"{call} kill after={before}", whole(0), rotate)
         self.k.at_each("C_CreateObject within={n}", whole, rotate, first=1)
         self.k.at_each("C_GenerateKey within={n}", whole, rotate, first=1)
         for name in names:
@@ -207,21 +232,6 @@ class Offline(unittest.TestCase):
         self.k = Killed(self)
         self.k.vault.stop()
 
-    def steps(self, *args, **options):
-        """(function, which call of it) of all calls of this command after the login. A death before one that
-        only reads is the same as before the next."""
-        vault, seen, steps, logged_in = self.k.vault, {}, [], False
-        vault.faults(f"log {vault.path('calls')}")
-        vault.command(*args, **options)
-        vault.faults()
-        for call in vault.read("calls").split():
-            if logged_in and not call.startswith(("C_Get", "C_Find")):
-                steps.append((call, seen.get(call, 0)))
-            seen[call] = seen.get(call, 0) + 1
-            logged_in |= call == "C_Login"
-        self.assertIn(("C_CreateObject", 0), steps)
-        return steps
-
     def at_each(self, op, steps, args, prepare):
         vault, history, name = self.k.vault, self.k.history, "kill/offline/x"
         for call, before in steps:
@@ -268,7 +278,8 @@ class Offline(unittest.TestCase):
             op.end = time.monotonic()
 
     def test_put_replace_and_delete(self):
-        steps = self.steps("resource", "put", "kill/offline/y", stdin=b"y")
+        steps = self.k.steps(lambda: self.k.vault.command("resource", "put", "kill/offline/y", stdin=b"y"), "C_Login")
+        self.assertIn(("C_CreateObject", 0), steps)
         self.at_each("put", steps, ["resource", "put"], self.gone)
         writing = steps[-20:]   # all that comes before is the same start
         self.at_each("put", writing, ["resource", "put"], self.there)

@@ -31,11 +31,20 @@ def number_of(data):
     return int(body[:12])
 
 
+RENEW_SECONDS = 120     # tokens live for five minutes
+
+
 def guest_of(vault):
-    """One for all; its token outlives the broker that signed it."""
-    if not hasattr(vault, "guest_"):
-        vault.guest_ = vault.guest().handshake()
-    return vault.guest_
+    """One for all; its token outlives the broker that signed it, and is renewed in time."""
+    guest, since = getattr(vault, "guest_", (None, 0))
+    if not guest or time.monotonic() > since + RENEW_SECONDS:
+        try:
+            guest = vault.guest().handshake()
+            vault.guest_ = guest, time.monotonic()
+        except (OSError, http.client.HTTPException):
+            if not guest:
+                raise
+    return guest
 
 
 class History:
@@ -76,9 +85,7 @@ class Client:
     def __init__(self, vault, history, patient=False):
         self.vault, self.history, self.patient = vault, history, patient
         self.operator = {"Authorization": f"Bearer {vault.cached_token()}"}
-        self.guest = guest_of(vault)
-        self.reader = {"Authorization": f"Bearer {self.guest.token}"}
-        self.connection = None
+        self.connection = self.guest = None
         self.unanswered = 0
 
     def close(self):
@@ -164,5 +171,6 @@ class Client:
     def get(self, name):
         """The version that was read; 0 when there is none, None when that is open."""
         op = Op("get")
-        status = self.record(name, op, "GET", self.reader)
+        self.guest = guest_of(self.vault)
+        status = self.record(name, op, "GET", {"Authorization": f"Bearer {self.guest.token}"})
         return status and (op.result[2] if status == 200 else 0)

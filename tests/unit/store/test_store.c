@@ -168,14 +168,15 @@ static void *put_slowly(void *arg)
     return err_ok(e) ? NULL : (void *) "failed";
 }
 
-/* A handle that the token does not know says nothing of a name: no 404 comes of it. */
-static void test_store__a_lost_handle_is_no_missing_name(void **state)
+/* A handle that the token does not know says nothing of a name, and bytes that it does not take nothing of
+ * the request. */
+static void test_store__failures_of_the_token_are_its_own(void **state)
 {
     static const char *const calls[] = {"C_CreateObject", "C_GenerateKey", "C_EncryptInit", "C_WrapKey"};
     fx_put("a/b/c", "old");
-    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
+    for (size_t i = 0; i < 2 * sizeof calls / sizeof *calls; i++) {
         char rule[64];
-        snprintf(rule, sizeof rule, "%s rv=0x82", calls[i]);
+        snprintf(rule, sizeof rule, "%s rv=%s", calls[i / 2], i % 2 ? "0x40" : "0x82");
         faults(rule);
         assert_fails(fx_try_put(fx.store, "a/b/c", "new", NULL), ERR_TOKEN_DOWN);
         faults("");
@@ -253,7 +254,7 @@ int main(void)
         TEST(test_store_put__unacknowledged_version_stays_behind),
         TEST(test_store_put__old_version_cannot_be_destroyed),
         TEST(test_store_get__rescan_fails),
-        TEST(test_store__a_lost_handle_is_no_missing_name),
+        TEST(test_store__failures_of_the_token_are_its_own),
         TEST(test_store_get__does_not_wait_for_a_writer),
         TEST(test_refresh__token_directory_vanishes),
     };
