@@ -10,6 +10,7 @@ struct p11_module {
     CK_FUNCTION_LIST *fn;
     struct wall *wall; /* when it is in a helper: fn are stubs */
     char *path;
+    char *init_args; /* or NULL */
     pid_t pid;  /* who called C_Initialize */
     bool owner; /* false: somebody else in this process had initialised it */
     unsigned refs;
@@ -26,6 +27,7 @@ static void module_free(struct p11_module *m)
     if (m->fn && !m->wall) p11_kit_module_release(m->fn);
     wall_free(m->wall);
     free(m->path);
+    free(m->init_args);
     free(m);
 }
 DEFINE_CLEANUP(struct p11_module, module_free);
@@ -46,9 +48,12 @@ static err_t check_file(const char *path)
 
 /* OS locking, no mutex callbacks: without this flag SoftHSM switches its mutexes off, and
  * libkmsp11 refuses (tokens.md 2.3, 1.10). */
-static CK_RV initialize(CK_FUNCTION_LIST *fn)
+CK_RV module_initialize(CK_FUNCTION_LIST *fn, const char *init_args)
 {
-    CK_C_INITIALIZE_ARGS args = {.flags = CKF_OS_LOCKING_OK};
+    /* NSS wants a text where the standard has a reserved pointer, and another pointer behind it. */
+    struct { CK_C_INITIALIZE_ARGS standard; void *reserved; } args = {
+        .standard = {.flags = CKF_OS_LOCKING_OK, .pReserved = (void *) init_args},
+    };
     return fn->C_Initialize(&args);
 }
 
@@ -61,22 +66,26 @@ err_t module_functions(const char *path, CK_FUNCTION_LIST **ret)
          p11_kit_message() ? p11_kit_message() : "unknown reason");
 }
 
-static err_t module_new_locked(const char *path, const struct p11_helper *helper,
-                               struct p11_module **ret)
+static err_t module_new_locked(const struct p11_helper *helper, const char *path,
+                               const char *init_args, struct p11_module **ret)
 {
     TRY(check_file(path));
     _cleanup_(module_freep) struct p11_module *m = calloc(1, sizeof *m);
-    if (!m || !(m->path = strdup(path))) FAIL(ERR_INTERNAL, "out of memory");
+    if (!m || !(m->path = strdup(path)) || (init_args && !(m->init_args = strdup(init_args))))
+        FAIL(ERR_INTERNAL, "out of memory");
     if (helper) {
-        TRY(wall_open(path, helper, &m->wall));
+        struct p11_helper with_args = *helper;
+        with_args.init_args = m->init_args; /* lives as long as the wall */
+        TRY(wall_open(path, &with_args, &m->wall));
         m->fn = wall_fn(m->wall);
     } else {
         TRY(module_functions(path, &m->fn));
     }
-    CK_RV rv = initialize(m->fn);
+    CK_RV rv = module_initialize(m->fn, m->init_args);
     if (rv != CKR_OK && rv != CKR_CRYPTOKI_ALREADY_INITIALIZED)
         FAIL_P11(ERR_TOKEN_DOWN, rv, "C_Initialize",
-                 "module %s does not start; check its own configuration and rights", path);
+                 "module %s does not start; check its own configuration and rights%s", path,
+                 init_args ? ", and token.init_args" : "");
     m->owner = rv == CKR_OK;
     m->pid = getpid();
     m->refs = 1;
@@ -86,22 +95,32 @@ static err_t module_new_locked(const char *path, const struct p11_helper *helper
     return ERR_OK;
 }
 
-err_t module_load_in(const struct p11_helper *helper, const char *path, struct p11_module **ret)
+static bool same_args(const char *a, const char *b)
 {
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+err_t module_load_in(const struct p11_helper *helper, const char *path, const char *init_args,
+                     struct p11_module **ret)
+{
+    if (init_args && strlen(init_args) > MODULE_ARGS_MAX)
+        FAIL(ERR_USAGE, "token.init_args is over %u bytes", MODULE_ARGS_MAX);
     SCOPED_LOCK(&modules_lock);
     for (struct p11_module *m = modules; m; m = m->next) {
         if (strcmp(m->path, path) || !m->wall != !helper) continue;
         module_guard(m);
+        if (!same_args(m->init_args, init_args))
+            FAIL(ERR_CONFLICT, "module %s was started with other arguments in this process", path);
         m->refs++;
         *ret = m;
         return ERR_OK;
     }
-    return module_new_locked(path, helper, ret);
+    return module_new_locked(helper, path, init_args, ret);
 }
 
 err_t module_load(const char *path, struct p11_module **ret)
 {
-    return module_load_in(NULL, path, ret);
+    return module_load_in(NULL, path, NULL, ret);
 }
 
 void module_unref(struct p11_module *m)
@@ -129,7 +148,7 @@ err_t module_restart(struct p11_module *m)
     CK_RV rv = m->fn->C_Finalize(NULL);
     if (rv != CKR_OK && rv != CKR_CRYPTOKI_NOT_INITIALIZED)
         FAIL_P11(ERR_TOKEN_DOWN, rv, "C_Finalize", "module %s does not stop", m->path);
-    rv = initialize(m->fn);
+    rv = module_initialize(m->fn, m->init_args);
     if (rv != CKR_OK)
         FAIL_P11(ERR_TOKEN_DOWN, rv, "C_Initialize", "module %s does not start again", m->path);
     return ERR_OK;

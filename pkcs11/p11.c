@@ -24,14 +24,17 @@ static err_t copy_text(const char *from, char **ret)
     return ERR_OK;
 }
 
-static err_t load_module(const char *named, const struct p11_uri *uri,
+/* The two of the configuration that say which library, and how it is started. */
+struct library { const char *path, *init_args; };
+
+static err_t load_module(const struct library *l, const struct p11_uri *uri,
                          const struct p11_helper *helper, struct p11_module **ret)
 {
-    const char *path = named ? named : uri->module_path;
+    const char *path = l->path ? l->path : uri->module_path;
     if (!path)
         FAIL(ERR_USAGE, "no PKCS#11 module; name the library by its path, or by module-path in the "
              "token URI");
-    return module_load_in(helper, path, ret);
+    return module_load_in(helper, path, l->init_args, ret);
 }
 
 bool p11_uses_softhsm(const char *module, const char *token_uri)
@@ -97,7 +100,8 @@ err_t p11_open(const struct p11_config *config, struct p11 **ret)
     _cleanup_p11_ struct p11 *p = NULL;
     struct p11_token_info info = {0};
     TRY(p11_new(config, &p));
-    TRY(load_module(config->module, &p->uri, config->helper, &p->module));
+    struct library library = {config->module, config->init_args};
+    TRY(load_module(&library, &p->uri, config->helper, &p->module));
     p->fn = module_fn(p->module);
     TRYC(slot_find(p->fn, &p->uri, &p->slot, &info), "%s", config->token_uri);
     TRY(copy_text(info.label, &p->label));
@@ -214,13 +218,15 @@ err_t p11_info(struct p11 *p, struct p11_token_info *ret)
     return slot_info(p->fn, p->slot, ret);
 }
 
-err_t p11_info_by_uri(const char *module, const char *token_uri, struct p11_token_info *ret)
+err_t p11_info_by_uri(const char *module, const char *init_args, const char *token_uri,
+                      struct p11_token_info *ret)
 {
     struct p11_uri uri _cleanup_uri_ = {0};
     _cleanup_module_ struct p11_module *m = NULL;
     CK_SLOT_ID slot = 0;
     TRY(uri_parse(token_uri, &uri));
-    TRY(load_module(module, &uri, NULL, &m));
+    struct library library = {module, init_args};
+    TRY(load_module(&library, &uri, NULL, &m));
     TRYC(slot_find(module_fn(m), &uri, &slot, ret), "%s", token_uri);
     return ERR_OK;
 }

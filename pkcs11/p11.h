@@ -25,10 +25,12 @@ struct p11_helper {
     size_t memory_locked;    /* bytes of the helper's locked memory; 0: SECRET_BUDGET_DEFAULT */
     bool best_effort;        /* it may stay unlocked */
     unsigned hang_ms;        /* a call that takes longer ends the helper; 0: WALL_HANG_MS */
+    const char *init_args;   /* set by whoever loads: p11_config.init_args */
 };
 
 struct p11_config {
     const char *module;      /* path of the PKCS#11 module; NULL: the URI's module-path */
+    const char *init_args;   /* text for C_Initialize (NSS: "configdir='sql:DIR' ..."); NULL: none */
     const char *token_uri;   /* RFC 7512: token= and/or serial= (manufacturer=, model= too) */
     const char *pin_source;  /* see p11_pin_read; NULL: the URI's pin-source, else prompt */
     const char *state_dir;   /* where the marker of a PIN that failed lies; must exist */
@@ -88,7 +90,8 @@ struct p11_token_info {
 err_t p11_list_tokens(const char *module, struct p11_token_info *ret, size_t max, size_t *ret_n);
 /* The token's state now (C_GetTokenInfo); of an opened one, or by URI without logging in. */
 err_t p11_info(struct p11 *p, struct p11_token_info *ret);
-err_t p11_info_by_uri(const char *module, const char *token_uri, struct p11_token_info *ret);
+err_t p11_info_by_uri(const char *module, const char *init_args, const char *token_uri,
+                      struct p11_token_info *ret);
 const char *p11_serial(const struct p11 *p);
 const char *p11_label(const struct p11 *p);
 

@@ -19,8 +19,12 @@ struct p11_module;
 /* Loads by path and initialises, or takes another reference to the one that is loaded.
  * ERR_USAGE when there is no such file; ERR_TOKEN_DOWN when C_Initialize fails. Thread-safe. */
 err_t module_load(const char *path, struct p11_module **ret);
-/* The same in a helper (wall_open); NULL: in this process. */
-err_t module_load_in(const struct p11_helper *helper, const char *path, struct p11_module **ret);
+/* The same in a helper (wall_open); NULL: in this process. init_args: a text for C_Initialize, as NSS
+ * wants one; NULL for all others, which refuse it. ERR_CONFLICT when it was loaded with another. */
+err_t module_load_in(const struct p11_helper *helper, const char *path, const char *init_args,
+                     struct p11_module **ret);
+/* C_Initialize with this text. */
+CK_RV module_initialize(CK_FUNCTION_LIST *fn, const char *init_args);
 /* Loads the library into this process, and nothing else. */
 err_t module_functions(const char *path, CK_FUNCTION_LIST **ret);
 struct wall *module_wall(struct p11_module *m); /* NULL: it is in this process */

@@ -162,6 +162,8 @@ static err_t greet(struct wall *w)
     struct err_chain answer = {0};
     struct pollfd p = {.fd = w->control, .events = POLLIN};
     snprintf(hello.module, sizeof hello.module, "%s", w->module);
+    const char *args = w->options.init_args;
+    snprintf(hello.init_args, sizeof hello.init_args, "%s", args ? args : "");
     if (send(w->control, &hello, sizeof hello, MSG_NOSIGNAL) != sizeof hello)
         FAIL_ERRNO(ERR_TOKEN_DOWN, "the token's helper ended at once");
     if (poll(&p, 1, (int) w->ms[WALL_TIME_LONG]) <= 0)

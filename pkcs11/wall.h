@@ -11,13 +11,14 @@
 #pragma once
 
 #include "broker/base/log.h"
+#include "broker/base/limits.h"
 #include "pkcs11/p11.h"
 #include "pkcs11/wall_calls.h"
 
 struct wall;
 
 /* Starts the helper, which loads this module (a full path) and confines itself. Options are copied, program
- * apart, which must stay. ERR_USAGE when that is no module; ERR_CONFLICT when there is a wall; ERR_INTERNAL
+ * and init_args apart, which must stay. ERR_USAGE when that is no module; ERR_CONFLICT when there is a wall; ERR_INTERNAL
  * when no helper starts. */
 err_t wall_open(const char *module, const struct p11_helper *options, struct wall **ret);
 /* Ends the helper, within WALL_LAST_MS; no call may be under way. NULL-safe. */
@@ -55,6 +56,7 @@ struct wall_hello {
     bool best_effort, network;
     enum log_level log_level;
     char module[4096];
+    char init_args[MODULE_ARGS_MAX + 1]; /* "": none */
 };
 
 /* A chain that came through the wall: numbers in range, texts ended, sources of this program. */

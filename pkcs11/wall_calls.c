@@ -7,11 +7,7 @@
 #define BYTES(i) a[i].p, a[i].n  /* bytes in, or a template */
 #define ROOM(i) a[i].p, a[i].ret /* bytes or numbers out */
 
-MAKE(Initialize)
-{
-    CK_C_INITIALIZE_ARGS args = {.flags = CKF_OS_LOCKING_OK};
-    return fn->C_Initialize(&args);
-}
+MAKE(Initialize) { return wall_initialize_make(fn); }
 MAKE(Finalize) { return fn->C_Finalize(NULL); }
 MAKE(GetInfo) { return fn->C_GetInfo(a[0].p); }
 MAKE(GetSlotList) { return fn->C_GetSlotList(U(0) ? CK_TRUE : CK_FALSE, ROOM(1)); }

@@ -20,6 +20,7 @@ static struct {
     pthread_cond_t calm;   /* busy is 0 */
     unsigned busy;         /* calls under way */
     pthread_mutex_t login; /* one at a time; guards typed */
+    char init_args[MODULE_ARGS_MAX + 1]; /* "": none */
     struct secret *typed;  /* a PIN that a person typed; others are read again for each login */
 } helper = {.lock = PTHREAD_MUTEX_INITIALIZER, .calm = PTHREAD_COND_INITIALIZER,
             .login = PTHREAD_MUTEX_INITIALIZER};
@@ -52,6 +53,11 @@ static err_t log_in(CK_FUNCTION_LIST *fn, struct wall_arg *a)
     if (!helper.typed) TRY(login_pin(fn, a[0].n, source, &read));
     if (a[4].n && !helper.typed) helper.typed = TAKE_PTR(read);
     return login_gate(fn, a[0].n, a[1].n, helper.typed ? helper.typed : read, state_dir);
+}
+
+CK_RV wall_initialize_make(CK_FUNCTION_LIST *fn)
+{
+    return module_initialize(fn, helper.init_args[0] ? helper.init_args : NULL);
 }
 
 CK_RV wall_login_make(CK_FUNCTION_LIST *fn, struct wall_arg *a)
@@ -249,6 +255,7 @@ static err_t load(const struct wall_hello *hello)
 {
     TRY(secret_init(hello->memory_locked, hello->best_effort, false));
     TRY(wall_confine(hello->network));
+    memcpy(helper.init_args, hello->init_args, sizeof helper.init_args);
     return module_functions(hello->module, &helper.fn);
 }
 
@@ -272,7 +279,8 @@ err_t p11_helper_run(void)
     struct err_chain chain;
     TRY(settle());
     ssize_t n = recv(WALL_CONTROL_FD, &hello, sizeof hello, 0);
-    if (n != sizeof hello || hello.size != sizeof hello || !memchr(hello.module, 0, sizeof hello.module))
+    if (n != sizeof hello || hello.size != sizeof hello || !memchr(hello.module, 0, sizeof hello.module) ||
+        !memchr(hello.init_args, 0, sizeof hello.init_args))
         FAIL(ERR_USAGE, "the broker starts this command by itself (token.isolation)");
     log_set_level(hello.log_level);
     struct err e = load(&hello);

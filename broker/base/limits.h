@@ -110,6 +110,7 @@
 
 /* Token */
 #define PIN_MAX 255u               /* bytes */
+#define MODULE_ARGS_MAX 2048u      /* bytes of token.init_args */
 #define KEK_MAX 64u                /* generations on one token */
 #define KEYPAIRS_MAX 256u             /* private keys on one token */
 #define KEYPAIR_LABEL_MAX 64u      /* bytes */

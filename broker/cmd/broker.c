@@ -45,7 +45,8 @@ static err_t open_token(const struct config *c, const char *who, struct broker *
         .best_effort = c->memory_best_effort,
     };
     struct p11_config config = {
-        .module = or_null(c->token_module), .token_uri = c->token_uri,
+        .module = or_null(c->token_module), .init_args = or_null(c->token_init_args),
+        .token_uri = c->token_uri,
         .pin_source = or_null(c->token_pin_source), .state_dir = c->state_dir,
         .max_sessions = c->token_sessions, .cek_cache = c->token_cek_cache,
         .helper = wants_helper(c) ? &helper : NULL, .found = lock_token, .found_arg = &locking,

@@ -154,7 +154,8 @@ struct err cmd_token_status(const struct command *self, int argc, char **argv)
     if (vault_broker_runs(config)) return print_served(config, json);
     struct p11_token_info info = {0};
     const char *module = config->token_module && *config->token_module ? config->token_module : NULL;
-    TRY(p11_info_by_uri(module, config->token_uri, &info));
+    const char *args = *config->token_init_args ? config->token_init_args : NULL;
+    TRY(p11_info_by_uri(module, args, config->token_uri, &info));
     print_info(&info, json);
     if (info.pin_locked) FAIL(ERR_HUMAN, "the user PIN is locked; the security officer must reset it");
     if (info.pin_final_try) FAIL(ERR_HUMAN, "one more wrong PIN locks the token; log in by hand once");

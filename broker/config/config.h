@@ -36,7 +36,7 @@ struct config {
     bool http_insecure;                 /* plain HTTP is meant */
     bool http_statuses_401;             /* the reference's 401 for everything */
     /* token */
-    const char *token_module, *token_uri, *token_pin_source;
+    const char *token_module, *token_init_args, *token_uri, *token_pin_source;
     enum config_isolation token_isolation;
     bool token_helper_network;
     unsigned token_sessions;

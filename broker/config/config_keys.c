@@ -146,6 +146,9 @@ static const struct config_key keys[] = {
     {"token.module", CONFIG_PATH, FIELD(token_module), .check = config_check_path,
      .fallback = "/usr/lib/softhsm/libsofthsm2.so",
      .doc = "The vendor's PKCS#11 library. Left out, a module-path in token.uri decides first."},
+    {"token.init_args", CONFIG_TEXT, CONFIG_MAY_BE_EMPTY, FIELD(token_init_args), .fallback = "\"\"",
+     .doc = "Text for the module's C_Initialize. NSS softokn wants \"configdir='sql:/path' "
+            "certPrefix='' keyPrefix='' secmod='secmod.db' flags=\"; others want none."},
     {"token.uri", CONFIG_TEXT, FIELD(token_uri), .check = config_check_token_uri,
      .fallback = "\"pkcs11:token=strongroom\"",
      .doc = "RFC 7512 URI that names exactly one token by token= (label) or serial=."},

@@ -160,10 +160,10 @@ static void test_p11_list_tokens__too_many(void **state)
 static void test_p11_info_by_uri__asks_without_login(void **state)
 {
     struct p11_token_info info = {0};
-    assert_ok(p11_info_by_uri(hsm.module, "pkcs11:token=vault%20one", &info));
+    assert_ok(p11_info_by_uri(hsm.module, NULL, "pkcs11:token=vault%20one", &info));
     assert_string_equal(info.label, "vault one");
-    assert_fails(p11_info_by_uri(NULL, "pkcs11:token=vault%20one", &info), ERR_USAGE);
-    assert_fails(p11_info_by_uri(hsm.module, "pkcs11:token=x", &info), ERR_NOTFOUND);
+    assert_fails(p11_info_by_uri(NULL, NULL, "pkcs11:token=vault%20one", &info), ERR_USAGE);
+    assert_fails(p11_info_by_uri(hsm.module, NULL, "pkcs11:token=x", &info), ERR_NOTFOUND);
 }
 
 static void test_slot_info__token_that_is_gone(void **state)
