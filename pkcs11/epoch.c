@@ -1,15 +1,10 @@
 #include <string.h>
 
-#include "broker/base/rand.h"
 #include "pkcs11/find.h"
 #include "pkcs11/object.h"
 
 /* The epoch is in the label, since a label can be changed in place and read through the handle;
  * the value is never read. tpm2-pkcs11 refuses an empty one. */
-#define EPOCH_LABEL "strongroom:epoch:"
-#define EPOCH_RANDOM 16u
-
-_Static_assert(sizeof EPOCH_LABEL + 2 * EPOCH_RANDOM <= P11_EPOCH_TEXT, "an epoch fits");
 
 static CK_OBJECT_HANDLE known_handle(struct p11 *p)
 {
@@ -23,7 +18,7 @@ static void know_handle(struct p11 *p, CK_OBJECT_HANDLE h)
 
 static bool is_epoch(const char *label)
 {
-    return strncmp(label, EPOCH_LABEL, strlen(EPOCH_LABEL)) == 0 && strlen(label) < P11_EPOCH_TEXT;
+    return strncmp(label, P11_EPOCH_LABEL, strlen(P11_EPOCH_LABEL)) == 0 && strlen(label) < P11_EPOCH_TEXT;
 }
 
 /* One C_GetAttributeValue through the handle that is known; false when it has to be found again. */
@@ -69,7 +64,7 @@ static void epochs_done(struct epochs *x)
     handles_free(&x->others);
 }
 
-err_t p11_epoch_read(struct p11 *p, char ret[P11_EPOCH_TEXT])
+err_t token_epoch_read(struct p11 *p, char ret[P11_EPOCH_TEXT])
 {
     {
         _cleanup_session_ struct p11_session s = {0};
@@ -78,7 +73,7 @@ err_t p11_epoch_read(struct p11 *p, char ret[P11_EPOCH_TEXT])
         if (read_known(&s, ret)) return ERR_OK;
     }
     _cleanup_(epochs_done) struct epochs x = {0};
-    TRY(p11_object_scan(p, false, visit_epoch, &x));
+    TRY(token_object_scan(p, false, visit_epoch, &x));
     if (!x.best.handle) FAIL(ERR_NOTFOUND, "token %s has no epoch object yet", p->label);
     know_handle(p, x.best.handle);
     memcpy(ret, x.label, strlen(x.label) + 1);
@@ -86,18 +81,6 @@ err_t p11_epoch_read(struct p11 *p, char ret[P11_EPOCH_TEXT])
 }
 
 /* ---- touching --------------------------------------------------------------------------- */
-
-static err_t new_epoch(char ret[P11_EPOCH_TEXT])
-{
-    uint8_t random[EPOCH_RANDOM];
-    _cleanup_buf_ struct buf text = BUF_INIT;
-    TRY(rand_bytes(random, sizeof random));
-    buf_add_str(&text, EPOCH_LABEL);
-    buf_add_hex(&text, span_of(random, sizeof random));
-    TRY(buf_ok(&text));
-    memcpy(ret, buf_str(&text), text.len + 1);
-    return ERR_OK;
-}
 
 /* False: the token refuses, or did something else. */
 static bool relabel_locked(struct p11_session *s, CK_OBJECT_HANDLE h, const char *epoch)
@@ -147,20 +130,17 @@ static err_t drop_others(struct p11 *p, const struct epochs *x)
     return ERR_OK;
 }
 
-err_t p11_epoch_touch(struct p11 *p, char ret[P11_EPOCH_TEXT])
+err_t token_epoch_touch(struct p11 *p, const char *epoch)
 {
-    char epoch[P11_EPOCH_TEXT];
     bool done = false;
-    TRY(new_epoch(epoch));
     TRY(touch_known(p, epoch, &done));
     if (!done) {
         _cleanup_(epochs_done) struct epochs x = {0};
-        TRY(p11_object_scan(p, false, visit_epoch, &x));
+        TRY(token_object_scan(p, false, visit_epoch, &x));
         know_handle(p, x.best.handle);
         if (x.best.handle) TRY(touch_known(p, epoch, &done));
         if (!done) TRY(replace_all(p, epoch, &x));
         TRY(drop_others(p, &x));
     }
-    memcpy(ret, epoch, strlen(epoch) + 1);
     return ERR_OK;
 }

@@ -6,6 +6,7 @@
 #include "pkcs11/find.h"
 #include "pkcs11/seal.h"
 
+#define TRIAL_LABEL "strongroom:trial"
 #define READ_GUESS 2048u /* room offered at first: one call for most values instead of two */
 
 static const char APPLICATION[] = "strongroom";
@@ -121,7 +122,7 @@ static err_t read_back_locked(struct p11_session *maker, const char *label, stru
     return e;
 }
 
-/* ---- public: create, read, destroy ------------------------------------------------------ */
+/* ---- create, read, destroy ------------------------------------------------------ */
 
 static err_t create_and_read_back(struct p11 *p, const char *label, struct span value,
                                   struct p11_object *ret, CK_RV *ret_rv)
@@ -146,15 +147,11 @@ static err_t create_and_read_back(struct p11 *p, const char *label, struct span 
     FAIL(ERR_TOKEN_DOWN, "token %s gives %s back changed; it was removed", p->label, label);
 }
 
-err_t p11_object_create(struct p11 *p, const char *label, struct span value,
+err_t token_object_create(struct p11 *p, const char *label, struct span value,
                         struct p11_object *ret)
 {
     struct p11_object made = {0};
     CK_RV rv = CKR_OK;
-    if (strlen(label) >= P11_LABEL_MAX)
-        FAIL(ERR_TOOLARGE, "a label is at most %u bytes", P11_LABEL_MAX - 1);
-    if (value.len > ENVELOPE_MAX)
-        FAIL(ERR_TOOLARGE, "an object is at most %u bytes, not %zu", ENVELOPE_MAX, value.len);
     TRY(create_and_read_back(p, label, value, &made, &rv));
     if (rv == CKR_OK) {
         *ret = made;
@@ -240,7 +237,7 @@ static bool object_is_at_fault(struct p11 *p, CK_RV rv)
     return shows_attributes(p);
 }
 
-err_t p11_object_read(struct p11 *p, struct p11_object o, struct buf *ret)
+err_t token_object_read(struct p11 *p, struct p11_object o, struct buf *ret)
 {
     CK_RV rv = CKR_OK;
     TRY(read_once(p, o, ret, &rv));
@@ -254,7 +251,7 @@ err_t p11_object_read(struct p11 *p, struct p11_object o, struct buf *ret)
              p->label);
 }
 
-err_t p11_object_destroy(struct p11 *p, struct p11_object o)
+err_t token_object_destroy(struct p11 *p, struct p11_object o)
 {
     _cleanup_session_ struct p11_session s = {0};
     TRY(session_take(p, &s));
@@ -266,7 +263,7 @@ err_t p11_object_destroy(struct p11 *p, struct p11_object o)
     return ERR_OK;
 }
 
-/* ---- public: scan and find -------------------------------------------------------------- */
+/* ---- scan and find -------------------------------------------------------------- */
 
 CK_RV object_label(struct p11_session *s, CK_OBJECT_HANDLE object, char out[P11_LABEL_MAX])
 {
@@ -334,7 +331,7 @@ static err_t find_ours(struct p11 *p, const char *label, struct handles *ret, ui
                         STORE_MAX_OBJECTS, "objects", ret);
 }
 
-err_t p11_object_scan(struct p11 *p, bool with_values,
+err_t token_object_scan(struct p11 *p, bool with_values,
                       err_t (*visit)(void *arg, const struct p11_seen *seen), void *arg)
 {
     _cleanup_handles_ struct handles found = {0};
@@ -353,7 +350,7 @@ err_t p11_object_scan(struct p11 *p, bool with_values,
     return ERR_OK;
 }
 
-err_t p11_object_find(struct p11 *p, const char *label, struct p11_object *ret, size_t max,
+err_t token_object_find(struct p11 *p, const char *label, struct p11_object *ret, size_t max,
                       size_t *ret_n)
 {
     _cleanup_handles_ struct handles found = {0};
@@ -363,4 +360,47 @@ err_t p11_object_find(struct p11 *p, const char *label, struct p11_object *ret, 
     for (size_t i = 0; i < *ret_n; i++)
         ret[i] = (struct p11_object){.handle = found.at[i], .epoch = epoch};
     return ERR_OK;
+}
+
+/* ---- whether the token keeps any at all ------------------------------------------------- */
+
+static err_t any_of_ours(struct p11_session *s, bool *ret)
+{
+    CK_ATTRIBUTE template[] = {OURS};
+    CK_OBJECT_HANDLE first = CK_INVALID_HANDLE;
+    CK_ULONG n = 0;
+    SCOPED_OBJECTS(s->p);
+    CK_RV rv = session_rv(s, s->p->fn->C_FindObjectsInit(s->h, template, OURS_COUNT));
+    if (rv != CKR_OK) FAIL_RV(rv, "C_FindObjectsInit", "the token does not list its objects");
+    rv = session_rv(s, s->p->fn->C_FindObjects(s->h, &first, 1, &n));
+    CK_RV final = session_rv(s, s->p->fn->C_FindObjectsFinal(s->h));
+    if (rv == CKR_OK) rv = final;
+    if (rv != CKR_OK) FAIL_RV(rv, "C_FindObjects", "the token does not list its objects");
+    *ret = n > 0;
+    return ERR_OK;
+}
+
+err_t token_object_any(struct p11 *p, bool *ret)
+{
+    _cleanup_session_ struct p11_session s = {0};
+    TRY(session_take(p, &s));
+    return any_of_ours(&s, ret);
+}
+
+/* Codes by which tokens say that they keep no such thing (tokens.md 1.1, 6). */
+static bool rv_keeps_none(CK_RV rv)
+{
+    return rv_refuses_template(rv) || rv == CKR_FUNCTION_NOT_SUPPORTED ||
+           rv == CKR_DEVICE_MEMORY || rv == CKR_ACTION_PROHIBITED;
+}
+
+err_t token_object_try(struct p11 *p, bool *ret_keeps)
+{
+    struct p11_object made = {0};
+    CK_RV rv = CKR_OK;
+    TRY(create_and_read_back(p, TRIAL_LABEL, SPAN_LIT("trial"), &made, &rv));
+    *ret_keeps = rv == CKR_OK;
+    if (rv == CKR_OK) return token_object_destroy(p, made);
+    if (rv_keeps_none(rv)) return ERR_OK;
+    FAIL_RV(rv, "C_CreateObject", "token %s takes no data object", p->label);
 }

@@ -1,4 +1,4 @@
-/* Data objects, for object.c and epoch.c. */
+/* Data objects on the token, for place.c, epoch.c and object.c. */
 #pragma once
 
 #include "pkcs11/p11_internal.h"
@@ -10,6 +10,25 @@ CK_RV object_create_locked(struct p11_session *s, const char *label, struct span
 /* The label as text; CKR_ATTRIBUTE_VALUE_INVALID when it is too long for one of ours or has a NUL
  * in it. Needs no lock. */
 CK_RV object_label(struct p11_session *s, CK_OBJECT_HANDLE object, char out[P11_LABEL_MAX]);
+
+/* As p11.h describes p11_object_*, of the token itself. */
+err_t token_object_create(struct p11 *p, const char *label, struct span value,
+                          struct p11_object *ret);
+err_t token_object_read(struct p11 *p, struct p11_object o, struct buf *ret);
+err_t token_object_destroy(struct p11 *p, struct p11_object o);
+err_t token_object_scan(struct p11 *p, bool with_values,
+                        err_t (*visit)(void *arg, const struct p11_seen *seen), void *arg);
+err_t token_object_find(struct p11 *p, const char *label, struct p11_object *ret, size_t max,
+                        size_t *ret_n);
+/* epoch.c */
+err_t token_epoch_read(struct p11 *p, char ret[P11_EPOCH_TEXT]);
+err_t token_epoch_touch(struct p11 *p, const char *epoch);
+
+/* Whether there is any object of ours. */
+err_t token_object_any(struct p11 *p, bool *ret);
+/* Makes one, reads it back and removes it: whether this token keeps data objects at all. Errors: it
+ * could not be tried. */
+err_t token_object_try(struct p11 *p, bool *ret_keeps);
 
 /* Whether the token took the object but wants other attributes than we asked for. */
 bool rv_refuses_template(CK_RV rv);

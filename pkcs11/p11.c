@@ -112,6 +112,7 @@ err_t p11_open(const struct p11_config *config, struct p11 **ret)
     if (!config->helper) TRY(login_pin(p->fn, p->slot, source, &p->pin));
     p->pool.cap = pool_cap(p->max_sessions, info.max_sessions);
     TRY(log_in(p));
+    TRY(place_choose(p, config->place, config->beside));
     TRY(load_upper_half(p));
     *ret = TAKE_PTR(p);
     return ERR_OK;

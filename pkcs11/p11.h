@@ -28,6 +28,13 @@ struct p11_helper {
     const char *init_args;   /* set by whoever loads: p11_config.init_args */
 };
 
+enum p11_place {
+    P11_PLACE_AUTO,   /* where they are; at first on the token, if it keeps data objects */
+    P11_PLACE_TOKEN,
+    P11_PLACE_BESIDE, /* struct p11_beside */
+};
+struct p11_beside;
+
 struct p11_config {
     const char *module;      /* path of the PKCS#11 module; NULL: the URI's module-path */
     const char *init_args;   /* text for C_Initialize (NSS: "configdir='sql:DIR' ..."); NULL: none */
@@ -41,6 +48,8 @@ struct p11_config {
     /* Called when the token is found, before the login; an error ends the opening. NULL: nothing. */
     err_t (*found)(void *arg, const char *serial);
     void *found_arg;
+    enum p11_place place;    /* where labelled objects lie */
+    const struct p11_beside *beside; /* outlives the p11; NULL: on the token, whatever place says */
 };
 
 /* Loads the module, finds exactly one token and logs in through the gate; finds the KEKs, checks
@@ -160,7 +169,7 @@ err_t p11_kek_destroy(struct p11 *p, uint32_t generation);
 /* Whether one of the recipients is a KEK of this token; its generation (0: foreign). */
 uint32_t p11_recipient_generation(struct p11 *p, const struct envelope *e);
 
-/* ---- objects: labelled bytes (CKO_DATA, CKA_APPLICATION "strongroom") -------------------- */
+/* ---- objects: labelled bytes (CKO_DATA, CKA_APPLICATION "strongroom", or beside the token) - */
 
 /* Names one object of this token as long as the token is open; epoch tells handles of an earlier
  * opening apart. */
@@ -195,8 +204,30 @@ err_t p11_object_scan(struct p11 *p, bool with_values,
 err_t p11_object_find(struct p11 *p, const char *label, struct p11_object *ret, size_t max,
                       size_t *ret_n);
 
+#define P11_EPOCH_TEXT 64 /* bytes of an epoch with its NUL */
+#define P11_EPOCH_LABEL "strongroom:epoch:"
+
+/* Objects that lie beside the token: a directory of envelopes (broker/store/directory.h). Their
+ * handles are good for ever, and for every process. Functions as those above, which call them. */
+#define P11_EPOCH_BESIDE UINT64_MAX /* p11_object.epoch of them all */
+struct p11_beside {
+    void *arg;
+    const char *text; /* "directory /path" */
+    err_t (*in_use)(void *arg, bool *ret); /* whether anything was kept there before */
+    err_t (*begin)(void *arg);             /* it was chosen: makes what it needs */
+    err_t (*create)(void *arg, const char *label, struct span value, uint64_t *ret);
+    err_t (*read)(void *arg, uint64_t handle, struct buf *ret);
+    err_t (*destroy)(void *arg, uint64_t handle);
+    err_t (*scan)(void *arg, bool with_values,
+                  err_t (*visit)(void *visit_arg, const struct p11_seen *seen), void *visit_arg);
+    err_t (*find)(void *arg, const char *label, uint64_t *ret, size_t max, size_t *ret_n);
+    err_t (*epoch_read)(void *arg, char ret[P11_EPOCH_TEXT]); /* ERR_NOTFOUND: none yet */
+    err_t (*epoch_write)(void *arg, const char *epoch);
+};
+/* "token", or p11_beside.text. */
+const char *p11_place_text(const struct p11 *p);
+
 /* The epoch object `strongroom:epoch:<random>`: relabelled by every writer when it is done, read
- * (through its handle, cheap) by everybody who keeps an index. EPOCH_TEXT bytes with NUL. */
-#define P11_EPOCH_TEXT 64
+ * (through its handle, cheap) by everybody who keeps an index. */
 err_t p11_epoch_read(struct p11 *p, char ret[P11_EPOCH_TEXT]);
 err_t p11_epoch_touch(struct p11 *p, char ret[P11_EPOCH_TEXT]);

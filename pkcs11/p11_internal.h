@@ -182,6 +182,7 @@ struct p11 {
     pthread_mutex_t key_lock;
     struct cek_cache *cek_cache;
 
+    const struct p11_beside *beside; /* where objects lie; NULL: on the token. Fixed after p11_open */
     unsigned data_template; /* object.c: what this token takes; under object_lock */
 
     atomic_bool unhealthy; /* how the last p11_check came out */
@@ -202,6 +203,12 @@ static inline pthread_mutex_t *crypto_lock(struct p11 *p)
 #define SCOPED_CRYPTO(p)                                                         \
     __attribute__((unused)) _cleanup_(cleanup_unlock) pthread_mutex_t *          \
         SCOPED_LOCK_NAME(__LINE__) = crypto_lock(p)
+
+/* ---- place.c: where objects lie ---------------------------------------------------------- */
+
+/* Chooses p->beside by what is where, or by trying. ERR_USAGE: what the configuration says would hide
+ * what is stored. */
+err_t place_choose(struct p11 *p, enum p11_place place, const struct p11_beside *beside);
 
 /* ---- the upper half, as p11_open and p11_close call it ---------------------------------- */
 

@@ -154,6 +154,7 @@ struct err operator_status_work(struct call *c)
     json_member_bool(&o, "healthy", err_ok(health));
     json_member_bool(&o, "kek", p11_has_kek(config->token));
     json_member_str(&o, "suite", p11_suite_text(config->token));
+    json_member_str(&o, "store", p11_place_text(config->token));
     json_member_str(&o, "policy", release_state(c->policy));
     json_member_uint(&o, "policy_version", release_version(c->policy));
     json_member_str(&o, "policy_digest", release_digest(c->policy));

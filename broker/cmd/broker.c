@@ -23,10 +23,15 @@ struct locking {
     struct broker *broker;
 };
 
+static bool is_reader(const struct config *c)
+{
+    return strcmp(c->token_role, "reader") == 0;
+}
+
 static err_t lock_token(void *arg, const char *serial)
 {
     const struct locking *l = arg;
-    if (strcmp(l->config->token_role, "reader") == 0) return ERR_OK;
+    if (is_reader(l->config)) return ERR_OK;
     return writer_lock_take(l->config->run_dir, serial, l->who, &l->broker->lock);
 }
 
@@ -37,21 +42,37 @@ static bool wants_helper(const struct config *c)
     return !p11_uses_softhsm(or_null(c->token_module), c->token_uri);
 }
 
+/* Envelopes lie there when the token keeps none, or when the configuration says so. */
+static err_t open_directory(const struct config *c, struct broker *b)
+{
+    _cleanup_free_ char *fallback = NULL;
+    TRY(path_join(c->state_dir, "envelopes", &fallback));
+    const char *path = or_null(c->storage_directory);
+    struct directory_config config = {.path = path ? path : fallback, .writable = !is_reader(c)};
+    return directory_new(&config, &b->directory);
+}
+
 static err_t open_token(const struct config *c, const char *who, struct broker *b)
 {
+    static const enum p11_place places[] = {
+        [CONFIG_STORAGE_AUTO] = P11_PLACE_AUTO, [CONFIG_STORAGE_TOKEN] = P11_PLACE_TOKEN,
+        [CONFIG_STORAGE_DIRECTORY] = P11_PLACE_BESIDE,
+    };
     struct locking locking = {c, who, b};
     struct p11_helper helper = {
         .network = c->token_helper_network, .memory_locked = c->memory_locked_bytes,
         .best_effort = c->memory_best_effort,
     };
+    TRY(file_make_dirs(c->state_dir, 0700));
+    TRY(open_directory(c, b));
     struct p11_config config = {
         .module = or_null(c->token_module), .init_args = or_null(c->token_init_args),
         .token_uri = c->token_uri,
         .pin_source = or_null(c->token_pin_source), .state_dir = c->state_dir,
         .max_sessions = c->token_sessions, .cek_cache = c->token_cek_cache,
         .helper = wants_helper(c) ? &helper : NULL, .found = lock_token, .found_arg = &locking,
+        .place = places[c->storage_place], .beside = directory_beside(b->directory),
     };
-    TRY(file_make_dirs(c->state_dir, 0700));
     return p11_open(&config, &b->token);
 }
 
@@ -230,6 +251,7 @@ void broker_close(struct broker *b)
     p11_pair_free(b->signer);
     as_service_free(b->service);
     p11_close(b->token);
+    directory_free(b->directory);
     if (b->lock) writer_lock_release(b->lock); /* last: nobody writes while we still might */
     *b = (struct broker){0};
 }

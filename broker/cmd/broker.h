@@ -5,10 +5,12 @@
 
 #include "broker/api/api.h"
 #include "broker/config/config.h"
+#include "broker/store/directory.h"
 #include "pkcs11/writer_lock.h"
 
 struct broker {
     struct p11 *token;
+    struct directory *directory; /* for envelopes beside the token */
     struct p11_pair *wrap_key, *signer; /* signer NULL: not on the token */
     struct writer_lock *lock; /* NULL for a reader */
     struct store *store;

@@ -125,7 +125,8 @@ static err_t serve(const struct config *config, struct broker *b, const sigset_t
     snprintf(url, sizeof url, "%s%s", address ? scheme : "unix:",
              address ? address : config->http_admin_socket);
     log_info("serving", LOG_S("url", url), LOG_S("token", p11_label(b->token)),
-             LOG_S("serial", p11_serial(b->token)), LOG_S("suite", p11_suite_text(b->token)));
+             LOG_S("serial", p11_serial(b->token)), LOG_S("suite", p11_suite_text(b->token)),
+             LOG_S("store", p11_place_text(b->token)));
     struct err e = supervisor_start(b->token, b->store, b->audit, &supervisor);
     if (err_ok(e) && hooks->ready) e = hooks->ready(hooks->arg, url);
     if (err_ok(e)) {

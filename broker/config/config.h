@@ -21,6 +21,8 @@ enum config_verifier {
 enum config_isolation { CONFIG_ISOLATION_AUTO, CONFIG_ISOLATION_HELPER, CONFIG_ISOLATION_NONE };
 
 /* All values, in the order of the sections. Strings are owned by the config; lists too. */
+enum config_storage { CONFIG_STORAGE_AUTO, CONFIG_STORAGE_TOKEN, CONFIG_STORAGE_DIRECTORY };
+
 struct config {
     /* http */
     const char **http_sockets;          /* "127.0.0.1:8080" */
@@ -48,6 +50,8 @@ struct config {
     bool token_wrap_key_sha1;           /* OAEP with SHA-1 */
     /* storage */
     unsigned storage_keep_versions;
+    enum config_storage storage_place;
+    const char *storage_directory; /* "": beside the state */
     size_t storage_cache_bytes, http_head_bytes;
     /* policy */
     unsigned policy_keep_versions;

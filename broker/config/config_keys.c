@@ -14,6 +14,10 @@
 
 static const struct config_choice statuses[] = {{"truthful", false}, {"reference", true}, {0}};
 static const struct config_choice roles[] = {{"writer", 0}, {"reader", 0}, {0}};
+static const struct config_choice places[] = {{"auto", CONFIG_STORAGE_AUTO},
+                                              {"token", CONFIG_STORAGE_TOKEN},
+                                              {"directory", CONFIG_STORAGE_DIRECTORY},
+                                              {0}};
 static const struct config_choice verifiers[] = {{"none", CONFIG_VERIFIER_NONE},
                                                  {"sample", CONFIG_VERIFIER_SAMPLE},
                                                  {"grpc", CONFIG_VERIFIER_GRPC},
@@ -190,6 +194,13 @@ static const struct config_key keys[] = {
     {"storage.keep_versions", CONFIG_NUMBER, FIELD(storage_keep_versions), .min = 1,
      .max = STORE_KEEP_VERSIONS_MAX, .fallback = "1",
      .doc = "Complete versions of a resource that stay on the token, the newest included."},
+    {"storage.place", CONFIG_CHOICE, FIELD(storage_place), .choices = places, .fallback = "auto",
+     .doc = "Where envelopes lie. auto: where they are already; at first on the token, or in the "
+            "directory when the token keeps no data objects, which is found by trying. The keys are on "
+            "the token in any case."},
+    {"storage.directory", CONFIG_PATH, CONFIG_MAY_BE_EMPTY, FIELD(storage_directory),
+     .check = config_check_path, .fallback = "\"\"",
+     .doc = "That directory; left empty, `envelopes` in process.state_dir."},
     {"storage.cache", CONFIG_SIZE, FIELD(storage_cache_bytes), .max = CONFIG_MAX_CACHE,
      .fallback = "64MiB", .doc = "Memory for envelopes; they are ciphertext."},
 
