@@ -168,6 +168,12 @@ check: ## everything that CI runs: lint, unit (asan+ubsan, tsan), integration, c
 
 check-unit: ## unit tests with AddressSanitizer and UBSan (UNIT=jose/test_jwe runs one)
 	$(Q)$(MAKE) --no-print-directory VARIANT=asan run-unit
+	$(Q)$(if $(UNIT),,$(MAKE) --no-print-directory VARIANT=asan run-directory)
+
+# The store's tests once more, with its envelopes in a directory.
+.PHONY: run-directory
+run-directory: $(foreach t,list purge read restore rewrap write,$(OUT)/tests/unit/store/test_$(t))
+	$(Q)STRONGROOM_TEST_DIRECTORY=1 tests/lib/run-unit.sh "$(OUT)" $^
 
 check-tsan: ## unit tests that start threads, with ThreadSanitizer
 	$(Q)$(MAKE) --no-print-directory VARIANT=tsan TSAN_ONLY=1 run-unit

@@ -2,11 +2,19 @@
 #pragma once
 
 #include "broker/base/clock.h"
+#include "broker/store/directory.h"
 #include "broker/store/store_internal.h"
 #include "tests/lib/softhsm.h"
 #include "tests/lib/test.h"
 
 #define UNUSED_OK __attribute__((unused)) static
+
+/* $STRONGROOM_TEST_DIRECTORY: the same tests with the envelopes as files, for those programs that do not
+ * look at the token's objects themselves (Makefile: run-directory). */
+UNUSED_OK bool fx_in_directory(void)
+{
+    return getenv("STRONGROOM_TEST_DIRECTORY") != NULL;
+}
 
 static struct {
     struct softhsm hsm;
@@ -14,6 +22,7 @@ static struct {
     struct store *store;
     struct secret *value;
     struct store_entry entry;
+    struct directory *directory;
 } fx;
 
 UNUSED_OK void fx_open_token(const char *uri, struct p11 **ret)
@@ -21,6 +30,14 @@ UNUSED_OK void fx_open_token(const char *uri, struct p11 **ret)
     struct p11_config config = {.module = fx.hsm.module, .token_uri = uri,
                                 .pin_source = fx.hsm.pin_file, .state_dir = fx.hsm.state,
                                 .cek_cache = 64};
+    if (fx_in_directory() && !fx.directory) {
+        char path[512];
+        snprintf(path, sizeof path, "%s/envelopes", fx.hsm.state);
+        struct directory_config beside = {.path = path, .writable = true};
+        assert_ok(directory_new(&beside, &fx.directory));
+    }
+    if (fx_in_directory()) config.beside = directory_beside(fx.directory);
+    config.place = P11_PLACE_BESIDE;
     assert_ok(p11_open(&config, ret));
 }
 
@@ -61,6 +78,7 @@ static int teardown_token(void **state)
     secret_free(TAKE_PTR(fx.value));
     store_close(TAKE_PTR(fx.store));
     p11_close(TAKE_PTR(fx.token));
+    directory_free(TAKE_PTR(fx.directory));
     return softhsm_stop(&fx.hsm);
 }
 
