@@ -18,7 +18,7 @@ import time
 
 BUILD = str(pathlib.Path(sys.argv[1]).resolve())
 SECONDS = float(sys.argv[2]) if len(sys.argv) > 2 else 2
-TURNS = int(sys.argv[3]) if len(sys.argv) > 3 else 3
+TURNS = int(sys.argv[3]) if len(sys.argv) > 3 else 5
 os.environ.update(STRONGROOM_BUILD=BUILD, STRONGROOM_VARIANT="release")
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 
