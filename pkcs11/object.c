@@ -1,5 +1,6 @@
 #include "pkcs11/object.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 #include "broker/base/log.h"
@@ -7,7 +8,9 @@
 #include "pkcs11/seal.h"
 
 #define TRIAL_LABEL "strongroom:trial"
-#define READ_GUESS 2048u /* room offered at first: one call for most values instead of two */
+#define READ_GUESS 2048u /* room offered at first: one call for most values instead of three */
+#define READ_GUESS_MAX (128u << 10)
+#define READ_GUESS_STEP 4096u
 
 static const char APPLICATION[] = "strongroom";
 static const CK_OBJECT_CLASS data_class = CKO_DATA;
@@ -183,7 +186,9 @@ static err_t check_epoch(const struct p11 *p, struct p11_object o)
 /* Appends the value; what it takes beyond the guess costs a second call. */
 static CK_RV value_read(struct p11_session *s, CK_OBJECT_HANDLE object, struct buf *ret)
 {
-    size_t before = ret->len, room = READ_GUESS, len = 0;
+    /* Each call costs a token the whole value, so what larger ones needed is offered from then on. */
+    static atomic_size_t guess = READ_GUESS;
+    size_t before = ret->len, room = atomic_load(&guess), len = 0;
     CK_RV rv = CKR_BUFFER_TOO_SMALL;
     for (int i = 0; i < 2 && rv == CKR_BUFFER_TOO_SMALL; i++) {
         if (i) {
@@ -192,6 +197,8 @@ static CK_RV value_read(struct p11_session *s, CK_OBJECT_HANDLE object, struct b
             if (rv != CKR_OK) return rv;
             if (size.ulValueLen > ENVELOPE_MAX) return CKR_DATA_LEN_RANGE;
             room = size.ulValueLen;
+            if (room <= READ_GUESS_MAX - READ_GUESS_STEP)
+                atomic_store(&guess, (room / READ_GUESS_STEP + 1) * READ_GUESS_STEP);
         }
         uint8_t *at = buf_extend(ret, room);
         if (!at) return CKR_HOST_MEMORY;

@@ -500,11 +500,29 @@ static void test_find__over_its_limit(void **state)
 }
 
 #define KEK(test) cmocka_unit_test_setup_teardown(test, token_with_kek, token_gone)
+/* One call for a value, large ones too: each costs the token all of it. */
+static void test_object_read__large_values_in_one_call(void **state)
+{
+    static const uint8_t large[60000];
+    struct p11_object o;
+    token_through_faults("");
+    assert_ok(p11_object_create(token, "a/b/c", span_of(large, sizeof large), &o));
+    for (int i = 0; i < 2; i++) {
+        struct buf b = {.max = ENVELOPE_MAX};
+        softhsm_fault_clear_log(&hsm);
+        assert_ok(p11_object_read(token, o, &b));
+        assert_int_equal(b.len, sizeof large);
+        buf_free(&b);
+    }
+    assert_int_equal(softhsm_fault_count(&hsm, "C_GetAttributeValue"), 1);
+}
+
 #define LIES(test) cmocka_unit_test_setup_teardown(test, token_with_kek, lies_gone)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        KEK(test_object_read__large_values_in_one_call),
         KEK(test_object__round_trip_of_every_size),
         KEK(test_object_create__limits),
         KEK(test_object_create__attributes_on_the_token),
