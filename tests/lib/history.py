@@ -85,7 +85,7 @@ class Client:
     def __init__(self, vault, history, patient=False):
         self.vault, self.history, self.patient = vault, history, patient
         self.operator = {"Authorization": f"Bearer {vault.cached_token()}"}
-        self.connection = self.guest = None
+        self.connection, self.guest = None, guest_of(vault)     # while the broker lives in any case
         self.unanswered = 0
 
     def close(self):
