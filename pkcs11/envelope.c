@@ -62,7 +62,7 @@ static err_t check_meta(const struct envelope_meta *m)
 {
     if (!envelope_form(m->suite))
         FAIL(ERR_USAGE, "suite %u is unknown", m->suite);
-    if (m->kind < ENVELOPE_RESOURCE || m->kind > ENVELOPE_CANARY)
+    if (m->kind < ENVELOPE_RESOURCE || m->kind > ENVELOPE_MANIFEST)
         FAIL(ERR_USAGE, "envelope kind %d is unknown", (int) m->kind);
     if (m->version < 1) FAIL(ERR_USAGE, "object versions begin at 1");
     if (m->created < 0) FAIL(ERR_USAGE, "the clock is before 1970");
@@ -210,7 +210,7 @@ static enum envelope_flaw read_attributes(struct reader *r, struct envelope_meta
 /* What a later Strongroom wrote; asked only of a header that is complete and well-formed. */
 static bool from_the_future(const struct envelope_meta *m)
 {
-    if (!envelope_form(m->suite) || m->kind > ENVELOPE_CANARY) return true;
+    if (!envelope_form(m->suite) || m->kind > ENVELOPE_MANIFEST) return true;
     for (size_t i = 0; i < m->attribute_count; i++)
         if ((m->attributes[i].type & ENVELOPE_CRITICAL) && !attribute_known(m->attributes[i].type))
             return true;

@@ -43,6 +43,7 @@ enum envelope_kind {
     ENVELOPE_POLICY = 2,
     ENVELOPE_REFERENCE_VALUE = 3,
     ENVELOPE_CANARY = 4,
+    ENVELOPE_MANIFEST = 5,
 };
 
 enum envelope_mechanism { /* numbers of our own; they are stored */

@@ -153,6 +153,10 @@ err_t p11_seal(struct p11 *p, const struct envelope_meta *meta, struct span plai
  * the canary does; ERR_TOKEN_DOWN when the canary fails too; ERR_NOTFOUND when it is foreign. */
 err_t p11_unseal(struct p11 *p, const struct envelope *e, struct secret **ret);
 
+/* Whether an envelope opens, with the errors of p11_unseal: past the cache of content keys, whose place
+ * others need, and what comes out is wiped at once. */
+err_t p11_verify(struct p11 *p, const struct envelope *e);
+
 /* Appends the same envelope for the active KEK: the content key is unwrapped and wrapped again inside
  * the token; header, payload and recipients that are not ours stay byte for byte. ERR_CONFLICT when it
  * names the active KEK and no other of ours already, ERR_NOTFOUND when it is foreign, ERR_DAMAGED when
@@ -226,6 +230,10 @@ struct p11_beside {
 };
 /* "token", or p11_beside.text. */
 const char *p11_place_text(const struct p11 *p);
+
+/* Files that SoftHSM's own store keeps and that are no objects: see softhsm_files.h. Visits none for
+ * other modules. */
+err_t p11_leftovers(struct p11 *p, err_t (*visit)(void *arg, const char *path), void *arg);
 
 /* The epoch object `strongroom:epoch:<random>`: relabelled by every writer when it is done, read
  * (through its handle, cheap) by everybody who keeps an index. */

@@ -285,13 +285,24 @@ static err_t judge(struct p11 *p, const struct envelope *e, const struct open_re
              (unsigned long long) e->meta.version);
 }
 
-err_t p11_unseal(struct p11 *p, const struct envelope *e, struct secret **ret)
+static err_t unseal(struct p11 *p, const struct envelope *e, bool cached, struct secret **ret)
 {
     struct seal_key key = {0};
     if (!own_key(p, e, &key))
         FAIL(ERR_NOTFOUND, "%.*s is sealed for another token: none of its recipients is a key of "
              "token %s", (int) e->meta.name.len, (const char *) e->meta.name.data, p->label);
     struct open_result r = {0};
-    TRY(open_under(p, &key, e, true, ret, &r));
+    TRY(open_under(p, &key, e, cached, ret, &r));
     return r.rv == CKR_OK ? ERR_OK : judge(p, e, &r);
+}
+
+err_t p11_unseal(struct p11 *p, const struct envelope *e, struct secret **ret)
+{
+    return unseal(p, e, true, ret);
+}
+
+err_t p11_verify(struct p11 *p, const struct envelope *e)
+{
+    _cleanup_secret_ struct secret *plain = NULL;
+    return unseal(p, e, false, &plain);
 }

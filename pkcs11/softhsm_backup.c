@@ -34,7 +34,7 @@ static char *trim(char *text)
     return text;
 }
 
-static err_t token_dir(char **ret)
+struct err softhsm_token_dir(char **ret)
 {
     _cleanup_buf_ struct buf conf = BUF_INIT;
     TRYC(read_conf(&conf), "cannot read SoftHSM's configuration");
@@ -78,7 +78,7 @@ static err_t list_except(const char *dir, const struct buf *except, struct buf *
 err_t softhsm_list_dirs(struct buf *ret)
 {
     _cleanup_free_ char *dir = NULL;
-    TRY(token_dir(&dir));
+    TRY(softhsm_token_dir(&dir));
     return list_except(dir, NULL, ret);
 }
 
@@ -87,7 +87,7 @@ err_t softhsm_backup(const struct buf *before, const char *serial, const char *s
 {
     _cleanup_free_ char *dir = NULL, *own = NULL, *object = NULL, *copy = NULL;
     _cleanup_buf_ struct buf fresh = BUF_INIT, content = BUF_INIT;
-    TRY(token_dir(&dir));
+    TRY(softhsm_token_dir(&dir));
     TRY(list_except(dir, before, &fresh));
     const char *name = buf_str(&fresh);
     if (!fresh.len || strlen(name) + 1 != fresh.len)

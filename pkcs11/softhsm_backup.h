@@ -5,6 +5,9 @@
 
 #include "broker/base/buf.h"
 
+/* Where SoftHSM keeps its tokens, by its own configuration; malloc'ed. */
+err_t softhsm_token_dir(char **ret);
+
 /* The token directories that exist: names, each with its NUL. Empty when there is no directory yet.
  * The place is SoftHSM's own configuration: $SOFTHSM2_CONF, ~/.config, /etc. */
 err_t softhsm_list_dirs(struct buf *ret);

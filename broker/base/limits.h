@@ -143,6 +143,20 @@
 #define STORE_REWRAP_MAX 16u       /* objects that one request of a rotation moves */
 #define STORE_KEEP_VERSIONS_MAX 100u /* complete versions of one resource, or of the policy */
 #define STORE_EPOCH_MS 100u        /* how often the epoch object is looked at */
+#define STORE_FINDINGS_MAX 1000u   /* faulty objects that are named; the rest is counted */
+#define STORE_MANIFEST_MAX VALUE_MAX /* bytes of the manifest; names beyond it are not guarded by it */
+#define MANIFEST_SECONDS 1u        /* after a write, until the manifest has it; longer where writing it is slow */
+#define MANIFEST_SHARE 4u          /* writing it takes at most one part in so many and one of the time */
+#define MANIFEST_RETRY_SECONDS 5u  /* after the token did not take it, doubled with each, up to */
+#define MANIFEST_RETRY_MAX_SECONDS 600u
+#define MANIFEST_NOTE_MAX 256u     /* bytes of the host's note of it */
+#define SCRUB_RATE_DEFAULT 20u     /* objects a second that the scrubber opens */
+#define SCRUB_RATE_MAX 10000u
+#define SCRUB_PAUSE_SECONDS 3600u  /* from the end of a pass to the next */
+#define SCRUB_FIRST_SECONDS 30u    /* from the start to the first, or that pause if it is shorter */
+#define SCRUB_SHARE 20u            /* a slow token: the scrubber takes one part in so many and one of the time */
+#define SCRUB_CONFIRM_MS 1000u     /* what seems gone is looked at again so much later */
+#define LEFTOVER_SECONDS 60u       /* an empty object file of SoftHSM's that is younger may be in the making */
 #define STORE_RESCAN_SECONDS 600u  /* a scan even so: for writers that are no Strongroom */
 
 /* Requests that are remembered to try a policy on (api/recent.h) */

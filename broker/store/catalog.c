@@ -48,6 +48,8 @@ void catalog_free(struct catalog *c)
         }
     }
     free(c->buckets);
+    findings_free(&c->odd.named);
+    manifest_sight_done(&c->manifest);
     free(c);
 }
 
@@ -176,12 +178,4 @@ void oddities_need(struct oddities *o, uint32_t generation)
 {
     bool known = oddities_needs(o, generation) || o->needs_count == KEK_MAX; /* a token has no more */
     if (!known) o->needs[o->needs_count++] = generation;
-}
-
-void oddities_add(struct oddities *o, size_t *count, const char *label, const char *what)
-{
-    (*count)++;
-    if (o->notes == ODD_NOTES) return;
-    snprintf(o->note[o->notes].label, sizeof o->note[0].label, "%s", label);
-    o->note[o->notes++].what = what;
 }

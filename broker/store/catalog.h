@@ -3,6 +3,8 @@
 #pragma once
 
 #include "broker/store/cache.h"
+#include "broker/store/findings.h"
+#include "broker/store/manifest_keep.h"
 
 struct entry {
     struct entry *chain;
@@ -12,18 +14,13 @@ struct entry {
     char name[];
 };
 
-/* What lies on the token and is none of ours, or no whole envelope: counted, a few are named. */
-#define ODD_NOTES 8u
+/* What lies on the token and is none of ours, or no whole envelope. */
 struct oddities {
     size_t foreign, torn; /* objects */
     size_t blind;         /* of the foreign: the token shows no value, so nobody knows whose it is */
     uint32_t needs[KEK_MAX]; /* generations of ours under which foreign ones are sealed all the same */
     size_t needs_count;
-    size_t notes;
-    struct {
-        char label[P11_LABEL_MAX + 1];
-        const char *what; /* static text */
-    } note[ODD_NOTES];
+    struct findings named;
 };
 
 struct catalog {
@@ -32,6 +29,7 @@ struct catalog {
     size_t names, objects; /* objects: versions of ours */
     struct cache cache;
     struct oddities odd;
+    struct manifest_sight manifest; /* until the scan is over */
 };
 
 err_t catalog_new(size_t cache_budget, struct catalog **ret);
@@ -61,4 +59,3 @@ void version_describe(const struct entry *e, const struct version *v, struct sto
 
 void oddities_need(struct oddities *o, uint32_t generation);
 bool oddities_needs(const struct oddities *o, uint32_t generation);
-void oddities_add(struct oddities *o, size_t *count, const char *label, const char *what);

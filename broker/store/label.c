@@ -16,7 +16,7 @@ static const struct kind_row {
 #define KIND_COUNT (sizeof KINDS / sizeof *KINDS)
 
 static const char *const RESERVED[] = {"strongroom:canary", "strongroom:epoch",
-                                       "strongroom:manifest", "strongroom:trial"};
+                                       LABEL_MANIFEST, "strongroom:trial"};
 
 static bool begins(const char *text, const char *prefix)
 {

@@ -17,6 +17,8 @@ enum label_owner label_read(const char *label, enum envelope_kind *ret_kind, con
 /* The label of a name that passed name_check. Returns out. */
 const char *label_make(enum envelope_kind kind, const char *name, char out[P11_LABEL_MAX + 1]);
 
+#define LABEL_MANIFEST "strongroom:manifest"
+
 /* "resource", "policy", "reference value", for sentences. */
 const char *kind_noun(enum envelope_kind kind);
 

@@ -23,12 +23,17 @@ struct scan {
     bool keys_reloaded;
 };
 
-enum verdict { ENTER, SKIP, FOREIGN, TORN };
-
-static enum verdict verdict_of(enum envelope_flaw flaw)
+/* What is wrong with an object that takes no part in versions; `why` NULL: nothing is. */
+static struct finding odd(enum fault fault, const char *why)
 {
-    if (flaw == ENVELOPE_FOREIGN_BYTES) return FOREIGN;
-    return flaw == ENVELOPE_TORN ? TORN : ENTER;
+    return (struct finding){.fault = fault, .why = why};
+}
+
+static struct finding odd_bytes(enum envelope_flaw flaw)
+{
+    const char *why = envelope_flaw_text(flaw);
+    if (flaw == ENVELOPE_FOREIGN_BYTES) return odd(FAULT_FOREIGN, why);
+    return odd(FAULT_TORN, flaw == ENVELOPE_TORN ? why : NULL);
 }
 
 /* ---- keys that we do not know ------------------------------------------------------------ */
@@ -71,23 +76,20 @@ static err_t generation_of(struct scan *scan, const struct envelope *e, uint32_t
 
 /* ---- objects ----------------------------------------------------------------------------- */
 
-/* For ENTER a version, otherwise why not. */
+/* A version, or why it is none. */
 static err_t judge(struct scan *scan, const struct p11_seen *seen, enum envelope_kind kind,
-                   const char *name, enum verdict *ret, const char **ret_why,
-                   struct version **ret_version)
+                   const char *name, struct finding *ret_odd, struct version **ret_version)
 {
     struct p11_object o = seen->object;
-    *ret = ENTER;
+    *ret_odd = odd(FAULT_FOREIGN, NULL);
     if (seen->unreadable) return version_new_unreadable(VERSION_UNKNOWN, o, ret_version);
     struct envelope e = {0};
     bool has_meta = false;
     enum envelope_flaw flaw = envelope_decode(seen->value, &e, &has_meta);
-    *ret = verdict_of(flaw);
-    *ret_why = envelope_flaw_text(flaw);
-    if (*ret != ENTER) return ERR_OK;
+    *ret_odd = odd_bytes(flaw);
+    if (ret_odd->why) return ERR_OK;
     if (has_meta && (e.meta.kind != kind || !span_eq_str(e.meta.name, name))) {
-        *ret = FOREIGN;
-        *ret_why = "misplaced: it was sealed under another name";
+        *ret_odd = odd(FAULT_MISPLACED, "misplaced: it was sealed under another name");
         return ERR_OK;
     }
     if (flaw != ENVELOPE_SOUND)
@@ -95,8 +97,7 @@ static err_t judge(struct scan *scan, const struct p11_seen *seen, enum envelope
     uint32_t generation = 0;
     TRY(generation_of(scan, &e, &generation));
     if (generation == 0) {
-        *ret = FOREIGN;
-        *ret_why = "sealed for no key of this token";
+        *ret_odd = odd(FAULT_FOREIGN, "sealed for no key of this token");
         return ERR_OK;
     }
     return version_new(&e, generation, o, ret_version);
@@ -148,24 +149,35 @@ static void note_need(struct scan *scan, const struct p11_seen *seen)
     }
 }
 
+static void note_odd(struct scan *scan, const struct p11_seen *seen, struct finding f)
+{
+    struct oddities *odd = &scan->fresh->odd;
+    f.label = seen->label;
+    findings_add(&odd->named, &f);
+    if (f.fault == FAULT_TORN) odd->torn++;
+    else odd->foreign++;
+    if (f.fault != FAULT_TORN) note_need(scan, seen);
+}
+
 static err_t visit_object(void *arg, const struct p11_seen *seen)
 {
     struct scan *scan = arg;
-    struct oddities *odd = &scan->fresh->odd;
     enum envelope_kind kind = ENVELOPE_RESOURCE;
-    const char *name = NULL, *why = "the label is not a name";
+    const char *name = NULL;
     struct version *v = NULL;
-    enum verdict verdict = SKIP;
+    struct finding f = odd(FAULT_FOREIGN, "the label is not a name");
     enum label_owner owner = label_read(seen->label, &kind, &name);
-    if (owner == LABEL_UNKNOWN) verdict = FOREIGN;
-    else if (owner == LABEL_OURS)
-        TRYC(judge(scan, seen, kind, name, &verdict, &why, &v), "object '%s'", seen->label);
-    if (verdict == ENTER) return enter(scan, kind, name, v, seen->value);
-    if (verdict == FOREIGN) oddities_add(odd, &odd->foreign, seen->label, why);
-    if (verdict == FOREIGN) note_need(scan, seen);
-    if (verdict == TORN) oddities_add(odd, &odd->torn, seen->label, why);
-    return ERR_OK;
+    /* Ours by its application, and nobody can tell whose name it had. */
+    if (seen->unreadable && !seen->label[0]) f = odd(FAULT_DAMAGED, "not even its label can be read");
+    if (strcmp(seen->label, LABEL_MANIFEST) == 0)
+        manifest_sighted(scan->s, &scan->fresh->manifest, seen);
+    if (owner == LABEL_RESERVED) return ERR_OK;
+    if (owner == LABEL_OURS) TRYC(judge(scan, seen, kind, name, &f, &v), "object '%s'", seen->label);
+    if (f.why) note_odd(scan, seen, f);
+    return f.why ? ERR_OK : enter(scan, kind, name, v, seen->value);
 }
+
+#define ODD_LOG 8u /* lines of a scan; the scrubber names all of them */
 
 /* Once for each change of what is odd, not once a scan. */
 static void report_oddities(const struct oddities *before, const struct oddities *now)
@@ -174,9 +186,9 @@ static void report_oddities(const struct oddities *before, const struct oddities
     if (now->foreign == 0 && now->torn == 0) return;
     log_warn("store.odd-objects", LOG_U("foreign", now->foreign), LOG_U("torn", now->torn),
              LOG_S("effect", "left alone, not served"));
-    for (size_t i = 0; i < now->notes; i++)
-        log_warn("store.odd-object", LOG_S("label", now->note[i].label),
-                 LOG_S("why", now->note[i].what));
+    for (size_t i = 0; i < now->named.n && i < ODD_LOG; i++)
+        log_warn("store.odd-object", LOG_S("label", now->named.at[i].label),
+                 LOG_S("why", now->named.at[i].why));
 }
 
 struct err load_catalog_locked(struct store *s, struct catalog **ret)

@@ -47,7 +47,9 @@ struct err store_purge(struct store *s, enum envelope_kind kind, const char *nam
     SCOPED_LOCK(&s->work);
     TRY(refresh_locked(s));
     TRY(list_all(s, kind, name, &all, &n));
+    manifest_before_purge_locked(s, kind, name);
     struct err e = destroy_locked(s, kind, name, all, n);
+    if (err_ok(e)) manifest_purged_locked(s, kind, name);
     announce_locked(s); /* of those that are gone in any case */
     TRY(e);
     *ret_gone = n;

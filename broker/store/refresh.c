@@ -72,6 +72,8 @@ struct err rescan_locked(struct store *s)
         s->opening = opening;
     }
     pthread_mutex_unlock(&s->lock);
+    if (err_ok(e)) manifest_take_locked(s, &s->catalog->manifest);
+    if (err_ok(e)) manifest_sight_done(&s->catalog->manifest);
     return e;
 }
 

@@ -234,5 +234,6 @@ struct err store_drop_key(struct store *s, uint32_t generation)
     if (oddities_needs(odd, generation))
         FAIL(ERR_CONFLICT, "an object under a name that is not its own is sealed under generation %u; "
              "the log names it (store.odd-object): remove it with the token's own tools", generation);
+    TRY(manifest_sync_locked(s)); /* under the active key, if it is not yet */
     return p11_kek_destroy(s->config.token, generation);
 }

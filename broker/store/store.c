@@ -23,6 +23,7 @@ struct err store_open(const struct store_config *config, struct store **ret)
     if (!s) FAIL(ERR_INTERNAL, "out of memory");
     pthread_mutex_init(&s->work, NULL);
     pthread_mutex_init(&s->lock, NULL);
+    scrub_init(s);
     s->config = *config;
     s->config.writer = config->writer ? strdup(config->writer) : NULL;
     if (config->writer && !s->config.writer) FAIL(ERR_INTERNAL, "out of memory");
@@ -30,6 +31,8 @@ struct err store_open(const struct store_config *config, struct store **ret)
     if (s->config.keep_policies == 0) s->config.keep_policies = 1;
     if (s->config.value_max == 0 || s->config.value_max > VALUE_MAX)
         s->config.value_max = VALUE_MAX;
+    TRY(manifest_init(s, config->state_dir));
+    s->config.state_dir = NULL; /* the caller's */
     uint64_t begun = clock_mono_ns();
     TRY(start(s));
     s->rescans = 0; /* counts those after the first scan */
@@ -46,6 +49,9 @@ struct err store_open(const struct store_config *config, struct store **ret)
 void store_close(struct store *s)
 {
     if (!s) return;
+    scrub_done(s);
+    if (s->manifest.dirty) manifest_flush(s);
+    manifest_done(s);
     catalog_free(s->catalog);
     free((char *) s->config.writer);
     pthread_mutex_destroy(&s->lock);

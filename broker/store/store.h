@@ -19,6 +19,7 @@ struct store_config {
     bool writable;              /* we hold the writer lock */
     const char *writer;         /* who writes when we do not; for the 503. May be NULL */
     size_t value_max;           /* bytes; 0: VALUE_MAX */
+    const char *state_dir;      /* where the host's note of the manifest lies; NULL: it keeps none */
 };
 
 /* Builds the catalog by one scan. ERR_TOOLARGE beyond STORE_MAX_OBJECTS. */

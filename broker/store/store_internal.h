@@ -1,6 +1,7 @@
 /* What the files of broker/store share. Nobody outside this folder includes it.
  *
- * Locks, and their order: `work` first, then the token's own, then `lock`.
+ * Locks, and their order: `work` first, then the token's own, then `lock`. The scrubber's `turn` comes
+ * before `lock` and is held over nothing else.
  *   work  held over token work that changes the catalog: a write, a rescan. Readers take it only
  *         to rescan.
  *   lock  guards the catalog and all fields below it; never held over token work. */
@@ -8,6 +9,8 @@
 
 #include "broker/store/catalog.h"
 #include "broker/store/label.h"
+#include "broker/store/manifest_keep.h"
+#include "broker/store/scrub_state.h"
 
 #include "broker/base/clock.h"
 
@@ -26,6 +29,8 @@ struct store {
     struct store_config config; /* fixed; `writer` is our copy */
     pthread_mutex_t work;
     struct unknown_keks unknown; /* under `work` */
+    struct manifest_state manifest;
+    struct scrub_state scrub;
 
     pthread_mutex_t lock;
     struct catalog *catalog;

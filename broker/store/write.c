@@ -55,8 +55,8 @@ static err_t check_precondition(const struct draft *d, bool exists, uint64_t hig
          (unsigned long long) current, (unsigned long long) d->if_match);
 }
 
-/* One above the highest ever, damaged ones and tombstones included. */
-static err_t next_version(struct store *s, const struct draft *d, uint64_t *ret)
+/* Whether it may be written; the highest there is, damaged ones and tombstones included. */
+static err_t check_locked(struct store *s, const struct draft *d, uint64_t *ret)
 {
     SCOPED_LOCK(&s->lock);
     const struct entry *e = catalog_find(s->catalog, d->kind, d->name);
@@ -67,10 +67,19 @@ static err_t next_version(struct store *s, const struct draft *d, uint64_t *ret)
     TRY(check_precondition(d, exists, highest));
     if (s->catalog->objects >= STORE_MAX_OBJECTS)
         FAIL(ERR_FULL, "the catalog is full: %u objects", STORE_MAX_OBJECTS);
-    if (highest >= VERSION_UNKNOWN - 1)
+    *ret = highest;
+    return ERR_OK;
+}
+
+/* One above what was ever written under the name, as far as anybody knows. */
+static err_t number_locked(struct store *s, const struct draft *d, uint64_t *ret)
+{
+    uint64_t highest = 0;
+    TRY(check_locked(s, d, &highest));
+    *ret = manifest_next_locked(s, d->kind, d->name, highest);
+    if (*ret >= VERSION_UNKNOWN)
         FAIL(ERR_DAMAGED, "%s %s has no version number left; remove its object with the token's "
              "own tools", kind_noun(d->kind), d->name);
-    *ret = highest + 1;
     return ERR_OK;
 }
 
@@ -114,6 +123,7 @@ struct err version_create_locked(struct store *s, enum envelope_kind kind, const
     char label[P11_LABEL_MAX + 1];
     struct err failed = p11_object_create(s->config.token, label_make(kind, name, label),
                                           bytes, &v->object);
+    manifest_changed_locked(s);
     SCOPED_LOCK(&s->lock);
     if (!err_ok(failed)) {
         /* What failed may lie there all the same; the next version must be above it. */
@@ -171,7 +181,7 @@ static err_t write_version(struct store *s, const struct draft *d, uint64_t *ret
     SCOPED_LOCK(&s->work);
     TRY(refresh_locked(s));
     uint64_t version = 0;
-    TRY(next_version(s, d, &version));
+    TRY(number_locked(s, d, &version));
     _cleanup_buf_ struct buf bytes = {.max = ENVELOPE_MAX};
     TRY(seal(s, d, version, &bytes));
     TRYC(version_create_locked(s, d->kind, d->name, buf_span(&bytes)), "writing %s %s version %llu", kind_noun(d->kind),

@@ -111,16 +111,6 @@ static void test_entry_describe__the_newest(void **state)
     assert_string_equal(e.content_type, "");
 }
 
-static void test_oddities_add__counts_all_names_a_few(void **state)
-{
-    struct oddities *o = &catalog->odd;
-    for (size_t i = 0; i < ODD_NOTES + 3; i++) oddities_add(o, &o->torn, "label", "why");
-    assert_int_equal(o->torn, ODD_NOTES + 3);
-    assert_int_equal(o->foreign, 0);
-    assert_int_equal(o->notes, ODD_NOTES);
-    assert_string_equal(o->note[ODD_NOTES - 1].label, "label");
-}
-
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -130,7 +120,6 @@ int main(void)
         TEST(test_catalog_remove__name_goes_with_its_last_version),
         TEST(test_catalog__grows),
         TEST(test_entry_describe__the_newest),
-        TEST(test_oddities_add__counts_all_names_a_few),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,113 @@
+#include "pkcs11/softhsm_files.h"
+
+#include <dirent.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "broker/base/file.h"
+#include "broker/base/log.h"
+#include "pkcs11/p11_internal.h"
+#include "pkcs11/softhsm_backup.h"
+
+#define SUFFIX ".object"
+#define FILE_MAX (ENVELOPE_MAX + (64u << 10)) /* bytes; what is larger is no object of ours */
+
+/* ---- one file ---------------------------------------------------------------------------- */
+
+/* As they are stored: kinds of attributes. */
+enum { KIND_TRUTH = 1, KIND_NUMBER = 2, KIND_BYTES = 3, KIND_ATTRIBUTES = 4, KIND_MECHANISMS = 5 };
+
+bool softhsm_object_whole(struct span file)
+{
+    struct reader r = {file, false};
+    read_u64(&r); /* its generation */
+    while (!r.failed && r.rest.len) {
+        read_u64(&r); /* the attribute's type */
+        uint64_t kind = read_u64(&r), len = 0;
+        if (kind == KIND_TRUTH) len = 1;
+        else if (kind == KIND_NUMBER) len = 8;
+        else if (kind == KIND_BYTES || kind == KIND_ATTRIBUTES) len = read_u64(&r);
+        else if (kind == KIND_MECHANISMS) len = read_u64(&r) * 8;
+        else return !r.failed; /* we know no more of it, so nothing bad either */
+        if (len > r.rest.len) r.failed = true;
+        else read_bytes(&r, (size_t) len);
+    }
+    return !r.failed;
+}
+
+static bool has_suffix(const char *name)
+{
+    size_t len = strlen(name);
+    return len > strlen(SUFFIX) && strcmp(name + len - strlen(SUFFIX), SUFFIX) == 0;
+}
+
+/* Whether it is old enough to be judged, and no object. One that goes meanwhile is none of it. */
+static bool is_leftover(const char *path)
+{
+    struct stat st;
+    _cleanup_buf_ struct buf file = {.max = FILE_MAX};
+    if (stat(path, &st) != 0 || !S_ISREG(st.st_mode)) return false;
+    if (clock_now() - st.st_mtim.tv_sec < (int64_t) LEFTOVER_SECONDS) return false;
+    if (st.st_size == 0) return true;
+    if (!err_ok(file_read(path, FILE_MAX, &file))) return false;
+    return !softhsm_object_whole(buf_span(&file));
+}
+
+/* ---- a token's directory ----------------------------------------------------------------- */
+
+static void cleanup_dir(DIR **d)
+{
+    if (*d) closedir(*d);
+}
+
+/* SoftHSM names a token's directory by a UUID and takes the serial from its end. */
+static bool is_of(const char *directory, const char *serial)
+{
+    return strlen(directory) == 36 && strlen(serial) == 16 && memcmp(directory + 19, serial, 4) == 0 &&
+           strcmp(directory + 24, serial + 4) == 0;
+}
+
+static err_t find_directory(const char *tokens, const char *serial, char **ret)
+{
+    _cleanup_(cleanup_dir) DIR *d = opendir(tokens);
+    if (!d) FAIL_ERRNO(ERR_NOTFOUND, "cannot look into %s", tokens);
+    for (struct dirent *e; (e = readdir(d));)
+        if (is_of(e->d_name, serial)) return path_join(tokens, e->d_name, ret);
+    FAIL(ERR_NOTFOUND, "%s holds no token with serial %s", tokens, serial);
+}
+
+err_t softhsm_leftovers(const char *tokens, const char *serial,
+                        err_t (*visit)(void *arg, const char *path), void *arg)
+{
+    _cleanup_free_ char *directory = NULL;
+    TRY(find_directory(tokens, serial, &directory));
+    _cleanup_(cleanup_dir) DIR *d = opendir(directory);
+    if (!d) FAIL_ERRNO(ERR_NOTFOUND, "cannot look into %s", directory);
+    for (struct dirent *e; (e = readdir(d));) {
+        _cleanup_free_ char *path = NULL;
+        if (!has_suffix(e->d_name)) continue;
+        TRY(path_join(directory, e->d_name, &path));
+        if (is_leftover(path)) TRY(visit(arg, path));
+    }
+    return ERR_OK;
+}
+
+static bool is_softhsm(struct p11 *p)
+{
+    CK_INFO about = {0};
+    SCOPED_OBJECTS(p); /* recovery must not take the module away meanwhile */
+    return p->fn->C_GetInfo(&about) == CKR_OK && memcmp(about.manufacturerID, "SoftHSM ", 8) == 0;
+}
+
+err_t p11_leftovers(struct p11 *p, err_t (*visit)(void *arg, const char *path), void *arg)
+{
+    _cleanup_free_ char *tokens = NULL;
+    module_guard(p->module);
+    if (!is_softhsm(p)) return ERR_OK;
+    struct err e = softhsm_token_dir(&tokens);
+    if (err_ok(e)) e = softhsm_leftovers(tokens, p->serial, visit, arg);
+    /* It may lie where only the module looks; then nobody can tell. */
+    if (e.code != ERR_NOTFOUND) return e;
+    log_debug_err(e, "token.leftovers", LOG_S("effect", "files that are no objects are not looked for"));
+    return ERR_OK;
+}
