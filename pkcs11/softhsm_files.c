@@ -23,14 +23,13 @@ bool softhsm_object_whole(struct span file)
     read_u64(&r); /* its generation */
     while (!r.failed && r.rest.len) {
         read_u64(&r); /* the attribute's type */
-        uint64_t kind = read_u64(&r), len = 0;
-        if (kind == KIND_TRUTH) len = 1;
-        else if (kind == KIND_NUMBER) len = 8;
-        else if (kind == KIND_BYTES || kind == KIND_ATTRIBUTES) len = read_u64(&r);
-        else if (kind == KIND_MECHANISMS) len = read_u64(&r) * 8;
-        else return !r.failed; /* we know no more of it, so nothing bad either */
-        if (len > r.rest.len) r.failed = true;
-        else read_bytes(&r, (size_t) len);
+        uint64_t kind = read_u64(&r), n = 1;
+        size_t each = kind == KIND_NUMBER || kind == KIND_MECHANISMS ? 8 : 1;
+        if (kind < KIND_TRUTH || kind > KIND_MECHANISMS)
+            return !r.failed; /* we know no more of it, so nothing bad either */
+        if (kind >= KIND_BYTES) n = read_u64(&r);
+        if (n > r.rest.len / each) r.failed = true;
+        else read_bytes(&r, (size_t) n * each);
     }
     return !r.failed;
 }

@@ -1,4 +1,5 @@
 #include "broker/api/endpoint.h"
+#include "broker/api/verify.h"
 
 #include "broker/base/clock.h"
 #include "broker/base/log.h"
@@ -29,6 +30,7 @@ struct err api_new(const struct api_config *config, struct api **ret)
         attest_appraise_by(config->attest, &appraiser);
     }
     TRY(recent_new(&a->recent));
+    scrub_tell(config->store, verify_record, config->audit);
     *ret = TAKE_PTR(a);
     return ERR_OK;
 }
@@ -36,6 +38,7 @@ struct err api_new(const struct api_config *config, struct api **ret)
 void api_free(struct api *a)
 {
     if (!a) return;
+    scrub_tell(a->config.store, NULL, NULL);
     recent_free(a->recent);
     appraiser_free(a->appraiser);
     release_free(a->release);

@@ -211,6 +211,10 @@ bool kek_number_decide(struct call *c);
 err_t kek_remove_work(struct call *c);
 err_t kek_rewrap_work(struct call *c);
 void kek_finish(struct call *c, struct err e);
+/* verify.c */
+err_t verify_read_work(struct call *c);
+err_t verify_start_work(struct call *c);
+void verify_finish(struct call *c, struct err e);
 /* resource_history.c */
 bool resource_versions_decide(struct call *c);
 err_t resource_versions_work(struct call *c);

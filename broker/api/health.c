@@ -1,6 +1,7 @@
 /* /healthz: the process lives. /readyz: the vault works. /metrics: how much of what. */
 #include "broker/api/endpoint.h"
 #include "broker/api/key_health.h"
+#include "broker/api/verify.h"
 
 #include "broker/base/clock.h"
 #include "broker/base/json.h"
@@ -172,6 +173,7 @@ bool health_metrics(struct call *c)
     put_gauges(c, &body);
     if (source) source->put(source->arg, &body);
     key_health_metrics(&c->api->config, &body);
+    verify_metrics(&c->api->config, &body);
     put_service_gauges(&c->api->config, &body);
     buf_add_str(&body, "# HELP kbs_build_info Constant 1\n# TYPE kbs_build_info gauge\n"
                        "kbs_build_info{version=\"" STRONGROOM_VERSION "\"} 1\n");

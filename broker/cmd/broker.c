@@ -90,6 +90,7 @@ static err_t open_store(const struct config *c, struct broker *b)
         .keep_policies = c->policy_keep_versions,
         .cache_bytes = c->storage_cache_bytes, .writable = b->lock != NULL,
         .writer = or_null(c->token_writer), .value_max = c->http_max_body,
+        .state_dir = c->state_dir,
     };
     return store_open(&config, &b->store);
 }

@@ -60,6 +60,7 @@ err_t cmd_serve(const struct command *self, int argc, char **argv);
 err_t cmd_dev(const struct command *self, int argc, char **argv);
 err_t cmd_token_init(const struct command *self, int argc, char **argv);
 err_t cmd_token_status(const struct command *self, int argc, char **argv);
+err_t cmd_token_verify(const struct command *self, int argc, char **argv);
 err_t cmd_keypair_create(const struct command *self, int argc, char **argv);
 err_t cmd_keypair_list(const struct command *self, int argc, char **argv);
 err_t cmd_kek_create(const struct command *self, int argc, char **argv);

@@ -6,6 +6,7 @@
 #include "broker/cmd/supervisor.h"
 #include "broker/config/config_check.h"
 #include "broker/http/server.h"
+#include "broker/store/scrub.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -128,6 +129,9 @@ static err_t serve(const struct config *config, struct broker *b, const sigset_t
              LOG_S("serial", p11_serial(b->token)), LOG_S("suite", p11_suite_text(b->token)),
              LOG_S("store", p11_place_text(b->token)));
     struct err e = supervisor_start(b->token, b->store, b->audit, &supervisor);
+    const struct scrub_config scrub = {.rate = config->storage_scrub_rate,
+                                       .pause_seconds = config->storage_scrub_pause_seconds};
+    if (err_ok(e)) e = scrub_start(b->store, &scrub);
     if (err_ok(e) && hooks->ready) e = hooks->ready(hooks->arg, url);
     if (err_ok(e)) {
         NOTIFY("READY=1");
@@ -136,6 +140,7 @@ static err_t serve(const struct config *config, struct broker *b, const sigset_t
     NOTIFY("STOPPING=1");
     if (b->service) as_service_stop_in(b->service, GRACE_MS); /* its time may be longer than ours */
     if (!http_server_stop(server, GRACE_MS)) end_at_once(b);
+    if (!scrub_stop(b->store, HTTP_STOP_SECONDS * 1000)) end_at_once(b);
     supervisor_stop(supervisor);
     return e;
 }

@@ -11,6 +11,7 @@ const struct command commands[] = {
     {NULL, "dev", "run a throw-away broker on SoftHSM, for trying things out", cmd_dev},
     {"token", "init", "initialise a token and set its PINs", cmd_token_init},
     {"token", "status", "what the token says of itself", cmd_token_status},
+    {"token", "verify", "open every object, and look whether anything is missing", cmd_token_verify},
     {"token keypair", "create", "make a key pair on the token, for wrap-key or for signing",
      cmd_keypair_create},
     {"token keypair", "list", "the key pairs on the token and their attributes", cmd_keypair_list},

@@ -53,6 +53,8 @@ struct config {
     enum config_storage storage_place;
     const char *storage_directory; /* "": beside the state */
     size_t storage_cache_bytes, http_head_bytes;
+    unsigned storage_scrub_rate;
+    unsigned storage_scrub_pause_seconds;
     /* policy */
     unsigned policy_keep_versions;
     /* attestation_service */

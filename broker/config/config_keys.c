@@ -203,6 +203,12 @@ static const struct config_key keys[] = {
      .doc = "That directory; left empty, `envelopes` in process.state_dir."},
     {"storage.cache", CONFIG_SIZE, FIELD(storage_cache_bytes), .max = CONFIG_MAX_CACHE,
      .fallback = "64MiB", .doc = "Memory for envelopes; they are ciphertext."},
+    {"storage.scrub_rate", CONFIG_NUMBER, FIELD(storage_scrub_rate), .max = SCRUB_RATE_MAX,
+     .fallback = "20",
+     .doc = "Objects a second that are opened in the background to see whether they still do; 0 for "
+            "none, but by `strongroom token verify`. A slow token is asked less often."},
+    {"storage.scrub_pause", CONFIG_NUMBER, FIELD(storage_scrub_pause_seconds), .min = 1, SECONDS,
+     .fallback = "3600", .doc = "From the end of such a pass over all objects to the next."},
 
     {"policy.keep_versions", CONFIG_NUMBER, FIELD(policy_keep_versions), .min = 1,
      .max = STORE_KEEP_VERSIONS_MAX, .fallback = "10",

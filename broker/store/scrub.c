@@ -44,10 +44,8 @@ static bool rest(const struct scrub_walk *walk, uint64_t ns)
 
 static void tell(struct store *s, const struct finding *f)
 {
-    log_write(fault_hurts(f->fault) ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN, ERR_OK, "scrub.found",
-              LOG_FIELDS(LOG_S("fault", fault_name(f->fault)), LOG_S("label", f->label),
-                         LOG_U("version", f->version), LOG_S("why", f->why),
-                         LOG_S("hint", fault_hint(f->fault))));
+    log_warn("scrub.found", LOG_S("fault", fault_name(f->fault)), LOG_S("label", f->label),
+             LOG_U("version", f->version), LOG_S("why", f->why), LOG_S("hint", fault_hint(f->fault)));
     if (s->scrub.tell) s->scrub.tell(s->scrub.tell_arg, f);
 }
 

@@ -16,7 +16,7 @@ from attestation_service import Appraiser, RestService
 from guest import b64u
 from openapi import METHODS, Document, changed, worse_bodies
 from test_tls import open_vault
-from vault import ALLOW_ALL, DENY_ALL, SocketConnection, Vault
+from vault import ALLOW_ALL, DENY_ALL, SocketConnection, Vault, wait_until
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 VALIDATOR = ROOT / "build" / "openapi-venv" / "bin" / "python"
@@ -299,6 +299,7 @@ class Described(unittest.TestCase):
         for segment in BAD_SEGMENTS:
             self.call("readResource", 400, path={"tag": segment})
         self.drive_history()
+        self.drive_verify()
         self.call("listKeks", 200)
         self.call("createKek", 409)
         self.call("createKek", 200, query="?next=1")
@@ -316,6 +317,18 @@ class Described(unittest.TestCase):
             self.assertTrue(left == 0 or json.loads(body)["moved"] > 0, body)
         self.call("removeKek", 200, query="?generation=1")
         self.call("listKeks", 200)
+
+    def drive_verify(self):
+        self.call("listFindings", 200)
+        self.vault.write_object("somebody/else/s", b"no envelope")
+        _, _, body = self.call("verify", 200)
+        before = json.loads(body)["passes"]
+        wait_until(lambda: json.loads(self.call("listFindings", 200)[2])["passes"] > before, 60, "a pass")
+        found = json.loads(self.call("listFindings", 200)[2])
+        self.assertEqual([f["label"] for f in found["findings"]], ["somebody/else/s"])
+        self.vault.delete_object("somebody/else/s")
+        _, _, body = self.call("verify", 200, query="?accept=1")
+        self.assertEqual(json.loads(body), {"forgotten": 0})
 
     def drive_history(self):
         self.call("putResource", 200, b"older")

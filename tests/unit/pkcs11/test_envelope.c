@@ -175,7 +175,7 @@ static const struct change {
     {"suite 2, in suite 1's form", 5, {2}, 1, ENVELOPE_MALFORMED, true},
     {"suite 4", 5, {4}, 1, ENVELOPE_NEWER, true},
     {"kind 0", 6, {0}, 1, ENVELOPE_MALFORMED, false},
-    {"kind 5", 6, {5}, 1, ENVELOPE_NEWER, true},
+    {"kind 6", 6, {6}, 1, ENVELOPE_NEWER, true},
     {"flag of bit 1", 7, {2}, 1, ENVELOPE_MALFORMED, false},
     {"flag of bit 7", 7, {0x80}, 1, ENVELOPE_MALFORMED, false},
     {"tombstone with payload", 7, {1}, 1, ENVELOPE_MALFORMED, true},
@@ -360,7 +360,7 @@ static void test_put_bound__refuses(void **state)
     bad[0].suite = 0;
     bad[1].suite = 4;
     bad[2].kind = 0;
-    bad[3].kind = 5;
+    bad[3].kind = 6;
     bad[4].version = 0;
     bad[5].created = -1;
     bad[6].name = span_of("a\0b", 3);

@@ -32,6 +32,22 @@ static void test_seal__round_trip_of_every_size(void **state)
     }
 }
 
+static void test_verify__as_opening_but_nothing_comes_out(void **state)
+{
+    struct buf b = sealed("default/key/one", SPAN_LIT("value"));
+    struct envelope e = decoded(&b);
+    size_t before = secret_used();
+    assert_ok(p11_verify(token, &e));
+    b.data[b.len - 1] ^= 1;
+    assert_fails(p11_verify(token, &e), ERR_DAMAGED);
+    b.data[b.len - 1] ^= 1;
+    b.data[e.bound.len + 5] ^= 1; /* the KEK's id */
+    e = decoded(&b);
+    assert_fails(p11_verify(token, &e), ERR_NOTFOUND);
+    assert_int_equal(secret_used(), before);
+    buf_free(&b);
+}
+
 static void test_seal__refuses_more_than_the_limit(void **state)
 {
     struct span plain = pattern(VALUE_MAX + 1);
@@ -459,6 +475,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         KEK(test_seal__round_trip_of_every_size),
+        KEK(test_verify__as_opening_but_nothing_comes_out),
         KEK(test_seal__refuses_more_than_the_limit),
         KEK(test_seal__refuses_what_the_layout_cannot_hold),
         KEK(test_seal__header_says_what_was_asked),

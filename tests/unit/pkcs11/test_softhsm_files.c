@@ -1,0 +1,118 @@
+#include "tests/unit/pkcs11/token.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "broker/base/file.h"
+#include "pkcs11/softhsm_files.h"
+
+static struct {
+    unsigned n;
+    char path[600]; /* the last one */
+} met;
+
+static err_t meet(void *arg, const char *path)
+{
+    met.n++;
+    snprintf(met.path, sizeof met.path, "%s", path);
+    return ERR_OK;
+}
+
+static unsigned leftovers(void)
+{
+    met.n = 0;
+    assert_ok(p11_leftovers(token, meet, NULL));
+    return met.n;
+}
+
+/* A file beside token.object, written so many seconds ago. */
+static void place(const char *name, struct span content, int age, char ret[600])
+{
+    char own[400];
+    assert_true(softhsm_find_file(&hsm, "token.object", own, sizeof own));
+    *strrchr(own, '/') = '\0';
+    snprintf(ret, 600, "%s/%s", own, name);
+    FILE *f = fopen(ret, "we");
+    assert_non_null(f);
+    if (content.len) assert_int_equal(fwrite(content.data, 1, content.len, f), content.len);
+    assert_int_equal(fclose(f), 0);
+    struct timespec at[2] = {{.tv_sec = clock_now() - age}, {.tv_sec = clock_now() - age}};
+    assert_int_equal(utimensat(AT_FDCWD, ret, at, 0), 0);
+}
+
+static void test_softhsm_leftovers__empty_and_cut_files(void **state)
+{
+    static const uint8_t cut[] = {0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0};
+    char empty[600], half[600];
+    assert_int_equal(leftovers(), 0);
+    place("11111111-1111-1111-1111-111111111111.object", span_of(NULL, 0), 100, empty);
+    assert_int_equal(leftovers(), 1);
+    assert_string_equal(met.path, empty);
+    place("22222222-1111-1111-1111-111111111111.object", span_of(cut, sizeof cut), 100, half);
+    assert_int_equal(leftovers(), 2);
+    unlink(empty);
+    unlink(half);
+    assert_int_equal(leftovers(), 0);
+}
+
+static void test_softhsm_leftovers__not_what_may_be_in_the_making(void **state)
+{
+    char path[600];
+    place("11111111-1111-1111-1111-111111111111.object", span_of(NULL, 0),
+          (int) LEFTOVER_SECONDS - 30, path);
+    assert_int_equal(leftovers(), 0);
+    place("11111111-1111-1111-1111-111111111111.object", span_of(NULL, 0),
+          (int) LEFTOVER_SECONDS + 1, path);
+    assert_int_equal(leftovers(), 1);
+    unlink(path);
+}
+
+static void test_softhsm_leftovers__no_such_token(void **state)
+{
+    assert_fails(softhsm_leftovers(hsm.tokens, "0123456789abcdef", meet, NULL), ERR_NOTFOUND);
+    assert_fails(softhsm_leftovers("/nonexistent", p11_serial(token), meet, NULL), ERR_NOTFOUND);
+}
+
+/* Whatever SoftHSM wrote is whole; cut anywhere but between two attributes it is not. */
+static void test_softhsm_object_whole__real_files_and_their_cuts(void **state)
+{
+    char path[400];
+    _cleanup_buf_ struct buf file = BUF_INIT;
+    assert_true(softhsm_find_file(&hsm, "token.object", path, sizeof path));
+    assert_ok(file_read(path, 1 << 20, &file));
+    assert_true(softhsm_object_whole(buf_span(&file)));
+    size_t whole = 0;
+    for (size_t len = 0; len < file.len; len++)
+        whole += softhsm_object_whole(span_of(file.data, len));
+    assert_true(whole > 0 && whole < 12); /* it has as many attributes at most */
+}
+
+static void test_softhsm_object_whole__lengths_beyond_the_end(void **state)
+{
+    struct buf b = BUF_INIT;
+    static const uint64_t kinds[] = {3, 4, 5};
+    for (size_t i = 0; i < 3; i++) {
+        buf_reset(&b);
+        buf_add_u64(&b, 1);
+        buf_add_u64(&b, 0x11);
+        buf_add_u64(&b, kinds[i]);
+        buf_add_u64(&b, UINT64_C(1) << 61); /* times 8 it would be nothing */
+        assert_false(softhsm_object_whole(buf_span(&b)));
+        memset(b.data + b.len - 8, 0, 8);
+        assert_true(softhsm_object_whole(buf_span(&b)));
+    }
+    buf_free(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_softhsm_leftovers__empty_and_cut_files),
+        cmocka_unit_test(test_softhsm_leftovers__not_what_may_be_in_the_making),
+        cmocka_unit_test(test_softhsm_leftovers__no_such_token),
+        cmocka_unit_test(test_softhsm_object_whole__real_files_and_their_cuts),
+        cmocka_unit_test(test_softhsm_object_whole__lengths_beyond_the_end),
+    };
+    return cmocka_run_group_tests(tests, token_bare, token_gone);
+}

@@ -1,0 +1,157 @@
+/* The thread in the background, beside readers and writers. */
+#include "tests/unit/store/fixture.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+static int setup(void **state)
+{
+    return setup_store(state);
+}
+
+static struct scrub_stats stats(void)
+{
+    struct scrub_stats x;
+    scrub_stats(fx.store, &x);
+    return x;
+}
+
+/* Until the condition holds; a generous limit, so that a loaded machine changes nothing. */
+#define WAIT_FOR(condition)                                                      \
+    do {                                                                         \
+        uint64_t end_ = clock_mono_ns() + 60 * CLOCK_SECOND_NS;                  \
+        while (!(condition) && clock_mono_ns() < end_) poll(NULL, 0, 5);         \
+        if (!(condition)) fail_msg("%s did not happen within 60 s", #condition); \
+    } while (0)
+
+static void start(unsigned rate, unsigned pause)
+{
+    struct scrub_config config = {.rate = rate, .pause_seconds = pause};
+    assert_ok(scrub_start(fx.store, &config));
+}
+
+static void stop(void)
+{
+    assert_true(scrub_stop(fx.store, 60000));
+    assert_true(scrub_stop(fx.store, 0)); /* once is enough */
+}
+
+static void test_scrub_run__passes_by_itself(void **state)
+{
+    fx_put("a/b/c", "one");
+    start(SCRUB_RATE_MAX, 1);
+    WAIT_FOR(stats().passes >= 2);
+    assert_true(stats().objects >= 1);
+    assert_true(stats().finished > 0);
+    stop();
+}
+
+static void test_scrub_run__writes_the_manifest_after_a_write(void **state)
+{
+    start(0, 0);
+    fx_put("a/b/c", "one");
+    WAIT_FOR(stats().manifest_version == 1 && !stats().manifest_behind);
+    fx_put("a/b/c", "two");
+    WAIT_FOR(stats().manifest_version == 2 && !stats().manifest_behind);
+    assert_int_equal(stats().passes, 0); /* rate 0: none of its own */
+    stop();
+    assert_int_equal(fx_objects(LABEL_MANIFEST), 1);
+}
+
+static void test_scrub_run__a_pass_that_is_asked_for(void **state)
+{
+    uint64_t before = 9;
+    fx_put("a/b/c", "one");
+    start(0, 0);
+    assert_ok(scrub_now(fx.store, &before));
+    assert_int_equal(before, 0);
+    WAIT_FOR(stats().passes > before);
+    assert_int_equal(stats().objects, 1);
+    stop();
+}
+
+static void test_scrub_run__asking_ends_a_slow_pass(void **state)
+{
+    uint64_t before = 0;
+    char name[16];
+    for (unsigned i = 0; i < 20; i++) {
+        snprintf(name, sizeof name, "a/b/%u", i);
+        fx_put(name, name);
+    }
+    start(1, 1);
+    WAIT_FOR(stats().looked_at >= 1); /* of its own pass, which takes 20 s and more */
+    assert_ok(scrub_now(fx.store, &before));
+    WAIT_FOR(stats().passes > before);
+    assert_int_equal(stats().objects, 20);
+    stop();
+}
+
+static void test_scrub_run__sees_a_removal_without_a_pass(void **state)
+{
+    struct p11_object o[2];
+    size_t n = 0;
+    fx_put("a/b/c", "one");
+    start(0, 0);
+    WAIT_FOR(stats().manifest_version == 1);
+    assert_ok(p11_object_find(fx.token, "a/b/c", o, 2, &n));
+    assert_ok(p11_object_destroy(fx.token, o[0]));
+    {
+        SCOPED_LOCK(&fx.store->work);
+        assert_ok(rescan_locked(fx.store));
+    }
+    WAIT_FOR(stats().found[FAULT_MISSING] == 1);
+    fx_put("a/b/c", "healed");
+    WAIT_FOR(stats().found[FAULT_MISSING] == 0);
+    stop();
+}
+
+static atomic_bool done;
+static atomic_uint wrong;
+
+static void *read_on(void *arg)
+{
+    while (!atomic_load(&done)) {
+        _cleanup_secret_ struct secret *value = NULL;
+        struct err e = store_get(fx.store, ENVELOPE_RESOURCE, "a/b/0", &value, NULL);
+        if (!err_ok(e) || secret_len(value) != 1) atomic_fetch_add(&wrong, 1);
+    }
+    return NULL;
+}
+
+static void test_scrub_run__beside_readers_and_writers(void **state)
+{
+    pthread_t reader;
+    char name[16];
+    uint64_t before = 0;
+    atomic_store(&done, false);
+    fx_put("a/b/0", "0");
+    start(SCRUB_RATE_MAX, 1);
+    assert_int_equal(pthread_create(&reader, NULL, read_on, NULL), 0);
+    for (unsigned i = 0; i < 60; i++) {
+        snprintf(name, sizeof name, "a/b/%u", i % 7);
+        fx_put(name, "x");
+        if (i % 20 == 0) assert_ok(scrub_now(fx.store, &before));
+    }
+    assert_ok(scrub_now(fx.store, &before));
+    WAIT_FOR(stats().passes > before);
+    atomic_store(&done, true);
+    pthread_join(reader, NULL);
+    assert_int_equal(atomic_load(&wrong), 0);
+    for (unsigned f = 0; f < FAULT_COUNT; f++) assert_int_equal(stats().found[f], 0);
+    stop();
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup(name, setup)
+    const struct CMUnitTest tests[] = {
+        TEST(test_scrub_run__passes_by_itself),
+        TEST(test_scrub_run__writes_the_manifest_after_a_write),
+        TEST(test_scrub_run__a_pass_that_is_asked_for),
+        TEST(test_scrub_run__asking_ends_a_slow_pass),
+        TEST(test_scrub_run__sees_a_removal_without_a_pass),
+        TEST(test_scrub_run__beside_readers_and_writers),
+    };
+    return cmocka_run_group_tests(tests, setup_token, teardown_token);
+}
