@@ -15,7 +15,7 @@ from guest import Refused
 from vault import ALLOW_ALL, MODULE, Vault, program, wait_until
 
 VALUE_MAX = 2 << 20
-COMMANDS = ("serve", "dev", "token init", "token status",
+COMMANDS = ("serve", "dev", "token init", "token status", "token verify",
             "token keypair create", "token keypair list", "kek create", "kek list", "kek rotate",
             "kek rm", "resource put",
             "resource get", "resource list", "resource rm", "resource versions", "resource restore",

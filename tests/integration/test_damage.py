@@ -164,8 +164,12 @@ class OneObject(unittest.TestCase):
         self.vault.put("good/b/c", b"better")
         self.vault.restart()
         self.assertEqual(verify(self.vault)[0], {("missing", "gone/b/c"): 2})
-        self.assertEqual(self.vault.put("gone/b/c", b"three"), 3)
+        self.assertEqual(self.vault.put("gone/b/c", LOST), 3)
         self.assertEqual(verify(self.vault, 0)[0], {})
+        # Below a running broker: the scrubber comes upon it.
+        os.remove(self.file_of(len(LOST)))
+        wait_until(lambda: metric(self.vault, "missing") == 1, 60, "the scrubber missing it")
+        self.assertEqual(status_of(self.guest(), "gone/b/c"), 404)
 
     def test_an_older_copy(self):
         self.vault.put("back/b/c", OLD)
