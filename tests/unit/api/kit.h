@@ -192,7 +192,8 @@ static inline err_t kit_destroy(void *arg, const struct p11_seen *seen)
 {
     enum envelope_kind kind;
     const char *name;
-    if (label_read(seen->label, &kind, &name) == LABEL_RESERVED) return ERR_OK;
+    bool manifest = strcmp(seen->label, LABEL_MANIFEST) == 0;
+    if (!manifest && label_read(seen->label, &kind, &name) == LABEL_RESERVED) return ERR_OK;
     return p11_object_destroy(kit.token, seen->object);
 }
 
