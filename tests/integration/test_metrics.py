@@ -103,7 +103,7 @@ class Metrics(unittest.TestCase):
         self.assertEqual({name: found for name, found in labels.items() if found}, {
             "kbs_attestation_successes_total": {"tee_type"},
             "kbs_attestation_failures_total": {"tee_type"},
-            "kbs_build_info": {"version"},
+            "strongroom_findings": {"fault"}, "kbs_build_info": {"version"},
             **{name: {"source"} for name in SOURCES},      # names of the configuration's
             **{name: {"le"} for name in BOUNDS}})
         self.assertEqual(len(self.families["kbs_attestation_successes_total"].samples), 14)
