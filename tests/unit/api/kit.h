@@ -192,13 +192,12 @@ static inline err_t kit_destroy(void *arg, const struct p11_seen *seen)
 {
     enum envelope_kind kind;
     const char *name;
-    bool manifest = strcmp(seen->label, LABEL_MANIFEST) == 0;
+    bool manifest = strcmp(seen->label, LABEL_MANIFEST) == 0; /* it remembers names */
     if (!manifest && label_read(seen->label, &kind, &name) == LABEL_RESERVED) return ERR_OK;
     return p11_object_destroy(kit.token, seen->object);
 }
 
-/* Group setup: a token without a KEK, then one. Both keep the log quiet: its lines are not what is
- * tested here. */
+/* Group setup: a token without a KEK, then one. Both keep the log quiet: its lines are not tested. */
 static inline int kit_token_bare(void **state)
 {
     log_set_level(LOG_LEVEL_ERROR);
