@@ -1,12 +1,14 @@
-"""The same on every token: SoftHSM with objects on it, SoftHSM and NSS with envelopes in a directory."""
+"""The same on every token: SoftHSM, openCryptoki, and SoftHSM and NSS with envelopes in a directory."""
 
 import json
 import os
 import signal
+import sys
 import unittest
 
 from guest import Refused
-from tokens import DirectoryVault, NssVault
+from tokens import (INSIDE, DirectoryVault, NssVault, OpenCryptokiVault, in_opencryptoki,
+                    opencryptoki_missing)
 from vault import DENY_ALL, Vault, wait_until
 
 
@@ -135,6 +137,27 @@ class Nss(Core, unittest.TestCase):
         if missing:
             raise AssertionError(f"NSS: {missing}; scripts/bootstrap --test installs it")
         super().setUpClass()
+
+
+if os.environ.get(INSIDE):
+    class InOpenCryptoki(Core, unittest.TestCase):
+        make = OpenCryptokiVault
+        suite = "AES-CBC-PAD recipients, AES-CBC payloads with HMAC-SHA-256"
+        store = "token"
+
+        def test_weakness_is_said_loudly(self):
+            self.assertRegex(self.vault.read("log"), "warn token.suite-weak .*come out readable")
+
+
+class OpenCryptoki(unittest.TestCase):
+    def test_the_same_on_its_software_token(self):
+        missing = opencryptoki_missing()
+        if missing:
+            self.skipTest(f"openCryptoki was NOT tried: {missing}")
+        done = in_opencryptoki(sys.executable, "-m", "unittest", "-v", "test_tokens.InOpenCryptoki")
+        said = (done.stdout + done.stderr).decode()
+        self.assertEqual(done.returncode, 0, said)
+        self.assertRegex(said, r"Ran 6 tests in .*\n\nOK\n", said)
 
 
 class Readers(unittest.TestCase):
