@@ -56,6 +56,21 @@ static void test_module_load__shared_by_two_openings(void **state)
     assert_int_equal(module_fn(a)->C_GetInfo(&info), CKR_OK);
 }
 
+/* A text for C_Initialize reaches the module, SoftHSM refuses it, and it is one for all openings. */
+static void test_module_load__init_args(void **state)
+{
+    char args[MODULE_ARGS_MAX + 2];
+    memset(args, 'x', sizeof args - 1);
+    args[MODULE_ARGS_MAX + 1] = '\0';
+    assert_fails_with(module_load_in(NULL, hsm.module, args, &a), ERR_USAGE, "over 2048 bytes");
+    args[MODULE_ARGS_MAX] = '\0';
+    struct err e = module_load_in(NULL, hsm.module, args, &a);
+    assert_fails_with(e, ERR_TOKEN_DOWN, "token.init_args");
+    assert_non_null(strstr(err_text(e), "CKR_ARGUMENTS_BAD"));
+    assert_ok(module_load(hsm.module, &a));
+    assert_fails_with(module_load_in(NULL, hsm.module, "x", &b), ERR_CONFLICT, "other arguments");
+}
+
 static void test_module_unref__finalizes_with_the_last(void **state)
 {
     if (!softhsm_fault_module()) skip();
@@ -118,6 +133,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(test_module_load__bad_paths_are_named),
         CASE(test_module_load__shared_by_two_openings),
+        CASE(test_module_load__init_args),
         CASE(test_module_unref__finalizes_with_the_last),
         CASE(test_module_load__initialize_fails),
         CASE(test_module_load__initialised_by_another),

@@ -174,6 +174,78 @@ static void test_open__vectors_made_elsewhere(void **state)
     buf_free(&b);
 }
 
+/* NSS softokn has all three mechanisms, and is an implementation of its own. */
+#define NSS "/usr/lib/x86_64-linux-gnu/libsoftokn3.so"
+
+static void open_nss(void)
+{
+    char command[1024], args[512];
+    snprintf(command, sizeof command, "mkdir '%s/nss' && certutil -N -d 'sql:%s/nss' -f '%s'", hsm.dir,
+             hsm.dir, hsm.pin_file);
+    assert_int_equal(system(command), 0); /* libnss3-tools: scripts/bootstrap --test */
+    snprintf(args, sizeof args, "configdir='sql:%s/nss' certPrefix='' keyPrefix='' secmod='secmod.db' "
+             "flags=", hsm.dir);
+    struct p11_config config = {
+        .module = NSS, .init_args = args, .token_uri = "pkcs11:token=NSS%20Certificate%20DB",
+        .pin_source = hsm.pin_file, .state_dir = hsm.state, .cek_cache = 64,
+    };
+    token_close();
+    assert_ok(p11_open(&config, &token));
+}
+
+static void test_nss__every_mechanism(void **state)
+{
+    static const uint8_t MECHANISMS[] = {ENVELOPE_KW, ENVELOPE_KWP, ENVELOPE_CBC_PAD};
+    static const char *const NAMES[] = {"kw", "kwp", "cbc-pad"};
+    open_nss();
+    import_kek();
+    assert_int_equal(token->way->suite, 1);
+    assert_int_equal(token->way->mechanism, ENVELOPE_KWP);
+    for (uint8_t suite = 1; suite <= 3; suite++)
+        for (size_t i = 0; i < 3; i++) {
+            char file[32];
+            bool readable = true;
+            snprintf(file, sizeof file, "suite-%u-%s", suite, NAMES[i]);
+            struct buf made_elsewhere = vector(file);
+            assert_opens(&made_elsewhere, SPAN_LIT("the secret value"));
+            buf_free(&made_elsewhere);
+            seal_in(suite, MECHANISMS[i]);
+            assert_ok(suite_self_test(token, token->way, token->active->handle, &readable));
+            assert_false(readable);
+            struct buf b = sealed("a/b/c", SPAN_LIT("x"));
+            assert_int_equal(decoded(&b).recipients[0].mechanism, MECHANISMS[i]);
+            assert_opens(&b, SPAN_LIT("x"));
+            buf_free(&b);
+        }
+}
+
+/* Rotation moves between mechanisms as well; a garbled key of AES-CBC-PAD opens nothing. */
+static void test_nss__rewrap_and_garbled_keys(void **state)
+{
+    struct p11_kek_info kek;
+    open_nss();
+    import_kek();
+    for (uint8_t suite = 1; suite <= 3; suite++) {
+        seal_in(suite, ENVELOPE_CBC_PAD);
+        struct buf b = sealed("a/b/c", SPAN_LIT("value")), moved = BUF_INIT;
+        struct envelope e = decoded(&b);
+        for (size_t at = 0; at < 48; at += 5) { /* IV and the key's own blocks; padding may survive */
+            struct secret *s = NULL;
+            ((uint8_t *) e.recipients[0].keys[0].data)[at] ^= 1;
+            assert_fails(unsealed(&b, &s), ERR_DAMAGED);
+            ((uint8_t *) e.recipients[0].keys[0].data)[at] ^= 1;
+        }
+        assert_ok(p11_kek_create(token, true, &kek));
+        seal_in(suite, ENVELOPE_KWP);
+        assert_ok(p11_rewrap(token, &e, &moved));
+        assert_int_equal(decoded(&moved).recipients[0].mechanism, ENVELOPE_KWP);
+        assert_int_equal(decoded(&moved).meta.suite, suite);
+        assert_opens(&moved, SPAN_LIT("value"));
+        buf_free(&b);
+        buf_free(&moved);
+    }
+}
+
 static void test_suite_find__knows_three(void **state)
 {
     for (unsigned i = 0; i < 256; i++) {
@@ -194,6 +266,8 @@ int main(void)
         KEK(test_suite_2__tag_first),
         KEK(test_open__number_of_keys),
         cmocka_unit_test_setup_teardown(test_open__vectors_made_elsewhere, token_bare, token_gone),
+        cmocka_unit_test_setup_teardown(test_nss__every_mechanism, token_bare, token_gone),
+        cmocka_unit_test_setup_teardown(test_nss__rewrap_and_garbled_keys, token_bare, token_gone),
         cmocka_unit_test(test_suite_find__knows_three),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
