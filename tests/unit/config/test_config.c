@@ -95,9 +95,9 @@ static void test_config_parse__whole_file(void **state)
     const struct config *c = parsed(*state,
         "http_server:\n  sockets: [\"0.0.0.0:80\", \"[::1]:0\"]\n  statuses: reference\n"
         "  payload_request_size: 1\n"
-        "token:\n  module: /m.so\n  uri: pkcs11:serial=12\n  pin_source: credential:pin\n"
+        "token:\n  module: /m.so\n  init_args: \"a='b' c=\"\n  uri: pkcs11:serial=12\n  pin_source: credential:pin\n"
         "  role: reader\n  writer: vault-1\n"
-        "storage: {keep_versions: 3, cache: 1GiB}\n"
+        "storage: {keep_versions: 3, cache: 1GiB, place: directory, directory: /e}\n"
         "policy: {keep_versions: 20}\n"
         "attestation_service:\n  verifier: sample\n  timeout: 10\n"
         "  attestation_token_broker:\n    duration_min: 7\n    issuer_name: me\n"
@@ -122,7 +122,10 @@ static void test_config_parse__whole_file(void **state)
     assert_string_equal(c->token_uri, "pkcs11:serial=12");
     assert_string_equal(c->token_role, "reader");
     assert_string_equal(c->token_writer, "vault-1");
+    assert_string_equal(c->token_init_args, "a='b' c=");
     assert_int_equal(c->storage_keep_versions, 3);
+    assert_int_equal(c->storage_place, CONFIG_STORAGE_DIRECTORY);
+    assert_string_equal(c->storage_directory, "/e");
     assert_int_equal(c->storage_cache_bytes, 1 << 30);
     assert_int_equal(c->policy_keep_versions, 20);
     assert_int_equal(c->attestation_verifier, CONFIG_VERIFIER_SAMPLE);
