@@ -155,7 +155,7 @@ $(BENCH_BIN): $(OUT)/%: $(OUT)/%.o $(BENCH_OBJ) $(OUT)/libtest.a $(call libs,$(D
 
 # ---- checks -------------------------------------------------------------------------------------
 
-.PHONY: check check-unit check-tsan check-integration check-interop check-rego check-conformance lint fuzz fuzz-smoke bench bench-regorus check-differential
+.PHONY: check check-unit check-codes check-tsan check-integration check-interop check-rego check-conformance lint fuzz fuzz-smoke bench bench-regorus check-differential
 check: ## everything that CI runs: lint, unit (asan+ubsan, tsan), integration, conformance, fuzz smoke
 	$(Q)$(MAKE) --no-print-directory lint
 	$(Q)$(MAKE) --no-print-directory check-unit
@@ -174,6 +174,10 @@ check-unit: ## unit tests with AddressSanitizer and UBSan (UNIT=jose/test_jwe ru
 .PHONY: run-directory
 run-directory: $(foreach t,list purge read restore rewrap write,$(OUT)/tests/unit/store/test_$(t))
 	$(Q)STRONGROOM_TEST_DIRECTORY=1 tests/lib/run-unit.sh "$(OUT)" $^
+
+check-codes: ## every CK_RV of PKCS#11 3.0 at every call of reading and writing (check-unit: one of each reaction)
+	$(Q)STRONGROOM_ALL_CODES=1 $(MAKE) --no-print-directory VARIANT=asan UNIT=pkcs11/test_rv_reading run-unit
+	$(Q)STRONGROOM_ALL_CODES=1 $(MAKE) --no-print-directory VARIANT=asan UNIT=pkcs11/test_rv_writing run-unit
 
 check-tsan: ## unit tests that start threads, with ThreadSanitizer
 	$(Q)$(MAKE) --no-print-directory VARIANT=tsan TSAN_ONLY=1 run-unit

@@ -254,8 +254,9 @@ err_t token_object_read(struct p11 *p, struct p11_object o, struct buf *ret)
     if (object_is_at_fault(p, rv))
         FAIL_P11(ERR_DAMAGED, rv, "C_GetAttributeValue", "token %s cannot show an object of its "
                  "own any more", p->label);
-    FAIL_P11(object_class(rv), rv, "C_GetAttributeValue", "token %s does not show an object",
-             p->label);
+    /* A token that shows nothing says nothing of this one either. */
+    FAIL_P11(rv_reaction(rv) == RV_ITEM ? ERR_TOKEN_DOWN : object_class(rv), rv,
+             "C_GetAttributeValue", "token %s does not show an object", p->label);
 }
 
 err_t token_object_destroy(struct p11 *p, struct p11_object o)

@@ -72,7 +72,8 @@ static err_t down(struct p11 *p, const struct pair_answer *a)
 {
     enum rv_reaction reaction = rv_reaction(a->rv);
     if (reaction == RV_CANARY && p11_has_kek(p)) TRY(p11_check(p));
-    if (reaction == RV_CANARY || rv_class(a->rv) != ERR_TOKEN_DOWN) return ERR_OK;
+    enum err_class class = rv_work_class(a->rv);
+    if (reaction == RV_CANARY || (class != ERR_TOKEN_DOWN && class != ERR_BUSY)) return ERR_OK;
     FAIL_RV(a->rv, a->call, "the token stopped answering while a key pair was tried");
 }
 

@@ -98,7 +98,9 @@ err_t p11_rewrap(struct p11 *p, const struct envelope *e, struct buf *ret)
     }
     enum rv_reaction reaction = rv_reaction(r.rv);
     if (reaction == RV_CANARY || reaction == RV_HANDLE) TRY(p11_check(p));
-    bool damaged = reaction == RV_CANARY || reaction == RV_ITEM;
+    /* Only unwrapping says something about the envelope. */
+    bool damaged = (reaction == RV_CANARY || reaction == RV_ITEM) &&
+                   strcmp(r.call, "C_UnwrapKey") == 0;
     FAIL_P11(damaged ? ERR_DAMAGED : seal_class(r.rv), r.rv, r.call,
              "the content key of %.*s cannot be moved to another key", name_len, name);
 }
