@@ -29,7 +29,8 @@ OURS = ("strongroom_sessions", "strongroom_sessions_attested", "strongroom_token
         "strongroom_token_up", "strongroom_audit_failures_total", "strongroom_releases_total",
         "strongroom_envelope_cache_bytes", "strongroom_locked_bytes", "strongroom_connections",
         "strongroom_connections_total", "strongroom_connections_refused_total",
-        "strongroom_malformed_requests_total", "strongroom_timeouts_total")
+        "strongroom_malformed_requests_total", "strongroom_timeouts_total",
+        "strongroom_token_helper_starts_total")
 
 SOURCES = ("strongroom_keys", "strongroom_key_age_seconds", "strongroom_key_refreshes_total",
            "strongroom_key_failures_total")
