@@ -49,6 +49,21 @@ static err_t scan_token_locked(struct store *s, struct catalog **ret)
     return ERR_OK;
 }
 
+/* Without a login a token shows no private object and says CKR_OK. So that something is gone is believed only
+ * if the canary opens after the scan, in the opening in which it began: a login lost meanwhile is either lost
+ * still, or came back with another opening. */
+static err_t check_loss(struct store *s, const struct catalog *fresh, uint64_t opening)
+{
+    {
+        SCOPED_LOCK(&s->lock);
+        if (!s->catalog || fresh->objects >= s->catalog->objects) return ERR_OK;
+    }
+    if (p11_has_kek(s->config.token)) TRY(p11_check(s->config.token));
+    if (p11_opening(s->config.token) == opening) return ERR_OK;
+    FAIL(ERR_TOKEN_DOWN, "token '%s' was opened again while its objects were read",
+         p11_label(s->config.token));
+}
+
 struct err rescan_locked(struct store *s)
 {
     /* Before the scan, so that who writes meanwhile is noticed next time. An epoch object that
@@ -58,6 +73,8 @@ struct err rescan_locked(struct store *s)
     if (!err_ok(read_epoch(s, epoch))) epoch[0] = '\0';
     struct catalog *fresh = NULL;
     struct err e = token_failure(scan_token_locked(s, &fresh));
+    if (err_ok(e)) e = check_loss(s, fresh, opening);
+    if (!err_ok(e)) catalog_free(TAKE_PTR(fresh));
     pthread_mutex_lock(&s->lock);
     s->stale = !err_ok(e);
     _cleanup_catalog_ struct catalog *old = NULL; /* freed after the lock is dropped */
