@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "broker/base/log.h"
+
 #define NO_ENTRY UINT32_MAX
 
 struct cek_entry {
@@ -21,6 +23,8 @@ struct cek_cache {
     struct cek_entry *entries;
     uint32_t *buckets;
     uint32_t max, mask, hand, free;
+    uint32_t limit;   /* of what the token has room for, as it turned out; max at first */
+    uint32_t doomed;  /* list of those whose handles are to be destroyed by whoever has key_lock next */
     struct cek_cache_stats stats;
 };
 
@@ -119,6 +123,24 @@ static void destroy_key_locked(struct p11 *p, CK_OBJECT_HANDLE handle)
     if (p->key_session && handle) cek_destroy(&op, handle);
 }
 
+/* What was given back while somebody else had the key session. */
+static void sweep_locked(struct p11 *p)
+{
+    struct cek_cache *c = p->cek_cache;
+    for (;;) {
+        CK_OBJECT_HANDLE gone = CK_INVALID_HANDLE;
+        {
+            SCOPED_LOCK(&c->lock);
+            if (c->doomed == NO_ENTRY) return;
+            struct cek_entry *e = &c->entries[c->doomed];
+            c->doomed = e->next;
+            gone = e->handle;
+            give_back_locked(c, e);
+        }
+        destroy_key_locked(p, gone);
+    }
+}
+
 /* Forgets every key; those in use are destroyed by their last user. */
 static void flush_locked(struct p11 *p)
 {
@@ -144,18 +166,47 @@ static void reopen_locked(struct p11 *p)
     err_ignore(session_open(p->fn, p->slot, &p->key_session)); /* the worker's session serves */
 }
 
+/* The token has no room for another session key: from now on we hold half as many as it took. */
+static void shrink_locked(struct p11 *p)
+{
+    struct cek_cache *c = p->cek_cache;
+    uint32_t limit = 0;
+    sweep_locked(p);
+    for (bool more = true; more;) {
+        CK_OBJECT_HANDLE gone = CK_INVALID_HANDLE;
+        {
+            SCOPED_LOCK(&c->lock);
+            if (!limit) limit = c->stats.held > 2 ? (uint32_t) c->stats.held / 2 : 1;
+            c->limit = limit;
+            if (c->stats.held > limit) gone = evict_one_locked(c);
+        }
+        more = gone != CK_INVALID_HANDLE;
+        destroy_key_locked(p, gone);
+    }
+    log_warn("token.key-cache", LOG_U("keys", limit),
+             LOG_S("why", "the token has no room for more session keys"));
+}
+
+static bool is_full(CK_RV rv)
+{
+    enum rv_reaction reaction = rv_reaction(rv);
+    return reaction == RV_FULL || reaction == RV_WAIT;
+}
+
 static CK_RV unwrap_locked(struct p11 *p, struct cek_op *worker, const struct cek_source *from,
                            CK_OBJECT_HANDLE *ret)
 {
     struct cek_op op = key_op(p);
     CK_RV rv = cek_unwrap(&op, from->kek, &from->wrapped, ret);
     worker->call = op.call;
-    enum rv_reaction reaction = rv_reaction(rv);
-    if (reaction != RV_SESSION && reaction != RV_FULL) return rv;
-    if (reaction == RV_SESSION) reopen_locked(p);
-    else flush_locked(p); /* the token's memory is full of our keys */
+    if (is_full(rv)) shrink_locked(p);
+    else if (rv_reaction(rv) == RV_SESSION) reopen_locked(p);
+    else return rv;
     if (!p->key_session) return rv;
     op = key_op(p);
+    rv = cek_unwrap(&op, from->kek, &from->wrapped, ret);
+    if (!is_full(rv)) return rv;
+    flush_locked(p); /* half was not enough */
     return cek_unwrap(&op, from->kek, &from->wrapped, ret);
 }
 
@@ -171,8 +222,8 @@ static struct cek_entry *enlist(struct p11 *p, const struct cek_source *from,
     struct cek_entry *e = NULL;
     {
         SCOPED_LOCK(&c->lock);
-        if (c->free == NO_ENTRY) gone = evict_one_locked(c);
-        if (c->free != NO_ENTRY) {
+        if (c->free == NO_ENTRY || c->stats.held >= c->limit) gone = evict_one_locked(c);
+        if (c->free != NO_ENTRY && c->stats.held < c->limit) {
             e = &c->entries[c->free];
             c->free = e->next;
             *e = (struct cek_entry){.generation = from->generation, .mechanism = w->mechanism,
@@ -194,13 +245,28 @@ static CK_RV take_own(struct cek_op *op, const struct cek_source *from, struct c
     return cek_unwrap(op, from->kek, &from->wrapped, &ret->handle);
 }
 
+/* The same, making room where the cache has taken it all. */
+static CK_RV take_own_beside(struct p11 *p, struct cek_op *op, const struct cek_source *from,
+                             struct cek_ref *ret)
+{
+    CK_RV rv = take_own(op, from, ret);
+    if (!is_full(rv) || pthread_mutex_trylock(&p->key_lock) != 0) return rv;
+    shrink_locked(p);
+    pthread_mutex_unlock(&p->key_lock);
+    return take_own(op, from, ret);
+}
+
 static CK_RV take_new(struct p11 *p, struct cek_op *op, const struct cek_source *from,
                       struct cek_ref *ret)
 {
     struct cek_cache *c = p->cek_cache;
-    {
-        SCOPED_LOCK(&p->key_lock);
-        /* Somebody may have unwrapped it while we waited. */
+    /* While somebody unwraps, which takes a network HSM milliseconds and a module that hangs for ever,
+     * our own session does as well; it costs the destruction of the key. */
+    if (pthread_mutex_trylock(&p->key_lock) == 0) {
+        _cleanup_(cleanup_unlock) pthread_mutex_t *locked = &p->key_lock;
+        (void) locked;
+        sweep_locked(p);
+        /* Somebody may have unwrapped it since we looked. */
         struct cek_entry *e = hit(c, from);
         CK_OBJECT_HANDLE handle = e ? e->handle : CK_INVALID_HANDLE;
         if (!e && p->key_session) {
@@ -214,7 +280,7 @@ static CK_RV take_new(struct p11 *p, struct cek_op *op, const struct cek_source 
             return CKR_OK;
         }
     }
-    return take_own(op, from, ret);
+    return take_own_beside(p, op, from, ret);
 }
 
 CK_RV cek_cache_take(struct p11 *p, struct cek_op *op, const struct cek_source *from,
@@ -250,11 +316,14 @@ void cek_cache_return(struct p11 *p, struct cek_op *op, struct cek_ref *ref, boo
         SCOPED_LOCK(&p->cek_cache->lock);
         if (stale && r.entry->listed) unlist_locked(p->cek_cache, r.entry);
         last = --r.entry->users == 0 && !r.entry->listed;
-        if (last) give_back_locked(p->cek_cache, r.entry);
+        if (last) {
+            r.entry->next = p->cek_cache->doomed;
+            p->cek_cache->doomed = (uint32_t) (r.entry - p->cek_cache->entries);
+        }
     }
-    if (!last) return;
-    SCOPED_LOCK(&p->key_lock);
-    destroy_key_locked(p, r.handle);
+    if (!last || pthread_mutex_trylock(&p->key_lock) != 0) return;
+    sweep_locked(p);
+    pthread_mutex_unlock(&p->key_lock);
 }
 
 void cek_cache_stats(struct p11 *p, struct cek_cache_stats *ret)
@@ -263,7 +332,7 @@ void cek_cache_stats(struct p11 *p, struct cek_cache_stats *ret)
     if (!p->cek_cache) return;
     SCOPED_LOCK(&p->cek_cache->lock);
     *ret = p->cek_cache->stats;
-    ret->max = p->cek_cache->max;
+    ret->max = p->cek_cache->limit;
 }
 
 /* ---- life ------------------------------------------------------------------------------- */
@@ -284,7 +353,8 @@ static err_t cache_alloc(uint32_t max, struct cek_cache **ret)
     pthread_mutex_init(&c->lock, NULL);
     uint32_t buckets = 64;
     while (buckets < max) buckets *= 2;
-    c->max = max;
+    c->max = c->limit = max;
+    c->doomed = NO_ENTRY;
     c->mask = buckets - 1;
     c->entries = calloc(max, sizeof *c->entries);
     c->buckets = malloc(buckets * sizeof *c->buckets);

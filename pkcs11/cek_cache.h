@@ -23,8 +23,9 @@ struct cek_ref {
     struct cek_entry *entry; /* NULL: a session object of the worker's own session */
 };
 
-/* From the cache, else by C_UnwrapKey; when there is no cache, or all in it is in use, in the
- * worker's session. The caller holds SCOPED_CRYPTO, and returns what it took. */
+/* From the cache, else by C_UnwrapKey; when there is no cache, or all in it is in use, or somebody
+ * unwraps at this moment, in the worker's session. Where the token has no room for more session keys the
+ * cache shrinks for good. The caller holds SCOPED_CRYPTO, and returns what it took. */
 CK_RV cek_cache_take(struct p11 *p, struct cek_op *op, const struct cek_source *from,
                      struct cek_ref *ret);
 /* stale: the token no longer knows the handle, so that the next one unwraps again. */

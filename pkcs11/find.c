@@ -51,6 +51,7 @@ err_t find_objects_locked(struct p11_session *s, CK_ATTRIBUTE *template, CK_ULON
 err_t find_objects(struct p11_session *s, CK_ATTRIBUTE *template, CK_ULONG n, size_t max,
                    const char *what, struct handles *ret)
 {
+    TRY(job_moves()); /* a find is linear: 0.3 s at 10,000 objects */
     SCOPED_OBJECTS(s->p);
     return find_objects_locked(s, template, n, max, what, ret);
 }

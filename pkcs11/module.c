@@ -1,4 +1,6 @@
 #include "pkcs11/p11_internal.h"
+
+#include "pkcs11/meter.h"
 #include "pkcs11/wall.h"
 
 #include <errno.h>
@@ -7,7 +9,8 @@
 #include <sys/stat.h>
 
 struct p11_module {
-    CK_FUNCTION_LIST *fn;
+    CK_FUNCTION_LIST *fn;      /* the library's own, or stubs */
+    CK_FUNCTION_LIST *metered; /* for everybody else */
     struct wall *wall; /* when it is in a helper: fn are stubs */
     char *path;
     char *init_args; /* or NULL */
@@ -24,6 +27,7 @@ static struct p11_module *modules;
 
 static void module_free(struct p11_module *m)
 {
+    if (m->fn) meter_unwrap(m->fn);
     if (m->fn && !m->wall) p11_kit_module_release(m->fn);
     wall_free(m->wall);
     free(m->path);
@@ -86,6 +90,7 @@ static err_t module_new_locked(const struct p11_helper *helper, const char *path
         FAIL_P11(ERR_TOKEN_DOWN, rv, "C_Initialize",
                  "module %s does not start; check its own configuration and rights%s", path,
                  init_args ? ", and token.init_args" : "");
+    m->metered = meter_wrap(m->fn);
     m->owner = rv == CKR_OK;
     m->pid = getpid();
     m->refs = 1;
@@ -167,7 +172,7 @@ bool module_shared(const struct p11_module *m)
 
 CK_FUNCTION_LIST *module_fn(struct p11_module *m)
 {
-    return m->fn;
+    return m->metered;
 }
 
 struct wall *module_wall(struct p11_module *m)

@@ -103,6 +103,8 @@ err_t p11_info_by_uri(const char *module, const char *init_args, const char *tok
                       struct p11_token_info *ret);
 const char *p11_serial(const struct p11 *p);
 const char *p11_label(const struct p11 *p);
+/* Sessions that work can have at once: as configured, or as the token allows. */
+unsigned p11_sessions(struct p11 *p);
 
 /* Initialises an uninitialised token (`token init`): C_InitToken in a free slot with this label,
  * then the user PIN. Refuses (ERR_CONFLICT) a label that exists. For SoftHSM keeps a copy of

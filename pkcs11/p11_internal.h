@@ -6,6 +6,7 @@
 
 #include "broker/base/clock.h"
 #include "broker/base/limits.h"
+#include "pkcs11/job.h"
 #include "pkcs11/p11.h"
 #include "pkcs11/rv.h"
 
@@ -70,6 +71,7 @@ struct p11_pool {
     pthread_cond_t free;             /* a session came back, or the cap allows one more */
     CK_SESSION_HANDLE idle[P11_SESSIONS_MAX];
     unsigned idle_n, open_n, cap;    /* open_n counts idle ones, those in use and those opening */
+    unsigned lost_n;                 /* written off: their calls hang, and they count no more */
     unsigned wait_ms;                /* how long a getter waits: P11_JOB_SECONDS */
     bool stopped;                    /* recovery: only its own thread gets one */
     pthread_t stopper;
@@ -191,12 +193,12 @@ struct p11 {
     CK_OBJECT_HANDLE epoch_object;
 };
 
-#define SCOPED_OBJECTS(p) SCOPED_LOCK(&(p)->object_lock)
+#define SCOPED_OBJECTS(p) SCOPED_JOB_LOCK(&(p)->object_lock)
 /* Around cryptography and session keys: free, or exclusive where the module's quirk wants it. */
 static inline pthread_mutex_t *crypto_lock(struct p11 *p)
 {
     if (!p->serialize_all) return NULL;
-    pthread_mutex_lock(&p->object_lock);
+    job_lock(&p->object_lock);
     return &p->object_lock;
 }
 /* unused: clang does not count the cleanup as a use */

@@ -4,6 +4,8 @@
 #include <time.h>
 
 #include "broker/base/log.h"
+#include "pkcs11/job.h"
+#include "pkcs11/watch.h"
 
 void pool_init(struct p11_pool *pool, unsigned cap)
 {
@@ -34,6 +36,12 @@ unsigned pool_cap(unsigned wanted, CK_ULONG token_max)
     return cap < rest ? cap : (unsigned) rest;
 }
 
+unsigned p11_sessions(struct p11 *p)
+{
+    SCOPED_LOCK(&p->pool.lock);
+    return p->pool.cap;
+}
+
 err_t session_open(CK_FUNCTION_LIST *fn, CK_SLOT_ID slot, CK_SESSION_HANDLE *ret)
 {
     /* Always read-write: CloudHSM fails creates on others with CKR_FUNCTION_FAILED. */
@@ -61,7 +69,7 @@ static void wake_locked(struct p11_pool *pool)
 }
 
 /* What a getter is allowed to do next. */
-enum turn { TURN_REUSE, TURN_OPEN, TURN_LATE, TURN_DOWN };
+enum turn { TURN_REUSE, TURN_OPEN, TURN_LATE, TURN_DOWN, TURN_MOVE };
 
 static bool shut_locked(const struct p11_pool *pool)
 {
@@ -77,17 +85,59 @@ static enum turn wait_turn_locked(struct p11_pool *pool)
         if (!shut && pool->idle_n) return TURN_REUSE;
         if (!shut && pool->open_n < pool->cap) return TURN_OPEN;
         if (late) return TURN_LATE;
+        if (!job_may_wait()) return TURN_MOVE;
         if (!deadline.tv_sec) deadline = deadline_of(pool);
         /* A wake-up may come together with the time-out: look once more before giving up. */
         late = pthread_cond_timedwait(&pool->free, &pool->lock, &deadline) == ETIMEDOUT;
     }
 }
 
+/* ---- whose call hangs ------------------------------------------------------------------- */
+
+/* This thread has one more of the pool's sessions, or is about to open it. */
+static void hold_locked(struct p11_pool *pool)
+{
+    struct watch_thread *t = watch_self();
+    if (!t->pool) t->pool = pool;
+    if (t->pool == pool) t->held++;
+    /* of a second token's pool: not watched, and never written off */
+}
+
+/* It has one less. True: it was written off meanwhile, and no longer counts as open. */
+static bool let_go_locked(struct p11_pool *pool)
+{
+    struct watch_thread *t = watch_self();
+    if (t->pool != pool) return false;
+    bool lost = t->lost > 0;
+    if (lost) {
+        t->lost--;
+        pool->lost_n--;
+    } else {
+        t->held--;
+    }
+    if (!t->held && !t->lost) t->pool = NULL;
+    return lost;
+}
+
+void pool_write_off(struct watch_thread *t)
+{
+    struct p11_pool *pool = t->pool;
+    if (!pool) return;
+    SCOPED_LOCK(&pool->lock);
+    pool->open_n -= t->held;
+    pool->lost_n += t->held;
+    t->lost += t->held;
+    t->held = 0;
+    pthread_cond_broadcast(&pool->free);
+}
+
+/* ---- getting and putting ---------------------------------------------------------------- */
+
 /* One that was counted is gone, or was never opened. */
 static void give_up(struct p11_pool *pool)
 {
     SCOPED_LOCK(&pool->lock);
-    pool->open_n--;
+    if (!let_go_locked(pool)) pool->open_n--;
     wake_locked(pool);
 }
 
@@ -96,7 +146,7 @@ static void give_up(struct p11_pool *pool)
 static unsigned shrink_cap(struct p11_pool *pool)
 {
     SCOPED_LOCK(&pool->lock);
-    pool->open_n--;
+    if (!let_go_locked(pool)) pool->open_n--;
     if (!pool->open_n) {
         wake_locked(pool);
         return 0;
@@ -137,13 +187,16 @@ err_t session_get(struct p11 *p, CK_SESSION_HANDLE *ret)
             if (turn == TURN_LATE)
                 FAIL(ERR_BUSY, "no token session came free within %u ms (%u in use); raise "
                      "max_sessions if the token allows it", pool->wait_ms, pool->open_n);
+            if (turn == TURN_MOVE) FAIL(ERR_BUSY, "no token session is free at once");
             if (turn == TURN_DOWN)
                 FAIL(pool->down, "the token is away, and did not come back yet");
             if (turn == TURN_REUSE) {
                 *ret = pool->idle[--pool->idle_n];
+                hold_locked(pool);
                 return ERR_OK;
             }
             pool->open_n++;
+            hold_locked(pool);
         }
         /* Outside the lock: opening may take as long as a network HSM likes. */
         TRY(open_counted(p, ret, &again));
@@ -156,8 +209,10 @@ void session_put(struct p11 *p, CK_SESSION_HANDLE h, CK_RV last_rv)
     struct p11_pool *pool = &p->pool;
     if (rv_keeps_session(last_rv)) {
         SCOPED_LOCK(&pool->lock);
-        /* More open than the cap after it shrank: this one goes. */
-        if (pool->open_n <= pool->cap) {
+        /* More open than the cap after it shrank, or another was opened in its place since its call
+         * hung: this one goes. */
+        if (pool->open_n <= pool->cap && !watch_self()->lost) {
+            let_go_locked(pool);
             pool->idle[pool->idle_n++] = h;
             wake_locked(pool);
             return;
@@ -206,12 +261,12 @@ err_t pool_stop(struct p11 *p)
     if (pool->stopped) FAIL(ERR_BUSY, "the token is being recovered already");
     pool->stopped = true;
     pool->stopper = pthread_self();
-    while (pool->open_n > pool->idle_n) {
+    while (pool->open_n > pool->idle_n || pool->lost_n) {
         if (pthread_cond_timedwait(&pool->free, &pool->lock, &deadline) != ETIMEDOUT) continue;
         pool->stopped = false;
         pthread_cond_broadcast(&pool->free);
         FAIL(ERR_BUSY, "%u token sessions are still in use after %u ms; a module that hangs "
-             "needs a restart of the program", pool->open_n - pool->idle_n, pool->wait_ms);
+             "needs a restart of the program", pool->open_n - pool->idle_n + pool->lost_n, pool->wait_ms);
     }
     close_idle_locked(p);
     return ERR_OK;

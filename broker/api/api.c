@@ -51,7 +51,7 @@ void api_add_metrics(struct api *a, const struct api_source *source)
     atomic_store(&a->source, source);
 }
 
-static void call_free(void *arg)
+void call_free(void *arg)
 {
     struct call *c = arg;
     if (c->counted) metric_take(&c->api->metrics, METRIC_HTTP_ACTIVE);
@@ -176,8 +176,7 @@ static void count_request(struct call *c)
     metric_add(&c->api->metrics, METRIC_HTTP_ACTIVE);
 }
 
-/* The answer is complete, whoever made it: from here on it belongs to the server. */
-static void count_answer(struct call *c)
+void call_count_answer(struct call *c)
 {
     const struct response *r = &c->x->resp;
     struct metrics *m = &c->api->metrics;
@@ -345,53 +344,14 @@ static void head(void *ctx, struct exchange *x)
     x->user_free = call_free;
     if (span_starts(x->req.path, "/kbs")) count_request(c);
     admit(c);
-    if (x->resp.status) count_answer(c);
-}
-
-/* ---- running it -------------------------------------------------------------------------- */
-
-static void run_work(struct job *job)
-{
-    struct call *c = (struct call *) job;
-    c->work_error = c->endpoint->work(c);
-    if (!err_ok(c->work_error)) err_save(c->work_error, &c->chain);
-}
-
-static void finish(struct call *c)
-{
-    struct err e = c->work_error;
-    if (c->job.expired) e = ERR_MAKE(ERR_TIMEOUT, "no worker was free in time");
-    else if (!err_ok(e)) e = err_load(&c->chain);
-    c->endpoint->finish(c, e);
-}
-
-static void work_done(struct job *job)
-{
-    struct call *c = (struct call *) job;
-    finish(c);
-    count_answer(c);
-    c->x->resume(c->x);
-}
-
-/* False: on its way to work_done. */
-static bool run_call(struct call *c)
-{
-    if (c->endpoint->decide(c)) return true;
-    c->job.run = run_work;
-    c->job.done = work_done;
-    c->job.deadline = clock_mono_ns() + P11_JOB_SECONDS * CLOCK_SECOND_NS;
-    switch (job_submit(c->pool, &c->job)) {
-    case JOB_DONE: finish(c); return true;
-    case JOB_PENDING: return false;
-    default: call_error(c, KBS_UNAVAILABLE, NULL); return true;
-    }
+    if (x->resp.status) call_count_answer(c);
 }
 
 static bool serve(void *ctx, struct exchange *x)
 {
     struct call *c = x->user;
-    if (!run_call(c)) return false; /* c may be gone already */
-    count_answer(c);
+    if (!call_run(c)) return false; /* c may be gone already */
+    call_count_answer(c);
     return true;
 }
 
@@ -402,7 +362,7 @@ static void refuse(void *ctx, struct exchange *x, int status)
                            : status == 408 ? KBS_TIMEOUT
                                            : KBS_UNAVAILABLE;
     reply_error(&x->resp, a->config.reference_statuses, error, NULL);
-    if (x->user) count_answer(x->user);
+    if (x->user) call_count_answer(x->user);
 }
 
 struct exchange_handler api_handler(struct api *a)

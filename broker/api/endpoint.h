@@ -3,6 +3,7 @@
 
 #include "broker/api/api.h"
 #include "broker/api/appraiser.h"
+#include "broker/api/cookie.h"
 #include "broker/api/metrics.h"
 #include "broker/api/recent.h"
 #include "broker/api/release.h"
@@ -40,6 +41,15 @@ enum access {
 
 struct call;
 
+/* What work asks for, and so where it runs (pkcs11/job.h). */
+enum work_place {
+    WORK_NONE,          /* decide answers */
+    WORK_OBJECTS,       /* the token's objects, or more than a moment: always on a worker */
+    WORK_CRYPTO,        /* cryptography: where the request is, as long as the token is fast. It may be begun
+                         * there, end with an error and be begun again on a worker */
+    WORK_CRYPTO_QUEUED, /* cryptography that cannot be begun twice */
+};
+
 struct endpoint {
     const char *prefix;       /* "/kbs/v0/" */
     const char *name;         /* first segment or segments below it; the longest that fits counts */
@@ -48,7 +58,10 @@ struct endpoint {
     size_t body_limit;        /* bytes; BODY_VALUE: as configured for resources */
     bool (*decide)(struct call *c);               /* true: c->x->resp is complete */
     err_t (*work)(struct call *c);                /* waits for token or service; may run elsewhere */
-    void (*finish)(struct call *c, struct err e); /* after work: fills the response */
+    /* After work: fills the response. After an error it looks at nothing that work or decide made but
+     * name, principal, guest and policy: work may be going on still (ERR_TIMEOUT). */
+    void (*finish)(struct call *c, struct err e);
+    enum work_place place;
 };
 #define BODY_VALUE SIZE_MAX
 #define BODY_JSON (512u << 10)
@@ -61,6 +74,7 @@ struct call {
     struct job_pool *pool;    /* where work runs; decide may choose another than that of token jobs */
     struct api *api;
     struct exchange *x;
+    char session[SESSION_COOKIE_TEXT]; /* of the guest that attests; or "" */
     uint64_t began;           /* clock_mono_ns, at the end of the head */
     bool counted, answered;   /* below /kbs, so the metrics know of it; .. and of its answer */
     const struct endpoint *endpoint;
@@ -127,6 +141,12 @@ bool caller_admin(struct call *c);
 
 extern const struct endpoint endpoints[];
 extern const size_t endpoint_count;
+
+/* run.c: decide, work, finish; for api_handler. False: it is on its way, and resumes the exchange. */
+bool call_run(struct call *c);
+/* api.c */
+void call_free(void *arg);
+void call_count_answer(struct call *c); /* the answer is complete; from here on it belongs to the server */
 
 /* handshake.c */
 bool handshake_auth_decide(struct call *c);
@@ -246,7 +266,8 @@ void operator_fail(struct call *c, const char *action, struct err e);
 bool operator_read_version(const struct call *c, uint64_t *ret);
 /* The members of an entry of the store, as lists have them. */
 void operator_put_entry(struct json_out *o, const struct store_entry *e);
-bool operator_list(struct call *c);
+err_t operator_list_work(struct call *c);
+void operator_list_finish(struct call *c, struct err e);
 bool operator_read_decide(struct call *c);
 void operator_read_finish(struct call *c, struct err e);
 bool operator_job_decide(struct call *c);

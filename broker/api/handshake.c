@@ -1,6 +1,5 @@
 /* POST auth and POST attest (kbs-api.md 2.2, 2.4). Both are answered at once, unless an attestation service
  * has to be asked: that is waited for on threads of its own. */
-#include "broker/api/cookie.h"
 #include "broker/api/endpoint.h"
 
 #include "broker/base/json.h"
@@ -92,16 +91,16 @@ void handshake_auth_finish(struct call *c, struct err e)
 
 /* ---- attest --------------------------------------------------------------------------------- */
 
-static const char *read_session(const struct call *c, char ret[SESSION_COOKIE_TEXT])
+static const char *session_of(const struct call *c)
 {
-    return cookie_read(&c->x->req, ret) ? ret : NULL;
+    return c->session[0] ? c->session : NULL;
 }
 
 bool handshake_attest_decide(struct call *c)
 {
-    char session[SESSION_COOKIE_TEXT];
     metric_add(&c->api->metrics, METRIC_ATTEST_REQUESTS);
-    if (attest_evidence_waits(c->api->config.attest, read_session(c, session))) {
+    if (!cookie_read(&c->x->req, c->session)) c->session[0] = '\0';
+    if (attest_evidence_waits(c->api->config.attest, session_of(c))) {
         c->pool = c->api->config.service_jobs;
         return false;
     }
@@ -113,8 +112,7 @@ bool handshake_attest_decide(struct call *c)
 /* The token goes to c->text. */
 struct err handshake_attest_work(struct call *c)
 {
-    char session[SESSION_COOKIE_TEXT];
-    return attest_evidence(c->api->config.attest, read_session(c, session),
+    return attest_evidence(c->api->config.attest, session_of(c),
                            request_body(&c->x->req), &c->text, &c->challenge);
 }
 

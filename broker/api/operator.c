@@ -38,6 +38,8 @@ bool operator_read_version(const struct call *c, uint64_t *ret)
     return true;
 }
 
+#define LIST_MAX (64u << 20) /* bytes of JSON */
+
 /* ---- the list of resources ----------------------------------------------------------------- */
 
 void operator_put_entry(struct json_out *o, const struct store_entry *e)
@@ -65,22 +67,26 @@ static err_t put_entry(void *arg, const struct store_entry *e)
     return ERR_OK;
 }
 
-bool operator_list(struct call *c)
+struct err operator_list_work(struct call *c)
 {
-    if (!call_path_ends(c, 0)) return true;
-    _cleanup_buf_ struct buf body = {.max = 64u << 20};
-    struct json_out o = JSON_OUT(&body);
+    struct json_out o = JSON_OUT(&c->text);
+    c->text.max = LIST_MAX;
     json_begin_object(&o);
     json_key(&o, "resources");
     json_begin_array(&o);
-    struct err e = store_list(c->api->config.store, ENVELOPE_RESOURCE, call_query(c, "prefix"),
-                              call_asks(c, "deleted"), put_entry, &o);
+    TRY(store_list(c->api->config.store, ENVELOPE_RESOURCE, call_query(c, "prefix"),
+                   call_asks(c, "deleted"), put_entry, &o));
     json_end_array(&o);
     json_end_object(&o);
-    if (err_ok(e)) e = buf_ok(&body);
+    return ERR_OK;
+}
+
+/* Not audited: it is asked often, and tells no value. */
+void operator_list_finish(struct call *c, struct err e)
+{
+    if (err_ok(e)) e = buf_ok(&c->text);
     if (!err_ok(e)) call_error(c, reply_error_of(e), NULL);
-    else reply_json(&c->x->resp, &body);
-    return true;
+    else reply_json(&c->x->resp, &c->text);
 }
 
 /* ---- reading a value: by the admin socket only, and audited --------------------------------- */

@@ -48,6 +48,11 @@ static struct release_policy *policy_new(const char *state, const char *why)
     return p;
 }
 
+void release_policy_ref(struct release_policy *p)
+{
+    made_ref(&p->made);
+}
+
 void release_policy_unref(struct release_policy *p)
 {
     made_unref((struct made *) p);

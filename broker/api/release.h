@@ -16,9 +16,9 @@ err_t release_new(struct store *store, struct release **ret);
 void release_free(struct release *r);
 DEFINE_CLEANUP(struct release, release_free);
 
-/* The policy in force now, as a reference of the caller's; looks at the store again when another
- * writer was there. Whoever comes while another thread looks gets the one of before. */
+/* The policy in force now, as a reference of the caller's; as stored_current (stored.h). */
 struct release_policy *release_current(struct release *r);
+void release_policy_ref(struct release_policy *p);
 void release_policy_unref(struct release_policy *p);
 
 /* Compiles a text that is not yet in force, with all functions of broker/builtins. ERR_USAGE with the first of *ret_errors, which has them

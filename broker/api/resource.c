@@ -71,12 +71,13 @@ bool resource_get_decide(struct call *c)
             call_error(c, KBS_BAD_PATH, NULL);
         return true;
     }
-    return !release_has_key(c, "release");
+    if (!release_has_key(c, "release")) return true;
+    metric_add(&c->api->metrics, METRIC_READS);
+    return false;
 }
 
 struct err resource_get_work(struct call *c)
 {
-    metric_add(&c->api->metrics, METRIC_READS);
     return store_get(c->api->config.store, ENVELOPE_RESOURCE, c->name, &c->value, &c->entry);
 }
 

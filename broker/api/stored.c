@@ -11,7 +11,10 @@ struct stored {
     bool certain;         /* false: the store could not be read then, so ask again */
     bool reading;         /* some thread reads the store */
     uint64_t sets;        /* how often it was set: what was read before it is old */
+    struct store_listener listener;
 };
+
+static void look(void *arg);
 
 struct made *made_ref(struct made *m)
 {
@@ -35,6 +38,8 @@ struct err stored_new(struct store *store, const struct stored_kind *kind, struc
     s->seen = store_rescans(store);
     s->current = kind->load(kind->arg, NULL, &s->certain);
     if (!s->current) FAIL(ERR_INTERNAL, "out of memory");
+    s->listener = (struct store_listener){.look = look, .arg = s};
+    store_listen(store, &s->listener);
     *ret = TAKE_PTR(s);
     return ERR_OK;
 }
@@ -42,6 +47,7 @@ struct err stored_new(struct store *store, const struct stored_kind *kind, struc
 void stored_free(struct stored *s)
 {
     if (!s) return;
+    store_unlisten(s->store, &s->listener);
     made_unref(s->current);
     pthread_mutex_destroy(&s->lock);
     free(s);
@@ -64,7 +70,8 @@ static struct made *renew(struct stored *s, struct made *old, uint64_t rescans, 
     return made_ref(s->current);
 }
 
-struct made *stored_current(struct stored *s)
+/* What is in force, after a look at the store. */
+static struct made *look_again(struct stored *s)
 {
     uint64_t rescans = store_rescans(s->store);
     pthread_mutex_lock(&s->lock);
@@ -77,6 +84,18 @@ struct made *stored_current(struct stored *s)
     struct made *fresh = renew(s, current, rescans, sets);
     made_unref(current);
     return fresh;
+}
+
+static void look(void *arg)
+{
+    made_unref(look_again(arg));
+}
+
+struct made *stored_current(struct stored *s)
+{
+    if (!store_is_watched(s->store)) return look_again(s);
+    SCOPED_LOCK(&s->lock);
+    return made_ref(s->current);
 }
 
 void stored_set_take(struct stored *s, struct made *m, uint64_t version)

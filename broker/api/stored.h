@@ -30,8 +30,9 @@ err_t stored_new(struct store *store, const struct stored_kind *kind, struct sto
 void stored_free(struct stored *s); /* NULL-safe */
 DEFINE_CLEANUP(struct stored, stored_free);
 
-/* What is in force now, as a reference of the caller's; looks at the store again when another writer
- * was there. Whoever comes while another thread looks gets the one of before. */
+/* What is in force now, as a reference of the caller's. Looks at the store again when another writer was
+ * there, unless a thread of the store's does so; so it never waits for the token then. Whoever comes while
+ * another thread looks gets the one of before. */
 struct made *stored_current(struct stored *s);
 
 /* Puts m in force after it was stored as this version, unless a later one is in force already: two

@@ -122,8 +122,26 @@
 #define KEK_CANARY_MAX 512u        /* bytes of a canary's envelope */
 #define P11_SESSIONS_DEFAULT 16u
 #define P11_SESSIONS_MAX 256u
-#define P11_JOB_QUEUE_MAX 1024u    /* jobs waiting for a worker */
-#define P11_JOB_SECONDS 10u        /* deadline of one job */
+#define P11_JOB_QUEUE_MAX 1024u    /* jobs waiting for a worker, of each kind */
+#define P11_JOB_SECONDS 10u        /* until a job begins; waiting for a session */
+#define P11_WAIT_SECONDS 30u       /* waiting for somebody else's object call to end */
+#define P11_OBJECT_WORKERS 2u      /* threads for what goes through objects */
+#define P11_CRYPTO_MS 250u         /* deadline of one call of cryptography */
+#define P11_OBJECT_MS 5000u        /* .. of one that goes through objects */
+#define P11_DEADLINE_MIN_MS 10u    /* what may be configured for both */
+#define P11_DEADLINE_MAX_MS 30000u
+#define P11_LOST_MAX 16u           /* calls that hang at once; beyond it no more threads are spent */
+#define P11_HANG_SECONDS 30u       /* so many hang, or an event loop: then only a restart helps */
+#define P11_STUCK_MS 20u           /* an event loop in one call for so long: the others call no more */
+#define P11_STOP_MS 2000u          /* a stop waits so long for calls that hang */
+#define PACE_SLOW_US 1000u         /* average of a call beyond which work goes to workers */
+#define PACE_FAST_US 300u          /* a quarter of the calls below it: work runs where the request is */
+#define PACE_STUMBLE_MS 50u        /* one call beyond it is enough */
+#define PACE_CALLS 16u             /* that the average is of */
+#define PACE_WINDOW 64u            /* calls that going back is decided by */
+#define PACE_HOLD_MS 1000u         /* slow for so long at least, doubled when going back was wrong, */
+#define PACE_HOLD_MAX_MS 60000u    /* up to */
+#define WATCH_THREADS 512u         /* threads whose calls to the token are watched */
 /* A helper that has the module (pkcs11/wall.h) */
 #define WALL_FRAME_MAX (ENVELOPE_MAX + 128u * 1024u) /* bytes of one call, and of its results */
 #define WALL_ATTRIBUTES 32u        /* of one template */
@@ -157,6 +175,7 @@
 #define SCRUB_SHARE 20u            /* a slow token: the scrubber takes one part in so many and one of the time */
 #define SCRUB_CONFIRM_MS 1000u     /* what seems gone is looked at again so much later */
 #define LEFTOVER_SECONDS 60u       /* an empty object file of SoftHSM's that is younger may be in the making */
+#define STORE_BLIND_MS 1000u       /* nobody has looked for so long: readers look themselves */
 #define STORE_RESCAN_SECONDS 600u  /* a scan even so: for writers that are no Strongroom */
 
 /* Requests that are remembered to try a policy on (api/recent.h) */

@@ -76,6 +76,20 @@ static err_t open_token(const struct config *c, const char *who, struct broker *
     return p11_open(&config, &b->token);
 }
 
+/* More threads than sessions would wait for each other. */
+static err_t open_jobs(const struct config *c, bool offline, struct broker *b)
+{
+    unsigned sessions = p11_sessions(b->token);
+    bool adaptive = c->token_workers == CONFIG_AUTO;
+    struct token_pool_config config = {
+        .workers = offline ? 0 : !adaptive ? c->token_workers
+                   : sessions < P11_WORKERS_MAX ? sessions : P11_WORKERS_MAX,
+        .adaptive = adaptive, .queue_max = P11_JOB_QUEUE_MAX,
+        .crypto_ms = c->token_crypto_ms, .object_ms = c->token_object_ms,
+    };
+    return job_pool_new_token(&config, &b->jobs);
+}
+
 static err_t open_wrap_key(const struct config *c, struct broker *b)
 {
     struct p11_pair_config config = {.label = c->token_wrap_key_label, .type = P11_PAIR_RSA,
@@ -83,13 +97,13 @@ static err_t open_wrap_key(const struct config *c, struct broker *b)
     return p11_pair_new(b->token, &config, &b->wrap_key);
 }
 
-static err_t open_store(const struct config *c, struct broker *b)
+static err_t open_store(const struct config *c, bool offline, struct broker *b)
 {
     struct store_config config = {
         .token = b->token, .keep_versions = c->storage_keep_versions,
         .keep_policies = c->policy_keep_versions,
         .cache_bytes = c->storage_cache_bytes, .writable = b->lock != NULL,
-        .writer = or_null(c->token_writer), .value_max = c->http_max_body,
+        .writer = or_null(c->token_writer), .value_max = c->http_max_body, .watch = !offline,
         .state_dir = c->state_dir,
     };
     return store_open(&config, &b->store);
@@ -206,8 +220,8 @@ static err_t open_all(const struct config *c, const char *who, bool offline, str
     await_keys(b); /* they were asked meanwhile */
     TRY(open_wrap_key(c, b));
     TRY(open_audit(c, b));
-    TRY(open_store(c, b));
-    TRY(job_pool_new(offline ? 0 : c->token_workers, P11_JOB_QUEUE_MAX, &b->jobs));
+    TRY(open_jobs(c, offline, b)); /* before the store: from here on calls have deadlines */
+    TRY(open_store(c, offline, b));
     struct api_config api = {
         .token = b->token, .wrap_key = b->wrap_key, .store = b->store, .attest = b->attest, .admin = b->admin,
         .audit = b->audit, .jobs = b->jobs, .service = b->service,

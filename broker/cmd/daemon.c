@@ -1,16 +1,20 @@
 #include "broker/cmd/daemon.h"
 
 #include "broker/api/metrics.h"
+#include "broker/base/limits.h"
 #include "broker/base/log.h"
 #include "broker/cmd/broker.h"
 #include "broker/cmd/supervisor.h"
 #include "broker/config/config_check.h"
 #include "broker/http/server.h"
 #include "broker/store/scrub.h"
+#include "pkcs11/watch.h"
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #ifdef HAVE_SYSTEMD
@@ -111,6 +115,28 @@ static _Noreturn void end_at_once(struct broker *b)
     _exit(err_exit_code(ERR_TOKEN_DOWN));
 }
 
+/* Who starts this program again when it ends: a service manager, or the runtime of a container that it is
+ * the first process of. */
+static bool is_started_again(void)
+{
+    return getenv("NOTIFY_SOCKET") || getenv("INVOCATION_ID") || getpid() == 1;
+}
+
+static atomic_bool hopeless;
+
+/* By the watcher of calls. Without anybody who starts the program again it goes on, since what needs no token
+ * is still served. */
+static void token_hangs(void *arg)
+{
+    if (!is_started_again()) {
+        log_error("restart-needed", LOG_S("what", "requests for the token are answered 503 until its module "
+                                                  "returns; restart this program"));
+        return;
+    }
+    atomic_store(&hopeless, true);
+    kill(getpid(), SIGTERM);
+}
+
 static err_t serve(const struct config *config, struct broker *b, const sigset_t *signals,
                    const struct daemon_hooks *hooks)
 {
@@ -128,6 +154,7 @@ static err_t serve(const struct config *config, struct broker *b, const sigset_t
     log_info("serving", LOG_S("url", url), LOG_S("token", p11_label(b->token)),
              LOG_S("serial", p11_serial(b->token)), LOG_S("suite", p11_suite_text(b->token)),
              LOG_S("store", p11_place_text(b->token)));
+    watch_on_hopeless(token_hangs, NULL);
     struct err e = supervisor_start(b->token, b->store, b->audit, &supervisor);
     const struct scrub_config scrub = {.rate = config->storage_scrub_rate,
                                        .pause_seconds = config->storage_scrub_pause_seconds};
@@ -139,7 +166,10 @@ static err_t serve(const struct config *config, struct broker *b, const sigset_t
     }
     NOTIFY("STOPPING=1");
     if (b->service) as_service_stop_in(b->service, GRACE_MS); /* its time may be longer than ours */
-    if (!http_server_stop(server, GRACE_MS)) end_at_once(b);
+    bool ended = http_server_stop(server, GRACE_MS);
+    watch_on_hopeless(NULL, NULL);
+    /* A call that hangs may be of any thread, and would be waited for. */
+    if (!ended || atomic_load(&hopeless) || !watch_await_calls(P11_STOP_MS)) end_at_once(b);
     if (!scrub_stop(b->store, HTTP_STOP_SECONDS * 1000)) end_at_once(b);
     supervisor_stop(supervisor);
     return e;

@@ -18,6 +18,7 @@ struct daemon_hooks {
 void daemon_warn_of_plain(const struct config *config);
 
 /* Blocks SIGTERM, SIGINT and SIGHUP for the threads to come and serves until SIGTERM or SIGINT;
- * then stops gracefully. When requests do not end even so, it records the stop (decision "error") and ends
+ * then stops gracefully. Where the module hangs for good and somebody starts the program again, it ends by
+ * itself. When requests or calls to the token do not end even so, it records the stop (decision "error") and ends
  * the process with the exit code of ERR_TOKEN_DOWN. */
 err_t daemon_run(const struct config *config, const char *who, const struct daemon_hooks *hooks);

@@ -10,6 +10,7 @@
 #include "broker/base/operators.h"
 #include "broker/base/tls_settings.h"
 
+#include <limits.h>
 #include <stdio.h>
 
 /* Who verifies evidence; those from GRPC on are a service of their own. */
@@ -20,9 +21,11 @@ enum config_verifier {
 /* Where the module runs. */
 enum config_isolation { CONFIG_ISOLATION_AUTO, CONFIG_ISOLATION_HELPER, CONFIG_ISOLATION_NONE };
 
-/* All values, in the order of the sections. Strings are owned by the config; lists too. */
 enum config_storage { CONFIG_STORAGE_AUTO, CONFIG_STORAGE_TOKEN, CONFIG_STORAGE_DIRECTORY };
 
+#define CONFIG_AUTO UINT_MAX /* of a number: the program chooses */
+
+/* All values, in the order of the sections. Strings are owned by the config; lists too. */
 struct config {
     /* http */
     const char **http_sockets;          /* "127.0.0.1:8080" */
@@ -42,7 +45,8 @@ struct config {
     enum config_isolation token_isolation;
     bool token_helper_network;
     unsigned token_sessions;
-    unsigned token_workers;             /* 0: jobs run inline */
+    unsigned token_workers;             /* 0: jobs run inline; CONFIG_AUTO */
+    unsigned token_crypto_ms, token_object_ms;
     unsigned token_cek_cache;
     const char *token_role;             /* "writer" or "reader" */
     const char *token_writer;           /* who writes when we are reader; "" */

@@ -25,6 +25,7 @@ static const struct config_choice verifiers[] = {{"none", CONFIG_VERIFIER_NONE},
                                                  {"coco_as_grpc", CONFIG_VERIFIER_GRPC},
                                                  {"CoCoASGrpc", CONFIG_VERIFIER_GRPC},
                                                  {0}};
+static const struct config_choice workers[] = {{"auto", CONFIG_AUTO}, {0}};
 static const struct config_choice syncs[] = {{"none", 0}, {"batch", 0}, {"each", 0}, {0}};
 static const struct config_choice locks[] = {{"required", false}, {"best-effort", true}, {0}};
 static const struct config_choice isolations[] = {{"auto", CONFIG_ISOLATION_AUTO},
@@ -170,10 +171,20 @@ static const struct config_key keys[] = {
      .doc = "The module in the helper may open network sockets, as those of network HSMs must."},
     {"token.sessions", CONFIG_NUMBER, FIELD(token_sessions), .min = 1, .max = P11_SESSIONS_MAX,
      .fallback = "16", .doc = "Sessions at once; the token's own limit caps it."},
-    {"token.workers", CONFIG_NUMBER, FIELD(token_workers), .max = P11_WORKERS_MAX,
-     .fallback = "0",
-     .doc = "Threads that do token jobs; 0 does them inline, right for tokens that answer in "
-            "microseconds. A network HSM wants as many as it has sessions."},
+    {"token.workers", CONFIG_NUMBER, FIELD(token_workers), .max = P11_WORKERS_MAX, .choices = workers,
+     .fallback = "auto",
+     .doc = "Threads that do cryptography on the token. auto: as many as there are sessions, used while "
+            "the token's own latency asks for them; a token that answers in microseconds is asked where "
+            "the request is. A number: always so many. 0: none, and all work is done where the request "
+            "is, whatever the token does."},
+    {"token.crypto_deadline", CONFIG_NUMBER, FIELD(token_crypto_ms), .min = P11_DEADLINE_MIN_MS,
+     .max = P11_DEADLINE_MAX_MS, .unit_name = "milliseconds", .fallback = "250",
+     .doc = "Time for one call of cryptography. Beyond it the request is answered 503, and the session "
+            "is written off until the call returns."},
+    {"token.object_deadline", CONFIG_NUMBER, FIELD(token_object_ms), .min = P11_DEADLINE_MIN_MS,
+     .max = P11_DEADLINE_MAX_MS, .unit_name = "milliseconds", .fallback = "5000",
+     .doc = "The same for a call that finds, makes or removes objects; a find takes a token longer the "
+            "more objects it has."},
     {"token.content_key_cache", CONFIG_NUMBER, FIELD(token_cek_cache), .max = CEK_CACHE_MAX,
      .fallback = "4096",
      .doc = "Unwrapped content keys kept as handles on the token; 0 for none. SoftHSM takes 8 KiB "

@@ -8,7 +8,7 @@ enum config_type {
     CONFIG_PATH,    /* const char *; "file://" before it is dropped */
     CONFIG_PLACE,   /* const char *; a path like that, or a URL */
     CONFIG_TRUTH,   /* bool */
-    CONFIG_NUMBER,  /* unsigned, size_t or int64_t; the file's number times unit */
+    CONFIG_NUMBER,  /* unsigned, size_t or int64_t; the file's number times unit, or one of choices */
     CONFIG_SIZE,    /* size_t in bytes; KiB, MiB, GiB may follow the number */
     CONFIG_CHOICE,  /* one of choices: its value into bool or enum */
     CONFIG_WORD,    /* one of choices: its name into const char * */

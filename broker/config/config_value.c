@@ -52,6 +52,8 @@ void config_describe(const struct config_key *key, struct buf *ret)
         buf_addf(ret, "%llu to %llu", (unsigned long long) key->min,
                  (unsigned long long) key->max);
         if (key->unit_name) buf_addf(ret, " %s", key->unit_name);
+        for (const struct config_choice *c = key->choices; c && c->name; c++)
+            buf_addf(ret, ", or %s", c->name);
     } else if (key->type == CONFIG_SIZE) {
         describe_size(ret, key->min);
         buf_add_str(ret, " to ");
@@ -114,6 +116,11 @@ static err_t read_number(const struct config_key *key, const struct yaml_node *n
 {
     const char *text = node->text;
     uint64_t value = 0;
+    for (const struct config_choice *c = key->choices; c && c->name; c++)
+        if (node->type == YAML_SCALAR && strcmp(text, c->name) == 0) {
+            store_integer(t, key, c->value);
+            return ERR_OK;
+        }
     bool whole = node->type == YAML_SCALAR && node->plain && read_digits(&text, &value) && !*text;
     if (!whole || !in_range(key, value)) return wrong_value(key, node);
     store_integer(t, key, value * (key->unit ? key->unit : 1));

@@ -44,7 +44,7 @@ struct err store_purge(struct store *s, enum envelope_kind kind, const char *nam
     size_t n = 0;
     TRY(store_check_writer(s));
     TRY(name_check(kind, name));
-    SCOPED_LOCK(&s->work);
+    SCOPED_WORK(s);
     TRY(refresh_locked(s));
     TRY(list_all(s, kind, name, &all, &n));
     manifest_before_purge_locked(s, kind, name);

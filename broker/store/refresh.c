@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define LOOK_NS (STORE_EPOCH_MS * (CLOCK_SECOND_NS / 1000))
+#define BLIND_NS (STORE_BLIND_MS * (CLOCK_SECOND_NS / 1000))
 
 static err_t read_epoch(struct store *s, char ret[P11_EPOCH_TEXT])
 {
@@ -102,7 +103,8 @@ struct err refresh_locked(struct store *s)
 struct err refresh_now(struct store *s)
 {
     if (is_current(s)) return ERR_OK;
-    SCOPED_LOCK(&s->work);
+    TRY(job_moves());
+    SCOPED_WORK(s);
     return refresh_locked(s); /* asks again: the one we waited for may have done it */
 }
 
@@ -112,7 +114,7 @@ static err_t take_turn(struct store *s, bool *ret_due)
     SCOPED_LOCK(&s->lock);
     uint64_t now = clock_mono_ns();
     *ret_due = now >= s->next_look;
-    if (*ret_due) s->next_look = now + LOOK_NS;
+    if (*ret_due) s->next_look = now + (s->refresher ? BLIND_NS : LOOK_NS);
     else if (s->stale)
         FAIL(ERR_TOKEN_DOWN, "what token '%s' holds has changed and cannot be read at the moment",
              p11_label(s->config.token));
@@ -124,11 +126,25 @@ struct err refresh_tick(struct store *s)
     bool due = false;
     TRY(take_turn(s, &due));
     if (!due || is_current(s)) return ERR_OK;
+    TRY(job_moves());
     /* Taken: somebody rescans at this moment, or writes and has looked before. */
     if (pthread_mutex_trylock(&s->work) != 0) return ERR_OK;
     struct err e = refresh_locked(s);
     pthread_mutex_unlock(&s->work);
     return e;
+}
+
+/* Nobody else looks as long as this succeeds often enough; a thread that the token holds up does not, and
+ * readers look again. */
+struct err refresh_watched(struct store *s)
+{
+    if (!is_current(s)) {
+        SCOPED_WORK(s);
+        TRY(refresh_locked(s));
+    }
+    SCOPED_LOCK(&s->lock);
+    s->next_look = clock_mono_ns() + BLIND_NS;
+    return ERR_OK;
 }
 
 static bool changed_since(struct store *s, uint64_t changes)
@@ -140,7 +156,8 @@ static bool changed_since(struct store *s, uint64_t changes)
 struct err refresh_lost(struct store *s, uint64_t changes)
 {
     if (changed_since(s, changes)) return ERR_OK;
-    SCOPED_LOCK(&s->work);
+    TRY(job_moves());
+    SCOPED_WORK(s);
     return changed_since(s, changes) ? ERR_OK : rescan_locked(s);
 }
 
@@ -167,7 +184,7 @@ struct err store_refresh(struct store *s)
 
 uint64_t store_rescans(struct store *s)
 {
-    err_ignore(refresh_tick(s)); /* whoever reads next is told that the catalog is out of date */
+    if (!s->refresher) err_ignore(refresh_tick(s)); /* whoever reads next is told that the catalog is out of date */
     SCOPED_LOCK(&s->lock);
     return s->rescans;
 }

@@ -171,7 +171,7 @@ struct err store_rewrap(struct store *s, size_t limit, struct store_rewrapped *r
     if (!x.active) FAIL(ERR_HUMAN, "there is no key to move to; make one: strongroom kek create");
     _cleanup_free_ struct due *due = x.due = calloc(limit + 1, sizeof *due);
     if (!due) FAIL(ERR_INTERNAL, "out of memory");
-    SCOPED_LOCK(&s->work);
+    SCOPED_WORK(s);
     TRY(refresh_locked(s));
     look(s, &x);
     for (size_t i = 0; i < x.count; i++) {
@@ -213,7 +213,7 @@ struct err store_drop_key(struct store *s, uint32_t generation)
 {
     struct need n = {.generation = generation};
     TRY(store_check_writer(s));
-    SCOPED_LOCK(&s->work);
+    SCOPED_WORK(s);
     TRY(rescan_locked(s)); /* what is there now decides, not what we remember */
     if (generation == p11_active_generation(s->config.token))
         FAIL(ERR_CONFLICT, "generation %u is the key in use; `strongroom kek rotate` makes the next",

@@ -7,7 +7,7 @@
 
 static err_t start(struct store *s)
 {
-    SCOPED_LOCK(&s->work);
+    SCOPED_WORK(s);
     /* A writer makes the epoch object at once: readers then look at a label through a handle
      * instead of searching for something that is not there. */
     char epoch[P11_EPOCH_TEXT] = "";
@@ -24,6 +24,7 @@ struct err store_open(const struct store_config *config, struct store **ret)
     pthread_mutex_init(&s->work, NULL);
     pthread_mutex_init(&s->lock, NULL);
     scrub_init(s);
+    pthread_mutex_init(&s->listening, NULL);
     s->config = *config;
     s->config.writer = config->writer ? strdup(config->writer) : NULL;
     if (config->writer && !s->config.writer) FAIL(ERR_INTERNAL, "out of memory");
@@ -38,6 +39,7 @@ struct err store_open(const struct store_config *config, struct store **ret)
     s->rescans = 0; /* counts those after the first scan */
     struct store_stats stats;
     store_stats(s, &stats);
+    if (config->watch) TRY(refresher_start(s));
     log_info("store.open", LOG_S("token", p11_label(config->token)), LOG_U("live", stats.live),
              LOG_U("deleted", stats.deleted), LOG_U("damaged", stats.damaged),
              LOG_U("foreign", stats.foreign), LOG_U("torn", stats.torn),
@@ -52,8 +54,10 @@ void store_close(struct store *s)
     scrub_done(s);
     if (s->manifest.dirty) manifest_flush(s);
     manifest_done(s);
+    refresher_stop(s);
     catalog_free(s->catalog);
     free((char *) s->config.writer);
+    pthread_mutex_destroy(&s->listening);
     pthread_mutex_destroy(&s->lock);
     pthread_mutex_destroy(&s->work);
     free(s);

@@ -20,6 +20,8 @@ struct store_config {
     const char *writer;         /* who writes when we do not; for the 503. May be NULL */
     size_t value_max;           /* bytes; 0: VALUE_MAX */
     const char *state_dir;      /* where the host's note of the manifest lies; NULL: it keeps none */
+    bool watch;                 /* a thread of the store's looks at the epoch object and rescans, so that
+                                 * readers do neither, and store_rescans never asks the token */
 };
 
 /* Builds the catalog by one scan. ERR_TOOLARGE beyond STORE_MAX_OBJECTS. */
@@ -139,5 +141,17 @@ void store_stats(struct store *s, struct store_stats *ret);
 err_t store_refresh(struct store *s);
 
 /* How often the catalog was rebuilt because another writer was there: whoever keeps something
- * read from the store (the policy) reads again when this changes. Cheap; looks at the epoch. */
+ * read from the store (the policy) reads again when this changes. Cheap; looks at the epoch unless a
+ * thread does (store_config.watch). */
 uint64_t store_rescans(struct store *s);
+
+/* Whoever keeps something read from the store and is to read it again without a request that asks. Nothing
+ * is called unless a thread watches (store_config.watch). */
+struct store_listener {
+    void (*look)(void *arg); /* by that thread, after each of its looks; may ask the token */
+    void *arg;
+    struct store_listener *next;
+};
+bool store_is_watched(const struct store *s);
+void store_listen(struct store *s, struct store_listener *l);   /* borrowed until store_unlisten */
+void store_unlisten(struct store *s, struct store_listener *l); /* waits for a look under way */

@@ -42,7 +42,14 @@ struct store {
     uint64_t next_scan; /* clock_mono_ns: when we rescan though the epoch object is the same */
     bool doubt;         /* a write failed midway: rescan at the next look */
     bool stale;         /* the last rescan failed, so the catalog may be out of date */
+
+    struct refresher *refresher; /* NULL: readers look themselves. Fixed while anybody reads */
+    pthread_mutex_t listening;   /* guards the list; held over looks, before all other locks */
+    struct store_listener *listeners;
 };
+
+/* `work` is held over calls to the token. */
+#define SCOPED_WORK(s) SCOPED_JOB_LOCK(&(s)->work)
 
 /* What the token's own failures are to who asked for a name: neither "there is none" (of a handle) nor a
  * fault of the request (of bytes that the token does not take). */
@@ -74,9 +81,17 @@ err_t refresh_tick(struct store *s);
 err_t refresh_now(struct store *s);
 /* The same for a writer, who holds `work`. */
 err_t refresh_locked(struct store *s);
+/* By the refresher: looks, rescans when the epoch object has changed, and lets readers off looking. */
+err_t refresh_watched(struct store *s);
 /* An object was not where the catalog of that count of `changes` has it. */
 err_t refresh_lost(struct store *s, uint64_t changes);
 /* Reads the epoch object ("" when there is none) and the token; the catalog is replaced. */
 err_t rescan_locked(struct store *s);
+/* ---- refresher.c ------------------------------------------------------------------------- */
+
+/* A thread that calls refresh_watched every STORE_EPOCH_MS. ERR_INTERNAL: it cannot be started. */
+err_t refresher_start(struct store *s);
+void refresher_stop(struct store *s);
+
 /* Tells the other brokers that something was written. The caller holds `work`. */
 void announce_locked(struct store *s);

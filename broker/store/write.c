@@ -178,7 +178,7 @@ static void prune_locked(struct store *s, const struct draft *d)
 static err_t write_version(struct store *s, const struct draft *d, uint64_t *ret_version)
 {
     TRY(check_draft(s, d));
-    SCOPED_LOCK(&s->work);
+    SCOPED_WORK(s);
     TRY(refresh_locked(s));
     uint64_t version = 0;
     TRY(number_locked(s, d, &version));

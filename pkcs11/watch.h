@@ -1,0 +1,89 @@
+/* Calls into the module that are under way, and what becomes of those that do not return.
+ *
+ * PKCS#11 cannot cancel a call. So each call has a deadline, and one thread, the watcher, looks after
+ * them: a call that is late has its session written off and its request answered while the thread still
+ * hangs in the module. It is counted as lost until it comes back. The watcher sleeps on a condition
+ * while no call is under way, and until the next deadline otherwise.
+ *
+ * A thread has a slot of its own here. Beginning and ending a call are a few atomic stores. */
+#pragma once
+
+#include "broker/base/err.h"
+
+#include <stdatomic.h>
+
+enum watch_kind {
+    WATCH_CRYPTO, /* cryptography, and reading attributes through a handle */
+    WATCH_OBJECT, /* what goes through the token's objects, or opens and closes sessions */
+    WATCH_WAIT,   /* no call: waiting for a lock that is held over calls */
+    WATCH_LONG,   /* no deadline: login, making key pairs */
+    WATCH_KINDS
+};
+
+#define WATCH_BUCKETS 11 /* upper bounds in watch_bounds_ns, and the rest */
+extern const uint64_t watch_bounds_ns[WATCH_BUCKETS - 1];
+
+struct p11_pool;
+
+/* What the watcher reads of a thread it reads while that thread is in a late call, and the thread does
+ * not leave the call before it is done: so the plain fields need no lock. */
+struct watch_thread {
+    _Atomic uint64_t until; /* clock_mono_ns: deadline of the call under way; 0: none */
+    _Atomic uint64_t since;
+    _Atomic int state;      /* of watch.c: whether this call is late */
+    _Atomic bool used;
+    _Atomic bool here;      /* runs a job where the request is: an event loop */
+    enum watch_kind kind;
+    bool patient;           /* cryptography has as long as object calls */
+    bool must_move;         /* job.c: the job cannot go on here */
+    void (*late)(void *arg); /* once for each late call, by the watcher; NULL: nothing */
+    void *arg;
+    struct p11_pool *pool;  /* session.c: sessions in this thread's hands, and those written off */
+    unsigned held, lost;
+    struct {
+        _Atomic uint64_t buckets[WATCH_BUCKETS], sum_ns;
+    } took[WATCH_WAIT];     /* by kind; only the thread adds, anybody reads */
+};
+
+/* This thread's slot. Never NULL: threads beyond WATCH_THREADS share nothing and are not watched. */
+struct watch_thread *watch_self(void);
+
+/* Around each call into the module. They do not nest. watch_end returns how long it took, in
+ * nanoseconds; when the call was late it first waits for the watcher to be done with it. */
+void watch_begin(enum watch_kind kind);
+uint64_t watch_end(void);
+
+struct watch_config {
+    unsigned crypto_ms, object_ms; /* deadlines of one call; 0: the defaults of limits.h */
+    /* By the watcher, now and then while something is under way: deadlines that are not of calls.
+     * Returns the next one, UINT64_MAX: none. */
+    uint64_t (*sweep)(void *arg, uint64_t now);
+    void *arg;
+};
+
+/* One watcher at a time: ERR_CONFLICT. */
+err_t watch_start(const struct watch_config *config);
+void watch_stop(void);
+/* What the watcher does, beyond logging it, when P11_LOST_MAX calls hang, or an event loop does, for
+ * P11_HANG_SECONDS. NULL: nothing. */
+void watch_on_hopeless(void (*hopeless)(void *arg), void *arg);
+/* Something has a deadline that only sweep knows of. */
+void watch_arm(void);
+
+/* Whether an event loop is in a call for longer than P11_STUCK_MS. Looks at most so often. */
+bool watch_loop_stuck(uint64_t now);
+
+struct watch_stats {
+    unsigned lost;          /* calls that are late now */
+    uint64_t written_off;   /* calls that were ever late */
+    struct {
+        uint64_t buckets[WATCH_BUCKETS], sum_ns;
+    } took[WATCH_WAIT];
+};
+void watch_stats(struct watch_stats *ret);
+unsigned watch_lost(void);
+/* Waits until no call is late. False: some still are after so long. */
+bool watch_await_calls(unsigned ms);
+
+/* session.c: takes this thread's sessions out of the pool's count. By the watcher. */
+void pool_write_off(struct watch_thread *t);
