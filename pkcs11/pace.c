@@ -60,8 +60,9 @@ void pace_note(struct pace *p, uint64_t ns)
     /* Of two threads at once one may win: it is an average all the same. */
     average = sample > average ? average + (sample - average) / n : average - (average - sample) / n;
     atomic_store_explicit(&p->average_ns, average, memory_order_relaxed);
+    bool far = n >= PACE_FIRST && average > PACE_SLOW_US * US_NS;
     if (pace_is_slow(p)) while_slow(p, ns);
-    else if (average > PACE_SLOW_US * US_NS || ns > PACE_STUMBLE_MS * MS_NS) to_slow(p, ns);
+    else if (far || ns > PACE_STUMBLE_MS * MS_NS) to_slow(p, ns);
 }
 
 void pace_stumble(struct pace *p)

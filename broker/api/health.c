@@ -2,6 +2,7 @@
 #include "broker/api/endpoint.h"
 #include "broker/api/key_health.h"
 #include "broker/api/verify.h"
+#include "broker/api/token_metrics.h"
 
 #include "broker/base/clock.h"
 #include "broker/base/json.h"
@@ -124,8 +125,6 @@ static void put_gauges(struct call *c, struct buf *out)
          strcmp(release_state(c->policy), "set") == 0},
         {"strongroom_policy_version", "gauge", "Version of the policy in force, 0 without one",
          release_version(c->policy)},
-        {"strongroom_jobs_waiting", "gauge", "Token jobs in the queue",
-         job_pool_depth(config->jobs)},
         {"strongroom_audit_failures_total", "counter", "Audit records that could not be written",
          audit_failures(config->audit)},
         {"strongroom_locked_bytes", "gauge", "Locked memory in use", secret_used()},
@@ -171,6 +170,7 @@ bool health_metrics(struct call *c)
     const struct api_source *source = atomic_load(&c->api->source);
     metrics_put(&c->api->metrics, &body);
     put_gauges(c, &body);
+    token_metrics_put(c->api->config.jobs, &body);
     if (source) source->put(source->arg, &body);
     key_health_metrics(&c->api->config, &body);
     verify_metrics(&c->api->config, &body);

@@ -138,6 +138,7 @@
 #define PACE_FAST_US 300u          /* a quarter of the calls below it: work runs where the request is */
 #define PACE_STUMBLE_MS 50u        /* one call beyond it is enough */
 #define PACE_CALLS 16u             /* that the average is of */
+#define PACE_FIRST 4u              /* calls before it says anything */
 #define PACE_WINDOW 64u            /* calls that going back is decided by */
 #define PACE_HOLD_MS 1000u         /* slow for so long at least, doubled when going back was wrong, */
 #define PACE_HOLD_MAX_MS 60000u    /* up to */

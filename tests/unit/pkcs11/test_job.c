@@ -4,7 +4,11 @@
 #include <stdatomic.h>
 
 #include "broker/base/clock.h"
+#include "broker/base/limits.h"
 #include "pkcs11/job.h"
+#include "pkcs11/pace.h"
+#include "pkcs11/watch.h"
+#include "tests/unit/pkcs11/gate.h"
 
 struct counted {
     struct job job; /* first: the callbacks get this */
@@ -12,37 +16,6 @@ struct counted {
     pthread_t runner;
     bool blocks;
 };
-
-/* Holds workers until a test opens it. */
-static pthread_mutex_t gate_lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t gate_changed = PTHREAD_COND_INITIALIZER;
-static bool gate_open;
-static int gate_waiting;
-
-static void gate_set(bool open)
-{
-    pthread_mutex_lock(&gate_lock);
-    gate_open = open;
-    pthread_cond_broadcast(&gate_changed);
-    pthread_mutex_unlock(&gate_lock);
-}
-
-static void gate_pass(void)
-{
-    pthread_mutex_lock(&gate_lock);
-    gate_waiting++;
-    pthread_cond_broadcast(&gate_changed);
-    while (!gate_open) pthread_cond_wait(&gate_changed, &gate_lock);
-    gate_waiting--;
-    pthread_mutex_unlock(&gate_lock);
-}
-
-static void gate_await(int waiting)
-{
-    pthread_mutex_lock(&gate_lock);
-    while (gate_waiting < waiting) pthread_cond_wait(&gate_changed, &gate_lock);
-    pthread_mutex_unlock(&gate_lock);
-}
 
 static void run(struct job *job)
 {
@@ -165,6 +138,223 @@ static void test_job_submit__many_threads_lose_nothing(void **state)
     assert_int_equal(executed, accepted);
 }
 
+/* ---- the pool of the token --------------------------------------------------------------- */
+
+/* A job that makes a call; and what became of it. */
+struct calling {
+    struct job job; /* first */
+    bool hangs, moves;
+    int ran, done, late, gone; /* under gate_lock */
+    pthread_t runner;
+};
+
+static void run_calling(struct job *job)
+{
+    struct calling *c = (struct calling *) job;
+    c->runner = pthread_self();
+    gate_add(&c->ran);
+    if (c->moves && !err_ok(job_moves())) return;
+    watch_begin(WATCH_CRYPTO);
+    if (c->hangs) gate_pass();
+    watch_end();
+}
+
+static void calling_done(struct job *job) { gate_add(&((struct calling *) job)->done); }
+static void calling_late(struct job *job) { gate_add(&((struct calling *) job)->late); }
+static void calling_gone(struct job *job) { gate_add(&((struct calling *) job)->gone); }
+
+#define CALLING(...)                                                             \
+    {.job = {.run = run_calling, .done = calling_done, .late = calling_late, .gone = calling_gone}, \
+     __VA_ARGS__}
+
+static struct job_pool *token_jobs;
+
+static void open_token_pool(unsigned workers, bool adaptive)
+{
+    struct token_pool_config config = {.workers = workers, .adaptive = adaptive, .queue_max = 8,
+                                       .crypto_ms = 10, .object_ms = 10};
+    assert_ok(job_pool_new_token(&config, &token_jobs));
+}
+
+static int token_setup(void **state)
+{
+    token_pace = (struct pace) PACE_INIT;
+    gate_set(false);
+    return 0;
+}
+
+static int token_teardown(void **state)
+{
+    gate_set(true);
+    job_pool_free(token_jobs);
+    token_jobs = NULL;
+    gate_set(false);
+    return 0;
+}
+
+static void test_token_pool__a_fast_token_is_asked_here(void **state)
+{
+    struct calling c = CALLING(), object = CALLING(), queued = CALLING();
+    struct job_stats stats;
+    open_token_pool(2, true);
+    assert_true(job_pool_gives_up(token_jobs));
+    object.job.kind = JOB_OBJECT;
+    queued.job.queued = true;
+    assert_int_equal(job_submit(token_jobs, &c.job), JOB_DONE);
+    assert_true(pthread_equal(c.runner, pthread_self()));
+    assert_int_equal(job_submit(token_jobs, &object.job), JOB_PENDING); /* whatever the token */
+    assert_int_equal(job_submit(token_jobs, &queued.job), JOB_PENDING);
+    gate_await_count(&object.done, 1);
+    gate_await_count(&queued.done, 1);
+    assert_false(pthread_equal(object.runner, pthread_self()));
+    job_pool_stats(token_jobs, &stats);
+    assert_int_equal(stats.here, 1);
+    assert_int_equal(stats.queued, 2);
+    assert_int_equal(stats.waiting, 0);
+}
+
+static void test_token_pool__a_slow_one_by_workers(void **state)
+{
+    struct calling c = CALLING();
+    open_token_pool(1, true);
+    pace_stumble(&token_pace);
+    assert_int_equal(job_submit(token_jobs, &c.job), JOB_PENDING);
+    gate_await_count(&c.done, 1);
+    assert_int_equal(c.ran, 1);
+}
+
+static void test_token_pool__a_number_of_workers_is_meant(void **state)
+{
+    struct calling c = CALLING();
+    open_token_pool(1, false);
+    assert_int_equal(job_submit(token_jobs, &c.job), JOB_PENDING);
+    gate_await_count(&c.done, 1);
+}
+
+static void test_token_pool__none_is_meant_too(void **state)
+{
+    struct calling c = CALLING(.moves = true);
+    open_token_pool(0, false);
+    c.job.kind = JOB_OBJECT;
+    assert_int_equal(job_submit(token_jobs, &c.job), JOB_DONE);
+    assert_int_equal(c.ran, 1);
+    assert_false(job_pool_gives_up(token_jobs));
+}
+
+static void test_job_moves__begins_again_on_a_worker(void **state)
+{
+    struct calling c = CALLING(.moves = true);
+    open_token_pool(1, true);
+    assert_true(job_may_wait());
+    assert_int_equal(job_submit(token_jobs, &c.job), JOB_PENDING);
+    gate_await_count(&c.done, 1);
+    assert_int_equal(c.ran, 2);
+    assert_false(pthread_equal(c.runner, pthread_self()));
+    assert_false(pace_is_slow(&token_pace));
+}
+
+/* The only worker hangs: its job is answered for, and another thread goes on. */
+static void test_token_pool__a_worker_that_hangs_is_replaced(void **state)
+{
+    struct calling hung = CALLING(.hangs = true), next = CALLING();
+    open_token_pool(1, false);
+    assert_int_equal(job_submit(token_jobs, &hung.job), JOB_PENDING);
+    gate_await_count(&hung.late, 1);
+    assert_int_equal(job_submit(token_jobs, &next.job), JOB_PENDING);
+    gate_await_count(&next.done, 1);
+    assert_int_equal(gate_count(&hung.done) + gate_count(&hung.gone), 0);
+    gate_set(true);
+    gate_await_count(&hung.gone, 1);
+    assert_int_equal(gate_count(&hung.done), 0);
+    assert_int_equal(gate_count(&hung.late), 1);
+    assert_true(watch_await_calls(60000));
+}
+
+static void test_token_pool__only_so_many_threads_are_spent(void **state)
+{
+    static struct calling hung[P11_LOST_MAX];
+    struct calling next = CALLING(), object = CALLING();
+    struct job_stats stats;
+    open_token_pool(1, false);
+    for (unsigned i = 0; i < P11_LOST_MAX; i++) {
+        hung[i] = (struct calling) CALLING(.hangs = true);
+        assert_int_equal(job_submit(token_jobs, &hung[i].job), JOB_PENDING);
+        gate_await_count(&hung[i].late, 1);
+    }
+    assert_int_equal(job_submit(token_jobs, &next.job), JOB_REFUSED);
+    object.job.kind = JOB_OBJECT; /* those have workers of their own */
+    assert_int_equal(job_submit(token_jobs, &object.job), JOB_PENDING);
+    gate_await_count(&object.done, 1);
+    job_pool_stats(token_jobs, &stats);
+    assert_int_equal(stats.refused, 1);
+    gate_set(true);
+    for (unsigned i = 0; i < P11_LOST_MAX; i++) gate_await_count(&hung[i].gone, 1);
+    assert_int_equal(job_submit(token_jobs, &next.job), JOB_PENDING); /* it goes on by itself */
+    gate_await_count(&next.done, 1);
+}
+
+/* Nobody is free, so the watcher tells those who wait. */
+static void test_token_pool__what_waits_too_long_is_told(void **state)
+{
+    struct counted busy = COUNTED(.blocks = true); /* not in a call: nobody takes its place */
+    struct calling late = CALLING();
+    struct job_stats stats;
+    open_token_pool(1, false);
+    late.job.deadline = clock_mono_ns() + 1;
+    assert_int_equal(job_submit(token_jobs, &busy.job), JOB_PENDING);
+    gate_await(1);
+    assert_int_equal(job_submit(token_jobs, &late.job), JOB_PENDING);
+    gate_await_count(&late.done, 1);
+    assert_true(late.job.expired);
+    assert_int_equal(late.ran, 0);
+    job_pool_stats(token_jobs, &stats);
+    assert_int_equal(stats.waiting, 0);
+}
+
+/* Of an event loop nobody can take the call away; the others stop to take the risk. */
+static void *run_here(void *job)
+{
+    assert_true(job_run_here(token_jobs, job));
+    return NULL;
+}
+
+static void test_token_pool__a_loop_that_hangs_makes_it_slow(void **state)
+{
+    struct calling hung = CALLING(.hangs = true), other = CALLING();
+    pthread_t loop;
+    open_token_pool(1, true);
+    pthread_create(&loop, NULL, run_here, &hung.job);
+    gate_await(1);
+    while (!pace_is_slow(&token_pace)) sched_yield(); /* at the deadline, whoever asks */
+    assert_int_equal(job_submit(token_jobs, &other.job), JOB_PENDING);
+    gate_await_count(&other.done, 1);
+    gate_set(true);
+    pthread_join(loop, NULL);
+    assert_int_equal(hung.late + hung.done, 0); /* it was done where the request is */
+}
+
+static pthread_mutex_t wanted = PTHREAD_MUTEX_INITIALIZER;
+
+static void *take_wanted(void *arg)
+{
+    SCOPED_JOB_LOCK(&wanted);
+    gate_add(arg);
+    return NULL;
+}
+
+static void test_job_lock__waits(void **state)
+{
+    int taken = 0;
+    pthread_t thread;
+    {
+        SCOPED_JOB_LOCK(&wanted);
+        pthread_create(&thread, NULL, take_wanted, &taken);
+        assert_int_equal(gate_count(&taken), 0);
+    }
+    gate_await_count(&taken, 1);
+    pthread_join(thread, NULL);
+}
+
 static void test_job_pool_free__null(void **state)
 {
     job_pool_free(NULL);
@@ -172,12 +362,23 @@ static void test_job_pool_free__null(void **state)
 
 int main(void)
 {
+    log_set_level(LOG_LEVEL_ERROR);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_job_submit__inline_runs_at_once_without_done),
         cmocka_unit_test_teardown(test_job_submit__queued_runs_on_a_worker, teardown),
         cmocka_unit_test_teardown(test_job_submit__full_queue_refuses, teardown),
         cmocka_unit_test_teardown(test_job_submit__late_job_expires_unrun, teardown),
         cmocka_unit_test(test_job_submit__many_threads_lose_nothing),
+        cmocka_unit_test_setup_teardown(test_token_pool__a_fast_token_is_asked_here, token_setup, token_teardown),
+        cmocka_unit_test_setup_teardown(test_token_pool__a_slow_one_by_workers, token_setup, token_teardown),
+        cmocka_unit_test_setup_teardown(test_token_pool__a_number_of_workers_is_meant, token_setup, token_teardown),
+        cmocka_unit_test_setup_teardown(test_token_pool__none_is_meant_too, token_setup, token_teardown),
+        cmocka_unit_test_setup_teardown(test_job_moves__begins_again_on_a_worker, token_setup, token_teardown),
+        cmocka_unit_test_setup_teardown(test_token_pool__a_worker_that_hangs_is_replaced, token_setup, token_teardown),
+        cmocka_unit_test_setup_teardown(test_token_pool__only_so_many_threads_are_spent, token_setup, token_teardown),
+        cmocka_unit_test_setup_teardown(test_token_pool__what_waits_too_long_is_told, token_setup, token_teardown),
+        cmocka_unit_test_setup_teardown(test_token_pool__a_loop_that_hangs_makes_it_slow, token_setup, token_teardown),
+        cmocka_unit_test_setup_teardown(test_job_lock__waits, token_setup, token_teardown),
         cmocka_unit_test(test_job_pool_free__null),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,9 @@
 #include "tests/lib/test.h"
 
 #include "pkcs11/p11_internal.h"
+#include "pkcs11/watch.h"
 #include "tests/lib/softhsm.h"
+#include "tests/unit/pkcs11/gate.h"
 
 /* A pool without the rest of an opened token: sessions need no login. */
 static struct softhsm hsm;
@@ -255,6 +257,79 @@ static void test_session_get__eight_threads_share_three(void **state)
     assert_int_equal(token.pool.open_n, token.pool.idle_n);
 }
 
+/* ---- calls that hang --------------------------------------------------------------------- */
+
+static int late; /* under gate_lock */
+
+static void on_late(void *arg)
+{
+    gate_add(&late);
+}
+
+/* Holds a session in a call that hangs; gives it back. */
+static void *hang(void *handle)
+{
+    CK_SESSION_HANDLE *h = handle;
+    if (!err_ok(session_get(&token, h))) return (void *) "no session";
+    watch_self()->late = on_late;
+    watch_begin(WATCH_CRYPTO);
+    gate_pass();
+    watch_end();
+    watch_self()->late = NULL;
+    session_put(&token, *h, CKR_OK);
+    return NULL;
+}
+
+static int teardown_hang(void **state)
+{
+    gate_set(true);
+    watch_stop();
+    gate_set(false);
+    return teardown(state);
+}
+
+static void test_pool_write_off__another_takes_its_place(void **state)
+{
+    struct watch_config config = {.crypto_ms = 10};
+    CK_SESSION_HANDLE hung = 0, h = 0;
+    CK_SESSION_INFO info = {0};
+    pthread_t thread;
+    void *complaint = NULL;
+    late = 0;
+    open_token(hsm.module, 1);
+    assert_ok(watch_start(&config));
+    pthread_create(&thread, NULL, hang, &hung);
+    gate_await_count(&late, 1);
+    assert_ok(session_get(&token, &h)); /* though the cap is 1 */
+    session_put(&token, h, CKR_OK);
+    /* The module must not be started anew under a call. */
+    assert_fails_with(pool_stop(&token), ERR_BUSY, "1 token sessions are still in use");
+    assert_int_equal(token.pool.lost_n, 1);
+    gate_set(true);
+    pthread_join(thread, &complaint);
+    assert_null(complaint);
+    assert_int_equal(token.pool.lost_n, 0);
+    assert_int_equal(token.pool.open_n, 1);
+    assert_int_equal(token.pool.idle_n, 1);
+    assert_int_equal(token.fn->C_GetSessionInfo(hung, &info), CKR_SESSION_HANDLE_INVALID);
+    assert_int_equal(token.fn->C_GetSessionInfo(h, &info), CKR_OK);
+}
+
+static void test_session_get__an_event_loop_does_not_wait(void **state)
+{
+    CK_SESSION_HANDLE a = 0, b = 0;
+    open_token(hsm.module, 1);
+    token.pool.wait_ms = 60000; /* a wait would be seen */
+    assert_ok(session_get(&token, &a));
+    watch_self()->must_move = false;
+    atomic_store(&watch_self()->here, true);
+    struct err e = session_get(&token, &b);
+    atomic_store(&watch_self()->here, false);
+    assert_int_equal(e.code, ERR_BUSY);
+    assert_true(watch_self()->must_move);
+    session_put(&token, a, CKR_OK);
+}
+
 #define CASE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 
 int main(void)
@@ -272,6 +347,8 @@ int main(void)
         CASE(test_pool_stop__only_the_stopper_goes_on),
         CASE(test_pool_resume__down_fails_at_once),
         CASE(test_session_get__eight_threads_share_three),
+        CASE(test_session_get__an_event_loop_does_not_wait),
+        cmocka_unit_test_setup_teardown(test_pool_write_off__another_takes_its_place, setup, teardown_hang),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,221 @@
+#include "tests/lib/test.h"
+
+#include <time.h>
+
+#include "broker/base/clock.h"
+#include "broker/base/limits.h"
+#include "pkcs11/watch.h"
+#include "tests/unit/pkcs11/gate.h"
+
+#define MS UINT64_C(1000000)
+
+/* A thread that makes one call and holds it at the gate. */
+struct caller {
+    pthread_t thread;
+    enum watch_kind kind;
+    bool patient, here;
+    int late, back;    /* under gate_lock */
+    uint64_t took;
+};
+
+static void on_late(void *arg)
+{
+    gate_add(&((struct caller *) arg)->late);
+}
+
+static void *call(void *arg)
+{
+    struct caller *c = arg;
+    struct watch_thread *me = watch_self();
+    me->patient = c->patient;
+    me->late = on_late;
+    me->arg = c;
+    atomic_store(&me->here, c->here);
+    watch_begin(c->kind);
+    gate_pass();
+    c->took = watch_end();
+    atomic_store(&me->here, false);
+    me->late = NULL;
+    gate_add(&c->back);
+    return NULL;
+}
+
+static void begin(struct caller *c)
+{
+    assert_int_equal(pthread_create(&c->thread, NULL, call, c), 0);
+}
+
+static void end(struct caller *c)
+{
+    gate_set(true);
+    pthread_join(c->thread, NULL);
+    gate_set(false);
+}
+
+static void start(struct watch_config config)
+{
+    assert_ok(watch_start(&config));
+}
+
+static int teardown(void **state)
+{
+    gate_set(true);
+    watch_stop();
+    gate_set(false);
+    return 0;
+}
+
+static void test_watch_end__counts_what_it_took(void **state)
+{
+    struct watch_stats before, after;
+    watch_stats(&before);
+    watch_begin(WATCH_OBJECT);
+    uint64_t ns = watch_end();
+    watch_begin(WATCH_WAIT); /* no call */
+    watch_end();
+    watch_stats(&after);
+    uint64_t calls = 0;
+    for (unsigned i = 0; i < WATCH_BUCKETS; i++)
+        calls += after.took[WATCH_OBJECT].buckets[i] - before.took[WATCH_OBJECT].buckets[i];
+    assert_int_equal(calls, 1);
+    assert_int_equal(after.took[WATCH_OBJECT].sum_ns - before.took[WATCH_OBJECT].sum_ns, ns);
+    assert_int_equal(after.took[WATCH_CRYPTO].sum_ns, before.took[WATCH_CRYPTO].sum_ns);
+}
+
+static void test_watch__a_late_call_is_told_once_and_comes_back(void **state)
+{
+    struct caller c = {.kind = WATCH_CRYPTO};
+    struct watch_stats before, after;
+    watch_stats(&before);
+    start((struct watch_config){.crypto_ms = 10});
+    begin(&c);
+    gate_await_count(&c.late, 1);
+    assert_int_equal(watch_lost(), 1);
+    assert_false(watch_await_calls(1));
+    end(&c);
+    assert_true(watch_await_calls(60000));
+    assert_int_equal(watch_lost(), 0);
+    assert_int_equal(gate_count(&c.late), 1);
+    assert_true(c.took >= 10 * MS);
+    watch_stats(&after);
+    assert_int_equal(after.written_off - before.written_off, 1);
+}
+
+static void test_watch__kinds_have_deadlines_of_their_own(void **state)
+{
+    struct caller quick = {.kind = WATCH_CRYPTO}, patient = {.kind = WATCH_CRYPTO, .patient = true},
+                  object = {.kind = WATCH_OBJECT}, wait = {.kind = WATCH_WAIT},
+                  login = {.kind = WATCH_LONG};
+    struct caller *all[] = {&patient, &object, &wait, &login, &quick};
+    start((struct watch_config){.crypto_ms = 10, .object_ms = P11_DEADLINE_MAX_MS});
+    for (size_t i = 0; i < 4; i++) begin(all[i]);
+    gate_await(4);
+    begin(&quick); /* last, so that all others are older when it is late */
+    gate_await_count(&quick.late, 1);
+    assert_int_equal(watch_lost(), 1);
+    gate_set(true);
+    for (size_t i = 0; i < 5; i++) {
+        pthread_join(all[i]->thread, NULL);
+        assert_int_equal(all[i]->late, all[i] == &quick);
+    }
+    gate_set(false);
+}
+
+static void test_watch__object_calls_are_late_too(void **state)
+{
+    struct caller patient = {.kind = WATCH_CRYPTO, .patient = true}, object = {.kind = WATCH_OBJECT};
+    start((struct watch_config){.crypto_ms = 10, .object_ms = 20});
+    begin(&patient);
+    begin(&object);
+    gate_await_count(&patient.late, 1);
+    gate_await_count(&object.late, 1);
+    gate_set(true);
+    pthread_join(patient.thread, NULL);
+    end(&object);
+}
+
+static void test_watch_loop_stuck__only_event_loops(void **state)
+{
+    struct caller worker = {.kind = WATCH_OBJECT}, loop = {.kind = WATCH_OBJECT, .here = true};
+    uint64_t later = clock_mono_ns() + 1000 * MS;
+    begin(&worker);
+    gate_await(1);
+    assert_false(watch_loop_stuck(later));
+    begin(&loop);
+    gate_await(2);
+    assert_true(watch_loop_stuck(later + 1000 * MS));
+    gate_set(true);
+    pthread_join(worker.thread, NULL);
+    end(&loop);
+    assert_false(watch_loop_stuck(later + 2000 * MS));
+}
+
+static int swept;
+
+static uint64_t sweep(void *arg, uint64_t now)
+{
+    gate_add(&swept);
+    return gate_count(&swept) < 3 ? now + MS : UINT64_MAX;
+}
+
+/* It looks again when it said it would, and after that only when something is under way. */
+static void test_watch_arm__sweeps_until_nothing_is_due(void **state)
+{
+    swept = 0;
+    start((struct watch_config){.crypto_ms = 10, .sweep = sweep});
+    gate_await_count(&swept, 3);
+    int before = gate_count(&swept);
+    do {
+        watch_arm(); /* it may be about to sleep */
+        sched_yield();
+    } while (gate_count(&swept) <= before + 3);
+}
+
+static void test_watch_start__one_at_a_time(void **state)
+{
+    start((struct watch_config){0});
+    struct watch_config another = {0};
+    assert_fails(watch_start(&another), ERR_CONFLICT);
+    watch_stop();
+    watch_stop();
+    start((struct watch_config){0});
+}
+
+static void *many_calls(void *arg)
+{
+    for (int i = 0; i < 2000; i++) {
+        watch_begin(i % 2 ? WATCH_CRYPTO : WATCH_OBJECT);
+        watch_end();
+    }
+    return NULL;
+}
+
+/* Calls that end while the watcher looks: none is lost for good. */
+static void test_watch__many_threads(void **state)
+{
+    pthread_t threads[6];
+    struct caller late = {.kind = WATCH_CRYPTO};
+    start((struct watch_config){.crypto_ms = P11_DEADLINE_MIN_MS, .object_ms = P11_DEADLINE_MIN_MS});
+    begin(&late);
+    for (int i = 0; i < 6; i++) pthread_create(&threads[i], NULL, many_calls, NULL);
+    for (int i = 0; i < 6; i++) pthread_join(threads[i], NULL);
+    gate_await_count(&late.late, 1);
+    end(&late);
+    assert_int_equal(watch_lost(), 0);
+}
+
+int main(void)
+{
+    log_set_level(LOG_LEVEL_ERROR);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_watch_end__counts_what_it_took),
+        cmocka_unit_test_teardown(test_watch__a_late_call_is_told_once_and_comes_back, teardown),
+        cmocka_unit_test_teardown(test_watch__kinds_have_deadlines_of_their_own, teardown),
+        cmocka_unit_test_teardown(test_watch__object_calls_are_late_too, teardown),
+        cmocka_unit_test_teardown(test_watch_loop_stuck__only_event_loops, teardown),
+        cmocka_unit_test_teardown(test_watch_arm__sweeps_until_nothing_is_due, teardown),
+        cmocka_unit_test_teardown(test_watch_start__one_at_a_time, teardown),
+        cmocka_unit_test_teardown(test_watch__many_threads, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
