@@ -46,7 +46,7 @@ static double core_seconds(int who)
            (double) (u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
 }
 
-static int connect_to(const char *address)
+int load_connect(const char *address)
 {
     char host[64];
     const char *colon = strrchr(address, ':');
@@ -145,7 +145,7 @@ static void run_peers(struct worker *w, int epoll)
 {
     for (unsigned i = 0; i < w->count; i++) {
         struct epoll_event e = {.events = EPOLLIN, .data.u32 = i};
-        w->peers[i].fd = connect_to(w->load->address);
+        w->peers[i].fd = load_connect(w->load->address);
         if (w->peers[i].fd < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, w->peers[i].fd, &e) != 0) {
             fail(w, "cannot connect", span_str(w->load->address));
             return;

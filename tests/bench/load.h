@@ -34,5 +34,8 @@ struct load_result {
  * what was answered. */
 err_t load_run(const struct load *load, struct load_result *ret);
 
+/* A connected socket, or -1. */
+int load_connect(const char *address);
+
 /* For ask: the same request each time; context is the text. */
 bool load_ask_same(void *context, unsigned connection, struct buf *request);

@@ -5,6 +5,7 @@
 
 #include "broker/base/clock.h"
 #include "broker/base/limits.h"
+#include "broker/base/log.h"
 #include "pkcs11/job.h"
 #include "pkcs11/pace.h"
 #include "pkcs11/watch.h"
@@ -309,6 +310,9 @@ static void test_token_pool__what_waits_too_long_is_told(void **state)
     assert_int_equal(late.ran, 0);
     job_pool_stats(token_jobs, &stats);
     assert_int_equal(stats.waiting, 0);
+    gate_set(true);
+    job_pool_free(TAKE_PTR(token_jobs));
+    assert_int_equal(busy.finished, 1);
 }
 
 /* Of an event loop nobody can take the call away; the others stop to take the risk. */

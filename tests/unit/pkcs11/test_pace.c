@@ -1,6 +1,7 @@
 #include "tests/lib/test.h"
 
 #include "broker/base/limits.h"
+#include "broker/base/log.h"
 #include "pkcs11/pace.h"
 
 #define US UINT64_C(1000)

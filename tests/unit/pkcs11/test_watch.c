@@ -4,6 +4,7 @@
 
 #include "broker/base/clock.h"
 #include "broker/base/limits.h"
+#include "broker/base/log.h"
 #include "pkcs11/watch.h"
 #include "tests/unit/pkcs11/gate.h"
 

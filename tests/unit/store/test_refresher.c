@@ -1,5 +1,6 @@
 /* A second store on the same token stands for another broker. */
 #include "tests/unit/store/fixture.h"
+#include "broker/base/log.h"
 
 #include <pthread.h>
 
@@ -36,6 +37,7 @@ static void await(const volatile void *at, uint64_t wanted)
 
 static int setup(void **state)
 {
+    store_close(TAKE_PTR(other));
     int rc = setup_store(state);
     struct store_config config = fx_config();
     assert_ok(store_open(&config, &other));

@@ -1,0 +1,33 @@
+/* A load generator that does not wait for answers: requests are due at a fixed rate, and what one takes is
+ * counted from when it was due, also where every connection was busy then. So a server that stands still
+ * for a moment is charged with all whom it kept waiting. One thread, many connections. */
+#pragma once
+
+#include "broker/base/buf.h"
+#include "broker/base/cleanup.h"
+
+struct open_load {
+    const char *address;
+    const char *request;    /* the same each time */
+    unsigned connections;   /* that may be busy at once */
+    double rate;            /* requests a second */
+    double seconds;
+};
+
+struct latencies {
+    uint64_t count;
+    double median_ms, p99_ms, max_ms;
+};
+
+struct open_result {
+    double seconds;
+    struct latencies good;     /* 200, from when they were due */
+    struct latencies refused;  /* 503, from when they were sent: how fast a refusal is */
+    uint64_t other;            /* neither, or a connection that ended */
+    uint64_t unsent;           /* due, and no connection was free until the end */
+};
+
+err_t open_load_run(const struct open_load *load, struct open_result *ret);
+
+/* Sorts them. */
+void latencies_of(uint64_t *ns, size_t n, struct latencies *ret);
