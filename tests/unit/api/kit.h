@@ -20,9 +20,7 @@
 #define WAIT_SECONDS 60 /* for what other threads do; sanitizers on a busy machine are slow */
 struct kit_options {
     unsigned workers, queue_max; /* 0: jobs run inline */
-    unsigned token_workers;      /* beyond 0: the pool of a token instead, which gives up calls .. */
-    unsigned deadline_ms;        /* .. that take longer, of whatever kind */
-    bool adaptive;
+    void (*open_jobs)(void);     /* makes kit.jobs instead */
     unsigned keep_versions;      /* 0: 1 */
     bool service;                /* evidence goes to an attestation service where nobody listens */
     bool reference, read_only, wrap_sha1;
@@ -182,10 +180,7 @@ static inline void kit_open(struct kit_options o)
                                  .cache_bytes = STORE_CACHE_DEFAULT, .writable = !o.read_only,
                                  .writer = "another host", .value_max = o.value_max};
     assert_ok(store_open(&store, &kit.store));
-    struct token_pool_config jobs = {.workers = o.token_workers, .adaptive = o.adaptive,
-                                     .queue_max = P11_JOB_QUEUE_MAX, .crypto_ms = o.deadline_ms,
-                                     .object_ms = o.deadline_ms};
-    if (o.token_workers) assert_ok(job_pool_new_token(&jobs, &kit.jobs));
+    if (o.open_jobs) o.open_jobs();
     else assert_ok(job_pool_new(o.workers, o.queue_max ? o.queue_max : P11_JOB_QUEUE_MAX, &kit.jobs));
     struct api_config api = {.token = kit.token, .wrap_key = kit.wrap_key, .store = kit.store,
                              .attest = kit.attest, .admin = kit.admin, .audit = kit.audit, .jobs = kit.jobs,

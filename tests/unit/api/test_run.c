@@ -9,12 +9,21 @@
 
 static struct visit pending[2];
 
+static struct token_pool_config jobs;
+
+static void open_jobs(void)
+{
+    assert_ok(job_pool_new_token(&jobs, &kit.jobs));
+}
+
 /* Calls beyond `ms` are given up. */
 static void open_token_pool(unsigned ms, bool adaptive)
 {
+    jobs = (struct token_pool_config){.workers = 2, .adaptive = adaptive, .queue_max = 8,
+                                      .crypto_ms = ms, .object_ms = ms};
     put("a/b/c", "value");
     assert_int_equal(set_policy(POLICY_ALLOW_ALL_TEXT), 200);
-    kit_open((struct kit_options){.token_workers = 2, .adaptive = adaptive, .deadline_ms = ms});
+    kit_open((struct kit_options){.open_jobs = open_jobs});
     guest_attest();
 }
 
@@ -88,7 +97,8 @@ static void test_call_run__a_call_that_hangs_is_given_up(void **state)
     assert_true(metric_now("strongroom_token_calls_hanging") >= 1);
     kit_faults("");
     assert_true(watch_await_calls(WAIT_SECONDS * 1000));
-    kit_open((struct kit_options){.token_workers = 2, .deadline_ms = 20000});
+    jobs.crypto_ms = jobs.object_ms = 20000;
+    kit_open((struct kit_options){.open_jobs = open_jobs});
     guest_attest();
     assert_int_equal(guest_get(TARGET), 200);
 }
