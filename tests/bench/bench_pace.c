@@ -14,6 +14,7 @@
 #include "tests/bench/load.h"
 #include "tests/bench/open_load.h"
 
+#include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -66,8 +67,15 @@ static err_t await_pace(bool slow)
     return ERR_OK;
 }
 
+/* Once the connections of the run before are gone, which take most of it. */
 static double rss_mib(void)
 {
+    struct timespec pause = {.tv_nsec = 10000000};
+    struct http_stats stats = {.open = UINT_MAX};
+    for (int i = 0; i < 1000 && stats.open; i++) {
+        http_server_stats(bench.server, &stats);
+        nanosleep(&pause, NULL);
+    }
     long pages = 0, total = 0;
     FILE *f = fopen("/proc/self/statm", "re");
     if (f && fscanf(f, "%ld %ld", &total, &pages) != 2) pages = 0;

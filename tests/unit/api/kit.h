@@ -27,10 +27,8 @@ struct kit_options {
     bool network;                /* whatever is asked as `local` comes by TCP, where everybody operates */
     size_t value_max;
     enum admin_mode mode;        /* ADMIN_AUTHENTICATED when `acls` is set */
-    const struct admin_acl *acls;
-    size_t acl_count;
-    const struct admin_provider *providers; /* ADMIN_AUTHENTICATED by these; NULL: by operator_key */
-    size_t provider_count;
+    const struct admin_acl *acls; size_t acl_count;
+    const struct admin_provider *providers; size_t provider_count; /* authenticated by these; NULL: by operator_key */
     const char *signer_key, *signer_chain; /* PEM files of who signs attestation tokens */
     const char *signer_label;  /* or a key pair on the token, with signer_chain */
     void (*lint)(const struct rego_module *policy, struct rego_errors *ret_warnings);
@@ -181,7 +179,7 @@ static inline void kit_open(struct kit_options o)
                                  .writer = "another host", .value_max = o.value_max};
     assert_ok(store_open(&store, &kit.store));
     if (o.open_jobs) o.open_jobs();
-    else assert_ok(job_pool_new(o.workers, o.queue_max ? o.queue_max : P11_JOB_QUEUE_MAX, &kit.jobs));
+    else assert_ok(job_pool_new(o.workers, o.queue_max ? o.queue_max : 64, &kit.jobs));
     struct api_config api = {.token = kit.token, .wrap_key = kit.wrap_key, .store = kit.store,
                              .attest = kit.attest, .admin = kit.admin, .audit = kit.audit, .jobs = kit.jobs,
                              .service = kit.service, .service_jobs = kit.service_jobs,

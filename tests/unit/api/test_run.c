@@ -27,9 +27,15 @@ static void open_token_pool(unsigned ms, bool adaptive)
     guest_attest();
 }
 
-static int setup(void **state)
+/* However busy this machine is. */
+static void seem_fast(void)
 {
     token_pace = (struct pace) PACE_INIT;
+}
+
+static int setup(void **state)
+{
+    seem_fast();
     kit_faults("");
     return kit_setup(state);
 }
@@ -52,8 +58,10 @@ static void test_call_run__a_fast_token_answers_at_once(void **state)
 {
     struct job_stats stats;
     open_token_pool(20000, true);
+    seem_fast();
     assert_true(visit_start(&pending[0], guests_get(TARGET)));
     assert_int_equal(pending[0].x.resp.status, 200);
+    seem_fast();
     assert_int_equal(guest_get("/kbs/v0/resource/no/such/thing"), 404);
     job_pool_stats(kit.jobs, &stats);
     assert_int_equal(stats.here, 2);
