@@ -138,6 +138,15 @@ static void finish(struct worker *worker, struct job *job)
     else job->done(job);
 }
 
+/* Whether the job goes on among those that may wait for objects. */
+static bool move_on(struct worker *worker, struct job *job)
+{
+    if (worker->lost || !watch_self()->must_move) return false;
+    worker->job = NULL;
+    job->kind = JOB_OBJECT;
+    return job_queue(worker->lane->pool, job) == JOB_PENDING;
+}
+
 static void *work(void *arg)
 {
     struct worker *worker = arg;
@@ -151,8 +160,11 @@ static void *work(void *arg)
         } else {
             worker->job = job;
             me->late = worker_late;
+            me->crypto_only = worker->lane->pool->token && !me->patient && !job->queued;
+            me->must_move = me->to_objects = false;
             job->run(job);
             me->late = NULL;
+            if (move_on(worker, job)) continue;
         }
         finish(worker, job);
     }
@@ -296,16 +308,20 @@ bool job_run_here(struct job_pool *pool, struct job *job)
     job->expired = false;
     job->next = NULL;
     if (!belongs_here(pool, job)) return false;
-    bool moves = pool->token;
-    me->must_move = false;
-    if (moves) {
+    me->must_move = me->to_objects = false;
+    if (pool->token) {
         me->late = loop_late;
+        me->crypto_only = true;
         atomic_store(&me->here, true);
     }
     job->run(job);
     me->late = NULL;
+    me->crypto_only = false;
     atomic_store_explicit(&me->here, false, memory_order_relaxed);
-    if (me->must_move) return false;
+    if (me->must_move) {
+        if (me->to_objects) job->kind = JOB_OBJECT;
+        return false;
+    }
     atomic_fetch_add_explicit(&pool->here, 1, memory_order_relaxed);
     return true;
 }
@@ -351,8 +367,10 @@ bool job_may_wait(void)
 
 err_t job_moves(void)
 {
-    if (job_may_wait()) return ERR_OK;
-    FAIL(ERR_BUSY, "this goes on a worker");
+    struct watch_thread *me = watch_self();
+    if (!me->crypto_only) return ERR_OK;
+    me->must_move = me->to_objects = true;
+    FAIL(ERR_BUSY, "this waits for the token's objects, among others that do");
 }
 
 void job_lock(pthread_mutex_t *m)

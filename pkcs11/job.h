@@ -23,7 +23,7 @@ struct job {
     void (*late)(struct job *job);
     void (*gone)(struct job *job);
     enum job_kind kind;
-    bool queued;                   /* never where the request is */
+    bool queued;                   /* never where the request is, and never begun again */
     uint64_t deadline;             /* clock_mono_ns; a job still queued then is not run; 0: none */
     bool expired;                  /* set before done when the deadline passed in the queue */
     struct job *next;              /* of the queue */
@@ -56,11 +56,12 @@ enum job_result job_submit(struct job_pool *pool, struct job *job);
 /* Whether `late` may be called for jobs of this pool. */
 bool job_pool_gives_up(const struct job_pool *pool);
 
-/* For work: what follows may take long (an object call, a lock that is held over some, a session that is
- * not there). ERR_BUSY where that must not be, since it runs where the request is: it then has to return at
- * once, and goes on a worker. */
+/* For work: what follows waits for the token's objects (an object call, a lock that is held over some).
+ * ERR_BUSY where that must not be, on an event loop or a worker for cryptography: then it has to return at
+ * once, and begins again among the jobs of JOB_OBJECT. */
 err_t job_moves(void);
-bool job_may_wait(void); /* the same, as a question */
+/* The same for what waits for a session: false on an event loop, and it begins again on a worker. */
+bool job_may_wait(void);
 /* Takes a mutex that is held over calls to the token; waiting for it has a deadline as a call has. */
 void job_lock(pthread_mutex_t *m);
 #define SCOPED_JOB_LOCK(m)                                                       \
@@ -69,7 +70,7 @@ void job_lock(pthread_mutex_t *m);
 
 struct job_stats {
     unsigned waiting;                      /* jobs in queues */
-    uint64_t here, queued, refused;        /* jobs by where they ran, or that they did not */
+    uint64_t here, queued, refused;        /* jobs by where they began, or that they did not */
     uint64_t expired;                      /* that waited too long */
 };
 void job_pool_stats(struct job_pool *pool, struct job_stats *ret);

@@ -51,7 +51,7 @@ static void give_slot_back(void *slot)
 {
     struct watch_thread *t = slot;
     t->late = NULL;
-    t->patient = t->must_move = false;
+    t->patient = t->crypto_only = t->must_move = t->to_objects = false;
     t->pool = NULL;
     t->held = t->lost = 0;
     atomic_store(&t->used, false); /* its counts stay: they are of the process */
@@ -89,7 +89,8 @@ struct watch_thread *watch_self(void)
 static uint64_t patience_ns(const struct watch_thread *t, enum watch_kind kind)
 {
     if (kind == WATCH_WAIT) return P11_WAIT_SECONDS * CLOCK_SECOND_NS;
-    bool crypto = kind == WATCH_CRYPTO && !t->patient;
+    /* Nobody waits for an answer of a thread that runs no job. */
+    bool crypto = kind == WATCH_CRYPTO && t->late && !t->patient;
     return atomic_load_explicit(crypto ? &w.crypto_ns : &w.object_ns, memory_order_relaxed);
 }
 

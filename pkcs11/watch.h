@@ -35,7 +35,9 @@ struct watch_thread {
     _Atomic bool here;      /* runs a job where the request is: an event loop */
     enum watch_kind kind;
     bool patient;           /* cryptography has as long as object calls */
-    bool must_move;         /* job.c: the job cannot go on here */
+    bool crypto_only;       /* job.c: runs a job that must not wait for objects */
+    bool must_move;         /* .. and cannot go on here, */
+    bool to_objects;        /* .. but among those that may */
     void (*late)(void *arg); /* once for each late call, by the watcher; NULL: nothing */
     void *arg;
     struct p11_pool *pool;  /* session.c: sessions in this thread's hands, and those written off */

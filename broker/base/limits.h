@@ -51,6 +51,7 @@
 #define HTTP_PUBLIC_BODIES_MAX (64u << 20) /* bytes of bodies that anybody may send, all together */
 #define HTTP_ADMIN_CONNECTIONS 16u   /* on the admin socket, beside HTTP_MAX_CONNECTIONS */
 #define HTTP_HANDSHAKE_SECONDS 10u   /* from the connection to the end of the TLS handshake */
+#define HTTP_STUCK_MS 100u           /* an event loop in the handler for so long gets no new connections */
 #define HTTP_STOP_SECONDS 15u        /* for pending jobs at stop, beyond the grace; > P11_JOB_SECONDS */
 
 /* Services that we ask (base/outbound.h) */

@@ -17,7 +17,8 @@ struct err conn_table_init(struct conn_table *t, const struct conn_limits *limit
 {
     *t = (struct conn_table){.limits = *limits, .workers = workers};
     t->per_worker = calloc(workers, sizeof *t->per_worker);
-    if (!t->per_worker) FAIL(ERR_INTERNAL, "out of memory");
+    t->loop_since = calloc(workers, sizeof *t->loop_since);
+    if (!t->per_worker || !t->loop_since) FAIL(ERR_INTERNAL, "out of memory");
     pthread_condattr_t attr;
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -44,6 +45,7 @@ void conn_table_done(struct conn_table *t)
     pthread_cond_destroy(&t->emptier);
     pthread_mutex_destroy(&t->lock);
     free(TAKE_PTR(t->per_worker));
+    free(TAKE_PTR(t->loop_since));
 }
 
 unsigned conn_table_count(struct conn_table *t)
@@ -96,14 +98,29 @@ static err_t check_limits_locked(struct conn_table *t, const struct conn *c)
     return ERR_OK;
 }
 
+/* Its handler hangs in a call that never ends, perhaps: whoever came there would wait with it. */
+static bool is_stuck(const struct conn_table *t, unsigned loop, uint64_t now)
+{
+    uint64_t since = atomic_load_explicit(&t->loop_since[loop], memory_order_relaxed);
+    return since && now > since + HTTP_STUCK_MS * UINT64_C(1000000);
+}
+
+static bool is_better(const struct conn_table *t, unsigned a, unsigned b)
+{
+    uint64_t now = clock_mono_ns();
+    bool a_stuck = is_stuck(t, a, now), b_stuck = is_stuck(t, b, now);
+    return a_stuck == b_stuck ? t->per_worker[a] < t->per_worker[b] : b_stuck;
+}
+
 static void insert_locked(struct conn_table *t, struct conn *c)
 {
     bool apart = t->limits.handshake_ns != 0;
     unsigned end = apart && !c->local_admin ? t->workers - 1 : t->workers;
     c->worker = apart && c->local_admin ? t->workers - 1 : 0;
     for (unsigned i = c->worker; i < end; i++)
-        if (t->per_worker[i] < t->per_worker[c->worker]) c->worker = i;
+        if (is_better(t, i, c->worker)) c->worker = i;
     t->per_worker[c->worker]++;
+    c->loop_since = &t->loop_since[c->worker];
     *(c->local_admin ? &t->admins : &t->count) += 1;
     c->link = bucket_of(t, c->ip);
     c->next = *c->link;

@@ -18,6 +18,8 @@
 #include "broker/base/buf.h"
 #include "broker/http/server.h"
 
+#include <stdatomic.h>
+
 #include <pthread.h>
 
 struct txn;
@@ -40,6 +42,7 @@ struct conn {
     bool local_admin;
     bool secure;     /* speaks TLS, so nobody but its event loop can write to it */
     unsigned worker; /* index of its event loop */
+    _Atomic uint64_t *loop_since; /* conn_table.loop_since of that loop */
     uint8_t ip[16];  /* mapped for IPv4 */
 
     struct tls *tls; /* the event loop's: our reference, released after conn_closing; or NULL */
@@ -63,6 +66,8 @@ struct conn_table {
     struct conn *buckets[CONN_BUCKETS]; /* by address */
     unsigned count, admins;
     unsigned *per_worker;        /* connections of each event loop */
+    _Atomic uint64_t *loop_since; /* clock_mono_ns: since when each loop is in the handler; 0: it is not. The
+                                   * loops' own, without the lock */
     unsigned workers;
 };
 
@@ -70,7 +75,8 @@ err_t conn_table_init(struct conn_table *t, const struct conn_limits *limits, un
 void conn_table_done(struct conn_table *t); /* frees what is left; closes no socket */
 unsigned conn_table_count(struct conn_table *t);
 
-/* Makes the entry of an accepted socket, on the event loop that has fewest. `address` is NULL
+/* Makes the entry of an accepted socket, on the event loop that has fewest of those that are not stuck in
+ * the handler for HTTP_STUCK_MS. `address` is NULL
  * for the admin socket. ERR_LIMIT when there are too many, in all or from that address (the
  * connections of the admin socket are counted apart, so that an operator gets through a flood). */
 struct sockaddr;

@@ -424,8 +424,12 @@ static enum MHD_Result on_body_end(struct txn *t)
         if (!t->x.req.body) return refuse(t, 503);
     }
     const struct exchange_handler *h = t->server->handler;
+    _Atomic uint64_t *loop_since = t->conn->loop_since;
     atomic_store(&t->phase, PHASE_SERVING);
-    return h->serve(h->ctx, &t->x) ? answer(t) : suspend(t);
+    atomic_store_explicit(loop_since, clock_mono_ns(), memory_order_relaxed);
+    bool complete = h->serve(h->ctx, &t->x);
+    atomic_store_explicit(loop_since, 0, memory_order_relaxed);
+    return complete ? answer(t) : suspend(t);
 }
 
 static enum MHD_Result on_resumed(struct txn *t)

@@ -207,6 +207,26 @@ static void test_conn_closing__in_a_handshake(void **state)
     assert_ptr_equal(close_of(c), txn);
 }
 
+static void test_conn_add__passes_a_loop_that_is_stuck(void **state)
+{
+    struct conn *c[3] = {0};
+    uint64_t now = clock_mono_ns();
+    atomic_store(&table.loop_since[0], now + 60 * S); /* busy, and not for long */
+    for (unsigned i = 0; i < 2; i++) assert_true(err_ok(add(i + 1, &c[i])));
+    assert_int_equal(c[0]->worker, 0);
+    assert_int_equal(c[1]->worker, 1);
+    conn_remove(&table, c[0]);
+    atomic_store(&table.loop_since[0], now - HTTP_STUCK_MS * UINT64_C(1000000) - 1);
+    assert_true(err_ok(add(3, &c[2])));
+    assert_int_equal(c[2]->worker, 1); /* though it has more */
+    conn_remove(&table, c[2]);
+    atomic_store(&table.loop_since[1], 1); /* now both: it makes no difference */
+    assert_true(err_ok(add(3, &c[2])));
+    assert_int_equal(c[2]->worker, 0);
+    conn_remove(&table, c[1]);
+    conn_remove(&table, c[2]);
+}
+
 static void test_conn_add__admins_have_the_last_loop_of_a_tls_server(void **state)
 {
     struct conn *c = NULL;
@@ -334,6 +354,7 @@ int main(void)
         TEST(test_conn_sweep__deadlines),
         TEST(test_conn_sweep__tls),
         TEST(test_conn_closing__in_a_handshake),
+        TEST(test_conn_add__passes_a_loop_that_is_stuck),
         TEST(test_conn_add__admins_have_the_last_loop_of_a_tls_server),
         TEST(test_conn_sweep__pieces_do_not_help),
         TEST(test_conn_sweep__busy_is_never_cut_and_forgiven),

@@ -254,6 +254,24 @@ static void test_job_moves__begins_again_on_a_worker(void **state)
     assert_false(pace_is_slow(&token_pace));
 }
 
+/* All workers of cryptography stay free for those who only want that. */
+static void test_job_moves__from_one_worker_to_another(void **state)
+{
+    struct calling waits = CALLING(.moves = true), whole = CALLING(.moves = true);
+    struct job_stats stats;
+    open_token_pool(1, false);
+    assert_int_equal(job_submit(token_jobs, &waits.job), JOB_PENDING);
+    gate_await_count(&waits.done, 1);
+    assert_int_equal(waits.ran, 2);
+    assert_int_equal(waits.job.kind, JOB_OBJECT);
+    whole.job.queued = true; /* cannot begin again */
+    assert_int_equal(job_submit(token_jobs, &whole.job), JOB_PENDING);
+    gate_await_count(&whole.done, 1);
+    assert_int_equal(whole.ran, 1);
+    job_pool_stats(token_jobs, &stats);
+    assert_int_equal(stats.queued, 3);
+}
+
 /* The only worker hangs: its job is answered for, and another thread goes on. */
 static void test_token_pool__a_worker_that_hangs_is_replaced(void **state)
 {
@@ -378,6 +396,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_token_pool__a_number_of_workers_is_meant, token_setup, token_teardown),
         cmocka_unit_test_setup_teardown(test_token_pool__none_is_meant_too, token_setup, token_teardown),
         cmocka_unit_test_setup_teardown(test_job_moves__begins_again_on_a_worker, token_setup, token_teardown),
+        cmocka_unit_test_setup_teardown(test_job_moves__from_one_worker_to_another, token_setup, token_teardown),
         cmocka_unit_test_setup_teardown(test_token_pool__a_worker_that_hangs_is_replaced, token_setup, token_teardown),
         cmocka_unit_test_setup_teardown(test_token_pool__only_so_many_threads_are_spent, token_setup, token_teardown),
         cmocka_unit_test_setup_teardown(test_token_pool__what_waits_too_long_is_told, token_setup, token_teardown),
