@@ -3,7 +3,7 @@
 #include "pkcs11/pace.h"
 #include "pkcs11/watch.h"
 
-#include <pthread.h>
+#include <sched.h>
 
 #define TARGET "/kbs/v0/resource/a/b/c"
 
@@ -98,7 +98,7 @@ static void test_call_run__a_call_that_hangs_is_given_up(void **state)
     assert_false(visit_start(&pending[0], guests_get(TARGET)));
     assert_true(kit_wait(&pending[0].resumed, 1));
     assert_int_equal(pending[0].x.resp.status, 503);
-    assert_true(watch_lost() >= 1);
+    while (!watch_lost()) sched_yield(); /* an earlier call may have been late, and come back */
     check_record("release", "error", "timeout");
     kit_visit_end(&pending[0]); /* the transport forgets it */
     assert_int_equal(ASK("GET", "/healthz"), 200);
