@@ -24,14 +24,15 @@ static void put_took(const struct watch_stats *s, enum watch_kind kind, const ch
     static const char *const le[WATCH_BUCKETS] = {"0.00005", "0.0001", "0.0003", "0.001", "0.005", "0.02",
                                                   "0.1", "0.25", "1", "5", "+Inf"};
     uint64_t count = 0, sum = s->took[kind].sum_ns;
+    buf_addf(out, "# HELP strongroom_token_%s_seconds How long calls to the token's module take\n"
+                  "# TYPE strongroom_token_%s_seconds histogram\n", name, name);
     for (size_t i = 0; i < WATCH_BUCKETS; i++) {
         count += s->took[kind].buckets[i];
-        buf_addf(out, "strongroom_token_call_seconds_bucket{kind=\"%s\",le=\"%s\"} %" PRIu64 "\n", name,
-                 le[i], count);
+        buf_addf(out, "strongroom_token_%s_seconds_bucket{le=\"%s\"} %" PRIu64 "\n", name, le[i], count);
     }
-    buf_addf(out, "strongroom_token_call_seconds_sum{kind=\"%s\"} %" PRIu64 ".%09" PRIu64 "\n", name,
+    buf_addf(out, "strongroom_token_%s_seconds_sum %" PRIu64 ".%09" PRIu64 "\n", name,
              sum / 1000000000, sum % 1000000000);
-    buf_addf(out, "strongroom_token_call_seconds_count{kind=\"%s\"} %" PRIu64 "\n", name, count);
+    buf_addf(out, "strongroom_token_%s_seconds_count %" PRIu64 "\n", name, count);
 }
 
 void token_metrics_put(struct job_pool *pool, struct buf *out)
@@ -49,8 +50,6 @@ void token_metrics_put(struct job_pool *pool, struct buf *out)
                     "Calls to the token past their deadline, whose sessions are written off", calls.lost);
     metrics_put_one(out, "strongroom_token_calls_late_total", "counter",
                     "Calls that were ever past their deadline", calls.written_off);
-    buf_add_str(out, "# HELP strongroom_token_call_seconds How long calls to the token's module take\n"
-                     "# TYPE strongroom_token_call_seconds histogram\n");
     put_took(&calls, WATCH_CRYPTO, "crypto", out);
     put_took(&calls, WATCH_OBJECT, "object", out);
 }

@@ -105,6 +105,10 @@ class Metrics(unittest.TestCase):
             "kbs_attestation_successes_total": {"tee_type"},
             "kbs_attestation_failures_total": {"tee_type"},
             "strongroom_findings": {"fault"}, "kbs_build_info": {"version"},
+            "kbs_build_info": {"version"},
+            "strongroom_jobs_total": {"where"},
+            "strongroom_token_crypto_seconds": {"le"},
+            "strongroom_token_object_seconds": {"le"},
             **{name: {"source"} for name in SOURCES},      # names of the configuration's
             **{name: {"le"} for name in BOUNDS}})
         self.assertEqual(len(self.families["kbs_attestation_successes_total"].samples), 14)

@@ -137,7 +137,9 @@ class Vault:
                             "admin_socket": self.path("run/admin.sock")},
             # The fault module too; test_isolation.py has the helper.
             "token": {"isolation": "in-process", "module": MODULE, "uri": f"pkcs11:token={self.label}",
-                      "pin_source": "file:" + self.path("pin")},
+                      "pin_source": "file:" + self.path("pin"),
+                      # a busy machine is no token that hangs
+                      "crypto_deadline": 20000, "object_deadline": 30000},
             "attestation_service": {"verifier": "sample", "attestation_token_broker": {
                 "signer": {"key_path": self.path("signer.pem"),
                            "cert_path": self.path("signer.crt")}}},

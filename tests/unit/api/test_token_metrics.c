@@ -27,7 +27,7 @@ static void test_token_metrics_put__counts_jobs_and_calls(void **state)
     struct job_pool *pool = NULL;
     assert_ok(job_pool_new(0, 1, &pool));
     tell(pool);
-    uint64_t calls = value("strongroom_token_call_seconds_count{kind=\"object\"} ");
+    uint64_t calls = value("strongroom_token_object_seconds_count ");
     assert_int_equal(job_submit(pool, &job), JOB_DONE);
     watch_begin(WATCH_OBJECT);
     watch_end();
@@ -35,8 +35,8 @@ static void test_token_metrics_put__counts_jobs_and_calls(void **state)
     assert_int_equal(value("strongroom_jobs_total{where=\"here\"} "), 1);
     assert_int_equal(value("strongroom_jobs_total{where=\"worker\"} "), 0);
     assert_int_equal(value("strongroom_jobs_waiting "), 0);
-    assert_int_equal(value("strongroom_token_call_seconds_count{kind=\"object\"} "), calls + 1);
-    assert_int_equal(value("strongroom_token_call_seconds_bucket{kind=\"object\",le=\"+Inf\"} "), calls + 1);
+    assert_int_equal(value("strongroom_token_object_seconds_count "), calls + 1);
+    assert_int_equal(value("strongroom_token_object_seconds_bucket{le=\"+Inf\"} "), calls + 1);
     assert_int_equal(value("strongroom_token_calls_hanging "), 0);
     job_pool_free(pool);
     buf_free(&text);
