@@ -409,7 +409,7 @@ static void set_next(struct store *s, uint64_t begun, bool failed)
 
 void manifest_flush(struct store *s)
 {
-    SCOPED_LOCK(&s->work);
+    SCOPED_WORK(s);
     uint64_t begun = clock_mono_ns();
     struct err e = refresh_locked(s);
     if (err_ok(e)) e = manifest_sync_locked(s);

@@ -228,7 +228,7 @@ static err_t add_leftover(void *arg, const char *path)
 
 static err_t look_afresh(struct store *s)
 {
-    SCOPED_LOCK(&s->work);
+    SCOPED_WORK(s);
     return rescan_locked(s);
 }
 
@@ -274,7 +274,7 @@ static void collect(void *arg, const struct finding *f)
 
 static err_t compare_once(struct store *s, bool rescan, struct findings *ret)
 {
-    SCOPED_LOCK(&s->work);
+    SCOPED_WORK(s);
     TRY(rescan ? rescan_locked(s) : refresh_locked(s));
     manifest_compare_locked(s, collect, ret);
     SCOPED_LOCK(&s->lock);
@@ -313,7 +313,7 @@ struct err scrub_accept(struct store *s, size_t *ret_forgotten)
 {
     struct findings none = {0};
     {
-        SCOPED_LOCK(&s->work);
+        SCOPED_WORK(s);
         TRY(rescan_locked(s));
         TRY(manifest_accept_locked(s, ret_forgotten));
     }

@@ -105,7 +105,6 @@ class Metrics(unittest.TestCase):
             "kbs_attestation_successes_total": {"tee_type"},
             "kbs_attestation_failures_total": {"tee_type"},
             "strongroom_findings": {"fault"}, "kbs_build_info": {"version"},
-            "kbs_build_info": {"version"},
             "strongroom_jobs_total": {"where"},
             "strongroom_token_crypto_seconds": {"le"},
             "strongroom_token_object_seconds": {"le"},
