@@ -98,6 +98,7 @@ static bool one_epoch(const struct fault_case *c, bool worked)
 
 static void remove_epoch(void)
 {
+    forget_taste();
     check_epoch();
     destroy_labelled(epoch);
     forget_epoch();
@@ -179,7 +180,9 @@ static enum taken takes_touch(const struct fault_case *c)
 /* Which of several looks it meets decides here. */
 static enum taken takes_touch_found(const struct fault_case *c)
 {
-    return is_call(c, "C_GetAttributeValue") ? ANYHOW : takes_touch(c);
+    if (is_call(c, "C_GetAttributeValue")) return ANYHOW;
+    bool refused = is_call(c, "C_CreateObject") && rv_refuses_template(c->rv);
+    return refused && !c->lasting ? WORKS : takes_touch(c); /* with less, as any object */
 }
 
 static enum taken takes_sign(const struct fault_case *c)
