@@ -148,27 +148,25 @@ static err_t active_kek(struct p11 *p, struct p11_kek *ret)
     return ERR_OK;
 }
 
-static err_t check(struct p11 *p)
+err_t canary_check(struct p11 *p, CK_RV *ret_rv)
 {
     struct p11_kek kek = {0};
     bool opens = false;
     struct open_result r = {0};
+    *ret_rv = CKR_OK;
     TRY(active_kek(p, &kek));
     TRY(canary_open(p, &kek, &opens, &r));
     if (opens) return ERR_OK;
+    *ret_rv = r.rv;
     if (r.rv != CKR_OK)
         FAIL_P11(ERR_TOKEN_DOWN, r.rv, r.call, "token %s does not open its canary", p->label);
     FAIL(ERR_TOKEN_DOWN, "token %s opens its canary to something else", p->label);
 }
 
-struct err p11_check(struct p11 *p)
+err_t p11_check(struct p11 *p)
 {
-    struct err e = check(p);
-    atomic_store_explicit(&p->unhealthy, !err_ok(e), memory_order_relaxed);
+    CK_RV rv = CKR_OK;
+    struct err e = canary_check(p, &rv);
+    if (e.code == ERR_TOKEN_DOWN) life_ask(&p->life);
     return e;
-}
-
-bool p11_healthy(const struct p11 *p)
-{
-    return !atomic_load_explicit(&p->unhealthy, memory_order_relaxed);
 }

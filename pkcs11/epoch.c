@@ -21,14 +21,17 @@ static bool is_epoch(const char *label)
     return strncmp(label, P11_EPOCH_LABEL, strlen(P11_EPOCH_LABEL)) == 0 && strlen(label) < P11_EPOCH_TEXT;
 }
 
-/* One C_GetAttributeValue through the handle that is known; false when it has to be found again. */
-static bool read_known(struct p11_session *s, char ret[P11_EPOCH_TEXT])
+/* One C_GetAttributeValue through the handle that is known. CKR_OBJECT_HANDLE_INVALID: none is, or it
+ * is another object by now. */
+static CK_RV read_known(struct p11_session *s, char ret[P11_EPOCH_TEXT])
 {
     char label[P11_LABEL_MAX];
     CK_OBJECT_HANDLE h = known_handle(s->p);
-    if (!h || object_label(s, h, label) != CKR_OK || !is_epoch(label)) return false;
+    if (!h) return CKR_OBJECT_HANDLE_INVALID;
+    CK_RV rv = object_label(s, h, label);
+    if (rv != CKR_OK || !is_epoch(label)) return rv == CKR_OK ? CKR_OBJECT_HANDLE_INVALID : rv;
     memcpy(ret, label, strlen(label) + 1);
-    return true;
+    return CKR_OK;
 }
 
 /* ---- finding ---------------------------------------------------------------------------- */
@@ -64,20 +67,37 @@ static void epochs_done(struct epochs *x)
     handles_free(&x->others);
 }
 
-err_t token_epoch_read(struct p11 *p, char ret[P11_EPOCH_TEXT])
+static err_t read_by_handle(struct p11 *p, char ret[P11_EPOCH_TEXT], bool *ret_done)
 {
-    {
-        _cleanup_session_ struct p11_session s = {0};
-        TRY(session_take(p, &s));
-        SCOPED_CRYPTO(p);
-        if (read_known(&s, ret)) return ERR_OK;
-    }
+    _cleanup_session_ struct p11_session s = {0};
+    TRY(session_take(p, &s));
+    SCOPED_CRYPTO(p);
+    *ret_done = read_known(&s, ret) == CKR_OK;
+    return ERR_OK;
+}
+
+static err_t read_once(struct p11 *p, char ret[P11_EPOCH_TEXT])
+{
+    bool done = false;
     _cleanup_(epochs_done) struct epochs x = {0};
+    TRY(read_by_handle(p, ret, &done));
+    if (done) return ERR_OK;
     TRY(token_object_scan(p, false, visit_epoch, &x));
     if (!x.best.handle) FAIL(ERR_NOTFOUND, "token %s has no epoch object yet", p->label);
     know_handle(p, x.best.handle);
     memcpy(ret, x.label, strlen(x.label) + 1);
     return ERR_OK;
+}
+
+err_t token_epoch_read(struct p11 *p, char ret[P11_EPOCH_TEXT])
+{
+    struct err e = ERR_OK;
+    for (int i = 0; i < REPAIRS; i++) {
+        uint64_t epoch = p11_opening(p);
+        e = read_once(p, ret);
+        if (err_ok(e) || !p11_mended(p, e, epoch)) break;
+    }
+    return e;
 }
 
 /* ---- touching --------------------------------------------------------------------------- */
@@ -99,7 +119,7 @@ static err_t touch_known(struct p11 *p, const char *epoch, bool *ret_done)
     char now[P11_EPOCH_TEXT];
     TRY(session_take(p, &s));
     SCOPED_OBJECTS(p);
-    *ret_done = read_known(&s, now) && relabel_locked(&s, known_handle(p), epoch);
+    *ret_done = read_known(&s, now) == CKR_OK && relabel_locked(&s, known_handle(p), epoch);
     return ERR_OK;
 }
 
@@ -130,17 +150,26 @@ static err_t drop_others(struct p11 *p, const struct epochs *x)
     return ERR_OK;
 }
 
-err_t token_epoch_touch(struct p11 *p, const char *epoch)
+static err_t touch(struct p11 *p, const char *epoch)
 {
     bool done = false;
+    _cleanup_(epochs_done) struct epochs x = {0};
     TRY(touch_known(p, epoch, &done));
-    if (!done) {
-        _cleanup_(epochs_done) struct epochs x = {0};
-        TRY(token_object_scan(p, false, visit_epoch, &x));
-        know_handle(p, x.best.handle);
-        if (x.best.handle) TRY(touch_known(p, epoch, &done));
-        if (!done) TRY(replace_all(p, epoch, &x));
-        TRY(drop_others(p, &x));
+    if (done) return ERR_OK;
+    TRY(token_object_scan(p, false, visit_epoch, &x));
+    know_handle(p, x.best.handle);
+    if (x.best.handle) TRY(touch_known(p, epoch, &done));
+    if (!done) TRY(replace_all(p, epoch, &x));
+    return drop_others(p, &x);
+}
+
+err_t token_epoch_touch(struct p11 *p, const char *epoch)
+{
+    struct err e = ERR_OK;
+    for (int i = 0; i < REPAIRS; i++) {
+        uint64_t opening = p11_opening(p);
+        e = touch(p, epoch);
+        if (err_ok(e) || !p11_mended(p, e, opening)) break;
     }
-    return ERR_OK;
+    return e;
 }

@@ -19,3 +19,6 @@ uint32_t kek_generation(const char *label);
 err_t canary_load(struct p11 *p, struct p11_kek *kek);
 /* Of a KEK that is gone. */
 err_t canary_remove(struct p11 *p, uint32_t generation);
+/* Opens the canary of the active KEK. Not opened: ERR_TOKEN_DOWN, and *ret_rv is the module's code when
+ * it had one. ERR_HUMAN: there is no such KEK. p11_check for who is not the keeper. */
+err_t canary_check(struct p11 *p, CK_RV *ret_rv);

@@ -91,7 +91,8 @@ static err_t check_verdict(const char *token, const struct pin_marker *m,
 
 /* The marker is durable before the PIN leaves; whatever kills us in between, it is there. */
 static err_t login_marked(CK_FUNCTION_LIST *fn, CK_SESSION_HANDLE h, struct secret *pin,
-                          const char *token, CK_FLAGS flags, const char *marker_path)
+                          const char *token, CK_FLAGS flags, const char *marker_path,
+                          bool *ret_sent)
 {
     struct pin_marker m = {0};
     enum pin_verdict verdict = PIN_NEW;
@@ -99,6 +100,7 @@ static err_t login_marked(CK_FUNCTION_LIST *fn, CK_SESSION_HANDLE h, struct secr
     TRY(check_verdict(token, &m, verdict, flags));
     TRYC(pin_marker_write(&m, PIN_UNFINISHED), "no login without its marker %s; check state_dir",
          marker_path);
+    *ret_sent = true;
     CK_RV rv = send_pin(fn, h, pin);
     if (refuses_pin(rv)) {
         TRYC(pin_marker_write(&m, PIN_REFUSED), "token %s refused the PIN", token);
@@ -114,13 +116,14 @@ static err_t login_marked(CK_FUNCTION_LIST *fn, CK_SESSION_HANDLE h, struct secr
 }
 
 err_t login_gate(CK_FUNCTION_LIST *fn, CK_SLOT_ID slot, CK_SESSION_HANDLE h, struct secret *pin,
-                 const char *state_dir)
+                 const char *state_dir, bool *ret_sent)
 {
     _cleanup_free_ char *marker = NULL, *lock = NULL;
     _cleanup_close_ int lock_fd = -1;
     struct p11_token_info info = {0};
     CK_TOKEN_INFO raw = {0};
     char token[72];
+    *ret_sent = false;
     TRY(module_check_log_calls());
     TRY(slot_info(fn, slot, &info));
     log_escape(token, sizeof token, span_str(info.label));
@@ -136,8 +139,9 @@ err_t login_gate(CK_FUNCTION_LIST *fn, CK_SLOT_ID slot, CK_SESSION_HANDLE h, str
     TRY(check_flags(token, raw.flags));
     bool key_pad = raw.flags & CKF_PROTECTED_AUTHENTICATION_PATH;
     if (!pin && !key_pad) FAIL(ERR_USAGE, "token %s wants a PIN; give a pin-source", token);
-    if (key_pad || !marker) return judge(fn, h, token, send_pin(fn, h, key_pad ? NULL : pin));
-    return login_marked(fn, h, pin, token, raw.flags, marker);
+    if (!key_pad && marker) return login_marked(fn, h, pin, token, raw.flags, marker, ret_sent);
+    *ret_sent = true;
+    return judge(fn, h, token, send_pin(fn, h, key_pad ? NULL : pin));
 }
 
 err_t login_pin(CK_FUNCTION_LIST *fn, CK_SLOT_ID slot, const char *pin_source, struct secret **ret)

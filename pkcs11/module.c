@@ -143,19 +143,35 @@ void module_unref(struct p11_module *m)
     module_free(m);
 }
 
+/* Whoever uses it beside us may have called C_Finalize; then nobody has anything to lose. */
+static bool is_finalized(const struct p11_module *m)
+{
+    CK_INFO info = {0};
+    return m->fn->C_GetInfo(&info) == CKR_CRYPTOKI_NOT_INITIALIZED;
+}
+
+static err_t finalize_locked(struct p11_module *m)
+{
+    if (m->refs == 1 && m->owner) {
+        CK_RV rv = m->fn->C_Finalize(NULL);
+        if (rv != CKR_OK && rv != CKR_CRYPTOKI_NOT_INITIALIZED)
+            FAIL_P11(ERR_TOKEN_DOWN, rv, "C_Finalize", "module %s does not stop", m->path);
+    } else if (!is_finalized(m)) {
+        FAIL(ERR_CONFLICT, "module %s is used elsewhere in this process, so it cannot be "
+             "initialised again; restart the program", m->path);
+    }
+    return ERR_OK;
+}
+
 err_t module_restart(struct p11_module *m)
 {
     module_guard(m);
     SCOPED_LOCK(&modules_lock);
-    if (m->refs > 1 || !m->owner)
-        FAIL(ERR_CONFLICT, "module %s is used elsewhere in this process, so it cannot be "
-             "initialised again; restart the program", m->path);
-    CK_RV rv = m->fn->C_Finalize(NULL);
-    if (rv != CKR_OK && rv != CKR_CRYPTOKI_NOT_INITIALIZED)
-        FAIL_P11(ERR_TOKEN_DOWN, rv, "C_Finalize", "module %s does not stop", m->path);
-    rv = module_initialize(m->fn, m->init_args);
-    if (rv != CKR_OK)
+    TRY(finalize_locked(m));
+    CK_RV rv = module_initialize(m->fn, m->init_args);
+    if (rv != CKR_OK && rv != CKR_CRYPTOKI_ALREADY_INITIALIZED)
         FAIL_P11(ERR_TOKEN_DOWN, rv, "C_Initialize", "module %s does not start again", m->path);
+    m->owner = rv == CKR_OK;
     return ERR_OK;
 }
 

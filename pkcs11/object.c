@@ -11,6 +11,7 @@
 #define READ_GUESS 2048u /* room offered at first: one call for most values instead of three */
 #define READ_GUESS_MAX (128u << 10)
 #define READ_GUESS_STEP 4096u
+#define SAME_LABEL_MAX (STORE_KEEP_VERSIONS_MAX + 28u) /* versions, and what failed writes left */
 
 static const char APPLICATION[] = "strongroom";
 static const CK_OBJECT_CLASS data_class = CKO_DATA;
@@ -150,8 +151,8 @@ static err_t create_and_read_back(struct p11 *p, const char *label, struct span 
     FAIL(ERR_TOKEN_DOWN, "token %s gives %s back changed; it was removed", p->label, label);
 }
 
-err_t token_object_create(struct p11 *p, const char *label, struct span value,
-                        struct p11_object *ret)
+static err_t create_judged(struct p11 *p, const char *label, struct span value,
+                           struct p11_object *ret)
 {
     struct p11_object made = {0};
     CK_RV rv = CKR_OK;
@@ -170,6 +171,40 @@ err_t token_object_create(struct p11 *p, const char *label, struct span value,
              : "token %s does not store %s (%zu bytes)", p->label, label, value.len);
 }
 
+/* What failed may lie there all the same, and must not lie there twice. */
+static err_t find_made(struct p11 *p, const char *label, struct span value, struct p11_object *ret,
+                       bool *ret_found)
+{
+    struct p11_object found[SAME_LABEL_MAX];
+    size_t n = 0;
+    *ret_found = false;
+    TRY(token_object_find(p, label, found, SAME_LABEL_MAX, &n));
+    for (size_t i = 0; i < n && !*ret_found; i++) {
+        _cleanup_buf_ struct buf b = {.max = ENVELOPE_MAX};
+        struct err e = token_object_read(p, found[i], &b);
+        if (e.code == ERR_NOTFOUND || e.code == ERR_DAMAGED) continue;
+        TRY(e);
+        *ret_found = span_eq(buf_span(&b), value);
+        if (*ret_found) *ret = found[i];
+    }
+    return ERR_OK;
+}
+
+err_t token_object_create(struct p11 *p, const char *label, struct span value,
+                        struct p11_object *ret)
+{
+    if (strlen(label) >= P11_LABEL_MAX)
+        FAIL(ERR_TOOLARGE, "a label is at most %u bytes", P11_LABEL_MAX - 1);
+    if (value.len > ENVELOPE_MAX)
+        FAIL(ERR_TOOLARGE, "an object is at most %u bytes, not %zu", ENVELOPE_MAX, value.len);
+    uint64_t epoch = p11_opening(p);
+    bool found = false;
+    struct err e = create_judged(p, label, value, ret);
+    if (err_ok(e) || !p11_mended(p, e, epoch)) return e;
+    TRYC(find_made(p, label, value, ret, &found), "whether %s was stored is not known", label);
+    return found ? ERR_OK : create_judged(p, label, value, ret);
+}
+
 /* The handle may be of an object that somebody removed. */
 static enum err_class object_class(CK_RV rv)
 {
@@ -180,6 +215,15 @@ static err_t check_epoch(const struct p11 *p, struct p11_object o)
 {
     if (o.epoch != p->epoch || o.handle == CK_INVALID_HANDLE)
         FAIL(ERR_NOTFOUND, "the object's handle is of an earlier opening of the token");
+    return ERR_OK;
+}
+
+/* What is not there is believed only of a token that opens its canary, in the same opening: without the
+ * login private objects are not shown, and SoftHSM without its directory shows none (tokens.md 2.2). */
+static err_t still_ours(struct p11 *p, uint64_t epoch)
+{
+    if (p11_has_kek(p)) TRY(p11_check(p));
+    if (p11_opening(p) != epoch) FAIL(ERR_TOKEN_DOWN, "the token was opened again meanwhile");
     return ERR_OK;
 }
 
@@ -237,21 +281,24 @@ static bool shows_attributes(struct p11 *p)
 
 /* Whether this code condemns the object alone. SoftHSM's for a value that it cannot decrypt is its
  * code for a token that is gone, too: then the canary tells. The caller holds no session. */
-static bool object_is_at_fault(struct p11 *p, CK_RV rv)
+static bool object_is_at_fault(struct p11 *p, struct p11_object o, CK_RV rv)
 {
     enum rv_reaction reaction = rv_reaction(rv);
     if (reaction != RV_ITEM && (reaction != RV_CANARY || !err_ok(p11_check(p)))) return false;
-    return shows_attributes(p);
+    return shows_attributes(p) && p11_opening(p) == o.epoch;
 }
 
-err_t token_object_read(struct p11 *p, struct p11_object o, struct buf *ret)
+static err_t read_judged(struct p11 *p, struct p11_object o, struct buf *ret)
 {
     CK_RV rv = CKR_OK;
-    TRY(read_once(p, o, ret, &rv));
+    for (unsigned i = 0;; i++) {
+        TRY(read_once(p, o, ret, &rv));
+        if (!session_again(p, rv, i, false)) break;
+    }
     if (rv == CKR_OK) return ERR_OK;
     if (rv == CKR_DATA_LEN_RANGE)
         FAIL(ERR_TOOLARGE, "an object of token %s is over %u bytes", p->label, ENVELOPE_MAX);
-    if (object_is_at_fault(p, rv))
+    if (object_is_at_fault(p, o, rv))
         FAIL_P11(ERR_DAMAGED, rv, "C_GetAttributeValue", "token %s cannot show an object of its "
                  "own any more", p->label);
     /* A token that shows nothing says nothing of this one either. */
@@ -259,16 +306,43 @@ err_t token_object_read(struct p11 *p, struct p11_object o, struct buf *ret)
              "C_GetAttributeValue", "token %s does not show an object", p->label);
 }
 
-err_t token_object_destroy(struct p11 *p, struct p11_object o)
+err_t token_object_read(struct p11 *p, struct p11_object o, struct buf *ret)
+{
+    struct err e = ERR_OK;
+    for (int i = 0; i < REPAIRS; i++) {
+        e = read_judged(p, o, ret);
+        if (err_ok(e) || !p11_mended(p, e, o.epoch)) break;
+    }
+    return e;
+}
+
+static err_t destroy_once(struct p11 *p, struct p11_object o, CK_RV *ret_rv)
 {
     _cleanup_session_ struct p11_session s = {0};
-    TRY(session_take(p, &s));
-    TRY(check_epoch(p, o));
+    TRY(session_take_at(p, o.epoch, &s)); /* of another opening: nobody knows whether it is gone */
     SCOPED_OBJECTS(p);
-    CK_RV rv = session_rv(&s, p->fn->C_DestroyObject(s.h, o.handle));
-    if (rv != CKR_OK)
-        FAIL_P11(object_class(rv), rv, "C_DestroyObject", "token %s keeps an object", p->label);
+    *ret_rv = session_rv(&s, p->fn->C_DestroyObject(s.h, o.handle));
     return ERR_OK;
+}
+
+static err_t destroy_judged(struct p11 *p, struct p11_object o)
+{
+    CK_RV rv = CKR_OK;
+    TRY(destroy_once(p, o, &rv));
+    if (rv == CKR_OK) return ERR_OK;
+    /* Not to be seen without a login, either. */
+    if (rv_class(rv) == ERR_NOTFOUND) TRY(still_ours(p, o.epoch));
+    FAIL_P11(object_class(rv), rv, "C_DestroyObject", "token %s keeps an object", p->label);
+}
+
+err_t token_object_destroy(struct p11 *p, struct p11_object o)
+{
+    struct err e = ERR_OK;
+    for (int i = 0; i < REPAIRS; i++) {
+        e = destroy_judged(p, o);
+        if (err_ok(e) || !p11_mended(p, e, o.epoch)) break;
+    }
+    return e;
 }
 
 /* ---- scan and find -------------------------------------------------------------- */
@@ -313,12 +387,13 @@ static err_t look_once(struct p11 *p, struct sight *x)
  * answer anything. CKR_OBJECT_HANDLE_INVALID in x->rv: gone meanwhile. */
 static err_t look_at(struct p11 *p, struct sight *x)
 {
-    for (int i = 0; i < 2; i++) {
+    for (unsigned i = 0; i < 2; i++) {
         TRY(look_once(p, x));
+        if (session_again(p, x->rv, i, false)) continue;
         if (x->rv == CKR_OK) return ERR_OK;
         bool gone = x->rv == CKR_OBJECT_HANDLE_INVALID;
         if (gone && shows_attributes(p)) return ERR_OK;
-        if (gone || !object_is_at_fault(p, x->rv))
+        if (gone || !object_is_at_fault(p, x->object, x->rv))
             FAIL_P11(rv_reaction(x->rv) == RV_ITEM ? ERR_TOKEN_DOWN : rv_work_class(x->rv), x->rv,
                      "C_GetAttributeValue", "token %s does not show an object", p->label);
     }
@@ -328,15 +403,27 @@ static err_t look_at(struct p11 *p, struct sight *x)
     return ERR_OK;
 }
 
-static err_t find_ours(struct p11 *p, const char *label, struct handles *ret, uint64_t *ret_epoch)
+static err_t find_once(struct p11 *p, const char *label, struct handles *ret, uint64_t *ret_epoch)
 {
     struct span text = span_str(label);
     CK_ATTRIBUTE template[] = {ATTR_SPAN(CKA_LABEL, text), OURS};
     _cleanup_session_ struct p11_session s = {0};
     TRY(session_take(p, &s));
     *ret_epoch = p->epoch;
+    ret->n = 0;
     return find_objects(&s, label ? template : template + 1, label ? OURS_COUNT + 1 : OURS_COUNT,
                         STORE_MAX_OBJECTS, "objects", ret);
+}
+
+static err_t find_ours(struct p11 *p, const char *label, struct handles *ret, uint64_t *ret_epoch)
+{
+    struct err e = ERR_OK;
+    for (int i = 0; i < REPAIRS; i++) {
+        *ret_epoch = p11_opening(p);
+        e = find_once(p, label, ret, ret_epoch);
+        if (err_ok(e) || !p11_mended(p, e, *ret_epoch)) break;
+    }
+    return e;
 }
 
 err_t token_object_scan(struct p11 *p, bool with_values,
@@ -346,16 +433,18 @@ err_t token_object_scan(struct p11 *p, bool with_values,
     _cleanup_(sight_done) struct sight x = {.with_value = with_values};
     uint64_t epoch = 0;
     TRY(find_ours(p, NULL, &found, &epoch));
+    bool missed = found.n == 0;
     for (size_t i = 0; i < found.n; i++) {
         x.object = (struct p11_object){.handle = found.at[i], .epoch = epoch};
         TRY(look_at(p, &x));
+        missed |= x.rv == CKR_OBJECT_HANDLE_INVALID;
         if (x.rv == CKR_OBJECT_HANDLE_INVALID) continue;
         struct p11_seen seen = {.object = x.object, .label = x.label, .unreadable = x.rv != CKR_OK};
         if (!seen.unreadable) seen.value = buf_span(&x.value);
         /* Neither a session nor a lock is held: visit may do what it likes with the token. */
         TRY(visit(arg, &seen));
     }
-    return ERR_OK;
+    return missed ? still_ours(p, epoch) : ERR_OK;
 }
 
 err_t token_object_find(struct p11 *p, const char *label, struct p11_object *ret, size_t max,

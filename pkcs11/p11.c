@@ -7,10 +7,9 @@
 
 #include "broker/base/log.h"
 
-/* Of all openings in this process; 0 is no epoch. */
 static atomic_uint_fast64_t last_epoch;
 
-static uint64_t next_epoch(void)
+uint64_t next_epoch(void)
 {
     return atomic_fetch_add(&last_epoch, 1) + 1;
 }
@@ -47,14 +46,18 @@ bool p11_uses_softhsm(const char *module, const char *token_uri)
 
 /* ---- connecting: what opening and recovery share ---------------------------------------- */
 
-/* Sessions of our own outside the pool. The idle one comes first and goes last: the login dies
- * with the last session (tokens.md 2.3). */
-static err_t log_in(struct p11 *p)
+err_t own_sessions_open(struct p11 *p)
 {
     struct wall *wall = module_wall(p->module);
+    bool sent = false;
     TRY(session_open(p->fn, p->slot, &p->idle_session));
-    TRY(wall ? wall_login(wall, p->slot, p->idle_session, p->pin_source, p->state_dir)
-             : login_gate(p->fn, p->slot, p->idle_session, p->pin, p->state_dir));
+    if (atomic_load(&p->pin_spent))
+        FAIL(ERR_HUMAN, "token %s did not let us in, so it is not asked again with the same PIN; put it "
+             "in order, then correct the PIN where pin-source points, or send SIGHUP", p->label);
+    struct err e = wall ? wall_login(wall, p->slot, p->idle_session, p->pin_source, p->state_dir)
+                        : login_gate(p->fn, p->slot, p->idle_session, p->pin, p->state_dir, &sent);
+    atomic_store(&p->pin_spent, sent && e.code == ERR_HUMAN);
+    TRY(e);
     return session_open(p->fn, p->slot, &p->key_session);
 }
 
@@ -64,7 +67,13 @@ static void close_own(struct p11 *p, CK_SESSION_HANDLE *h)
     *h = CK_INVALID_HANDLE;
 }
 
-static err_t load_upper_half(struct p11 *p)
+void own_sessions_close(struct p11 *p)
+{
+    close_own(p, &p->key_session);
+    close_own(p, &p->idle_session);
+}
+
+err_t upper_half_load(struct p11 *p)
 {
     TRYC(suite_negotiate(p), "token %s", p->label);
     TRYC(keys_load(p), "token %s", p->label);
@@ -81,6 +90,7 @@ static err_t p11_new(const struct p11_config *config, struct p11 **ret)
     _cleanup_p11_ struct p11 *p = calloc(1, sizeof *p);
     if (!p) FAIL(ERR_INTERNAL, "out of memory");
     pool_init(&p->pool, 1);
+    life_init(&p->life);
     pthread_mutex_init(&p->object_lock, NULL);
     pthread_mutex_init(&p->key_lock, NULL);
     pthread_mutex_init(&p->kek_lock, NULL);
@@ -111,9 +121,10 @@ err_t p11_open(const struct p11_config *config, struct p11 **ret)
     if (config->found) TRY(config->found(config->found_arg, p->serial));
     if (!config->helper) TRY(login_pin(p->fn, p->slot, source, &p->pin));
     p->pool.cap = pool_cap(p->max_sessions, info.max_sessions);
-    TRY(log_in(p));
+    p->known = info;
+    TRY(own_sessions_open(p));
     TRY(place_choose(p, config->place, config->beside));
-    TRY(load_upper_half(p));
+    TRY(upper_half_load(p));
     *ret = TAKE_PTR(p);
     return ERR_OK;
 }
@@ -133,6 +144,7 @@ void p11_close(struct p11 *p)
     module_unref(p->module);
     uri_done(&p->uri);
     pool_done(&p->pool);
+    life_done(&p->life);
     pthread_mutex_destroy(&p->object_lock);
     pthread_mutex_destroy(&p->key_lock);
     pthread_mutex_destroy(&p->kek_lock);
@@ -143,58 +155,6 @@ void p11_close(struct p11 *p)
     free(p->state_dir);
     free(p->pin_source);
     free(p);
-}
-
-/* ---- coming back ------------------------------------------------------------------------ */
-
-/* The KEKs stay listed, so that envelopes do not look foreign meanwhile; their handles are of the
- * old epoch, so that nobody uses them. keys_load replaces them. */
-static void forget_handles(struct p11 *p)
-{
-    cek_cache_free(p);
-    __atomic_store_n(&p->epoch_object, CK_INVALID_HANDLE, __ATOMIC_RELEASE);
-    SCOPED_LOCK(&p->kek_lock);
-    p->epoch = next_epoch();
-}
-
-/* The module may have lost the token, or the token its slot; and another one may be in it. */
-static err_t reconnect_locked(struct p11 *p)
-{
-    struct p11_token_info info = {0};
-    close_own(p, &p->key_session);
-    close_own(p, &p->idle_session);
-    struct err restarted = module_restart(p->module);
-    /* Used elsewhere too: then new sessions and a new login must do. */
-    if (!err_ok(restarted) && restarted.code != ERR_CONFLICT) return restarted;
-    TRY(slot_find(p->fn, &p->uri, &p->slot, &info));
-    if (strcmp(info.serial, p->serial))
-        FAIL(ERR_HUMAN, "token %s came back with another serial number (%s, not %s); if that is "
-             "meant, restart the program", p->label, info.serial, p->serial);
-    return log_in(p);
-}
-
-/* Making a key works on sessions of its own, and p11_info on none: their locks keep both away. */
-static err_t stop_and_reconnect(struct p11 *p, bool *ret_stopped)
-{
-    SCOPED_LOCK(&p->keys_lock);
-    TRY(pool_stop(p));
-    *ret_stopped = true;
-    SCOPED_OBJECTS(p);
-    forget_handles(p);
-    return reconnect_locked(p);
-}
-
-err_t p11_recover(struct p11 *p)
-{
-    module_guard(p->module);
-    bool stopped = false;
-    struct err e = stop_and_reconnect(p, &stopped);
-    if (!stopped) return e;
-    if (err_ok(e)) e = load_upper_half(p);
-    /* "No such token" is the ordinary way of being away: it may come back. */
-    if (e.code == ERR_NOTFOUND) e.code = ERR_TOKEN_DOWN;
-    pool_resume(p, e.code);
-    return e;
 }
 
 /* ---- asking ----------------------------------------------------------------------------- */

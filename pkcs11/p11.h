@@ -70,12 +70,6 @@ struct p11_helper_stats {
 };
 struct p11_helper_stats p11_helper_stats(void);
 
-/* Brings a token back that went away: waits until no session is in use, starts the module again,
- * finds the same token (same serial) in whatever slot, logs in through the gate, loads the keys.
- * Handles of before are then of an old epoch. For one supervising thread, which calls it with a
- * growing pause when p11_check says ERR_TOKEN_DOWN; while it fails, all else fails at once with
- * its class. ERR_BUSY when sessions do not come back, or another recovery runs. */
-err_t p11_recover(struct p11 *p);
 void p11_close(struct p11 *p); /* logs out, C_Finalize; NULL-safe */
 DEFINE_CLEANUP(struct p11, p11_close);
 #define _cleanup_p11_ _cleanup_(p11_closep)
@@ -114,6 +108,61 @@ err_t p11_token_init(const char *module, const char *label, struct secret *so_pi
                      struct secret *user_pin, const char *state_dir,
                      struct p11_token_info *ret, char **ret_backup);
 
+/* ---- its life --------------------------------------------------------------------------- */
+
+/* Up: it worked when last looked at. Recovering: it is being brought back. Waiting: that failed, and
+ * is tried again after a pause. Human: a person must act (PIN wrong or locked, another token). */
+enum p11_state { P11_UP, P11_RECOVERING, P11_WAITING, P11_HUMAN, P11_STATE_COUNT };
+
+/* The ladder of tokens.md 6, mildest first: a look by the canary; an operation repeated on another
+ * session; new sessions and a login; the module initialised again, the token found anew. */
+enum p11_step { P11_STEP_LOOK, P11_STEP_SESSION, P11_STEP_LOGIN, P11_STEP_RESTART, P11_STEP_COUNT };
+
+const char *p11_state_name(enum p11_state state); /* "up", "recovering", "waiting", "human" */
+const char *p11_step_name(enum p11_step step);    /* "look", "session", "login", "restart" */
+
+struct p11_status {
+    enum p11_state state;
+    int64_t since;       /* Unix seconds */
+    uint64_t seconds;    /* since then, by a clock that does not jump */
+    enum p11_step next;  /* the step that is being taken, or comes next */
+    uint64_t next_ms;    /* until then; 0: now */
+    unsigned tries;      /* rounds of the ladder that failed since it was up */
+    enum err_class why;  /* of the last failure; ERR_NONE when up */
+    char reason[ERR_TEXT]; /* its text: for operators, it names the token and the module's code */
+    uint64_t taken[P11_STEP_COUNT], helped[P11_STEP_COUNT]; /* since p11_open */
+};
+
+/* What is known, without asking the token. Never waits. */
+void p11_status(struct p11 *p, struct p11_status *ret);
+/* The token's own words as of the opening or of the last look; never waits. */
+void p11_last_info(struct p11 *p, struct p11_token_info *ret);
+
+/* Keeping the token up, for one thread of the program (the keeper):
+ *
+ *     while (p11_await(p)) p11_tend(p, &keeper);
+ *
+ * p11_await waits until a look or the next try is due, or somebody met trouble, and is false after
+ * p11_keep_end. p11_tend looks, and when the token does not work takes the steps. Requests that meet
+ * trouble meanwhile wait for it a moment (P11_MEND_MS) and are repeated where they may be. Without a
+ * keeper (commands) nothing is brought back. */
+struct p11_keeper {
+    /* Handles are new: what keeps some looks again. ERR_TOKEN_DOWN: it went away again. */
+    err_t (*came_back)(void *arg);
+    /* The state changed; called by the keeper's thread, without locks. */
+    void (*changed)(void *arg, const struct p11_status *now);
+    void *arg;
+};
+bool p11_await(struct p11 *p);
+void p11_tend(struct p11 *p, const struct p11_keeper *keeper);
+void p11_hurry(struct p11 *p);    /* a person acted: try now; any thread */
+void p11_keep_end(struct p11 *p); /* any thread */
+
+/* All steps from the login on, at once, for who keeps no token (tests). The handles of before are then
+ * of an old epoch. While it fails, all else fails at once. ERR_TOKEN_DOWN, ERR_HUMAN; ERR_BUSY when
+ * sessions do not come back, or another recovery runs. */
+err_t p11_recover(struct p11 *p);
+
 /* ---- keys ------------------------------------------------------------------------------- */
 
 struct p11_kek_info {
@@ -139,10 +188,9 @@ err_t p11_kek_reload(struct p11 *p);
 /* What the self-test found, as words for status: "AES-KW recipients, AES-GCM payloads". */
 const char *p11_suite_text(const struct p11 *p);
 
-/* Health as the canary tells it: opens it once with the active KEK. */
+/* Health as the canary tells it: opens it once with the active KEK. ERR_TOKEN_DOWN is reported to
+ * the keeper, too. */
 err_t p11_check(struct p11 *p);
-/* How the last p11_check came out, without asking the token; true before the first. */
-bool p11_healthy(const struct p11 *p);
 
 /* ---- sealing and opening ---------------------------------------------------------------- */
 
@@ -186,13 +234,15 @@ uint64_t p11_opening(struct p11 *p);
 
 #define P11_LABEL_MAX 320u /* bytes of a label: "strongroom:<kind>:" and a name */
 
-/* Creates, then reads back through a fresh find and compares (DESIGN 3, Writing).
+/* Creates, then reads back through a fresh find and compares (DESIGN 3, Writing). When the token went
+ * away meanwhile and came back, looks whether it is there before it tries again.
  * ERR_FULL when the token has no room, ERR_TOKEN_DOWN when what is read differs. */
 err_t p11_object_create(struct p11 *p, const char *label, struct span value,
                         struct p11_object *ret);
 /* Appends the value. ERR_NOTFOUND when the object is gone (or its handle is of another epoch),
  * ERR_DAMAGED when the token cannot show it although its canary opens. */
 err_t p11_object_read(struct p11 *p, struct p11_object o, struct buf *ret);
+/* ERR_NOTFOUND when it is gone already; ERR_TOKEN_DOWN when nobody knows (a handle of another epoch). */
 err_t p11_object_destroy(struct p11 *p, struct p11_object o);
 /* What a scan shows of an object. All of it is good during the visit alone. */
 struct p11_seen {
@@ -203,7 +253,8 @@ struct p11_seen {
 };
 /* Calls visit for every object of ours. One that the token cannot show any more, while its canary
  * opens, is visited all the same: it may be the newest of its name. A visit that returns an error
- * ends the scan with it. ERR_TOKEN_DOWN when not the object but the token fails. */
+ * ends the scan with it. ERR_TOKEN_DOWN when not the object but the token fails, or was opened again
+ * meanwhile: then what was visited is not all. */
 err_t p11_object_scan(struct p11 *p, bool with_values,
                       err_t (*visit)(void *arg, const struct p11_seen *seen), void *arg);
 /* Objects with exactly this label. */

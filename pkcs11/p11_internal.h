@@ -7,6 +7,7 @@
 #include "broker/base/clock.h"
 #include "broker/base/limits.h"
 #include "pkcs11/job.h"
+#include "pkcs11/life.h"
 #include "pkcs11/p11.h"
 #include "pkcs11/rv.h"
 
@@ -34,8 +35,8 @@ DEFINE_CLEANUP(struct p11_module, module_unref);
 #define _cleanup_module_ _cleanup_(module_unrefp)
 CK_FUNCTION_LIST *module_fn(struct p11_module *m);
 const char *module_path(const struct p11_module *m);
-/* C_Finalize and C_Initialize in place; no session may be in use. ERR_CONFLICT when others in
- * this process use the module too. */
+/* C_Finalize and C_Initialize in place; no session may be in use. When others in this process use the
+ * module too it is initialised only if they finalized it; otherwise ERR_CONFLICT. */
 err_t module_restart(struct p11_module *m);
 bool module_shared(const struct p11_module *m); /* more than one opening in this process */
 /* Aborts in a forked child: SoftHSM, NSS and tpm2 hand it the parent's login (tokens.md 1.11). */
@@ -72,7 +73,7 @@ struct p11_pool {
     CK_SESSION_HANDLE idle[P11_SESSIONS_MAX];
     unsigned idle_n, open_n, cap;    /* open_n counts idle ones, those in use and those opening */
     unsigned lost_n;                 /* written off: their calls hang, and they count no more */
-    unsigned wait_ms;                /* how long a getter waits: P11_JOB_SECONDS */
+    unsigned wait_ms;                /* how long a getter waits: P11_JOB_SECONDS; for recovery P11_MEND_MS */
     bool stopped;                    /* recovery: only its own thread gets one */
     pthread_t stopper;
     enum err_class down;             /* recovery failed so: getters fail at once, until it works */
@@ -100,6 +101,7 @@ struct p11_session {
     struct p11 *p; /* NULL: nothing held */
     CK_SESSION_HANDLE h;
     bool broken; /* closed instead of returned */
+    bool gone;   /* the token forgot it, and most likely those that idle in the pool too */
 };
 err_t session_take(struct p11 *p, struct p11_session *ret);
 /* For who got a handle before the session: ERR_TOKEN_DOWN when the token was opened again in
@@ -107,12 +109,17 @@ err_t session_take(struct p11 *p, struct p11_session *ret);
 err_t session_take_at(struct p11 *p, uint64_t epoch, struct p11_session *ret);
 void session_drop(struct p11_session *s);
 #define _cleanup_session_ _cleanup_(session_drop)
-/* Notes whether this code breaks the session; gives it back. */
+/* Notes whether this code breaks the session, and wakes the keeper when no session can help; gives it
+ * back. */
+void session_spoil(struct p11_session *s, CK_RV rv);
 static inline CK_RV session_rv(struct p11_session *s, CK_RV rv)
 {
-    if (!rv_keeps_session(rv)) s->broken = true;
+    if (!rv_keeps_session(rv)) session_spoil(s, rv);
     return rv;
 }
+/* For loops over operations that may be repeated (tokens.md 6): whether the same may go well on another
+ * session, once. handles: also when it used the handle of a session key, which may be stale. */
+bool session_again(struct p11 *p, CK_RV rv, unsigned attempt, bool handles);
 /* Until pool_resume only this thread gets sessions; waits until none is in use (ERR_BUSY), closes
  * all. down: ERR_NONE, or what getters hear from now on. */
 err_t pool_stop(struct p11 *p);
@@ -123,11 +130,11 @@ void pool_close_idle(struct p11 *p);
 
 /* Logs `h` (and so this process) in as user, once, unless the token's flags or a PIN that failed
  * before forbid it. `pin` may be NULL for a token with its own key pad. state_dir NULL: no marker
- * is kept. ERR_HUMAN says what to do. */
+ * is kept. ERR_HUMAN says what to do; *ret_sent whether the token was asked. */
+err_t login_gate(CK_FUNCTION_LIST *fn, CK_SLOT_ID slot, CK_SESSION_HANDLE h, struct secret *pin,
+                 const char *state_dir, bool *ret_sent);
 /* The PIN of this token from pin_source (p11_pin_read); none for a token that wants none from us. */
 err_t login_pin(CK_FUNCTION_LIST *fn, CK_SLOT_ID slot, const char *pin_source, struct secret **ret);
-err_t login_gate(CK_FUNCTION_LIST *fn, CK_SLOT_ID slot, CK_SESSION_HANDLE h, struct secret *pin,
-                 const char *state_dir);
 
 /* ---- the opened token ------------------------------------------------------------------- */
 
@@ -146,16 +153,17 @@ struct p11_kek {
 };
 
 struct p11 {
-    /* fixed after p11_open, changed only by p11_recover while the pool is stopped */
+    /* fixed after p11_open, changed only by recovery while the pool is stopped */
     struct p11_module *module;
     CK_FUNCTION_LIST *fn;
     CK_SLOT_ID slot;
     struct p11_uri uri;
     char *label, *serial;    /* without padding */
     char *state_dir;
-    char *pin_source;        /* NULL: the terminal */
+    char *pin_source;        /* read again for each login; NULL or "prompt": the terminal, once */
     struct secret *pin;      /* kept for logging in again after the token went away; NULL when there is
                               * none, or a helper has it */
+    atomic_bool pin_spent;   /* the token was asked with it and wants a person: not sent again */
     unsigned max_sessions, cek_cache_max;
     bool serialize_all;      /* quirk: cryptography takes object_lock too */
     uint64_t epoch;          /* of all handles; a new one after each (re)opening. Written under
@@ -187,7 +195,8 @@ struct p11 {
     const struct p11_beside *beside; /* where objects lie; NULL: on the token. Fixed after p11_open */
     unsigned data_template; /* object.c: what this token takes; under object_lock */
 
-    atomic_bool unhealthy; /* how the last p11_check came out */
+    struct life life;            /* up, or how it is brought back */
+    struct p11_token_info known; /* as of the last look; under kek_lock */
 
     /* the epoch object (epoch.c); written under object_lock, read atomically without */
     CK_OBJECT_HANDLE epoch_object;
@@ -211,10 +220,26 @@ static inline pthread_mutex_t *crypto_lock(struct p11 *p)
 /* Chooses p->beside by what is where, or by trying. ERR_USAGE: what the configuration says would hide
  * what is stored. */
 err_t place_choose(struct p11 *p, enum p11_place place, const struct p11_beside *beside);
+/* ---- what opening and recovery share (p11.c) -------------------------------------------- */
+
+/* Sessions of our own outside the pool. The idle one comes first and goes last: the login dies
+ * with the last session (tokens.md 2.3). */
+err_t own_sessions_open(struct p11 *p); /* and logs in, through the gate */
+void own_sessions_close(struct p11 *p);
+err_t upper_half_load(struct p11 *p);
+uint64_t next_epoch(void); /* of all openings in this process; 0 is no epoch */
+
+/* ---- recover.c -------------------------------------------------------------------------- */
+
+/* For operations that may be repeated: whether this failure was mended, so that the same may go well
+ * now. epoch: p11_opening before the operation. Waits for the keeper, so the caller holds no session
+ * and none of our locks. */
+bool p11_mended(struct p11 *p, struct err e, uint64_t epoch);
+#define REPAIRS 2 /* rounds of `for (...) { ...; if (err_ok(e) || !p11_mended(...)) break; }` */
 
 /* ---- the upper half, as p11_open and p11_close call it ---------------------------------- */
 
-/* In this order, by p11_open and again by p11_recover; both may be called again at any time. They
+/* In this order, by p11_open and again by recovery; both may be called again at any time. They
  * take pool sessions and object_lock themselves. */
 err_t suite_negotiate(struct p11 *p); /* live self-test */
 err_t keys_load(struct p11 *p);       /* finds KEKs, checks attributes and canaries */

@@ -6,8 +6,6 @@
 
 #include "broker/base/log.h"
 
-#define ATTEMPTS 2
-
 struct p11_pair {
     struct p11 *p;
     char *label;
@@ -188,12 +186,6 @@ static err_t take_key(struct p11_pair *k, struct pair_key *ret)
 
 /* ---- using it --------------------------------------------------------------------------- */
 
-static bool worth_another(CK_RV rv)
-{
-    enum rv_reaction r = rv_reaction(rv);
-    return r == RV_SESSION || r == RV_HANDLE;
-}
-
 /* What a module's refusal is to the caller when nothing he sent can be its cause. Never ERR_NOTFOUND
  * or ERR_FULL: those speak of resources. */
 static err_t fail_token(const struct p11_pair *k, const struct pair_answer *a, const char *what)
@@ -231,6 +223,8 @@ static err_t judge_decrypt(struct p11_pair *k, const struct pair_key *key,
         if (p11_has_kek(k->p)) TRY(p11_check(k->p));
         item = true;
     }
+    if (p11_opening(k->p) != key->epoch)
+        FAIL(ERR_TOKEN_DOWN, "the token was opened again meanwhile");
     if (item) FAIL(ERR_CRYPTO, DOES_NOT_OPEN);
     return fail_token(k, a, "decrypt");
 }
@@ -239,19 +233,19 @@ static err_t decrypt(struct p11_pair *k, struct span wrapped, struct pair_key *k
                      struct secret *block, size_t *ret_len)
 {
     struct pair_answer a = {CKR_OK, ""};
-    for (int i = 0; i < ATTEMPTS; i++) {
+    for (unsigned i = 0;; i++) {
         if (i) {
             forget(k, key);
             pair_key_done(key);
             TRY(take_key(k, key));
         }
         TRY(pair_decrypt_once(k->p, key, k->hash, wrapped, secret_data(block), ret_len, &a));
-        if (!worth_another(a.rv)) break;
+        if (!session_again(k->p, a.rv, i, true)) break;
     }
     return a.rv == CKR_OK ? ERR_OK : judge_decrypt(k, key, &a);
 }
 
-err_t p11_pair_unwrap(struct p11_pair *k, struct span wrapped, struct secret **ret)
+static err_t unwrap(struct p11_pair *k, struct span wrapped, struct secret **ret)
 {
     size_t len = 0;
     _cleanup_secret_ struct secret *block = NULL;
@@ -269,19 +263,42 @@ err_t p11_pair_unwrap(struct p11_pair *k, struct span wrapped, struct secret **r
     return ERR_OK;
 }
 
-err_t p11_pair_sign(struct p11_pair *k, const uint8_t digest[P11_PAIR_DIGEST],
-                    uint8_t ret[P11_PAIR_SIGNATURE])
+err_t p11_pair_unwrap(struct p11_pair *k, struct span wrapped, struct secret **ret)
+{
+    struct err e = ERR_OK;
+    for (int i = 0; i < REPAIRS; i++) {
+        uint64_t epoch = p11_opening(k->p);
+        e = unwrap(k, wrapped, ret);
+        if (err_ok(e) || !p11_mended(k->p, e, epoch)) break;
+    }
+    return e;
+}
+
+static err_t sign(struct p11_pair *k, const uint8_t digest[P11_PAIR_DIGEST],
+                  uint8_t ret[P11_PAIR_SIGNATURE])
 {
     struct pair_answer a = {CKR_OK, ""};
     _cleanup_pair_key_ struct pair_key key = {0};
-    for (int i = 0; i < ATTEMPTS; i++) {
+    for (unsigned i = 0;; i++) {
         if (i) {
             forget(k, &key);
             pair_key_done(&key);
         }
         TRY(take_key(k, &key));
         TRY(pair_sign_once(k->p, &key, digest, ret, &a));
-        if (!worth_another(a.rv)) break;
+        if (!session_again(k->p, a.rv, i, true)) break;
     }
     return a.rv == CKR_OK ? ERR_OK : fail_token(k, &a, "sign");
+}
+
+err_t p11_pair_sign(struct p11_pair *k, const uint8_t digest[P11_PAIR_DIGEST],
+                    uint8_t ret[P11_PAIR_SIGNATURE])
+{
+    struct err e = ERR_OK;
+    for (int i = 0; i < REPAIRS; i++) {
+        uint64_t epoch = p11_opening(k->p);
+        e = sign(k, digest, ret);
+        if (err_ok(e) || !p11_mended(k->p, e, epoch)) break;
+    }
+    return e;
 }

@@ -72,7 +72,20 @@ static bool has_other(struct p11 *p, const struct envelope *e, const struct seal
     return false;
 }
 
-err_t p11_rewrap(struct p11 *p, const struct envelope *e, struct buf *ret)
+static err_t fail_rewrap(struct p11 *p, uint64_t epoch, const struct envelope *e,
+                         const struct open_result *r)
+{
+    enum rv_reaction reaction = rv_reaction(r->rv);
+    if (reaction == RV_CANARY || reaction == RV_HANDLE) TRY(p11_check(p));
+    if (p11_opening(p) != epoch) FAIL(ERR_TOKEN_DOWN, "the token was opened again meanwhile");
+    /* Only unwrapping says something about the envelope. */
+    bool damaged = (reaction == RV_CANARY || reaction == RV_ITEM) && strcmp(r->call, "C_UnwrapKey") == 0;
+    FAIL_P11(damaged ? ERR_DAMAGED : seal_class(r->rv), r->rv, r->call,
+             "the content key of %.*s cannot be moved to another key", (int) e->meta.name.len,
+             (const char *) e->meta.name.data);
+}
+
+static err_t rewrap(struct p11 *p, const struct envelope *e, struct buf *ret, uint64_t *ret_epoch)
 {
     struct seal_key from = {0}, to = {0};
     const struct suite_way *way = NULL;
@@ -80,27 +93,31 @@ err_t p11_rewrap(struct p11 *p, const struct envelope *e, struct buf *ret)
     int name_len = (int) e->meta.name.len;
     const char *name = (const char *) e->meta.name.data;
     TRY(active_key(p, &to, &way));
+    *ret_epoch = to.epoch;
     if (!own_key(p, e, &from))
         FAIL(ERR_NOTFOUND, "%.*s is sealed for no key of token %s", name_len, name, p->label);
     if (from.generation == to.generation && !has_other(p, e, &to))
         FAIL(ERR_CONFLICT, "%.*s is under the active key already", name_len, name);
     struct rewrapping x = {.from = &from, .to = &to, .way = way,
                            .suite = suite_find(e->meta.suite), .wrapped = recipient_of(e, &from)};
-    for (int i = 0; i < SEAL_ATTEMPTS; i++) {
+    for (unsigned i = 0;; i++) {
         TRY(rewrap_once(p, &x, &r));
-        if (!worth_another(r.rv)) break;
+        if (!session_again(p, r.rv, i, true)) break;
     }
-    if (r.rv == CKR_OK) {
-        size_t before = ret->len;
-        struct err put = put_rewrapped(p, e, &x, ret);
-        if (!err_ok(put)) ret->len = before; /* nothing half-made */
-        return put;
+    if (r.rv != CKR_OK) return fail_rewrap(p, to.epoch, e, &r);
+    size_t before = ret->len;
+    struct err put = put_rewrapped(p, e, &x, ret);
+    if (!err_ok(put)) ret->len = before; /* nothing half-made */
+    return put;
+}
+
+err_t p11_rewrap(struct p11 *p, const struct envelope *e, struct buf *ret)
+{
+    struct err moved = ERR_OK;
+    for (int i = 0; i < REPAIRS; i++) {
+        uint64_t epoch = 0;
+        moved = rewrap(p, e, ret, &epoch);
+        if (err_ok(moved) || !p11_mended(p, moved, epoch)) break;
     }
-    enum rv_reaction reaction = rv_reaction(r.rv);
-    if (reaction == RV_CANARY || reaction == RV_HANDLE) TRY(p11_check(p));
-    /* Only unwrapping says something about the envelope. */
-    bool damaged = (reaction == RV_CANARY || reaction == RV_ITEM) &&
-                   strcmp(r.call, "C_UnwrapKey") == 0;
-    FAIL_P11(damaged ? ERR_DAMAGED : seal_class(r.rv), r.rv, r.call,
-             "the content key of %.*s cannot be moved to another key", name_len, name);
+    return moved;
 }

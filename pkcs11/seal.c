@@ -13,12 +13,6 @@ struct seal_key seal_key_of(const struct p11_kek *kek)
     return key;
 }
 
-bool worth_another(CK_RV rv)
-{
-    enum rv_reaction r = rv_reaction(rv);
-    return r == RV_SESSION || r == RV_HANDLE;
-}
-
 enum err_class seal_class(CK_RV rv)
 {
     enum err_class class = rv_work_class(rv);
@@ -118,9 +112,9 @@ static err_t seal_into(struct p11 *p, const struct seal_key *key, struct sealing
     x->payload.aad = buf_span(&bound);
     x->payload.iv = span_of(x->iv, x->form->iv);
     struct open_result r = {0};
-    for (int i = 0; i < SEAL_ATTEMPTS; i++) {
+    for (unsigned i = 0;; i++) {
         TRY(seal_once(p, key, x, &r));
-        if (!worth_another(r.rv)) break;
+        if (!session_again(p, r.rv, i, true)) break;
     }
     if (r.rv != CKR_OK)
         FAIL_P11(seal_class(r.rv), r.rv, r.call, "the token does not seal %.*s",
@@ -158,10 +152,15 @@ struct err active_key(struct p11 *p, struct seal_key *ret, const struct suite_wa
 err_t p11_seal(struct p11 *p, const struct envelope_meta *meta, struct span plaintext,
                struct buf *ret)
 {
-    struct seal_key key = {0};
-    const struct suite_way *way = NULL;
-    TRY(active_key(p, &key, &way));
-    return seal_under(p, &key, way, meta, plaintext, ret);
+    struct err e = ERR_OK;
+    for (int i = 0; i < REPAIRS; i++) {
+        struct seal_key key = {0};
+        const struct suite_way *way = NULL;
+        TRY(active_key(p, &key, &way));
+        e = seal_under(p, &key, way, meta, plaintext, ret);
+        if (err_ok(e) || !p11_mended(p, e, key.epoch)) break;
+    }
+    return e;
 }
 
 /* ---- opening ---------------------------------------------------------------------------- */
@@ -210,8 +209,8 @@ static CK_RV open_on(struct p11 *p, struct cek_op *op, struct opening *x)
         ceks[i] = refs[i].handle;
     }
     if (rv == CKR_OK) rv = x->suite->open(op, ceks, &x->payload, secret_data(x->out), &x->len);
-    for (size_t i = 0; i < x->suite->keys; i++)
-        cek_cache_return(p, op, &refs[i], rv_reaction(rv) == RV_HANDLE);
+    bool stale = rv_reaction(rv) == RV_HANDLE || rv_reaction(rv) == RV_CALLER;
+    for (size_t i = 0; i < x->suite->keys; i++) cek_cache_return(p, op, &refs[i], stale);
     return rv;
 }
 
@@ -225,6 +224,14 @@ static err_t open_once(struct p11 *p, struct opening *x, struct open_result *ret
     if (op.stays) s.broken = true; /* closing it destroys the key */
     ret->call = op.call;
     return ERR_OK;
+}
+
+/* A key of the cache that may not decrypt is none that we put there: its session died, and the handle is
+ * another object's by now. */
+static bool open_again(struct p11 *p, struct opening *x, CK_RV rv, unsigned attempt)
+{
+    bool stale = x->cached && !attempt && rv_reaction(rv) == RV_CALLER;
+    return session_again(p, rv, attempt, true) || stale;
 }
 
 err_t open_under(struct p11 *p, const struct seal_key *key, const struct envelope *e,
@@ -242,9 +249,9 @@ err_t open_under(struct p11 *p, const struct seal_key *key, const struct envelop
     }
     TRY(secret_new(e->ciphertext.len + ENVELOPE_TAG_MAX, &out));
     x.out = out;
-    for (int i = 0; i < SEAL_ATTEMPTS; i++) {
+    for (unsigned i = 0;; i++) {
         TRY(open_once(p, &x, ret_result));
-        if (!worth_another(ret_result->rv)) break;
+        if (!open_again(p, &x, ret_result->rv, i)) break;
     }
     if (ret_result->rv != CKR_OK) return ERR_OK;
     secret_shrink(out, x.len);
@@ -273,10 +280,12 @@ uint32_t p11_recipient_generation(struct p11 *p, const struct envelope *e)
 
 /* SoftHSM says CKR_GENERAL_ERROR for a bad tag, a bad wrapped key and a token that is gone, and
  * only another opening tells them apart: otherwise one tampered object would stop the service. */
-static err_t judge(struct p11 *p, const struct envelope *e, const struct open_result *r)
+static err_t judge(struct p11 *p, const struct seal_key *key, const struct envelope *e,
+                   const struct open_result *r)
 {
     enum rv_reaction reaction = rv_reaction(r->rv);
     if (reaction == RV_CANARY || reaction == RV_HANDLE) TRY(p11_check(p));
+    if (p11_opening(p) != key->epoch) FAIL(ERR_TOKEN_DOWN, "the token was opened again meanwhile");
     bool damaged = reaction == RV_CANARY || reaction == RV_ITEM;
     FAIL_P11(damaged ? ERR_DAMAGED : seal_class(r->rv), r->rv, r->call, damaged
              ? "%.*s version %llu does not verify: its envelope is damaged or was changed"
@@ -285,15 +294,26 @@ static err_t judge(struct p11 *p, const struct envelope *e, const struct open_re
              (unsigned long long) e->meta.version);
 }
 
+static err_t unseal_with(struct p11 *p, const struct seal_key *key, const struct envelope *e,
+                         bool cached, struct secret **ret)
+{
+    struct open_result r = {0};
+    TRY(open_under(p, key, e, cached, ret, &r));
+    return r.rv == CKR_OK ? ERR_OK : judge(p, key, e, &r);
+}
+
 static err_t unseal(struct p11 *p, const struct envelope *e, bool cached, struct secret **ret)
 {
-    struct seal_key key = {0};
-    if (!own_key(p, e, &key))
-        FAIL(ERR_NOTFOUND, "%.*s is sealed for another token: none of its recipients is a key of "
-             "token %s", (int) e->meta.name.len, (const char *) e->meta.name.data, p->label);
-    struct open_result r = {0};
-    TRY(open_under(p, &key, e, cached, ret, &r));
-    return r.rv == CKR_OK ? ERR_OK : judge(p, e, &r);
+    struct err opened = ERR_OK;
+    for (int i = 0; i < REPAIRS; i++) {
+        struct seal_key key = {0};
+        if (!own_key(p, e, &key))
+            FAIL(ERR_NOTFOUND, "%.*s is sealed for another token: none of its recipients is a key of "
+                 "token %s", (int) e->meta.name.len, (const char *) e->meta.name.data, p->label);
+        opened = unseal_with(p, &key, e, cached, ret);
+        if (err_ok(opened) || !p11_mended(p, opened, key.epoch)) break;
+    }
+    return opened;
 }
 
 err_t p11_unseal(struct p11 *p, const struct envelope *e, struct secret **ret)

@@ -17,10 +17,6 @@ err_t active_key(struct p11 *p, struct seal_key *ret, const struct suite_way **r
 /* The newest KEK of ours that is among the recipients. Unsound ones are not used at all. */
 bool own_key(struct p11 *p, const struct envelope *e, struct seal_key *ret);
 
-#define SEAL_ATTEMPTS 2
-/* Whether the same again on a new session may work; opening, sealing and rewrapping leave nothing
- * behind, so all may be repeated (with a new content key and IV). */
-bool worth_another(CK_RV rv);
 /* Neither the store nor a lost object is meant here: session keys ran out of room, or the token no
  * longer knows a key that it had. */
 enum err_class seal_class(CK_RV rv);

@@ -52,9 +52,9 @@ err_t session_open(CK_FUNCTION_LIST *fn, CK_SLOT_ID slot, CK_SESSION_HANDLE *ret
     return ERR_OK;
 }
 
-static struct timespec deadline_of(const struct p11_pool *pool)
+static struct timespec deadline_in(unsigned ms)
 {
-    uint64_t at = clock_mono_ns() + pool->wait_ms * (CLOCK_SECOND_NS / 1000);
+    uint64_t at = clock_mono_ns() + ms * (CLOCK_SECOND_NS / 1000);
     return (struct timespec){.tv_sec = (time_t) (at / CLOCK_SECOND_NS),
                              .tv_nsec = (long) (at % CLOCK_SECOND_NS)};
 }
@@ -76,17 +76,25 @@ static bool shut_locked(const struct p11_pool *pool)
     return pool->stopped && !pthread_equal(pool->stopper, pthread_self());
 }
 
-static enum turn wait_turn_locked(struct p11_pool *pool)
+/* Coming back is a matter of milliseconds, or of who knows how long. */
+static unsigned patience_ms(const struct p11 *p, bool shut)
 {
+    bool short_one = shut && p->life.mend_ms < p->pool.wait_ms;
+    return short_one ? p->life.mend_ms : p->pool.wait_ms;
+}
+
+static enum turn wait_turn_locked(struct p11 *p)
+{
+    struct p11_pool *pool = &p->pool;
     struct timespec deadline = {0};
     for (bool late = false;;) {
         bool shut = shut_locked(pool);
         if (!pool->stopped && pool->down) return TURN_DOWN;
         if (!shut && pool->idle_n) return TURN_REUSE;
         if (!shut && pool->open_n < pool->cap) return TURN_OPEN;
-        if (late) return TURN_LATE;
+        if (late) return shut ? TURN_DOWN : TURN_LATE;
         if (!job_may_wait()) return TURN_MOVE;
-        if (!deadline.tv_sec) deadline = deadline_of(pool);
+        if (!deadline.tv_sec) deadline = deadline_in(patience_ms(p, shut));
         /* A wake-up may come together with the time-out: look once more before giving up. */
         late = pthread_cond_timedwait(&pool->free, &pool->lock, &deadline) == ETIMEDOUT;
     }
@@ -171,6 +179,7 @@ static err_t open_counted(struct p11 *p, CK_SESSION_HANDLE *ret, bool *ret_wait)
         if (cap) return ERR_OK;
     } else {
         give_up(&p->pool);
+        life_ask(&p->life);
     }
     FAIL_RV(rv, "C_OpenSession", "the token gives no session");
 }
@@ -183,13 +192,14 @@ err_t session_get(struct p11 *p, CK_SESSION_HANDLE *ret)
         again = false;
         {
             SCOPED_LOCK(&pool->lock);
-            enum turn turn = wait_turn_locked(pool);
+            enum turn turn = wait_turn_locked(p);
             if (turn == TURN_LATE)
                 FAIL(ERR_BUSY, "no token session came free within %u ms (%u in use); raise "
                      "max_sessions if the token allows it", pool->wait_ms, pool->open_n);
             if (turn == TURN_MOVE) FAIL(ERR_BUSY, "no token session is free at once");
             if (turn == TURN_DOWN)
-                FAIL(pool->down, "the token is away, and did not come back yet");
+                FAIL(pool->down ? pool->down : ERR_TOKEN_DOWN,
+                     "the token is away, and did not come back yet");
             if (turn == TURN_REUSE) {
                 *ret = pool->idle[--pool->idle_n];
                 hold_locked(pool);
@@ -240,23 +250,40 @@ err_t session_take_at(struct p11 *p, uint64_t epoch, struct p11_session *ret)
     return ERR_OK;
 }
 
-void session_drop(struct p11_session *s)
-{
-    if (!s->p) return;
-    session_put(s->p, s->h, s->broken ? CKR_SESSION_CLOSED : CKR_OK);
-    *s = (struct p11_session){0};
-}
-
 static void close_idle_locked(struct p11 *p)
 {
     struct p11_pool *pool = &p->pool;
     for (; pool->idle_n; pool->open_n--) p->fn->C_CloseSession(pool->idle[--pool->idle_n]);
 }
 
+void session_spoil(struct p11_session *s, CK_RV rv)
+{
+    enum rv_reaction reaction = rv_reaction(rv);
+    s->broken = true;
+    s->gone |= rv == CKR_SESSION_HANDLE_INVALID || rv == CKR_SESSION_CLOSED;
+    if (reaction == RV_LOGIN || reaction == RV_REINIT) life_ask(&s->p->life);
+}
+
+void session_drop(struct p11_session *s)
+{
+    if (!s->p) return;
+    if (s->gone) pool_close_idle(s->p); /* before others take them: each would fail once more */
+    session_put(s->p, s->h, s->broken ? CKR_SESSION_CLOSED : CKR_OK);
+    *s = (struct p11_session){0};
+}
+
+bool session_again(struct p11 *p, CK_RV rv, unsigned attempt, bool handles)
+{
+    enum rv_reaction r = rv_reaction(rv);
+    bool again = r == RV_SESSION || (handles && r == RV_HANDLE);
+    if (attempt) life_count(&p->life, P11_STEP_SESSION, rv == CKR_OK);
+    return again && !attempt;
+}
+
 err_t pool_stop(struct p11 *p)
 {
     struct p11_pool *pool = &p->pool;
-    struct timespec deadline = deadline_of(pool);
+    struct timespec deadline = deadline_in(pool->wait_ms);
     SCOPED_LOCK(&pool->lock);
     if (pool->stopped) FAIL(ERR_BUSY, "the token is being recovered already");
     pool->stopped = true;

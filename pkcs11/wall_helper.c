@@ -45,6 +45,7 @@ static err_t log_in(CK_FUNCTION_LIST *fn, struct wall_arg *a)
 {
     char source[PATH_MAX], state_dir[PATH_MAX];
     _cleanup_secret_ struct secret *read = NULL;
+    bool sent = false; /* known by its marker where it was refused */
     if (a[2].n >= sizeof source || a[3].n >= sizeof state_dir)
         FAIL(ERR_USAGE, "pin-source and state_dir are at most %zu bytes", sizeof source - 1);
     snprintf(source, sizeof source, "%.*s", (int) a[2].n, (const char *) a[2].p);
@@ -52,7 +53,7 @@ static err_t log_in(CK_FUNCTION_LIST *fn, struct wall_arg *a)
     SCOPED_LOCK(&helper.login);
     if (!helper.typed) TRY(login_pin(fn, a[0].n, source, &read));
     if (a[4].n && !helper.typed) helper.typed = TAKE_PTR(read);
-    return login_gate(fn, a[0].n, a[1].n, helper.typed ? helper.typed : read, state_dir);
+    return login_gate(fn, a[0].n, a[1].n, helper.typed ? helper.typed : read, state_dir, &sent);
 }
 
 CK_RV wall_initialize_make(CK_FUNCTION_LIST *fn)

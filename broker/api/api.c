@@ -18,7 +18,6 @@ struct err api_new(const struct api_config *config, struct api **ret)
     a->config = *config;
     if (a->config.value_max == 0) a->config.value_max = VALUE_MAX;
     pthread_mutex_init(&a->ready_lock, NULL);
-    snprintf(a->ready_reason, sizeof a->ready_reason, "starting"); /* until the first probe */
     TRY(release_new(config->store, &a->release));
     TRY(appraiser_new(config->store, &a->appraiser));
     release_digest_of(openapi_text(), a->openapi_digest);
@@ -111,8 +110,12 @@ void call_fail(struct call *c, const char *action, struct err e)
     else
         log_err(e, "request.failed", LOG_S("action", action), LOG_S("resource", c->name));
     if (err_http_status(e.code) >= 500) metric_add(&c->api->metrics, METRIC_FAILURES);
-    if (call_audit(c, action, e.code == ERR_NOTFOUND ? "missing" : "error", reason))
-        call_error(c, reply_error_of(e), c->x->req.local_admin || e.code == ERR_READONLY ? detail : NULL);
+    if (!call_audit(c, action, e.code == ERR_NOTFOUND ? "missing" : "error", reason)) return;
+    call_error(c, reply_error_of(e), c->x->req.local_admin || e.code == ERR_READONLY ? detail : NULL);
+    if (e.code != ERR_TOKEN_DOWN && e.code != ERR_HUMAN) return;
+    struct p11_status token = {0};
+    p11_status(c->api->config.token, &token);
+    reply_retry_after(&c->x->resp, health_retry_seconds(&token));
 }
 
 void call_use_upkeep(struct call *c)

@@ -18,10 +18,9 @@ struct api {
     struct recent *recent;
     struct metrics metrics;
     _Atomic(const struct api_source *) source; /* more metrics; NULL: none */
-    pthread_mutex_t ready_lock; /* guards the three below: /readyz asks the token now and then */
+    pthread_mutex_t ready_lock; /* guards the two below: /readyz looks at what is stored now and then */
     uint64_t ready_checked;     /* clock_mono_ns, 0: never */
-    bool ready;
-    char ready_reason[160];
+    char ready_reason[160];     /* what is wrong there; "": nothing */
     char openapi_digest[17];
 };
 
@@ -255,6 +254,9 @@ bool health_ready_decide(struct call *c);
 err_t health_ready_work(struct call *c);
 void health_ready_finish(struct call *c, struct err e);
 bool health_metrics(struct call *c);
+/* Members of an object: state, since when, what is tried next and when. And when to come again. */
+void health_put_token(const struct p11_status *t, struct json_out *o);
+unsigned health_retry_seconds(const struct p11_status *t);
 /* openapi.c: the document, and its endpoint */
 struct span openapi_text(void);
 bool openapi_read(struct call *c);
@@ -271,5 +273,4 @@ void operator_list_finish(struct call *c, struct err e);
 bool operator_read_decide(struct call *c);
 void operator_read_finish(struct call *c, struct err e);
 bool operator_job_decide(struct call *c);
-err_t operator_status_work(struct call *c);
-void operator_json_finish(struct call *c, struct err e);
+bool operator_status(struct call *c);

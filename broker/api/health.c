@@ -7,10 +7,11 @@
 #include "broker/base/clock.h"
 #include "broker/base/json.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-#define READY_FRESH_NS (2 * CLOCK_SECOND_NS) /* probes cost the token no more than this */
+#define READY_FRESH_NS (2 * CLOCK_SECOND_NS) /* probes look at what is stored no more often */
 
 bool health_live(struct call *c)
 {
@@ -29,16 +30,49 @@ static void put_service(const struct api *a, struct json_out *o)
     json_member_str(o, "attestation_service", states[stats.breaker.state]);
 }
 
-static void answer(struct call *c)
+/* ---- the token ------------------------------------------------------------------------------- */
+
+void health_put_token(const struct p11_status *t, struct json_out *o)
+{
+    char date[CLOCK_TEXT];
+    json_member_str(o, "state", p11_state_name(t->state));
+    json_member_str(o, "since", clock_rfc3339(t->since, date));
+    if (t->state == P11_UP) return;
+    json_member_str(o, "next", p11_step_name(t->next));
+    int64_t at = clock_now() + (int64_t) ((t->next_ms + 999) / 1000);
+    json_member_str(o, "next_at", clock_rfc3339(at, date));
+    json_member_uint(o, "tries", t->tries);
+}
+
+unsigned health_retry_seconds(const struct p11_status *t)
+{
+    return t->next_ms > 1000 ? (unsigned) ((t->next_ms + 999) / 1000) : 1;
+}
+
+/* ---- /readyz --------------------------------------------------------------------------------- */
+
+/* Words only: /readyz is open to anybody. The log has the chain. NULL: the token is no reason. */
+static const char *token_reason(const struct call *c, const struct p11_status *t)
+{
+    if (t->state != P11_UP) return err_class_name(t->why);
+    return p11_has_kek(c->api->config.token) ? NULL : err_class_name(ERR_HUMAN);
+}
+
+static void answer(struct call *c, const struct p11_status *t)
 {
     struct api *a = c->api;
     _cleanup_buf_ struct buf body = BUF_INIT;
     struct json_out o = JSON_OUT(&body);
+    const char *reason = token_reason(c, t);
     pthread_mutex_lock(&a->ready_lock);
-    bool ready = a->ready;
+    if (!reason && a->ready_reason[0]) reason = a->ready_reason;
     json_begin_object(&o);
-    json_member_bool(&o, "ready", ready);
-    if (!ready) json_member_str(&o, "reason", a->ready_reason);
+    json_member_bool(&o, "ready", !reason);
+    if (reason) json_member_str(&o, "reason", reason);
+    json_key(&o, "token");
+    json_begin_object(&o);
+    health_put_token(t, &o);
+    json_end_object(&o);
     int64_t end = c->x->req.server_not_after;
     char date[CLOCK_TEXT];
     if (end) json_member_str(&o, "certificate_expires", clock_rfc3339(end, date));
@@ -49,29 +83,31 @@ static void answer(struct call *c)
     json_end_object(&o);
     pthread_mutex_unlock(&a->ready_lock);
     reply_json(&c->x->resp, &body);
-    if (ready) return;
+    if (!reason) return;
     c->x->resp.status = 503;
-    response_header(&c->x->resp, "Retry-After", "2");
+    response_header(&c->x->resp, "Retry-After", "%u", health_retry_seconds(t));
 }
 
+/* How the token is, is known; what is stored may have changed since somebody looked. */
 bool health_ready_decide(struct call *c)
 {
     struct api *a = c->api;
+    struct p11_status t = {0};
+    p11_status(a->config.token, &t);
     uint64_t now = clock_mono_ns();
     pthread_mutex_lock(&a->ready_lock);
     bool fresh = a->ready_checked && now - a->ready_checked < READY_FRESH_NS;
-    if (!fresh) a->ready_checked = now; /* one probe asks the token, the others see its answer */
+    bool known = fresh || token_reason(c, &t);
+    if (!known) a->ready_checked = now; /* one probe looks, the others see its answer */
     pthread_mutex_unlock(&a->ready_lock);
-    if (fresh) answer(c);
-    return fresh;
+    if (known) answer(c, &t);
+    return known;
 }
 
 struct err health_ready_work(struct call *c)
 {
-    struct p11 *token = c->api->config.token;
-    if (!p11_has_kek(token))
-        FAIL(ERR_HUMAN, "the token has no key-encryption key; run `strongroom kek create`");
-    return p11_check(token);
+    c->policy = release_current(c->api->release);
+    return ERR_OK;
 }
 
 /* Without any policy the broker is as it should be at first, and waits for one. With one that it
@@ -80,18 +116,42 @@ struct err health_ready_work(struct call *c)
 void health_ready_finish(struct call *c, struct err e)
 {
     struct api *a = c->api;
-    c->policy = release_current(a->release);
+    struct p11_status t = {0};
     bool broken = err_ok(e) && release_broken(c->policy);
     const char *other = err_ok(e) && api_keeps_appraisal(a) ? appraiser_broken(a->appraiser) : NULL;
     pthread_mutex_lock(&a->ready_lock);
-    a->ready = err_ok(e) && !broken && !other;
-    /* Words only: /readyz is open to anybody. The log has the chain. */
+    a->ready_reason[0] = '\0';
     if (broken)
         snprintf(a->ready_reason, sizeof a->ready_reason, "policy-%s", release_state(c->policy));
     else if (other) snprintf(a->ready_reason, sizeof a->ready_reason, "%s-unusable", other);
-    else snprintf(a->ready_reason, sizeof a->ready_reason, "%s", err_class_name(e.code));
+    else if (!err_ok(e))
+        snprintf(a->ready_reason, sizeof a->ready_reason, "%s", err_class_name(e.code));
     pthread_mutex_unlock(&a->ready_lock);
-    answer(c);
+    p11_status(a->config.token, &t);
+    answer(c, &t);
+}
+
+/* ---- /metrics -------------------------------------------------------------------------------- */
+
+static void put_token_metrics(struct p11 *token, struct buf *out)
+{
+    struct p11_status t = {0};
+    p11_status(token, &t);
+    metrics_put_one(out, "strongroom_token_up", "gauge",
+                    "1: the token worked when last looked at; 0: it did not", t.state == P11_UP);
+    buf_add_str(out, "# HELP strongroom_token_state 1 for the state that the token is in\n"
+                     "# TYPE strongroom_token_state gauge\n");
+    for (unsigned i = 0; i < P11_STATE_COUNT; i++)
+        buf_addf(out, "strongroom_token_state{state=\"%s\"} %d\n", p11_state_name(i), t.state == i);
+    buf_add_str(out, "# HELP strongroom_token_recoveries_total Steps taken to bring the token back\n"
+                     "# TYPE strongroom_token_recoveries_total counter\n");
+    for (unsigned i = P11_STEP_SESSION; i < P11_STEP_COUNT; i++) {
+        const char *name = p11_step_name(i);
+        buf_addf(out, "strongroom_token_recoveries_total{step=\"%s\",result=\"helped\"} %" PRIu64 "\n",
+                 name, t.helped[i]);
+        buf_addf(out, "strongroom_token_recoveries_total{step=\"%s\",result=\"failed\"} %" PRIu64 "\n",
+                 name, t.taken[i] - t.helped[i]);
+    }
 }
 
 static void put_gauges(struct call *c, struct buf *out)
@@ -101,7 +161,7 @@ static void put_gauges(struct call *c, struct buf *out)
     struct attest_stats guests = {0};
     store_stats(config->store, &store);
     attest_stats(config->attest, &guests);
-    c->policy = release_current(c->api->release);
+    c->policy = release_last(c->api->release); /* metrics never wait for the token */
     const struct {
         const char *name, *type, *help;
         uint64_t value;
@@ -117,9 +177,6 @@ static void put_gauges(struct call *c, struct buf *out)
         {"strongroom_tokens_remembered", "gauge", "Attestation tokens that need no verifying again",
          guests.remembered},
         {"strongroom_envelope_cache_bytes", "gauge", "Envelopes kept in memory", store.cached_bytes},
-        {"strongroom_token_up", "gauge",
-         "1: the vault's key opened its canary when last asked; 0: it did not",
-         p11_healthy(config->token)},
         {"strongroom_policy_in_force", "gauge",
          "1: a policy decides; 0: there is none to use, and all is denied",
          strcmp(release_state(c->policy), "set") == 0},
@@ -171,6 +228,7 @@ bool health_metrics(struct call *c)
     metrics_put(&c->api->metrics, &body);
     put_gauges(c, &body);
     token_metrics_put(c->api->config.jobs, &body);
+    put_token_metrics(c->api->config.token, &body);
     if (source) source->put(source->arg, &body);
     key_health_metrics(&c->api->config, &body);
     verify_metrics(&c->api->config, &body);

@@ -113,51 +113,52 @@ void operator_read_finish(struct call *c, struct err e)
     response_header(&c->x->resp, "ETag", "\"%ju\"", (uintmax_t) c->version);
 }
 
-/* ---- status: JSON made by token work --------------------------------------------------------- */
+/* ---- status, and JSON made by token work --------------------------------------------------------- */
 
 bool operator_job_decide(struct call *c)
 {
     return !call_path_ends(c, 0);
 }
 
-void operator_json_finish(struct call *c, struct err e)
+/* As the token told it when last looked at; and how it is now. */
+static void put_token(struct p11 *p, struct json_out *o)
 {
-    if (err_ok(e)) e = buf_ok(&c->text);
-    if (!err_ok(e)) call_fail(c, c->endpoint->name, e);
-    else reply_json(&c->x->resp, &c->text);
-}
-
-static void put_token(struct json_out *o, const struct p11_token_info *t)
-{
+    struct p11_token_info t = {0};
+    struct p11_status s = {0};
+    p11_last_info(p, &t);
+    p11_status(p, &s);
     json_begin_object(o);
-    json_member_str(o, "label", t->label);
-    json_member_str(o, "serial", t->serial);
-    json_member_str(o, "manufacturer", t->manufacturer);
-    json_member_str(o, "model", t->model);
-    json_member_str(o, "firmware", t->firmware);
-    json_member_bool(o, "pin_count_low", t->pin_count_low);
-    json_member_bool(o, "pin_final_try", t->pin_final_try);
-    json_member_bool(o, "pin_locked", t->pin_locked);
+    json_member_str(o, "label", t.label);
+    json_member_str(o, "serial", t.serial);
+    json_member_str(o, "manufacturer", t.manufacturer);
+    json_member_str(o, "model", t.model);
+    json_member_str(o, "firmware", t.firmware);
+    json_member_bool(o, "pin_count_low", t.pin_count_low);
+    json_member_bool(o, "pin_final_try", t.pin_final_try);
+    json_member_bool(o, "pin_locked", t.pin_locked);
+    health_put_token(&s, o);
+    if (s.state != P11_UP) json_member_str(o, "reason", s.reason);
     json_end_object(o);
 }
 
-struct err operator_status_work(struct call *c)
+/* Never waits for the token: that is when it is asked for. */
+bool operator_status(struct call *c)
 {
     const struct api_config *config = &c->api->config;
-    struct p11_token_info token = {0};
     struct store_stats store = {0};
     struct attest_stats guests = {0};
-    TRY(p11_info(config->token, &token));
+    struct p11_status token = {0};
+    if (!call_path_ends(c, 0)) return true;
     store_stats(config->store, &store);
     attest_stats(config->attest, &guests);
-    c->policy = release_current(c->api->release);
-    struct err health = p11_has_kek(config->token) ? p11_check(config->token) : ERR_OK;
+    p11_status(config->token, &token);
+    c->policy = release_last(c->api->release);
     struct json_out o = JSON_OUT(&c->text);
     json_begin_object(&o);
     json_member_str(&o, "version", STRONGROOM_VERSION);
     json_key(&o, "token");
-    put_token(&o, &token);
-    json_member_bool(&o, "healthy", err_ok(health));
+    put_token(config->token, &o);
+    json_member_bool(&o, "healthy", token.state == P11_UP);
     json_member_bool(&o, "kek", p11_has_kek(config->token));
     json_member_str(&o, "suite", p11_suite_text(config->token));
     json_member_str(&o, "store", p11_place_text(config->token));
@@ -175,5 +176,8 @@ struct err operator_status_work(struct call *c)
     json_member_uint(&o, "locked_bytes_used", secret_used());
     json_member_uint(&o, "locked_bytes", secret_budget());
     json_end_object(&o);
-    return ERR_OK;
+    struct err e = buf_ok(&c->text);
+    if (!err_ok(e)) call_fail(c, c->endpoint->name, e);
+    else reply_json(&c->x->resp, &c->text);
+    return true;
 }

@@ -172,6 +172,11 @@ struct release_policy *release_current(struct release *r)
     return (struct release_policy *) stored_current(r->stored);
 }
 
+struct release_policy *release_last(struct release *r)
+{
+    return (struct release_policy *) stored_last(r->stored);
+}
+
 void release_set_take(struct release *r, struct release_policy *p, uint64_t version)
 {
     stored_set_take(r->stored, &p->made, version);

@@ -19,6 +19,8 @@ DEFINE_CLEANUP(struct release, release_free);
 /* The policy in force now, as a reference of the caller's; as stored_current (stored.h). */
 struct release_policy *release_current(struct release *r);
 void release_policy_ref(struct release_policy *p);
+/* The same without looking, for who must not wait for the token. */
+struct release_policy *release_last(struct release *r);
 void release_policy_unref(struct release_policy *p);
 
 /* Compiles a text that is not yet in force, with all functions of broker/builtins. ERR_USAGE with the first of *ret_errors, which has them

@@ -86,6 +86,12 @@ static struct made *look_again(struct stored *s)
     return fresh;
 }
 
+struct made *stored_last(struct stored *s)
+{
+    SCOPED_LOCK(&s->lock);
+    return made_ref(s->current);
+}
+
 static void look(void *arg)
 {
     made_unref(look_again(arg));
@@ -93,9 +99,7 @@ static void look(void *arg)
 
 struct made *stored_current(struct stored *s)
 {
-    if (!store_is_watched(s->store)) return look_again(s);
-    SCOPED_LOCK(&s->lock);
-    return made_ref(s->current);
+    return store_is_watched(s->store) ? stored_last(s) : look_again(s);
 }
 
 void stored_set_take(struct stored *s, struct made *m, uint64_t version)

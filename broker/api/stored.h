@@ -34,6 +34,8 @@ DEFINE_CLEANUP(struct stored, stored_free);
  * there, unless a thread of the store's does so; so it never waits for the token then. Whoever comes while
  * another thread looks gets the one of before. */
 struct made *stored_current(struct stored *s);
+/* The same without looking: never waits. */
+struct made *stored_last(struct stored *s);
 
 /* Puts m in force after it was stored as this version, unless a later one is in force already: two
  * who set it at once end here in any order. Takes the reference. */

@@ -125,6 +125,12 @@
 #define P11_SESSIONS_MAX 256u
 #define P11_JOB_QUEUE_MAX 1024u    /* jobs waiting for a worker, of each kind */
 #define P11_JOB_SECONDS 10u        /* until a job begins; waiting for a session */
+#define P11_MEND_MS 250u           /* a request that met trouble waits so long for the token to come back */
+#define TOKEN_LOOK_MS 2000u        /* between looks at a token that works */
+#define TOKEN_RETRY_MS 1000u       /* until the next try to bring it back, doubled with each, up to */
+#define TOKEN_RETRY_MAX_MS 60000u
+#define TOKEN_SETTLED_MS 10000u    /* who fails sooner after coming back has a relapse */
+#define TOKEN_RELAPSES 8u          /* in a row; then there are pauses before it is brought back */
 #define P11_WAIT_SECONDS 30u       /* waiting for somebody else's object call to end */
 #define P11_OBJECT_WORKERS 2u      /* threads for what goes through objects */
 #define P11_CRYPTO_MS 250u         /* deadline of one call of cryptography */

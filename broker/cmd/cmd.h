@@ -58,6 +58,7 @@ err_t opt_format(const char *format, bool *ret_json);
 /* The commands */
 err_t cmd_serve(const struct command *self, int argc, char **argv);
 err_t cmd_dev(const struct command *self, int argc, char **argv);
+err_t cmd_status(const struct command *self, int argc, char **argv);
 err_t cmd_token_init(const struct command *self, int argc, char **argv);
 err_t cmd_token_status(const struct command *self, int argc, char **argv);
 err_t cmd_token_verify(const struct command *self, int argc, char **argv);

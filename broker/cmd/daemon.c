@@ -92,6 +92,7 @@ static void wait_for_end(struct broker *b, struct http_server *server, const sig
         NOTIFY("RELOADING=1");
         rotate_audit(b->audit);
         broker_refresh_keys(b);
+        p11_hurry(b->token); /* a PIN may have been corrected, or a token unlocked */
         if (hooks->reload) hooks->reload(hooks->arg, server);
         NOTIFY("READY=1");
     }

@@ -9,6 +9,7 @@
 const struct command commands[] = {
     {NULL, "serve", "run the broker", cmd_serve},
     {NULL, "dev", "run a throw-away broker on SoftHSM, for trying things out", cmd_dev},
+    {NULL, "status", "how the running broker's token is, and what comes next", cmd_status},
     {"token", "init", "initialise a token and set its PINs", cmd_token_init},
     {"token", "status", "what the token says of itself", cmd_token_status},
     {"token", "verify", "open every object, and look whether anything is missing", cmd_token_verify},

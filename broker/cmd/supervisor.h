@@ -1,6 +1,5 @@
-/* Watches the token and brings it back: one thread that opens the canary now and then, and when
- * that fails restarts the module, logs in through the gate and finds the keys again, with a
- * growing pause between tries. One log line and one audit record a change of state (DESIGN 4). */
+/* Keeps the token up (p11_tend) on a thread of its own, has the store look again when it came back, and
+ * tells what happens: one log line and one audit record a change of state (DESIGN 4). */
 #pragma once
 
 #include "broker/audit/audit.h"

@@ -40,7 +40,12 @@ static bool holds_objects(struct store *s)
 static err_t scan_token_locked(struct store *s, struct catalog **ret)
 {
     _cleanup_catalog_ struct catalog *fresh = NULL;
-    TRY(load_catalog_locked(s, &fresh));
+    uint64_t opening = p11_opening(s->config.token);
+    struct err loaded = load_catalog_locked(s, &fresh);
+    /* It went away in mid-scan, and is back. */
+    if (loaded.code == ERR_TOKEN_DOWN && p11_opening(s->config.token) != opening)
+        loaded = load_catalog_locked(s, &fresh);
+    TRY(loaded);
     /* When its directory vanishes SoftHSM finds nothing and says CKR_OK (tokens.md 2.2); without a
      * canary that opens, "nothing" is not believed. */
     if (fresh->objects == 0 && holds_objects(s))

@@ -33,6 +33,13 @@ static void sleep_until(struct store *s, uint64_t end)
         continue;
 }
 
+static bool is_up(struct store *s)
+{
+    struct p11_status status;
+    p11_status(s->config.token, &status);
+    return status.state == P11_UP;
+}
+
 static bool rest_plainly(struct store *s, uint64_t ns)
 {
     struct timespec t = {.tv_sec = (time_t) (ns / CLOCK_SECOND_NS), .tv_nsec = (long) (ns % CLOCK_SECOND_NS)};
@@ -45,7 +52,7 @@ static void tend(struct store *s)
 {
     const struct scrub_walk walk = {.s = s, .rest = rest_plainly};
     bool changed = false;
-    if (!p11_healthy(s->config.token)) return;
+    if (!is_up(s)) return;
     if (manifest_due(s)) manifest_flush(s);
     {
         SCOPED_LOCK(&s->lock);
@@ -63,7 +70,7 @@ static bool rest_in_pass(struct store *s, uint64_t ns)
     for (;;) {
         tend(s);
         uint64_t now = clock_mono_ns();
-        if (told_to_stop(s) || is_wanted(s) || !p11_healthy(s->config.token)) return false;
+        if (told_to_stop(s) || is_wanted(s) || !is_up(s)) return false;
         if (now >= end) return true;
         sleep_until(s, end - now < TICK_NS ? end : now + TICK_NS);
     }
@@ -111,7 +118,7 @@ static void *run(void *arg)
             wanted = s->scrub.wanted;
             s->scrub.wanted = false;
         }
-        bool due = s->scrub.config.rate && clock_mono_ns() >= next && p11_healthy(s->config.token);
+        bool due = s->scrub.config.rate && clock_mono_ns() >= next && is_up(s);
         if (wanted || due) {
             struct err e = make_pass(s, wanted);
             end_pass(s, wanted, e);

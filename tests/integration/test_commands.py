@@ -15,7 +15,7 @@ from guest import Refused
 from vault import ALLOW_ALL, MODULE, Vault, program, wait_until
 
 VALUE_MAX = 2 << 20
-COMMANDS = ("serve", "dev", "token init", "token status", "token verify",
+COMMANDS = ("serve", "dev", "status", "token init", "token status", "token verify",
             "token keypair create", "token keypair list", "kek create", "kek list", "kek rotate",
             "kek rm", "resource put",
             "resource get", "resource list", "resource rm", "resource versions", "resource restore",
@@ -289,6 +289,13 @@ class Resources:
         token = self.json_of("token", "status")["token"]
         self.assertEqual(token["label"], self.vault.label)
         self.assertIn(token["serial"], self.vault.command("token", "status").stdout.decode())
+
+    def test_status(self):
+        token = self.json_of("status")["token"]
+        self.assertEqual((token["label"], token["state"]), (self.vault.label, "up"))
+        text = self.vault.command("status").stdout.decode()
+        self.assertIn(f"state      up since {token['since']}", text)
+        self.refused(self.vault.command("status", "--format", "yaml", check=False), 2, "table or json")
 
     def test_policy_set(self):
         run = lambda *args: self.vault.command("policy", "set", *args, check=False)

@@ -524,7 +524,7 @@ class Truthful(Described):
             answer = vault.ask("GET", "/readyz")
             self.hold("readyz", 200, "", *answer)
             self.assertEqual(set(json.loads(answer[2])),
-                             {"ready", "certificate_expires", "sources_without_keys"})
+                             {"ready", "token", "certificate_expires", "sources_without_keys"})
 
     def test_with_an_attestation_service(self):
         service = RestService(Appraiser(self.vault.path("signer.pem"), self.vault.path("signer.crt")))

@@ -109,12 +109,12 @@ class Rotation(Keys):
         self.assertIn("error keys.unavailable source=attestation_token.trusted_jwk_sets[0]",
                       self.vault.read("log"))
         status, _, body = self.vault.ask("GET", "/readyz")
-        self.assertEqual((status, json.loads(body)), (200, {"ready": True, "sources_without_keys": 1}))
+        self.assertEqual((status, json.loads(body)["sources_without_keys"]), (200, 1))
         server = self.serve(port)
         server.pages["/jwks"] = key_set(self.old)
         self.look_again()
         self.assertEqual(self.status(token), 200)
-        self.assertEqual(json.loads(self.vault.ask("GET", "/readyz")[2]), {"ready": True})
+        self.assertNotIn("sources_without_keys", json.loads(self.vault.ask("GET", "/readyz")[2]))
 
     def test_files_are_read_again_too(self):
         path = self.vault.write("set.json", key_set(self.old))

@@ -36,7 +36,8 @@ class Away(unittest.TestCase):
             self.assertEqual(vault.read("log").count("token.down"), 1)
             states = [(r["action"], r["decision"]) for r in vault.audit()
                       if r["action"].startswith("token-")]
-            self.assertEqual(states, [("token-down", "error"), ("token-back", "done")])
+            self.assertEqual(states, [("token-down", "error"), ("token-waiting", "error"),
+                                      ("token-back", "done")])
 
 
 class Workers(unittest.TestCase):

@@ -15,7 +15,6 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from guest import Refused, unb64u
 from vault import Vault, program, wait_until
-from test_token_life import fault
 
 
 class SignerVault(Vault):
@@ -159,18 +158,18 @@ class Signer(unittest.TestCase):
     def test_a_token_that_does_not_sign(self):
         for workers in (0, 2):
             with SignerVault() as vault:
-                fault(vault, workers=workers)
+                vault.with_faults(workers=workers)
                 vault.start().allow_all()
                 vault.put("a/b/c", b"value")
                 before = vault.guest().handshake()
-                vault.write("control", "C_Sign rv=0x30\n")
+                vault.faults("C_Sign rv=0x30")
                 guest = vault.guest().auth()
                 status, headers, _ = vault.ask("POST", "/kbs/v0/attest",
                                                json.dumps(guest.attestation()), guest.headers())
                 self.assertEqual((status, headers.get("retry-after")), (503, "1"))
                 # Who has a token already is served meanwhile.
                 self.assertEqual(before.get("a/b/c"), b"value")
-                vault.write("control", "\n")
+                vault.faults()
                 guest.attest()
                 self.assertEqual(guest.get("a/b/c"), b"value")
 

@@ -1,6 +1,12 @@
 #include "tests/unit/api/kit.h"
 
-/* As if the token had been asked just now, or never. */
+static long atoi_of(const char *digits)
+{
+    assert_non_null(digits);
+    return strtol(digits, NULL, 10);
+}
+
+/* As if what is stored had been looked at just now, or never. */
 static void set_checked(uint64_t when)
 {
     kit.api->ready_checked = when;
@@ -34,7 +40,6 @@ static void check_unready(const char *reason)
 {
     assert_int_equal(response()->status, 503);
     assert_string_equal(response()->content_type, "application/json");
-    assert_string_equal(header("Retry-After"), "2");
     bool ready = true;
     assert_true(json_bool(member("/ready"), &ready));
     assert_false(ready);
@@ -43,8 +48,14 @@ static void check_unready(const char *reason)
 
 static void check_ready(void)
 {
+    bool ready = false;
     assert_int_equal(response()->status, 200);
-    assert_string_equal(response_text(), "{\"ready\":true}");
+    assert_true(json_bool(member("/ready"), &ready));
+    assert_true(ready);
+    assert_string_equal(text_at("/token/state"), "up");
+    assert_int_equal(strlen(text_at("/token/since")), strlen("2026-11-24T12:10:00Z"));
+    assert_false(json_present(member("/token/next")));
+    assert_false(json_present(member("/reason")));
     assert_null(header("Retry-After"));
 }
 
@@ -55,10 +66,6 @@ static void test_ready__without_a_key_then_with_one(void **state)
     ASK("GET", "/readyz");
     check_unready("needs-a-person"); /* the class alone: anybody may ask */
     assert_ok(p11_kek_create(kit.token, false, &kek));
-    set_checked(clock_mono_ns());
-    ASK("GET", "/readyz");
-    check_unready("needs-a-person"); /* what was found out a moment ago */
-    set_checked(0);
     ASK("GET", "/readyz");
     check_ready();
 }
@@ -67,11 +74,10 @@ static void test_ready__old_answers_are_not_believed(void **state)
 {
     ASK("GET", "/readyz");
     check_ready();
-    kit.api->ready = false;
-    snprintf(kit.api->ready_reason, sizeof kit.api->ready_reason, "token-down");
+    snprintf(kit.api->ready_reason, sizeof kit.api->ready_reason, "policy-damaged");
     set_checked(clock_mono_ns());
     ASK("GET", "/readyz");
-    check_unready("token-down");
+    check_unready("policy-damaged");
     set_checked(clock_mono_ns() - 3 * CLOCK_SECOND_NS);
     ASK("GET", "/readyz");
     check_ready();
@@ -107,8 +113,26 @@ static void test_ready__a_policy_that_does_not_compile(void **state)
     check_released("value");
 }
 
+static struct err nothing(void *arg)
+{
+    return ERR_OK;
+}
+
+static void heard(void *arg, const struct p11_status *now)
+{
+}
+
+/* One turn of who keeps the token. */
+static void tend(void)
+{
+    static const struct p11_keeper keeper = {.came_back = nothing, .changed = heard};
+    p11_hurry(kit.token);
+    assert_true(p11_await(kit.token));
+    p11_tend(kit.token, &keeper);
+}
+
 /* Through the fault module: how often the token is asked. */
-static void test_ready__many_probes_cost_one_look(void **state)
+static void open_faults(void)
 {
     if (!softhsm_fault_module()) {
         print_message("STRONGROOM_FAULT_MODULE is not set\n");
@@ -119,30 +143,76 @@ static void test_ready__many_probes_cost_one_look(void **state)
     assert_int_equal(softhsm_fault(&kit.hsm, ""), 0);
     kit_open_token(softhsm_fault_module());
     kit_open((struct kit_options){0});
+}
+
+static void check_token_metrics(const char *state, bool up)
+{
+    char line[80];
+    ASK("GET", "/metrics");
+    snprintf(line, sizeof line, "\nstrongroom_token_state{state=\"%s\"} 1\n", state);
+    if (!strstr(response_text(), line)) fail_msg("no %s in %s", line, response_text());
+    assert_int_equal(metric_now("strongroom_token_up"), up);
+}
+
+/* Nothing that tells how the token is asks it. */
+static void test_ready__as_the_keeper_found_the_token(void **state)
+{
+    static const char *const paths[] = {"/readyz", "/metrics", "/strongroom/v1/status"};
+    open_faults();
     ASK("GET", "/readyz");
     check_ready();
-    softhsm_fault_clear_log(&kit.hsm);
-    for (int i = 0; i < 50; i++) {
-        set_checked(clock_mono_ns());
-        ASK("GET", "/readyz");
-        check_ready();
-    }
-    assert_int_equal(softhsm_fault_count(&kit.hsm, "C_Decrypt"), 0);
-    set_checked(0);
-    ASK("GET", "/readyz");
-    assert_true(softhsm_fault_count(&kit.hsm, "C_Decrypt") > 0);
-    /* The token fails: not ready, with the class of it. */
+    check_token_metrics("up", true);
     assert_int_equal(softhsm_fault(&kit.hsm, "C_DecryptInit rv=0x30\nC_Decrypt rv=0x30\n"
                                              "C_UnwrapKey rv=0x30"), 0);
-    set_checked(0);
+    tend();
+    softhsm_fault_clear_log(&kit.hsm);
+    for (size_t i = 0; i < 3 * COUNT(paths); i++) ASK("GET", paths[i % COUNT(paths)], .local = true);
+    assert_int_equal(softhsm_fault_count(&kit.hsm, "C_Decrypt"), 0);
+    assert_int_equal(softhsm_fault_count(&kit.hsm, "C_GetAttributeValue"), 0);
+    assert_int_equal(softhsm_fault_count(&kit.hsm, "C_GetTokenInfo"), 0);
     ASK("GET", "/readyz");
     check_unready("token-down");
-    assert_int_equal(metric_now("strongroom_token_up"), 0);
+    assert_string_equal(text_at("/token/state"), "waiting");
+    assert_string_equal(text_at("/token/next"), "restart");
+    assert_int_equal(strlen(text_at("/token/next_at")), strlen("2026-11-24T12:10:00Z"));
+    assert_string_equal(header("Retry-After"), "1");
+    assert_null(strstr(response_text(), "CKR_")); /* anybody may ask */
+    assert_int_equal(ASK("GET", "/strongroom/v1/status", .local = true), 200);
+    assert_string_equal(text_at("/token/state"), "waiting");
+    assert_non_null(strstr(text_at("/token/reason"), "CKR_DEVICE_ERROR")); /* operators may know */
+    check_token_metrics("waiting", false);
+    if (!strstr(response_text(), "_recoveries_total{step=\"restart\",result=\"failed\"} 1\n"))
+        fail_msg("%s", response_text());
     assert_int_equal(ASK("GET", "/healthz"), 200); /* the process lives all the same */
-    assert_int_equal(softhsm_fault(&kit.hsm, ""), 0);
-    set_checked(0);
+    assert_int_equal(softhsm_fault(&kit.hsm, "C_Login rv=0xa4"), 0);
+    tend();
     ASK("GET", "/readyz");
-    assert_int_equal(metric_now("strongroom_token_up"), 1);
+    check_unready("needs-a-person");
+    assert_string_equal(text_at("/token/state"), "human");
+    assert_true(atoi_of(header("Retry-After")) > 20);
+    check_token_metrics("human", false);
+    assert_int_equal(softhsm_fault(&kit.hsm, ""), 0);
+    tend();
+    ASK("GET", "/readyz");
+    check_ready();
+}
+
+/* 503, and when to come again. */
+static void test_release__while_the_token_is_away(void **state)
+{
+    open_faults();
+    assert_int_equal(set_policy(POLICY_ALLOW_ALL_TEXT), 200);
+    put("a/b/c", "value");
+    guest_attest();
+    assert_int_equal(softhsm_fault(&kit.hsm, "C_DecryptInit rv=0x30\nC_UnwrapKey rv=0x30"), 0);
+    for (int i = 0; i < 4; i++) tend(); /* the pause is over a second by now */
+    guest_get("/kbs/v0/resource/a/b/c");
+    check_error(503, "Unavailable", NULL);
+    assert_in_range(atoi_of(header("Retry-After")), 2, 8);
+    assert_int_equal(softhsm_fault(&kit.hsm, ""), 0);
+    tend();
+    guest_get("/kbs/v0/resource/a/b/c");
+    check_released("value");
 }
 
 static void put_more(void *arg, struct buf *out)
@@ -175,8 +245,7 @@ static void test_metrics__sizes(void **state)
 static void test_health__end_of_the_certificate(void **state)
 {
     ASK("GET", "/readyz", .server_not_after = 1795522200);
-    assert_string_equal(response_text(),
-                        "{\"ready\":true,\"certificate_expires\":\"2026-11-24T12:10:00Z\"}");
+    assert_string_equal(text_at("/certificate_expires"), "2026-11-24T12:10:00Z");
     ASK("GET", "/metrics", .server_not_after = 1795522200);
     if (!strstr(response_text(), "\nstrongroom_tls_certificate_expiry_seconds 1795522200\n"))
         fail_msg("%s", response_text());
@@ -224,7 +293,8 @@ int main(void)
         KIT_TEST(test_ready__a_policy_that_does_not_compile),
         KIT_TEST(test_health__end_of_the_certificate),
         KIT_TEST(test_metrics__text_of_all),
-        KIT_TEST(test_ready__many_probes_cost_one_look), /* last: its token has another module */
+        KIT_TEST(test_ready__as_the_keeper_found_the_token), /* last: their token has another module */
+        KIT_TEST(test_release__while_the_token_is_away),
     };
     return cmocka_run_group_tests(tests, kit_token_bare, kit_token_end);
 }

@@ -41,7 +41,8 @@ static struct err gate(const char *text)
     if (!marker) TRY(token_file_path(hsm.state, "pin-failed-", info.serial, "", &marker));
     TRY(session_open(fn, slot, &h));
     if (text) TRY(secret_copy(span_str(text), &pin));
-    return login_gate(fn, slot, h, pin, hsm.state);
+    bool sent = false;
+    return login_gate(fn, slot, h, pin, hsm.state, &sent);
 }
 
 /* One life of the program. The chain of the error stays for err_text. */

@@ -96,11 +96,27 @@ static void test_module_load__initialize_fails(void **state)
 static void test_module_load__initialised_by_another(void **state)
 {
     if (!softhsm_fault_module()) skip();
-    softhsm_fault(&hsm, "C_Initialize rv=0x191");
+    softhsm_fault(&hsm, "");
+    assert_ok(module_load(hsm.module, &b)); /* the module behind it, so it is initialised already */
     assert_ok(module_load(softhsm_fault_module(), &a));
     assert_fails(module_restart(a), ERR_CONFLICT);
     module_unref(TAKE_PTR(a));
     assert_int_equal(softhsm_fault_count(&hsm, "C_Finalize"), 0);
+}
+
+/* And when somebody did undo it, there is nothing to spare any more. */
+static void test_module_restart__finalized_by_another(void **state)
+{
+    CK_INFO info = {0};
+    assert_ok(module_load(hsm.module, &a));
+    assert_ok(module_load(hsm.module, &b));
+    assert_fails(module_restart(a), ERR_CONFLICT);
+    assert_int_equal(module_fn(a)->C_Finalize(NULL), CKR_OK);
+    assert_ok(module_restart(a));
+    assert_int_equal(module_fn(b)->C_GetInfo(&info), CKR_OK);
+    assert_fails(module_restart(b), ERR_CONFLICT); /* the other one has brought it back */
+    module_unref(TAKE_PTR(b));
+    assert_ok(module_restart(a));
 }
 
 static void test_module_guard__aborts_in_a_forked_child(void **state)
@@ -137,6 +153,7 @@ int main(void)
         CASE(test_module_unref__finalizes_with_the_last),
         CASE(test_module_load__initialize_fails),
         CASE(test_module_load__initialised_by_another),
+        CASE(test_module_restart__finalized_by_another),
         CASE(test_module_guard__aborts_in_a_forked_child),
         CASE(test_module_check_log_calls__off),
     };

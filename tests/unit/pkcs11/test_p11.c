@@ -1,7 +1,5 @@
 #include "tests/lib/test.h"
 
-#include <sched.h>
-#include <stdatomic.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -193,101 +191,6 @@ static void test_p11_close__leaves_another_opening_alone(void **state)
     assert_ok(round_trip(token));
 }
 
-/* ---- coming back ------------------------------------------------------------------------ */
-
-static void test_p11_recover__after_the_module_lost_all(void **state)
-{
-    struct p11_kek_info kek = {0};
-    if (!use_fault()) skip();
-    assert_open();
-    assert_ok(p11_kek_create(token, false, &kek));
-    uint64_t epoch = token->epoch;
-    token->fn->C_CloseAllSessions(token->slot); /* as a daemon's restart does: login is gone */
-    assert_false(err_ok(round_trip(token)));
-    assert_ok(p11_recover(token));
-    assert_true(token->epoch > epoch);
-    assert_ok(round_trip(token));
-}
-
-static void test_p11_recover__token_away_then_back(void **state)
-{
-    struct p11_kek_info kek = {0};
-    char away[400];
-    assert_open();
-    assert_ok(p11_kek_create(token, false, &kek));
-    snprintf(away, sizeof away, "%s.away", hsm.tokens);
-    assert_int_equal(rename(hsm.tokens, away), 0);
-    assert_int_equal(mkdir(hsm.tokens, 0700), 0);
-    assert_fails(p11_recover(token), ERR_TOKEN_DOWN);
-    token->pool.wait_ms = 60000; /* a wait would be seen */
-    assert_fails(round_trip(token), ERR_TOKEN_DOWN);
-    assert_int_equal(rmdir(hsm.tokens), 0);
-    assert_int_equal(rename(away, hsm.tokens), 0);
-    assert_ok(p11_recover(token));
-    assert_ok(round_trip(token));
-}
-
-/* The PIN was changed while the token was away: it is sent once, and never again. */
-static void test_p11_recover__pin_no_longer_right(void **state)
-{
-    if (!use_fault()) skip();
-    assert_open();
-    softhsm_fault(&hsm, "C_Login rv=0xa0");
-    softhsm_fault_clear_log(&hsm);
-    for (int i = 0; i < 3; i++) assert_fails(p11_recover(token), ERR_HUMAN);
-    assert_int_equal(softhsm_fault_count(&hsm, "C_Login"), 1);
-}
-
-static void test_p11_recover__another_token_in_its_place(void **state)
-{
-    assert_open();
-    free(token->serial);
-    token->serial = strdup("0000000000000000");
-    struct err e = p11_recover(token);
-    assert_int_equal(e.code, ERR_HUMAN);
-    assert_non_null(strstr(err_reason(e), "another serial"));
-}
-
-static atomic_bool stop_working;
-static atomic_int worked;
-
-static void *work(void *arg)
-{
-    while (!stop_working) {
-        struct err e = round_trip(token);
-        if (err_ok(e)) worked++;
-        /* While the token comes back a refusal is right; damage never is. */
-        if (e.code == ERR_DAMAGED || e.code == ERR_CRYPTO) return (void *) "damage";
-    }
-    return NULL;
-}
-
-static void test_p11_recover__under_load_nothing_is_called_damaged(void **state)
-{
-    struct p11_kek_info kek = {0};
-    pthread_t threads[4];
-    config.max_sessions = 3;
-    assert_open();
-    assert_ok(p11_kek_create(token, false, &kek));
-    stop_working = false;
-    worked = 0;
-    for (int i = 0; i < 4; i++) pthread_create(&threads[i], NULL, work, NULL);
-    const char *complaint = NULL;
-    for (int i = 0; i < 5; i++) {
-        int before = worked;
-        while (worked < before + 10) sched_yield();
-        struct err e = p11_recover(token);
-        if (!err_ok(e)) complaint = "recovery failed";
-    }
-    stop_working = true;
-    for (int i = 0; i < 4; i++) {
-        void *heard = NULL;
-        pthread_join(threads[i], &heard);
-        if (heard) complaint = heard;
-    }
-    if (complaint) fail_msg("%s", complaint);
-}
-
 #define CASE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 
 int main(void)
@@ -303,11 +206,6 @@ int main(void)
         CASE(test_p11_open__pool_within_what_the_token_allows),
         CASE(test_p11_close__logs_out_and_finalizes),
         CASE(test_p11_close__leaves_another_opening_alone),
-        CASE(test_p11_recover__after_the_module_lost_all),
-        CASE(test_p11_recover__token_away_then_back),
-        CASE(test_p11_recover__pin_no_longer_right),
-        CASE(test_p11_recover__another_token_in_its_place),
-        CASE(test_p11_recover__under_load_nothing_is_called_damaged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -269,7 +269,7 @@ static void test_pair__comes_back_with_the_token(void **state)
     assert_unwraps(&b, SPAN_LIT("x"));
     assert_ok(p11_recover(token));
     assert_unwraps(&b, SPAN_LIT("x"));
-    softhsm_fault(&hsm, "C_GetSlotList rv=0x32");
+    softhsm_fault(&hsm, "C_GetSlotList rv=0x32\nC_GetTokenInfo rv=0x32");
     assert_fails(p11_recover(token), ERR_TOKEN_DOWN);
     assert_fails(unwrap(buf_span(&b)), ERR_TOKEN_DOWN);
     softhsm_fault(&hsm, "");

@@ -209,7 +209,7 @@ static void test_pool_stop__only_the_stopper_goes_on(void **state)
     session_put(&token, a, CKR_OK);
     assert_ok(pool_stop(&token));
     assert_int_equal(token.pool.open_n, 0);
-    assert_int_equal(get_in_another_thread(), ERR_BUSY);
+    assert_int_equal(get_in_another_thread(), ERR_TOKEN_DOWN);
     assert_ok(session_get(&token, &a));
     session_put(&token, a, CKR_OK);
     pool_resume(&token, ERR_NONE);

@@ -44,7 +44,8 @@ static struct err log_in(const char *uri_text)
     TRY(module_load(hsm.module, &m));
     TRY(slot_find(module_fn(m), &uri, &slot, &info));
     TRY(session_open(module_fn(m), slot, &h));
-    return login_gate(module_fn(m), slot, h, user_pin, hsm.state);
+    bool sent = false;
+    return login_gate(module_fn(m), slot, h, user_pin, hsm.state, &sent);
 }
 
 static void test_p11_token_init__makes_a_token_that_opens(void **state)
