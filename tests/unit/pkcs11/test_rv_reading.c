@@ -71,7 +71,10 @@ static enum taken takes_open(const struct fault_case *c)
     if (is_call(c, "C_DestroyObject") || worth_another_try(c)) return WORKS;
     if (c->reaction == RV_ITEM) return DAMAGED;
     if (c->reaction == RV_CANARY) return c->lasting ? DOWN : DAMAGED;
-    if (c->reaction != RV_FULL) return FAILS;
+    /* A key of the cache may be another object's by now, so that is looked at again. */
+    if (c->reaction == RV_CALLER && !c->lasting) return WORKS;
+    /* The cache makes room. */
+    if (c->reaction != RV_FULL && c->reaction != RV_WAIT) return FAILS;
     return is_call(c, "C_UnwrapKey") && !c->lasting && token->cek_cache ? WORKS : BUSY;
 }
 
@@ -96,7 +99,7 @@ static enum taken takes_rewrap(const struct fault_case *c)
     return takes_seal(c);
 }
 
-/* ---- the rules of looking: nothing is repeated, who asks comes again --------------------------- */
+/* ---- the rules of looking: finds are not repeated, who asks comes again -------------------------- */
 
 static enum taken takes_find(const struct fault_case *c)
 {
@@ -108,6 +111,7 @@ static enum taken takes_read(const struct fault_case *c)
 {
     if (c->rv == CKR_BUFFER_TOO_SMALL || c->rv == CKR_DATA_LEN_RANGE) return ANYHOW; /* sizes */
     if (c->rv == CKR_OBJECT_HANDLE_INVALID) return GONE;
+    if (c->reaction == RV_SESSION && !c->lasting) return WORKS;
     if (c->reaction != RV_ITEM && c->reaction != RV_CANARY) return FAILS;
     return c->lasting ? DOWN : DAMAGED;
 }
@@ -116,6 +120,7 @@ static enum taken takes_scan(const struct fault_case *c)
 {
     if (!is_call(c, "C_GetAttributeValue")) return FAILS;
     if (c->rv == CKR_BUFFER_TOO_SMALL || c->rv == CKR_DATA_LEN_RANGE) return ANYHOW;
+    if (c->reaction == RV_SESSION && !c->lasting) return WORKS;
     bool of_one = c->reaction == RV_ITEM || c->reaction == RV_CANARY ||
                   c->rv == CKR_OBJECT_HANDLE_INVALID;
     if (!of_one) return FAILS;
