@@ -49,14 +49,15 @@ bool p11_uses_softhsm(const char *module, const char *token_uri)
 err_t own_sessions_open(struct p11 *p)
 {
     struct wall *wall = module_wall(p->module);
-    bool sent = false;
+    bool spent = atomic_load(&p->pin_spent), sent = false;
     TRY(session_open(p->fn, p->slot, &p->idle_session));
-    if (atomic_load(&p->pin_spent))
-        FAIL(ERR_HUMAN, "token %s did not let us in, so it is not asked again with the same PIN; put it "
-             "in order, then correct the PIN where pin-source points, or send SIGHUP", p->label);
-    struct err e = wall ? wall_login(wall, p->slot, p->idle_session, p->pin_source, p->state_dir)
+    if (spent && !wall) FAIL(ERR_HUMAN, PIN_SPENT, p->label);
+    struct wall_login login = {.slot = p->slot, .session = p->idle_session, .spent = spent,
+                               .pin_source = p->pin_source, .state_dir = p->state_dir};
+    struct err e = wall ? wall_login(wall, &login, &sent)
                         : login_gate(p->fn, p->slot, p->idle_session, p->pin, p->state_dir, &sent);
-    atomic_store(&p->pin_spent, sent && e.code == ERR_HUMAN);
+    /* A PIN that was not sent for being spent stays so. */
+    atomic_store(&p->pin_spent, (spent || sent) && e.code == ERR_HUMAN);
     TRY(e);
     return session_open(p->fn, p->slot, &p->key_session);
 }

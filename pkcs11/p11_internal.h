@@ -133,6 +133,10 @@ void pool_close_idle(struct p11 *p);
  * is kept. ERR_HUMAN says what to do; *ret_sent whether the token was asked. */
 err_t login_gate(CK_FUNCTION_LIST *fn, CK_SLOT_ID slot, CK_SESSION_HANDLE h, struct secret *pin,
                  const char *state_dir, bool *ret_sent);
+/* Of a token that wanted a person at the last try, with this very PIN. */
+#define PIN_SPENT "token %s did not let us in, so it is not asked again with the same PIN; put it in order, " \
+                  "then correct the PIN where pin-source points, or send SIGHUP"
+
 /* The PIN of this token from pin_source (p11_pin_read); none for a token that wants none from us. */
 err_t login_pin(CK_FUNCTION_LIST *fn, CK_SLOT_ID slot, const char *pin_source, struct secret **ret);
 

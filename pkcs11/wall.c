@@ -466,18 +466,19 @@ static err_t note_prompt(struct wall *w)
     return ERR_OK;
 }
 
-err_t wall_login(struct wall *w, CK_SLOT_ID slot, CK_SESSION_HANDLE h, const char *pin_source,
-                 const char *state_dir)
+err_t wall_login(struct wall *w, const struct wall_login *login, bool *ret_sent)
 {
-    bool prompt = !pin_source || strcmp(pin_source, "prompt") == 0;
     const struct wall_call *call = wall_call(WALL_Login);
+    bool prompt = !login->pin_source || strcmp(login->pin_source, "prompt") == 0;
+    struct span source = span_str(prompt ? "prompt" : login->pin_source);
+    struct span dir = span_str(login->state_dir);
     struct wall_request r;
-    struct err_chain answer = {0};
+    struct wall_login_answer answer = {0};
     CK_ULONG len = sizeof answer;
-    struct span source = span_str(prompt ? "prompt" : pin_source), dir = span_str(state_dir);
     struct wall_arg args[WALL_ARGS] = {
-        {.n = slot}, {.n = h}, {.n = source.len, .p = (void *) (uintptr_t) source.data},
-        {.n = dir.len, .p = (void *) (uintptr_t) dir.data}, {.n = prompt},
+        {.n = login->slot}, {.n = login->session},
+        {.n = source.len, .p = (void *) (uintptr_t) source.data},
+        {.n = dir.len, .p = (void *) (uintptr_t) dir.data}, {.n = login->spent},
         {.n = sizeof answer, .p = &answer, .ret = &len},
     };
     if (prompt) TRY(note_prompt(w));
@@ -486,8 +487,9 @@ err_t wall_login(struct wall *w, CK_SLOT_ID slot, CK_SESSION_HANDLE h, const cha
     CK_RV rv = exchange(w, &r, call, args, prompt ? WALL_PROMPT_MS : w->ms[WALL_TIME_LONG]);
     if (rv != CKR_OK || len != sizeof answer)
         FAIL(ERR_TOKEN_DOWN, "the token's helper failed while it logged in");
-    wall_chain_check(&answer);
-    return err_load(&answer);
+    wall_chain_check(&answer.chain);
+    *ret_sent = *(const uint8_t *) &answer.sent != 0; /* whatever byte is there */
+    return err_load(&answer.chain);
 }
 
 /* ---- opening and closing ----------------------------------------------------------------- */

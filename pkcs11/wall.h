@@ -28,10 +28,16 @@ void wall_free(struct wall *w);
  * not answer ends it and is CKR_CRYPTOKI_NOT_INITIALIZED, so module_restart goes on to C_Initialize. */
 CK_FUNCTION_LIST *wall_fn(struct wall *w);
 
-/* login_gate in the helper, which reads the PIN from pin_source (p11_pin_read). Errors as there, with their
- * chain; ERR_TOKEN_DOWN when the helper fails; ERR_HUMAN when a PIN typed for an earlier helper is wanted again. */
-err_t wall_login(struct wall *w, CK_SLOT_ID slot, CK_SESSION_HANDLE h, const char *pin_source,
-                 const char *state_dir);
+struct wall_login {
+    CK_SLOT_ID slot;
+    CK_SESSION_HANDLE session;
+    bool spent;             /* the last PIN that was sent made the token want a person: send another only */
+    const char *pin_source; /* see p11_pin_read; NULL: the terminal */
+    const char *state_dir;
+};
+/* login_gate in the helper, which reads the PIN itself. Errors as there, with their chain; ERR_TOKEN_DOWN when
+ * the helper fails; ERR_HUMAN when a PIN typed for an earlier helper is wanted again. */
+err_t wall_login(struct wall *w, const struct wall_login *login, bool *ret_sent);
 
 /* ---- for wall_stubs.c -------------------------------------------------------------------- */
 
@@ -57,6 +63,12 @@ struct wall_hello {
     enum log_level log_level;
     char module[4096];
     char init_args[MODULE_ARGS_MAX + 1]; /* "": none */
+};
+
+/* What the helper says of a login. */
+struct wall_login_answer {
+    struct err_chain chain;
+    bool sent;
 };
 
 /* A chain that came through the wall: numbers in range, texts ended, sources of this program. */

@@ -54,8 +54,9 @@ struct wall_call {
 const struct wall_call *wall_call(uint64_t id);
 wall_shape_fn wall_call_shape;
 
-/* C_Login is a call of its own: the gate of login.h, with the PIN that the helper reads itself.
- * Arguments: slot, session, pin_source, state_dir, whether the PIN may be asked for, and room for a
- * struct err_chain, which tells how it went; the CK_RV is CKR_OK whenever it does. */
 CK_RV wall_initialize_make(CK_FUNCTION_LIST *fn);
+
+/* C_Login is a call of its own: the gate of login.h, with the PIN that the helper reads itself.
+ * Arguments: slot, session, pin_source, state_dir, whether the last PIN is spent, and room for a struct
+ * wall_login_answer, which tells how it went; the CK_RV is CKR_OK whenever it does. */
 CK_RV wall_login_make(CK_FUNCTION_LIST *fn, struct wall_arg *a);

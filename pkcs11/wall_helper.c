@@ -19,9 +19,9 @@ static struct {
     pthread_mutex_t lock;  /* guards busy */
     pthread_cond_t calm;   /* busy is 0 */
     unsigned busy;         /* calls under way */
-    pthread_mutex_t login; /* one at a time; guards typed */
     char init_args[MODULE_ARGS_MAX + 1]; /* "": none */
-    struct secret *typed;  /* a PIN that a person typed; others are read again for each login */
+    pthread_mutex_t login; /* one at a time; guards pin */
+    struct secret *pin;    /* that was used last, or NULL */
 } helper = {.lock = PTHREAD_MUTEX_INITIALIZER, .calm = PTHREAD_COND_INITIALIZER,
             .login = PTHREAD_MUTEX_INITIALIZER};
 
@@ -41,19 +41,35 @@ static void count_busy(int more)
 
 /* ---- logging in -------------------------------------------------------------------------- */
 
-static err_t log_in(CK_FUNCTION_LIST *fn, struct wall_arg *a)
+/* Reads it again each time, as it may have been corrected; a person is asked once. */
+static err_t renew_pin(CK_FUNCTION_LIST *fn, CK_SLOT_ID slot, const char *source, bool spent)
+{
+    _cleanup_secret_ struct secret *read = NULL;
+    struct p11_token_info info = {0};
+    bool typed = strcmp(source, "prompt") == 0 && helper.pin;
+    if (!typed) TRY(login_pin(fn, slot, source, &read));
+    /* A helper that is new cannot tell whether it is the same. */
+    bool same = typed || !helper.pin || secret_equal(secret_span(read), secret_span(helper.pin));
+    if (spent && same) {
+        TRY(slot_info(fn, slot, &info));
+        FAIL(ERR_HUMAN, PIN_SPENT, info.label);
+    }
+    if (typed) return ERR_OK;
+    secret_free(helper.pin);
+    helper.pin = TAKE_PTR(read);
+    return ERR_OK;
+}
+
+static err_t log_in(CK_FUNCTION_LIST *fn, struct wall_arg *a, bool *ret_sent)
 {
     char source[PATH_MAX], state_dir[PATH_MAX];
-    _cleanup_secret_ struct secret *read = NULL;
-    bool sent = false; /* known by its marker where it was refused */
     if (a[2].n >= sizeof source || a[3].n >= sizeof state_dir)
         FAIL(ERR_USAGE, "pin-source and state_dir are at most %zu bytes", sizeof source - 1);
     snprintf(source, sizeof source, "%.*s", (int) a[2].n, (const char *) a[2].p);
     snprintf(state_dir, sizeof state_dir, "%.*s", (int) a[3].n, (const char *) a[3].p);
     SCOPED_LOCK(&helper.login);
-    if (!helper.typed) TRY(login_pin(fn, a[0].n, source, &read));
-    if (a[4].n && !helper.typed) helper.typed = TAKE_PTR(read);
-    return login_gate(fn, a[0].n, a[1].n, helper.typed ? helper.typed : read, state_dir, &sent);
+    TRY(renew_pin(fn, a[0].n, source, a[4].n != 0));
+    return login_gate(fn, a[0].n, a[1].n, helper.pin, state_dir, ret_sent);
 }
 
 CK_RV wall_initialize_make(CK_FUNCTION_LIST *fn)
@@ -63,11 +79,12 @@ CK_RV wall_initialize_make(CK_FUNCTION_LIST *fn)
 
 CK_RV wall_login_make(CK_FUNCTION_LIST *fn, struct wall_arg *a)
 {
-    struct err_chain chain;
-    err_save(log_in(fn, a), &chain);
-    if (a[5].n < sizeof chain || !a[5].p || !a[2].p || !a[3].p) return CKR_ARGUMENTS_BAD;
-    memcpy(a[5].p, &chain, sizeof chain);
-    *a[5].ret = sizeof chain;
+    struct wall_login_answer answer = {0};
+    if (a[5].n < sizeof answer || !a[5].p || !a[2].p || !a[3].p) return CKR_ARGUMENTS_BAD;
+    struct err e = log_in(fn, a, &answer.sent);
+    err_save(e, &answer.chain);
+    memcpy(a[5].p, &answer, sizeof answer);
+    *a[5].ret = sizeof answer;
     return CKR_OK;
 }
 
