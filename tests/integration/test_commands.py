@@ -290,13 +290,6 @@ class Resources:
         self.assertEqual(token["label"], self.vault.label)
         self.assertIn(token["serial"], self.vault.command("token", "status").stdout.decode())
 
-    def test_status(self):
-        token = self.json_of("status")["token"]
-        self.assertEqual((token["label"], token["state"]), (self.vault.label, "up"))
-        text = self.vault.command("status").stdout.decode()
-        self.assertIn(f"state      up since {token['since']}", text)
-        self.refused(self.vault.command("status", "--format", "yaml", check=False), 2, "table or json")
-
     def test_policy_set(self):
         run = lambda *args: self.vault.command("policy", "set", *args, check=False)
         good = self.vault.write("good.rego", ALLOW_ALL)
@@ -318,6 +311,9 @@ class Resources:
 
 
 class OnTheToken(Resources, Commands):
+    def test_status(self):
+        self.refused(self.vault.command("status", check=False), 6, "no broker answers on ", "strongroom serve")
+
     def test_the_next_generation(self):
         with Vault() as vault:
             vault.command("resource", "put", "a/b/c", stdin=b"old")
@@ -354,6 +350,13 @@ class OnTheToken(Resources, Commands):
 
 class ThroughTheBroker(Resources, Commands):
     serves = True
+
+    def test_status(self):
+        token = self.json_of("status")["token"]
+        self.assertEqual((token["label"], token["state"]), (self.vault.label, "up"))
+        text = self.vault.command("status").stdout.decode()
+        self.assertIn(f"state      up since {token['since']}", text)
+        self.refused(self.vault.command("status", "--format", "yaml", check=False), 2, "table or json")
 
     def test_a_policy_takes_effect_at_once(self):
         self.put("cmd/policy/x", b"value")
