@@ -52,9 +52,9 @@ void store_close(struct store *s)
 {
     if (!s) return;
     scrub_done(s);
+    refresher_stop(s);
     if (s->manifest.dirty) manifest_flush(s);
     manifest_done(s);
-    refresher_stop(s);
     catalog_free(s->catalog);
     free((char *) s->config.writer);
     pthread_mutex_destroy(&s->listening);

@@ -104,6 +104,7 @@ class Metrics(unittest.TestCase):
         self.assertEqual({name: found for name, found in labels.items() if found}, {
             "kbs_attestation_successes_total": {"tee_type"},
             "kbs_attestation_failures_total": {"tee_type"},
+            "strongroom_token_state": {"state"}, "strongroom_token_recoveries_total": {"step", "result"},
             "strongroom_findings": {"fault"}, "kbs_build_info": {"version"},
             "strongroom_jobs_total": {"where"},
             "strongroom_token_crypto_seconds": {"le"},
