@@ -23,7 +23,7 @@ static const struct use_row {
     [CEK_GCM] = {CKK_AES, CKM_AES_KEY_GEN, .sensitive = true, .encrypts = true},
     [CEK_CBC] = {CKK_AES, CKM_AES_KEY_GEN, .sensitive = true, .encrypts = true},
     [CEK_MAC] = {CKK_GENERIC_SECRET, CKM_GENERIC_SECRET_KEY_GEN, .sensitive = true, .signs = true},
-    [CEK_HOST] = {CKK_AES, CKM_AES_KEY_GEN},
+    [CEK_HOST] = {CKK_AES, CKM_AES_KEY_GEN, .sensitive = false},
 };
 
 /* How it is wrapped. The first bytes of a wrapped key are the IV, where there is one. 0x210A is not
