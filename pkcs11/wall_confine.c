@@ -44,14 +44,14 @@ static int add_rules(scmp_filter_ctx f, bool network)
     if (!bad) bad = deny(f, SCMP_SYS(clone3), ENOSYS);
     if (!bad) bad = deny_if(f, SCMP_SYS(clone), EPERM, SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0));
     /* Signals to itself at most, and no typing into the broker's terminal. */
-    if (!bad) bad = deny_if(f, SCMP_SYS(kill), EPERM, SCMP_A0(SCMP_CMP_NE, self));
-    if (!bad) bad = deny_if(f, SCMP_SYS(tgkill), EPERM, SCMP_A0(SCMP_CMP_NE, self));
-    if (!bad) bad = deny_if(f, SCMP_SYS(rt_tgsigqueueinfo), EPERM, SCMP_A0(SCMP_CMP_NE, self));
-    if (!bad) bad = deny_if(f, SCMP_SYS(prlimit64), EPERM, SCMP_A0(SCMP_CMP_NE, 0));
+    if (!bad) bad = deny_if(f, SCMP_SYS(kill), EPERM, SCMP_A0(SCMP_CMP_NE, self, 0));
+    if (!bad) bad = deny_if(f, SCMP_SYS(tgkill), EPERM, SCMP_A0(SCMP_CMP_NE, self, 0));
+    if (!bad) bad = deny_if(f, SCMP_SYS(rt_tgsigqueueinfo), EPERM, SCMP_A0(SCMP_CMP_NE, self, 0));
+    if (!bad) bad = deny_if(f, SCMP_SYS(prlimit64), EPERM, SCMP_A0(SCMP_CMP_NE, 0, 0));
     if (!bad) bad = deny_if(f, SCMP_SYS(ioctl), EPERM,
                             SCMP_A1(SCMP_CMP_MASKED_EQ, UINT32_MAX, TIOCSTI));
     if (!bad && !network)
-        bad = deny_if(f, SCMP_SYS(socket), EACCES, SCMP_A0(SCMP_CMP_NE, AF_UNIX));
+        bad = deny_if(f, SCMP_SYS(socket), EACCES, SCMP_A0(SCMP_CMP_NE, AF_UNIX, 0));
     return bad;
 }
 

@@ -14,11 +14,11 @@ static void want(bool holds)
 #define ROOM_MAX (WALL_FRAME_MAX + WALL_REPLY_PIECES * 8)
 
 static uint64_t room[ROOM_MAX / 8];
+static volatile uint8_t sum; /* so that what is read is read */
 
 /* As a module may do with all that it gets: every byte in is read, all room is written. */
 static void use(const struct wall_shape *shape, struct wall_arg *a)
 {
-    static volatile uint8_t sum;
     for (const char *c = shape->letters; *c; c++, a++) {
         CK_ATTRIBUTE *attributes = a->p;
         for (CK_ULONG i = 0; *c == 'i' && a->p && i < a->n; i++) sum ^= ((const uint8_t *) a->p)[i];
