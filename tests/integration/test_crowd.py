@@ -5,6 +5,7 @@ import unittest
 from vault import Vault
 
 HANDSHAKES = 10000
+ROUNDS = 3
 REMEMBERED = 10000      # tokens that the broker remembers at most: from then on memory is full
 FLOOD = 100000
 SESSIONS = 2000         # at once, in the flood
@@ -27,9 +28,15 @@ class Crowd(unittest.TestCase):
         with broker(session_seconds=2) as vault:
             vault.start()
             vault.crowd("handshake", REMEMBERED + 1000)
-            before = vault.rss_kib()
-            vault.crowd("handshake", HANDSHAKES)
-            self.grows_little(vault, before)
+            # How many sessions live at once depends on how fast the machine is just then, and memory keeps room for
+            # the most there were. What is lost for good is lost in each round.
+            growth = []
+            while not growth or (growth[-1] >= GROWTH_KIB and len(growth) < ROUNDS):
+                before = vault.rss_kib()
+                vault.crowd("handshake", HANDSHAKES)
+                growth.append(vault.rss_kib() - before)
+            print(f"{growth} KiB more", end=" ... ", flush=True)
+            self.assertLess(growth[-1], GROWTH_KIB)
             self.assertGreaterEqual(vault.metric('kbs_attestation_successes_total{tee_type="sample"}'),
                                     REMEMBERED + 1000 + HANDSHAKES)
             self.assertEqual(vault.metric("kbs_attestation_errors_total"), 0)

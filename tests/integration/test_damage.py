@@ -360,14 +360,14 @@ class Killed(unittest.TestCase):
         """Whatever moment a kill comes at, what is on the token afterwards is sound."""
         with Vault(variant="release", config={"storage": {"keep_versions": 2}}) as vault:
             vault.start().allow_all()
-            for turn in range(12):
+            for turn in range(6):
                 vault.put("kill/b/c", b"%d" % turn)
                 vault.put(f"kill/b/{turn % 3}", b"%d" % turn)
                 if turn % 3 == 2:
                     vault.admin("DELETE", "/kbs/v0/resource/kill/b/2")
                     vault.admin("POST", "/strongroom/v1/resource-purge/kill/b/2")
                 # A random moment is the point: between write and manifest, within it, behind it.
-                time.sleep(turn * 0.13)
+                time.sleep(turn * 0.26)
                 vault.kill()
                 vault.start()
                 found, report = verify(vault, 0)
