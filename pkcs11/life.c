@@ -155,12 +155,6 @@ bool life_await(struct life *l)
     return !l->ending;
 }
 
-bool life_is_up(struct life *l)
-{
-    SCOPED_LOCK(&l->lock);
-    return l->state == P11_UP;
-}
-
 void life_works(struct life *l, uint64_t opening)
 {
     SCOPED_LOCK(&l->lock);

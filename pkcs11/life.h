@@ -56,7 +56,6 @@ void life_count(struct life *l, enum p11_step step, bool helped);
 
 /* Makes the caller the keeper. Waits until a look or the next try is due; false: end. */
 bool life_await(struct life *l);
-bool life_is_up(struct life *l);
 /* The token works; those who wait may go on. It is up with life_up only. */
 void life_works(struct life *l, uint64_t opening);
 /* A look failed with `why`, and `step` comes first. False: it failed too often soon after it came

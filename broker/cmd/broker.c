@@ -42,6 +42,14 @@ static bool wants_helper(const struct config *c)
     return !p11_uses_softhsm(or_null(c->token_module), c->token_uri);
 }
 
+/* A call that may take so long is no hang. A helper that is ended costs a login and a scan: never sooner than
+ * by default. */
+static unsigned hang_ms(const struct config *c)
+{
+    unsigned ms = c->token_object_ms > c->token_crypto_ms ? c->token_object_ms : c->token_crypto_ms;
+    return ms > WALL_HANG_MS ? ms : WALL_HANG_MS;
+}
+
 /* Envelopes lie there when the token keeps none, or when the configuration says so. */
 static err_t open_directory(const struct config *c, struct broker *b)
 {
@@ -61,7 +69,7 @@ static err_t open_token(const struct config *c, const char *who, struct broker *
     struct locking locking = {c, who, b};
     struct p11_helper helper = {
         .network = c->token_helper_network, .memory_locked = c->memory_locked_bytes,
-        .best_effort = c->memory_best_effort,
+        .best_effort = c->memory_best_effort, .hang_ms = hang_ms(c),
     };
     TRY(file_make_dirs(c->state_dir, 0700));
     TRY(open_directory(c, b));

@@ -9,7 +9,9 @@ import unittest
 from guest import Refused
 from vault import MODULE, Vault, wait_until
 
-HELPER = {"token": {"isolation": "helper"}}
+# More than the five seconds after which a helper is taken for hanging where nothing is said of it.
+DEADLINE_MS = 6000
+HELPER = {"token": {"isolation": "helper", "object_deadline": DEADLINE_MS, "crypto_deadline": DEADLINE_MS}}
 
 
 def helpers(pid):
@@ -110,7 +112,7 @@ class Isolation(unittest.TestCase):
             thread.join()
             rules(vault, "\n")
             self.assert_comes_back(vault, guest, old)
-            self.assertRegex(vault.read("log"), r"token\.helper-killed .*does not answer")
+            self.assertRegex(vault.read("log"), rf"token\.helper-killed .*after_ms={DEADLINE_MS} .*does not answer")
             self.assertGreaterEqual(vault.metric("strongroom_token_helper_starts_total"), 4)
             self.assertEqual(vault.put("a/b/c", b"again"), 2)
 

@@ -49,7 +49,6 @@ static void test_life__up_at_first(void **state)
     assert_int_equal(s.tries, 0);
     assert_int_equal(s.why, ERR_NONE);
     assert_true(s.since > 0);
-    assert_true(life_is_up(&life));
 }
 
 static void test_life__way_down_and_back(void **state)
