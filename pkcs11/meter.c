@@ -1,12 +1,22 @@
 #include "pkcs11/meter.h"
 
+#include "broker/base/cleanup.h"
 #include "pkcs11/pace.h"
 #include "pkcs11/watch.h"
 
 static struct {
     CK_FUNCTION_LIST *real; /* NULL: none is metered */
     CK_FUNCTION_LIST list;
-} meter;
+    bool one_at_a_time;
+    pthread_mutex_t turn; /* held over a call, then */
+} meter = {.turn = PTHREAD_MUTEX_INITIALIZER};
+
+static inline pthread_mutex_t *take_turn(void)
+{
+    if (!meter.one_at_a_time) return NULL;
+    pthread_mutex_lock(&meter.turn);
+    return &meter.turn;
+}
 
 /* Cryptography itself tells how fast a token is: that which prepares it may not reach the device. */
 static inline CK_RV paced(CK_RV rv)
@@ -65,6 +75,7 @@ static inline CK_RV timed(CK_RV rv)
     static CK_RV meter_##name parameters                                         \
     {                                                                            \
         watch_begin(WATCH_##kind);                                               \
+        _cleanup_(cleanup_unlock) pthread_mutex_t *turn = take_turn();           \
         return end(meter.real->name arguments);                                  \
     }
 METERED(CALL)
@@ -79,7 +90,14 @@ CK_FUNCTION_LIST *meter_wrap(CK_FUNCTION_LIST *real)
     return &meter.list;
 }
 
+void meter_serialize(void)
+{
+    meter.one_at_a_time = true;
+}
+
 void meter_unwrap(const CK_FUNCTION_LIST *real)
 {
-    if (meter.real == real) meter.real = NULL;
+    if (meter.real != real) return;
+    meter.real = NULL;
+    meter.one_at_a_time = false;
 }

@@ -9,5 +9,8 @@
 
 /* The metered list for this module, or `real` itself. The caller serialises both (module.c). */
 CK_FUNCTION_LIST *meter_wrap(CK_FUNCTION_LIST *real);
+/* From now on calls of the metered module wait for each other, all of them: for one that bears no two at
+ * a time. What such a call waits counts for its deadline. Before others may call; ends with meter_unwrap. */
+void meter_serialize(void);
 /* Before the module is unloaded. */
 void meter_unwrap(const CK_FUNCTION_LIST *real);

@@ -1,4 +1,5 @@
 #include "pkcs11/p11_internal.h"
+#include "pkcs11/meter.h"
 #include "pkcs11/wall.h"
 
 #include <stdatomic.h>
@@ -114,6 +115,7 @@ err_t p11_open(const struct p11_config *config, struct p11 **ret)
     struct library library = {config->module, config->init_args};
     TRY(load_module(&library, &p->uri, config->helper, &p->module));
     p->fn = module_fn(p->module);
+    if (p->serialize_all) meter_serialize();
     TRYC(slot_find(p->fn, &p->uri, &p->slot, &info), "%s", config->token_uri);
     TRY(copy_text(info.label, &p->label));
     TRY(copy_text(info.serial, &p->serial));

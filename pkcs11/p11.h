@@ -43,7 +43,7 @@ struct p11_config {
     const char *state_dir;   /* where the marker of a PIN that failed lies; must exist */
     unsigned max_sessions;   /* cap of the pool; 0: P11_SESSIONS_DEFAULT */
     unsigned cek_cache;      /* unwrapped content keys kept as handles; 0: none */
-    bool serialize_all;      /* quirk: cryptography excludes object calls too */
+    bool serialize_all;      /* quirk: no two calls into the module at one time */
     const struct p11_helper *helper; /* NULL: the module is loaded into this process */
     /* Called when the token is found, before the login; an error ends the opening. NULL: nothing. */
     err_t (*found)(void *arg, const char *serial);

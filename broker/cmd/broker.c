@@ -78,21 +78,23 @@ static err_t open_token(const struct config *c, const char *who, struct broker *
         .token_uri = c->token_uri,
         .pin_source = or_null(c->token_pin_source), .state_dir = c->state_dir,
         .max_sessions = c->token_sessions, .cek_cache = c->token_cek_cache,
+        .serialize_all = c->token_serialize_all,
         .helper = wants_helper(c) ? &helper : NULL, .found = lock_token, .found_arg = &locking,
         .place = places[c->storage_place], .beside = directory_beside(b->directory),
     };
     return p11_open(&config, &b->token);
 }
 
-/* More threads than sessions would wait for each other. */
+/* More threads than sessions would wait for each other. Where calls wait for each other no event loop makes
+ * any: it would wait, too. */
 static err_t open_jobs(const struct config *c, bool offline, struct broker *b)
 {
     unsigned sessions = p11_sessions(b->token);
-    bool adaptive = c->token_workers == CONFIG_AUTO;
+    bool automatic = c->token_workers == CONFIG_AUTO;
     struct token_pool_config config = {
-        .workers = offline ? 0 : !adaptive ? c->token_workers
+        .workers = offline ? 0 : !automatic ? c->token_workers
                    : sessions < P11_WORKERS_MAX ? sessions : P11_WORKERS_MAX,
-        .adaptive = adaptive, .queue_max = P11_JOB_QUEUE_MAX,
+        .adaptive = automatic && !c->token_serialize_all, .queue_max = P11_JOB_QUEUE_MAX,
         .crypto_ms = c->token_crypto_ms, .object_ms = c->token_object_ms,
     };
     return job_pool_new_token(&config, &b->jobs);

@@ -45,6 +45,7 @@ struct config {
     enum config_isolation token_isolation;
     bool token_helper_network;
     unsigned token_sessions;
+    bool token_serialize_all;
     unsigned token_workers;             /* 0: jobs run inline; CONFIG_AUTO */
     unsigned token_crypto_ms, token_object_ms;
     unsigned token_cek_cache;

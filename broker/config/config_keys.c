@@ -171,6 +171,9 @@ static const struct config_key keys[] = {
      .doc = "The module in the helper may open network sockets, as those of network HSMs must."},
     {"token.sessions", CONFIG_NUMBER, FIELD(token_sessions), .min = 1, .max = P11_SESSIONS_MAX,
      .fallback = "16", .doc = "Sessions at once; the token's own limit caps it."},
+    {"token.serialize_all", CONFIG_TRUTH, FIELD(token_serialize_all), .fallback = "false",
+     .doc = "For a module that crashes or errs when two threads are in it: one call at a time. All requests "
+            "for the token then wait for each other, on threads of their own."},
     {"token.workers", CONFIG_NUMBER, FIELD(token_workers), .max = P11_WORKERS_MAX, .choices = workers,
      .fallback = "auto",
      .doc = "Threads that do cryptography on the token. auto: as many as there are sessions, used while "

@@ -29,6 +29,8 @@ static struct {
     int log_fd, count_fd;
     unsigned long counts[FN_COUNT];
     unsigned long sessions; /* open now; outlives the rules */
+    unsigned long under_way; /* calls, now; outlives the rules */
+    unsigned long together; /* the most of them at one time */
     struct stat seen;
     unsigned once; /* effects that wait for the next call */
     bool unplugged_before;
@@ -169,10 +171,11 @@ static void write_count(size_t fn)
 /* All at once: tests change rules thousands of times. */
 static void write_counts(void)
 {
-    char text[(FN_COUNT + 1) * COUNT_LINE + 1];
+    char text[(FN_COUNT + 2) * COUNT_LINE + 1];
     for (size_t i = 0; i < FN_COUNT; i++)
         format_line(text + i * COUNT_LINE, function_names[i], control.counts[i]);
     format_line(text + (size_t) FN_COUNT * COUNT_LINE, "sessions", control.sessions);
+    format_line(text + (size_t) (FN_COUNT + 1) * COUNT_LINE, "together", control.together);
     if (pwrite(control.count_fd, text, sizeof text - 1, 0) != sizeof text - 1)
         refuse("counts cannot be written");
 }
@@ -241,13 +244,14 @@ static void forget_rules(void)
 {
     bool unplugged = control.powers.unplugged;
     unsigned once = control.once;
-    unsigned long sessions = control.sessions;
+    unsigned long sessions = control.sessions, under_way = control.under_way;
     if (control.log_fd >= 0) close(control.log_fd);
     if (control.count_fd >= 0) close(control.count_fd);
     memset(&control, 0, sizeof control);
     control.log_fd = control.count_fd = -1;
     control.unplugged_before = unplugged;
     control.sessions = sessions;
+    control.under_way = under_way;
     control.once = once; /* not yet done, since nobody called */
 }
 
@@ -328,6 +332,20 @@ static void log_call_locked(enum function fn)
     if (write(control.log_fd, line, (size_t) n) != n) refuse("the log cannot be written");
 }
 
+static void note_begin_locked(void)
+{
+    if (++control.under_way <= control.together) return;
+    control.together = control.under_way;
+    if (control.count_fd >= 0) write_line(FN_COUNT + 1, "together", control.together);
+}
+
+void control_done(void)
+{
+    pthread_mutex_lock(&lock);
+    control.under_way--;
+    pthread_mutex_unlock(&lock);
+}
+
 /* Whether this rule is for this call; counts it. */
 static bool fires(struct rule *r, enum function fn)
 {
@@ -357,6 +375,7 @@ void control_look(struct call *c, unsigned *ret_once)
     pthread_mutex_lock(&lock);
     read_rules_locked();
     log_call_locked(c->fn);
+    note_begin_locked();
     for (size_t i = 0; i < control.n; i++)
         if (fires(&control.rules[i], c->fn)) apply(&control.rules[i], c);
     c->rules = control.seen.st_ino;

@@ -62,6 +62,7 @@ struct powers {
 /* Reads the rules again if they changed, logs and counts the call, and fills in what they do to it.
  * Acts that are done once when read come back in `ret_once` (as effects). Thread-safe. */
 void control_look(struct call *c, unsigned *ret_once);
+void control_done(void); /* that call is over */
 struct powers powers_now(void);
 /* Whether these rules are in force still; reads them again if they changed. */
 bool rules_are(ino_t rules);

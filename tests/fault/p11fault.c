@@ -42,7 +42,8 @@
  *     gcm in-place|appended|prepended            the token makes the IV; see gcm.c
  *     log FILE                append the name of each call, a line each
  *     count FILE              a line for each function: its name and its calls so far; and
- *                             `sessions`: how many are open now
+ *                             `sessions`: how many are open now; `together`: the most calls that
+ *                             were under way at one time
  *
  * Counts begin anew with each reading. Any other line aborts, so that a typing error in a test
  * cannot pass for a token that works. */
@@ -63,8 +64,9 @@ static pthread_mutex_t load_lock = PTHREAD_MUTEX_INITIALIZER;
         struct call c = {.fn = FN_##name, .session = call_session,               \
                          .length = call_length};                                 \
         CK_RV rv = CKR_OK;                                                       \
-        if (!call_begin(&c, &rv)) return rv;                                     \
-        return call_end(&c, __VA_ARGS__);                                        \
+        if (call_begin(&c, &rv)) rv = call_end(&c, __VA_ARGS__);                 \
+        control_done();                                                          \
+        return rv;                                                               \
     }
 #define FORWARD_PLAIN(name, parameters, arguments, session, length)               \
     FORWARD(name, parameters, arguments, session, length, real->name arguments)

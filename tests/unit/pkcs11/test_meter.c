@@ -1,5 +1,9 @@
 #include "tests/lib/test.h"
 
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+
 #include "pkcs11/meter.h"
 #include "pkcs11/pace.h"
 #include "pkcs11/watch.h"
@@ -73,11 +77,67 @@ static void test_meter_wrap__a_second_module_goes_straight(void **state)
     meter_unwrap(&second);
 }
 
+/* ---- one at a time ---------------------------------------------------------------------- */
+
+static atomic_int inside, most;
+
+/* Stays until another is in it too, or for a while: nobody comes when calls exclude each other. */
+static CK_RV crowded(CK_SESSION_HANDLE s, CK_BYTE *in, CK_ULONG in_n, CK_BYTE *out, CK_ULONG *out_n)
+{
+    int n = ++inside;
+    for (int i = 0; i < 1000 || !s; i++) {
+        if (n > most) most = n;
+        if (most > 1) break;
+        sched_yield();
+    }
+    inside--;
+    return CKR_OK;
+}
+
+static CK_RV crowded_close(CK_SESSION_HANDLE s)
+{
+    return crowded(s, NULL, 0, NULL, NULL);
+}
+
+static CK_FUNCTION_LIST third = {.version = {2, 40}, .C_Decrypt = crowded, .C_CloseSession = crowded_close};
+static CK_SESSION_HANDLE patient; /* 0: stays until another comes */
+
+static void *decrypt_on(void *fn)
+{
+    CK_ULONG n = 0;
+    for (int i = 0; i < 50; i++) ((CK_FUNCTION_LIST *) fn)->C_Decrypt(patient, NULL, 0, NULL, &n);
+    return NULL;
+}
+
+static int most_together(CK_FUNCTION_LIST *fn)
+{
+    pthread_t other;
+    most = 0;
+    assert_int_equal(pthread_create(&other, NULL, decrypt_on, fn), 0);
+    for (int i = 0; i < 50; i++) fn->C_CloseSession(patient);
+    pthread_join(other, NULL);
+    return most;
+}
+
+static void test_meter_serialize__until_unwrapped(void **state)
+{
+    CK_FUNCTION_LIST *fn = meter_wrap(&third);
+    meter_serialize();
+    patient = 1;
+    assert_int_equal(most_together(fn), 1);
+    meter_unwrap(&third);
+    fn = meter_wrap(&third);
+    patient = 0;
+    assert_int_equal(most_together(fn), 2);
+    meter_unwrap(&third);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_meter_wrap__forwards_and_counts),
         cmocka_unit_test(test_meter_wrap__a_second_module_goes_straight),
+        cmocka_unit_test(test_meter_serialize__until_unwrapped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

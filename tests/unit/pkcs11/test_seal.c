@@ -419,15 +419,13 @@ static void *read_on(void *arg)
     return NULL;
 }
 
-static void test_unseal__beside_object_calls(void **state)
+static void read_beside_object_calls(void)
 {
     enum { THREADS = 4, ENVELOPES = 12, ROUNDS = 30 };
     struct buf envelopes[ENVELOPES];
     struct reader_job jobs[THREADS];
     pthread_t threads[THREADS];
     int stop = 0;
-    token_close();
-    token_open(0, 8); /* fewer than envelopes, so that keys are evicted all the time */
     for (size_t i = 0; i < ENVELOPES; i++) envelopes[i] = sealed("a/b/c", SPAN_LIT("8 bytes."));
     for (size_t i = 0; i < THREADS; i++) {
         jobs[i] = (struct reader_job){.envelopes = envelopes, .n = ENVELOPES, .stop = &stop};
@@ -451,22 +449,43 @@ static void test_unseal__beside_object_calls(void **state)
     for (size_t i = 0; i < ENVELOPES; i++) buf_free(&envelopes[i]);
 }
 
-static void test_unseal__serialized_module(void **state)
+static void test_unseal__beside_object_calls(void **state)
 {
     token_close();
+    token_open(0, 8); /* fewer than envelopes, so that keys are evicted all the time */
+    read_beside_object_calls();
+}
+
+/* The most calls at one time while all that goes on. The first decryption is the last to return, so without
+ * the quirk others come meanwhile; and no session is kept, so opening and closing them go on as well. */
+static unsigned long most_calls_together(bool serialize_all)
+{
+    char counts[300], rules[700], line[128];
+    unsigned long n = 0, together = 0;
+    snprintf(counts, sizeof counts, "%s/counts", hsm.dir);
+    snprintf(rules, sizeof rules, "count %s\nC_Decrypt rv=0xb3 done count=1\nC_Decrypt delay_us=20000 count=20\n",
+             counts);
+    token_close();
+    softhsm_fault(&hsm, "");
     struct p11_config config = {
-        .module = hsm.module, .token_uri = hsm.uri, .pin_source = hsm.pin_file,
-        .state_dir = hsm.state, .cek_cache = 4, .serialize_all = true,
+        .module = softhsm_fault_module(), .token_uri = hsm.uri, .pin_source = hsm.pin_file,
+        .state_dir = hsm.state, .cek_cache = 4, .serialize_all = serialize_all,
     };
     assert_ok(p11_open(&config, &token));
-    struct buf b = sealed("a/b/c", SPAN_LIT("x"));
-    struct p11_object o;
-    char epoch[P11_EPOCH_TEXT];
-    assert_opens(&b, SPAN_LIT("x"));
-    assert_ok(p11_object_create(token, "a/b/c", buf_span(&b), &o));
-    assert_ok(p11_epoch_touch(token, epoch));
-    assert_ok(p11_epoch_read(token, epoch));
-    buf_free(&b);
+    softhsm_fault(&hsm, rules);
+    read_beside_object_calls();
+    FILE *f = fopen(counts, "re");
+    while (f && fgets(line, sizeof line, f))
+        if (sscanf(line, "together %lu", &n) == 1) together = n;
+    if (f) fclose(f);
+    return together;
+}
+
+static void test_unseal__one_call_at_a_time(void **state)
+{
+    assert_int_equal(most_calls_together(true), 1);
+    assert_true(most_calls_together(false) > 1);
+    assert_int_equal(most_calls_together(true), 1); /* and it does not depend on what was before */
 }
 
 #define KEK(test) cmocka_unit_test_setup_teardown(test, token_with_kek, token_gone)
@@ -494,7 +513,7 @@ int main(void)
         KEK(test_unseal__unwrap_codes),
         KEK(test_seal__token_failures),
         KEK(test_unseal__beside_object_calls),
-        KEK(test_unseal__serialized_module),
+        KEK(test_unseal__one_call_at_a_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
