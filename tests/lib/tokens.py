@@ -58,7 +58,8 @@ class OpenCryptokiVault(Vault):
 
     def __init__(self, **options):
         super().__init__(label="strongroom", **options)
-        self.extra.setdefault("token", {})["module"] = OPENCRYPTOKI
+        # It crashes when keys are unwrapped while objects are sought.
+        self.extra.setdefault("token", {}).update({"module": OPENCRYPTOKI, "serialize_all": True})
         self.pin = os.environ["OPENCRYPTOKI_PIN"]
         self.write("pin", self.pin)
         self.env["ASAN_OPTIONS"] = "detect_leaks=0:exitcode=99"  # the module's own, unloaded by then
