@@ -250,10 +250,26 @@ err_t session_take_at(struct p11 *p, uint64_t epoch, struct p11_session *ret)
     return ERR_OK;
 }
 
-static void close_idle_locked(struct p11 *p)
+/* They count as in this thread's hands until they are closed. */
+static unsigned take_idle(struct p11_pool *pool, CK_SESSION_HANDLE ret[P11_SESSIONS_MAX])
 {
-    struct p11_pool *pool = &p->pool;
-    for (; pool->idle_n; pool->open_n--) p->fn->C_CloseSession(pool->idle[--pool->idle_n]);
+    SCOPED_LOCK(&pool->lock);
+    unsigned n = pool->idle_n;
+    for (; pool->idle_n; pool->idle_n--) {
+        ret[pool->idle_n - 1] = pool->idle[pool->idle_n - 1];
+        hold_locked(pool);
+    }
+    return n;
+}
+
+/* Outside the lock, as opening: event loops and the watcher take it. */
+void pool_close_idle(struct p11 *p)
+{
+    CK_SESSION_HANDLE idle[P11_SESSIONS_MAX];
+    for (unsigned n = take_idle(&p->pool, idle); n; n--) {
+        p->fn->C_CloseSession(idle[n - 1]);
+        give_up(&p->pool);
+    }
 }
 
 void session_spoil(struct p11_session *s, CK_RV rv)
@@ -280,9 +296,8 @@ bool session_again(struct p11 *p, CK_RV rv, unsigned attempt, bool handles)
     return again && !attempt;
 }
 
-err_t pool_stop(struct p11 *p)
+static err_t await_all(struct p11_pool *pool)
 {
-    struct p11_pool *pool = &p->pool;
     struct timespec deadline = deadline_in(pool->wait_ms);
     SCOPED_LOCK(&pool->lock);
     if (pool->stopped) FAIL(ERR_BUSY, "the token is being recovered already");
@@ -295,7 +310,13 @@ err_t pool_stop(struct p11 *p)
         FAIL(ERR_BUSY, "%u token sessions are still in use after %u ms; a module that hangs "
              "needs a restart of the program", pool->open_n - pool->idle_n + pool->lost_n, pool->wait_ms);
     }
-    close_idle_locked(p);
+    return ERR_OK;
+}
+
+err_t pool_stop(struct p11 *p)
+{
+    TRY(await_all(&p->pool));
+    pool_close_idle(p);
     return ERR_OK;
 }
 
@@ -305,10 +326,4 @@ void pool_resume(struct p11 *p, enum err_class down)
     p->pool.stopped = false;
     p->pool.down = down;
     pthread_cond_broadcast(&p->pool.free);
-}
-
-void pool_close_idle(struct p11 *p)
-{
-    SCOPED_LOCK(&p->pool.lock);
-    close_idle_locked(p);
 }

@@ -315,6 +315,78 @@ static void test_pool_write_off__another_takes_its_place(void **state)
     assert_int_equal(token.fn->C_GetSessionInfo(h, &info), CKR_OK);
 }
 
+/* Gives back a session that the token forgot, so that those that idle are closed with it. */
+static void *lose(void *arg)
+{
+    struct p11_session s = {0};
+    if (!err_ok(session_take(&token, &s))) return (void *) "no session";
+    watch_self()->late = on_late;
+    session_rv(&s, CKR_SESSION_HANDLE_INVALID);
+    session_drop(&s);
+    watch_self()->late = NULL;
+    return NULL;
+}
+
+static void test_pool_close_idle__nobody_waits_for_a_close_that_hangs(void **state)
+{
+    struct watch_config config = {.object_ms = 10};
+    CK_SESSION_HANDLE a = 0, b = 0;
+    pthread_t thread;
+    void *complaint = NULL;
+    late = 0;
+    if (!softhsm_fault_module()) skip();
+    open_token(softhsm_fault_module(), 2);
+    assert_ok(session_get(&token, &a));
+    assert_ok(session_get(&token, &b));
+    session_put(&token, a, CKR_OK);
+    session_put(&token, b, CKR_OK);
+    softhsm_fault(&hsm, "C_CloseSession hang");
+    assert_ok(watch_start(&config));
+    pthread_create(&thread, NULL, lose, NULL);
+    gate_await_count(&late, 1); /* the watcher gets by */
+    assert_ok(session_get(&token, &a));
+    assert_ok(session_get(&token, &b)); /* both were written off */
+    softhsm_fault(&hsm, "");
+    pthread_join(thread, &complaint);
+    assert_null(complaint);
+    session_put(&token, a, CKR_OK);
+    session_put(&token, b, CKR_OK);
+    assert_int_equal(token.pool.lost_n, 0);
+    assert_int_equal(token.pool.open_n, 2);
+    assert_int_equal(token.pool.idle_n, 2);
+}
+
+static void *stop_pool(void *arg)
+{
+    struct err e = pool_stop(&token);
+    if (err_ok(e)) pool_resume(&token, ERR_NONE);
+    return err_ok(e) ? NULL : (void *) "not stopped";
+}
+
+static void test_pool_stop__nobody_waits_for_a_close_that_hangs(void **state)
+{
+    CK_SESSION_HANDLE a = 0, b = 0;
+    pthread_t thread;
+    void *complaint = NULL;
+    if (!softhsm_fault_module()) skip();
+    open_token(softhsm_fault_module(), 2);
+    assert_ok(session_get(&token, &a));
+    assert_ok(session_get(&token, &b));
+    session_put(&token, a, CKR_OK);
+    softhsm_fault(&hsm, "C_CloseSession hang");
+    token.pool.wait_ms = 60000;
+    pthread_create(&thread, NULL, stop_pool, NULL);
+    session_put(&token, b, CKR_OK); /* that the stopper waits for; or it was before */
+    while (get_in_another_thread() == ERR_NONE) sched_yield();
+    assert_int_equal(get_in_another_thread(), ERR_TOKEN_DOWN);
+    softhsm_fault(&hsm, "");
+    pthread_join(thread, &complaint);
+    assert_null(complaint);
+    assert_int_equal(token.pool.open_n, 0);
+    assert_ok(session_get(&token, &a));
+    session_put(&token, a, CKR_OK);
+}
+
 static void test_session_get__an_event_loop_does_not_wait(void **state)
 {
     CK_SESSION_HANDLE a = 0, b = 0;
@@ -348,6 +420,9 @@ int main(void)
         CASE(test_pool_resume__down_fails_at_once),
         CASE(test_session_get__eight_threads_share_three),
         CASE(test_session_get__an_event_loop_does_not_wait),
+        CASE(test_pool_stop__nobody_waits_for_a_close_that_hangs),
+        cmocka_unit_test_setup_teardown(test_pool_close_idle__nobody_waits_for_a_close_that_hangs, setup,
+                                        teardown_hang),
         cmocka_unit_test_setup_teardown(test_pool_write_off__another_takes_its_place, setup, teardown_hang),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
