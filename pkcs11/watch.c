@@ -1,9 +1,12 @@
 #include "pkcs11/watch.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "broker/base/cleanup.h"
 #include "broker/base/clock.h"
@@ -73,6 +76,7 @@ static struct watch_thread *take_slot(void)
         unsigned end = atomic_load(&slots_end);
         while (end <= i && !atomic_compare_exchange_weak(&slots_end, &end, i + 1)) continue;
         pthread_setspecific(key, &slots[i]);
+        atomic_store(&slots[i].tid, gettid());
         return &slots[i];
     }
     return &unwatched;
@@ -168,6 +172,26 @@ static void fire_locked(struct watch_thread *t, uint64_t until)
     pthread_cond_broadcast(&w.fired);
 }
 
+/* Runs, or would if it had a core (proc(5), stat: the state follows the name). Unknown: no. */
+static bool is_runnable(const struct watch_thread *t)
+{
+    char path[48], text[64];
+    snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int) atomic_load(&t->tid));
+    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t len = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    if (len < 0) return false;
+    text[len] = '\0';
+    const char *name_end = strrchr(text, ')');
+    return name_end && strncmp(name_end, ") R", 3) == 0;
+}
+
+/* When to look again at a call past its deadline; 0: it is late. */
+static uint64_t grace_of(const struct watch_thread *t, uint64_t until, uint64_t now)
+{
+    if (now >= until + P11_BUSY_MS * MS_NS || !is_runnable(t)) return 0;
+    return now + P11_STUCK_MS * MS_NS;
+}
+
 /* Fires what is late; the earliest deadline of the others. */
 static uint64_t look_locked(uint64_t now, bool *ret_loop_hangs)
 {
@@ -178,8 +202,10 @@ static uint64_t look_locked(uint64_t now, bool *ret_loop_hangs)
         struct watch_thread *t = &slots[i];
         uint64_t until = atomic_load(&t->until);
         if (!until || until == UINT64_MAX) continue;
-        if (now >= until && atomic_load(&t->state) == FINE) fire_locked(t, until);
-        if (now < until && until < next) next = until;
+        uint64_t due = until;
+        if (now >= until && atomic_load(&t->state) == FINE && !(due = grace_of(t, until, now)))
+            fire_locked(t, until);
+        if (now < due && due < next) next = due;
         if (atomic_load(&t->state) == LATE && atomic_load(&t->here)) *ret_loop_hangs = true;
     }
     return next;

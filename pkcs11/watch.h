@@ -3,7 +3,8 @@
  * PKCS#11 cannot cancel a call. So each call has a deadline, and one thread, the watcher, looks after
  * them: a call that is late has its session written off and its request answered while the thread still
  * hangs in the module. It is counted as lost until it comes back. The watcher sleeps on a condition
- * while no call is under way, and until the next deadline otherwise.
+ * while no call is under way, and until the next deadline otherwise. A thread that is ready to run at its
+ * deadline lacks a core rather than an answer of the token: it has P11_BUSY_MS more.
  *
  * A thread has a slot of its own here. Beginning and ending a call are a few atomic stores. */
 #pragma once
@@ -11,6 +12,7 @@
 #include "broker/base/err.h"
 
 #include <stdatomic.h>
+#include <sys/types.h>
 
 enum watch_kind {
     WATCH_CRYPTO, /* cryptography, and reading attributes through a handle */
@@ -33,6 +35,7 @@ struct watch_thread {
     _Atomic int state;      /* of watch.c: whether this call is late */
     _Atomic bool used;
     _Atomic bool here;      /* runs a job where the request is: an event loop */
+    _Atomic pid_t tid;      /* as the kernel counts */
     enum watch_kind kind;
     bool patient;           /* cryptography has as long as object calls */
     bool crypto_only;       /* job.c: runs a job that must not wait for objects */

@@ -102,6 +102,45 @@ static void test_watch__a_late_call_is_told_once_and_comes_back(void **state)
     assert_int_equal(after.written_off - before.written_off, 1);
 }
 
+/* A call that works, or would had it a core: the machine is busy, not the token. */
+struct busy {
+    uint64_t ns;
+    int late;
+};
+
+static void on_late_work(void *arg)
+{
+    gate_add(&((struct busy *) arg)->late);
+}
+
+static void *work(void *arg)
+{
+    struct busy *b = arg;
+    struct watch_thread *me = watch_self();
+    uint64_t until = clock_mono_ns() + b->ns;
+    me->late = on_late_work;
+    me->arg = b;
+    watch_begin(WATCH_CRYPTO);
+    while (clock_mono_ns() < until) continue;
+    watch_end();
+    me->late = NULL;
+    return NULL;
+}
+
+static void test_watch__a_busy_thread_has_longer(void **state)
+{
+    struct busy slow = {.ns = P11_BUSY_MS * MS / 8}, endless = {.ns = (P11_BUSY_MS + 200) * MS};
+    struct busy *all[] = {&slow, &endless};
+    start((struct watch_config){.crypto_ms = 10});
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        pthread_t thread;
+        assert_int_equal(pthread_create(&thread, NULL, work, all[i]), 0);
+        pthread_join(thread, NULL);
+    }
+    assert_int_equal(slow.late, 0);
+    assert_int_equal(endless.late, 1);
+}
+
 static void test_watch__kinds_have_deadlines_of_their_own(void **state)
 {
     struct caller quick = {.kind = WATCH_CRYPTO}, patient = {.kind = WATCH_CRYPTO, .patient = true},
@@ -211,6 +250,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_watch_end__counts_what_it_took),
         cmocka_unit_test_teardown(test_watch__a_late_call_is_told_once_and_comes_back, teardown),
+        cmocka_unit_test_teardown(test_watch__a_busy_thread_has_longer, teardown),
         cmocka_unit_test_teardown(test_watch__kinds_have_deadlines_of_their_own, teardown),
         cmocka_unit_test_teardown(test_watch__object_calls_are_late_too, teardown),
         cmocka_unit_test_teardown(test_watch_loop_stuck__only_event_loops, teardown),
