@@ -53,6 +53,7 @@
 #define HTTP_HANDSHAKE_SECONDS 10u   /* from the connection to the end of the TLS handshake */
 #define HTTP_STUCK_MS 100u           /* an event loop in the handler for so long gets no new connections */
 #define HTTP_STOP_SECONDS 15u        /* for pending jobs at stop, beyond the grace; > P11_JOB_SECONDS */
+#define STOP_SECONDS 28u             /* a stop in all; what starts and stops this program gives it longer */
 
 /* Services that we ask (base/outbound.h) */
 #define OUTBOUND_CONNECT_MS 5000u    /* until a connection stands, TLS included */

@@ -4,6 +4,7 @@
 #include "broker/base/limits.h"
 #include "broker/base/log.h"
 #include "broker/cmd/broker.h"
+#include "broker/cmd/stop_limit.h"
 #include "broker/cmd/supervisor.h"
 #include "broker/config/config_check.h"
 #include "broker/http/server.h"
@@ -106,14 +107,35 @@ static void record_stop(struct broker *b, const char *decision)
     if (!err_ok(e)) log_err(e, "audit.failed", LOG_S("action", "stop"));
 }
 
-/* Requests still run, in a token that does not answer: what they use cannot be freed under them, nor can
- * anybody be waited for who asks that token too. The kernel takes everything back, the lock included. */
+static atomic_flag recorded = ATOMIC_FLAG_INIT; /* how it stops, or is about to be */
+
+/* Requests still run, in a token that does not answer, or threads of our own: what they use cannot be freed
+ * under them, nor can anybody be waited for who asks that token too. The kernel takes everything back, the
+ * lock included. */
 static _Noreturn void end_at_once(struct broker *b)
 {
-    record_stop(b, "error");
-    log_error("stop.unfinished", LOG_S("why", "requests do not end; does the token hang?"),
-              LOG_S("effect", "the process ends at once, those requests are not answered"));
+    if (!atomic_flag_test_and_set(&recorded)) record_stop(b, "error");
+    log_error("stop.unfinished", LOG_S("why", "calls do not end; does the token hang?"),
+              LOG_S("effect", "the process ends at once, requests under way are not answered"));
     _exit(err_exit_code(ERR_TOKEN_DOWN));
+}
+
+/* From here on what the record needs may be freed. */
+static void end_in_order(struct broker *b)
+{
+    while (atomic_flag_test_and_set(&recorded)) pause(); /* another thread ends the process */
+    record_stop(b, "done");
+}
+
+static void stop_is_over(void *broker)
+{
+    end_at_once(broker);
+}
+
+static void limit_stop(struct broker *b)
+{
+    struct err e = stop_limit_start(STOP_SECONDS * 1000, stop_is_over, b);
+    if (!err_ok(e)) log_warn_err(e, "stop.unlimited");
 }
 
 /* Who starts this program again when it ends: a service manager, or the runtime of a container that it is
@@ -166,6 +188,7 @@ static err_t serve(const struct config *config, struct broker *b, const sigset_t
         wait_for_end(b, server, signals, hooks);
     }
     NOTIFY("STOPPING=1");
+    limit_stop(b);
     if (b->service) as_service_stop_in(b->service, GRACE_MS); /* its time may be longer than ours */
     bool ended = http_server_stop(server, GRACE_MS);
     watch_on_hopeless(NULL, NULL);
@@ -193,8 +216,9 @@ struct err daemon_run(const struct config *config, const char *who,
     struct err e = serve(config, &b, &signals, hooks);
     struct err_chain chain;
     if (!err_ok(e)) err_save(e, &chain);
-    record_stop(&b, "done");
+    end_in_order(&b);
     broker_close(&b);
+    stop_limit_end();
     if (err_ok(e)) {
         log_info("stopped");
         return e;

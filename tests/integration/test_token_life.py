@@ -100,6 +100,26 @@ class Workers(unittest.TestCase):
             vault.start()  # the lock is free again
             self.assertEqual(vault.guest().handshake().get("w/w/a"), b"value")
 
+    def test_stopping_ends_in_time_though_no_request_hangs(self):
+        """Calls of our own hang, of which nobody waits for an answer: a look, a login, the module's start."""
+        with Vault() as looks, Vault() as logs_in, Vault() as starts:
+            hangs = {looks: ("*",), logs_in: ("C_Login", "token stale=0x32"),
+                     starts: ("C_Initialize", "token stale=0x32")}
+            for vault, (call, *trouble) in hangs.items():
+                vault.with_faults()
+                vault.start()
+                vault.faults(f"log {vault.path('calls')}", f"{call} hang", *trouble)
+            for vault, (call, *_) in hangs.items():
+                wait_until(lambda: os.path.exists(vault.path("calls")) and
+                           call.strip("*") + "\n" in vault.read("calls"), 60, call)
+            for vault in hangs:
+                vault.process.terminate()
+            for vault, (call, *_) in hangs.items():
+                with self.subTest(call), self.assertRaisesRegex(AssertionError, "ended with 6:"):
+                    vault.stop()
+                self.assertIn("stop.unfinished", vault.read("log"))
+                self.assertEqual([r["decision"] for r in vault.audit() if r["action"] == "stop"], ["error"])
+
     def test_stopping_waits_for_what_is_under_way(self):
         with Vault() as vault:
             vault.with_faults(workers=1, crypto_deadline=20000)
