@@ -260,6 +260,15 @@ static void sleep_until_locked(uint64_t at)
     pthread_cond_timedwait(&w.wake, &w.lock, &t);
 }
 
+/* What began since we looked, a call or a job that was queued, has no earlier deadline than one that begins
+ * now. */
+static uint64_t shortest_ns(void)
+{
+    uint64_t crypto = atomic_load(&w.crypto_ns), object = atomic_load(&w.object_ns);
+    uint64_t call = crypto < object ? crypto : object, job = P11_JOB_SECONDS * CLOCK_SECOND_NS;
+    return call < job ? call : job;
+}
+
 static void *watch(void *arg)
 {
     SCOPED_LOCK(&w.lock);
@@ -275,8 +284,7 @@ static void *watch(void *arg)
             if (next == UINT64_MAX) continue;
         }
         if (w.stop) break;
-        /* What began since has no earlier deadline than one that begins now. */
-        uint64_t soonest = clock_mono_ns() + atomic_load(&w.crypto_ns);
+        uint64_t soonest = clock_mono_ns() + shortest_ns();
         sleep_until_locked(next < soonest ? next : soonest);
     }
     return NULL;

@@ -174,6 +174,31 @@ static void test_watch__object_calls_are_late_too(void **state)
     end(&object);
 }
 
+static int rounds;
+
+static uint64_t count_rounds(void *arg, uint64_t now)
+{
+    gate_add(&rounds);
+    return UINT64_MAX;
+}
+
+/* The watcher sleeps until the end of a long one when a short one begins. */
+static void test_watch__deadlines_of_objects_may_be_the_shorter_ones(void **state)
+{
+    struct caller crypto = {.kind = WATCH_CRYPTO}, object = {.kind = WATCH_OBJECT};
+    rounds = 0;
+    start((struct watch_config){.crypto_ms = 3600000, .object_ms = 10, .sweep = count_rounds});
+    begin(&crypto);
+    gate_await(1);
+    int before = gate_count(&rounds);
+    gate_await_count(&rounds, before + 1);
+    begin(&object);
+    gate_await_count(&object.late, 1);
+    gate_set(true);
+    pthread_join(crypto.thread, NULL);
+    end(&object);
+}
+
 static void test_watch_loop_stuck__only_event_loops(void **state)
 {
     struct caller worker = {.kind = WATCH_OBJECT}, loop = {.kind = WATCH_OBJECT, .here = true};
@@ -253,6 +278,7 @@ int main(void)
         cmocka_unit_test_teardown(test_watch__a_busy_thread_has_longer, teardown),
         cmocka_unit_test_teardown(test_watch__kinds_have_deadlines_of_their_own, teardown),
         cmocka_unit_test_teardown(test_watch__object_calls_are_late_too, teardown),
+        cmocka_unit_test_teardown(test_watch__deadlines_of_objects_may_be_the_shorter_ones, teardown),
         cmocka_unit_test_teardown(test_watch_loop_stuck__only_event_loops, teardown),
         cmocka_unit_test_teardown(test_watch_arm__sweeps_until_nothing_is_due, teardown),
         cmocka_unit_test_teardown(test_watch_start__one_at_a_time, teardown),
