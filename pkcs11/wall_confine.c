@@ -1,6 +1,7 @@
 #include "pkcs11/wall.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <sched.h>
 #include <seccomp.h>
@@ -25,6 +26,14 @@ static const int NEVER[] = {
     SCMP_SYS(keyctl), SCMP_SYS(personality), SCMP_SYS(open_by_handle_at),
 };
 
+/* Typing into a terminal; and giving a descriptor to another process, which then gets a signal of our choice
+ * whenever something comes to it. */
+static const struct { int call; unsigned request; } NEVER_BY[] = {
+    {SCMP_SYS(ioctl), TIOCSTI}, {SCMP_SYS(ioctl), TIOCLINUX},
+    {SCMP_SYS(ioctl), FIOSETOWN}, {SCMP_SYS(ioctl), SIOCSPGRP},
+    {SCMP_SYS(fcntl), F_SETOWN}, {SCMP_SYS(fcntl), F_SETOWN_EX},
+};
+
 static int deny(scmp_filter_ctx f, int call, int error)
 {
     return seccomp_rule_add(f, SCMP_ACT_ERRNO((uint32_t) error), call, 0);
@@ -43,13 +52,14 @@ static int add_rules(scmp_filter_ctx f, bool network)
     /* Threads, no processes. clone3 hides its flags from us: libc goes on with clone. */
     if (!bad) bad = deny(f, SCMP_SYS(clone3), ENOSYS);
     if (!bad) bad = deny_if(f, SCMP_SYS(clone), EPERM, SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0));
-    /* Signals to itself at most, and no typing into the broker's terminal. */
+    /* Signals to itself at most. */
     if (!bad) bad = deny_if(f, SCMP_SYS(kill), EPERM, SCMP_A0(SCMP_CMP_NE, self, 0));
     if (!bad) bad = deny_if(f, SCMP_SYS(tgkill), EPERM, SCMP_A0(SCMP_CMP_NE, self, 0));
     if (!bad) bad = deny_if(f, SCMP_SYS(rt_tgsigqueueinfo), EPERM, SCMP_A0(SCMP_CMP_NE, self, 0));
     if (!bad) bad = deny_if(f, SCMP_SYS(prlimit64), EPERM, SCMP_A0(SCMP_CMP_NE, 0, 0));
-    if (!bad) bad = deny_if(f, SCMP_SYS(ioctl), EPERM,
-                            SCMP_A1(SCMP_CMP_MASKED_EQ, UINT32_MAX, TIOCSTI));
+    for (size_t i = 0; i < sizeof NEVER_BY / sizeof *NEVER_BY && !bad; i++)
+        bad = deny_if(f, NEVER_BY[i].call, EPERM,
+                      SCMP_A1(SCMP_CMP_MASKED_EQ, UINT32_MAX, NEVER_BY[i].request));
     if (!bad && !network)
         bad = deny_if(f, SCMP_SYS(socket), EACCES, SCMP_A0(SCMP_CMP_NE, AF_UNIX, 0));
     return bad;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
@@ -51,6 +52,33 @@ static int signal_itself(void)
 {
     return kill(getpid(), 0) ? errno : 0;
 }
+/* What comes to a descriptor may send any signal to its owner. */
+static int own_by_parent(void)
+{
+    int pair[2];
+    return socketpair(AF_UNIX, SOCK_STREAM, 0, pair) || fcntl(pair[0], F_SETOWN, getppid()) ? errno : 0;
+}
+static int own_by_parent_ex(void)
+{
+    int pair[2];
+    struct f_owner_ex owner = {F_OWNER_PID, getppid()};
+    return socketpair(AF_UNIX, SOCK_STREAM, 0, pair) || fcntl(pair[0], F_SETOWN_EX, &owner) ? errno : 0;
+}
+static int own_by_parent_ioctl(void)
+{
+    int pair[2], owner = getppid();
+    return socketpair(AF_UNIX, SOCK_STREAM, 0, pair) || ioctl(pair[0], FIOSETOWN, &owner) ? errno : 0;
+}
+static int own_by_parent_socket(void)
+{
+    int pair[2], owner = getppid();
+    return socketpair(AF_UNIX, SOCK_STREAM, 0, pair) || ioctl(pair[0], SIOCSPGRP, &owner) ? errno : 0;
+}
+static int type_into_console(void)
+{
+    char what = 3; /* paste */
+    return ioctl(STDIN_FILENO, TIOCLINUX, &what) ? errno : 0;
+}
 static int trace_parent(void)
 {
     return ptrace(PTRACE_ATTACH, getppid(), NULL, NULL) ? errno : 0;
@@ -91,6 +119,9 @@ static void test_confine__what_a_module_may_not(void **state)
         {run_program, EPERM, EPERM}, {make_process, EPERM, EPERM}, {signal_parent, EPERM, EPERM},
         {signal_itself, 0, 0}, {limit_parent, EPERM, EPERM}, {limit_itself, 0, 0},
         {parent_memory, EACCES, EACCES}, {trace_parent, EPERM, EPERM}, {io_ring, EPERM, EPERM},
+        {own_by_parent, EPERM, EPERM}, {own_by_parent_ex, EPERM, EPERM},
+        {own_by_parent_ioctl, EPERM, EPERM}, {own_by_parent_socket, EPERM, EPERM},
+        {type_into_console, EPERM, EPERM},
     };
     assert_int_equal(prctl(PR_SET_DUMPABLE, 0), 0); /* as a broker does */
     for (size_t i = 0; i < sizeof ROWS / sizeof *ROWS; i++) {
