@@ -325,14 +325,15 @@ static int transfer(int fd, bool out, struct iovec *pieces, int n, uint64_t unti
     return 0;
 }
 
-/* Where the first bytes of the results belong, when nothing comes before them. */
+/* Where the first bytes of the results belong, when nothing comes before them. Of several attributes nobody
+ * knows which is the first that has any. */
 static struct iovec first_room(const struct wall_shape *shape, const struct wall_arg *args)
 {
     for (const char *c = shape->letters; *c; c++, args++) {
         const CK_ATTRIBUTE *first = args->p;
         if (*c == 'f') return (struct iovec){args->p, shape->fixed};
         if (*c == 'o' && args->p) return (struct iovec){args->p, args->n};
-        if (*c == 'a' && args->n && first->pValue)
+        if (*c == 'a' && args->n == 1 && first->pValue)
             return (struct iovec){first->pValue, first->ulValueLen};
         if (*c == 'l' || *c == 'a' || *c == 'o') break;
     }

@@ -239,6 +239,24 @@ static void test_wall__a_module_that_is_none(void **state)
     assert_int_equal(p11_helper_stats().pid, 0);
 }
 
+/* Lengths of attributes that the token does not have are no bytes; those of the next one are not its. */
+static void test_wall__an_attribute_that_is_not_there(void **state)
+{
+    open_with_kek(hsm.module);
+    CK_ULONG none = 7;
+    CK_OBJECT_CLASS class = CKO_DATA;
+    CK_BBOOL sensitive = CK_FALSE;
+    CK_ATTRIBUTE a[] = {{CKA_MODULUS_BITS, &none, sizeof none}, {CKA_CLASS, &class, sizeof class},
+                        {CKA_SENSITIVE, &sensitive, sizeof sensitive}};
+    CK_RV rv = token->fn->C_GetAttributeValue(token->key_session, token->keks[0].handle, a, 3);
+    assert_int_equal(rv, CKR_ATTRIBUTE_TYPE_INVALID);
+    assert_int_equal(a[0].ulValueLen, CK_UNAVAILABLE_INFORMATION);
+    assert_int_equal(class, CKO_SECRET_KEY);
+    assert_int_equal(sensitive, CK_TRUE);
+    assert_ok(round_trip(token, 9));
+    assert_int_equal(p11_helper_stats().starts, 1);
+}
+
 /* ---- when it fails ----------------------------------------------------------------------- */
 
 static void assert_back(uint64_t starts)
@@ -436,6 +454,7 @@ int main(int argc, char **argv)
         TEST(test_wall__a_spent_budget_is_busy),
         TEST(test_wall__one_in_a_process),
         TEST(test_wall__a_module_that_is_none),
+        TEST(test_wall__an_attribute_that_is_not_there),
         TEST(test_wall__a_killed_helper_is_a_fault_that_passes),
         TEST(test_wall__a_module_that_crashes),
         TEST(test_wall__a_module_that_hangs),
