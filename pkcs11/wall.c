@@ -26,7 +26,7 @@ struct wall {
     struct p11_helper options;
     unsigned ms[WALL_TIME_COUNT];
 
-    pthread_mutex_t lock; /* guards all below */
+    pthread_mutex_t lock; /* guards all below; held while a helper starts, which may take long */
     uint64_t helper;      /* counts them; that of now */
     pid_t pid;            /* 0: there is none */
     int pidfd, control;   /* -1 then */
@@ -38,6 +38,7 @@ struct wall {
 };
 
 static struct wall *_Atomic the_wall;
+static struct { _Atomic pid_t pid; _Atomic uint64_t starts; } figures; /* its own, for who must not wait */
 
 /* ---- the helper's end -------------------------------------------------------------------- */
 
@@ -77,7 +78,7 @@ static const char *reap_locked(struct wall *w, unsigned patience_ms, char out[48
     close(w->pidfd);
     w->control = w->pidfd = -1;
     w->open_n = 0;
-    w->pid = 0;
+    figures.pid = w->pid = 0;
     return itself ? how_it_ended(status, out) : NULL;
 }
 
@@ -185,20 +186,21 @@ static err_t start_locked(struct wall *w)
              w->failures, (unsigned) ((w->not_before - now) / MS));
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
         FAIL_ERRNO(ERR_INTERNAL, "no sockets for the token's helper");
-    struct err e = spawn(program, pair[1], &w->pid);
+    pid_t pid = 0;
+    struct err e = spawn(program, pair[1], &pid);
     close(pair[1]);
-    if (err_ok(e) && (w->pidfd = pidfd_open(w->pid, 0)) < 0) {
+    if (err_ok(e) && (w->pidfd = pidfd_open(pid, 0)) < 0) {
         e = err_start_errno(ERR_INTERNAL, errno, __FILE__, __LINE__, __func__, "cannot watch the helper");
-        kill(w->pid, SIGKILL);
-        waitpid(w->pid, NULL, 0);
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
     }
     if (!err_ok(e)) {
         close(pair[0]);
-        w->pid = 0;
         return e;
     }
     w->control = pair[0];
-    w->helper++;
+    figures.starts = ++w->helper;
+    figures.pid = w->pid = pid;
     w->started = now;
     e = greet(w);
     if (err_ok(e)) {
@@ -495,6 +497,12 @@ err_t wall_login(struct wall *w, const struct wall_login *login, bool *ret_sent)
 
 /* ---- opening and closing ----------------------------------------------------------------- */
 
+static void forget_wall(void)
+{
+    the_wall = NULL;
+    figures.starts = 0;
+}
+
 static err_t begin(struct wall *w)
 {
     struct wall *none = NULL;
@@ -502,7 +510,7 @@ static err_t begin(struct wall *w)
                                      __ATOMIC_SEQ_CST))
         FAIL(ERR_CONFLICT, "another module is in a helper of this process already");
     struct err e = ensure_helper(w);
-    if (!err_ok(e)) the_wall = NULL;
+    if (!err_ok(e)) forget_wall();
     return e;
 }
 
@@ -535,7 +543,7 @@ void wall_free(struct wall *w)
 {
     char ended[48];
     if (!w) return;
-    the_wall = NULL;
+    forget_wall();
     if (w->pid) {
         shutdown(w->control, SHUT_RDWR);
         reap_locked(w, WALL_LAST_MS, ended);
@@ -552,8 +560,5 @@ CK_FUNCTION_LIST *wall_fn(struct wall *w)
 
 struct p11_helper_stats p11_helper_stats(void)
 {
-    struct wall *w = the_wall;
-    if (!w) return (struct p11_helper_stats){0};
-    SCOPED_LOCK(&w->lock);
-    return (struct p11_helper_stats){.pid = w->pid, .starts = w->helper};
+    return (struct p11_helper_stats){.pid = figures.pid, .starts = figures.starts};
 }

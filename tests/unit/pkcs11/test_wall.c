@@ -331,6 +331,29 @@ static void test_wall__helpers_that_keep_dying_wait(void **state)
     assert_int_equal(p11_helper_stats().starts, 3);
 }
 
+static void *open_wall(void *arg)
+{
+    struct err e = wall_open(hsm.module, &helper, &wall);
+    return e.code == ERR_TOKEN_DOWN ? NULL : (void *) "not so";
+}
+
+/* Who asks for figures does not wait for a module that hangs while it is loaded. */
+static void test_wall__figures_while_a_helper_starts(void **state)
+{
+    struct p11_helper_stats stats = {0};
+    pthread_t thread;
+    void *complaint = NULL;
+    helper.hang_ms = 3600000;
+    setenv("TEST_HELPER", "stuck", 1);
+    assert_int_equal(pthread_create(&thread, NULL, open_wall, NULL), 0);
+    while (!(stats = p11_helper_stats()).pid) sched_yield();
+    assert_int_equal(stats.starts, 1);
+    assert_int_equal(kill(stats.pid, SIGKILL), 0);
+    pthread_join(thread, &complaint);
+    assert_null(complaint);
+    assert_int_equal(p11_helper_stats().pid, 0);
+}
+
 /* ---- helpers that the broker must not believe -------------------------------------------- */
 
 static void test_wall__hostile_helpers(void **state)
@@ -429,6 +452,7 @@ static int hostile(const char *kind)
         memset(&chain, 'x', sizeof chain); /* pointers, too, and a class and a count that there are not */
         chain.count = 1;
     }
+    if (strcmp(kind, "stuck") == 0) return recv(WALL_CONTROL_FD, &byte, 1, 0) == 0 ? 0 : 1;
     if (send(WALL_CONTROL_FD, &chain, sizeof chain, MSG_NOSIGNAL) < 0) return 1;
     if (recvmsg(WALL_CONTROL_FD, &m, 0) != 1 || !CMSG_FIRSTHDR(&m)) return 1;
     memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof fd);
@@ -459,6 +483,7 @@ int main(int argc, char **argv)
         TEST(test_wall__a_module_that_crashes),
         TEST(test_wall__a_module_that_hangs),
         TEST(test_wall__helpers_that_keep_dying_wait),
+        TEST(test_wall__figures_while_a_helper_starts),
         TEST(test_wall__hostile_helpers),
         TEST(test_wall__calls_in_parallel_and_a_death_among_them),
     };
