@@ -171,10 +171,15 @@ bool life_begin(struct life *l, enum p11_step step, struct err why)
     l->relapses = soon ? l->relapses + 1 : 0;
     l->step = step;
     note_locked(l, why);
-    bool go = l->relapses <= TOKEN_RELAPSES;
-    if (!go) pause_locked(l, l->relapses - TOKEN_RELAPSES - 1);
-    enter_locked(l, go ? P11_RECOVERING : P11_WAITING);
-    return go;
+    enter_locked(l, P11_RECOVERING);
+    return l->relapses <= TOKEN_RELAPSES;
+}
+
+void life_rest(struct life *l)
+{
+    SCOPED_LOCK(&l->lock);
+    pause_locked(l, l->relapses > TOKEN_RELAPSES ? l->relapses - TOKEN_RELAPSES - 1 : 0);
+    enter_locked(l, P11_WAITING);
 }
 
 void life_step(struct life *l, enum p11_step step)

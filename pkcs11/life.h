@@ -59,8 +59,9 @@ bool life_await(struct life *l);
 /* The token works; those who wait may go on. It is up with life_up only. */
 void life_works(struct life *l, uint64_t opening);
 /* A look failed with `why`, and `step` comes first. False: it failed too often soon after it came
- * back, so nothing is tried before a pause (state waiting). */
+ * back, so nothing is tried before a pause (life_rest). */
 bool life_begin(struct life *l, enum p11_step step, struct err why);
+void life_rest(struct life *l); /* waiting, and nothing was tried */
 void life_step(struct life *l, enum p11_step step); /* now this one is taken */
 void life_up(struct life *l);
 /* Nothing helped: human when `why` is ERR_HUMAN, else waiting. */

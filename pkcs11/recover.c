@@ -228,7 +228,9 @@ void p11_tend(struct p11 *p, const struct p11_keeper *k)
         bool go = life_begin(&p->life, step, e);
         tell(p, k, &state);
         if (!go) {
+            life_rest(&p->life);
             pool_resume(p, ERR_TOKEN_DOWN); /* nobody tries it meanwhile */
+            tell(p, k, &state);
             return;
         }
     }

@@ -134,10 +134,13 @@ static void test_life__relapses_bring_pauses(void **state)
         life_up(&life);
     }
     assert_false(life_begin(&life, P11_STEP_LOGIN, down()));
+    assert_int_equal(status().state, P11_RECOVERING); /* it went down, whatever is done about it */
+    life_rest(&life);
     assert_int_equal(status().state, P11_WAITING);
     assert_in_range(status().next_ms, TOKEN_RETRY_MS / 2 - 1, TOKEN_RETRY_MS);
     life_up(&life);
     assert_false(life_begin(&life, P11_STEP_LOGIN, down()));
+    life_rest(&life);
     assert_in_range(status().next_ms, TOKEN_RETRY_MS - 1, 2 * TOKEN_RETRY_MS);
     life_up(&life);
     life.since -= TOKEN_SETTLED_MS * (CLOCK_SECOND_NS / 1000); /* it worked for a while */

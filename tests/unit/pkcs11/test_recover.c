@@ -233,6 +233,28 @@ static void test_keeper__lost_login(void **state)
     assert_int_equal(kept.came_back, 3);
 }
 
+/* It goes down each time, whether something is done about it at once or after a pause. */
+static void test_keeper__relapses(void **state)
+{
+    enum { ROUNDS = TOKEN_RELAPSES + 1 };
+    open_faults();
+    keeper_start();
+    for (int i = 0; i < ROUNDS; i++) {
+        drop_all();
+        assert_ok(round_trip());
+        while (kept.entered[P11_UP] <= i) sched_yield();
+    }
+    drop_all();
+    assert_fails(round_trip(), ERR_TOKEN_DOWN);
+    while (!kept.entered[P11_WAITING]) sched_yield();
+    assert_int_equal(kept.entered[P11_RECOVERING], ROUNDS + 1);
+    p11_hurry(token);
+    while (kept.entered[P11_UP] <= ROUNDS) sched_yield();
+    assert_ok(round_trip());
+    assert_int_equal(kept.entered[P11_RECOVERING], ROUNDS + 1);
+    assert_int_equal(kept.entered[P11_WAITING], 1);
+}
+
 /* One session: there is no need of a keeper. */
 static void test_session__expired_one_is_replaced(void **state)
 {
@@ -554,6 +576,7 @@ int main(void)
         CASE(test_recover__a_corrected_pin_is_read),
         CASE(test_recover__locked_token_is_asked_once),
         CASE(test_keeper__lost_login),
+        CASE(test_keeper__relapses),
         CASE(test_session__expired_one_is_replaced),
         CASE(test_pool__forgotten_sessions_go_together),
         CASE(test_keeper__finalized_by_another),
