@@ -261,7 +261,7 @@ err_t job_pool_new(unsigned workers, unsigned queue_max, struct job_pool **ret)
 static err_t start_token_pool(struct job_pool *pool, const struct token_pool_config *config)
 {
     struct watch_config watch = {.crypto_ms = config->crypto_ms, .object_ms = config->object_ms,
-                                 .sweep = sweep, .arg = pool};
+                                 .hang_ms = config->hang_ms, .sweep = sweep, .arg = pool};
     TRY(start_workers(pool, JOB_CRYPTO, config->workers));
     TRY(start_workers(pool, JOB_OBJECT, P11_OBJECT_WORKERS));
     return watch_start(&watch);

@@ -41,6 +41,7 @@ struct token_pool_config {
     bool adaptive;       /* cryptography runs at once while the token is fast */
     unsigned queue_max;  /* of each kind */
     unsigned crypto_ms, object_ms; /* deadlines of one call; 0: limits.h */
+    unsigned hang_ms;    /* see watch.h; 0: limits.h */
 };
 /* For the token of this process; one at a time. Calls have deadlines from here on. */
 err_t job_pool_new_token(const struct token_pool_config *config, struct job_pool **ret);

@@ -182,6 +182,14 @@ void life_rest(struct life *l)
     enter_locked(l, P11_WAITING);
 }
 
+void life_hang(struct life *l)
+{
+    SCOPED_LOCK(&l->lock);
+    l->step = P11_STEP_LOOK;
+    l->next_at = clock_mono_ns();
+    enter_locked(l, P11_WAITING);
+}
+
 void life_step(struct life *l, enum p11_step step)
 {
     SCOPED_LOCK(&l->lock);

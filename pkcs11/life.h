@@ -2,7 +2,7 @@
  *
  *     up          looked at now and then, and at once when somebody met trouble
  *     recovering  a look failed: the steps are taken, mildest first
- *     waiting     none of them helped: again after a pause that grows
+ *     waiting     none of them helped: again after a pause that grows; or a call of the keeper hangs
  *     human       a person must act: looked at now and then, and at once when one says so
  *
  * One thread keeps the token: it waits in life_await and says what came of what it did. The others
@@ -62,6 +62,7 @@ void life_works(struct life *l, uint64_t opening);
  * back, so nothing is tried before a pause (life_rest). */
 bool life_begin(struct life *l, enum p11_step step, struct err why);
 void life_rest(struct life *l); /* waiting, and nothing was tried */
+void life_hang(struct life *l); /* waiting for a call of the keeper to return */
 void life_step(struct life *l, enum p11_step step); /* now this one is taken */
 void life_up(struct life *l);
 /* Nothing helped: human when `why` is ERR_HUMAN, else waiting. */

@@ -111,7 +111,7 @@ err_t p11_token_init(const char *module, const char *label, struct secret *so_pi
 /* ---- its life --------------------------------------------------------------------------- */
 
 /* Up: it worked when last looked at. Recovering: it is being brought back. Waiting: that failed, and
- * is tried again after a pause. Human: a person must act (PIN wrong or locked, another token). */
+ * is tried again after a pause; or the keeper's own call hangs. Human: a person must act (PIN wrong or locked, another token). */
 enum p11_state { P11_UP, P11_RECOVERING, P11_WAITING, P11_HUMAN, P11_STATE_COUNT };
 
 /* The ladder of tokens.md 6, mildest first: a look by the canary; an operation repeated on another
@@ -149,7 +149,8 @@ void p11_last_info(struct p11 *p, struct p11_token_info *ret);
 struct p11_keeper {
     /* Handles are new: what keeps some looks again. ERR_TOKEN_DOWN: it went away again. */
     err_t (*came_back)(void *arg);
-    /* The state changed; called by the keeper's thread, without locks. */
+    /* The state changed; called by the keeper's thread, or while a call of it hangs by the watcher of calls;
+     * without locks, and by one at a time. */
     void (*changed)(void *arg, const struct p11_status *now);
     void *arg;
 };

@@ -1,6 +1,7 @@
 /* Bringing the token back: the ladder of tokens.md 6, climbed by the keeper alone, so that the module
  * is initialised again once for all threads. */
 #include "pkcs11/kek.h"
+#include "pkcs11/watch.h"
 
 #include <string.h>
 
@@ -197,47 +198,91 @@ bool p11_await(struct p11 *p)
     return life_await(&p->life);
 }
 
-static void tell(struct p11 *p, const struct p11_keeper *k, enum p11_state *was)
+/* One round. The watcher of calls has a part in it only while a call of the keeper is late, and the keeper
+ * waits for it then: so no lock. */
+struct round {
+    struct p11 *p;
+    const struct p11_keeper *k;
+    enum p11_state told; /* the state that was told last */
+};
+
+static void tell(struct round *r)
 {
     struct p11_status now = {0};
-    life_status(&p->life, &now);
-    if (now.state != *was) k->changed(k->arg, &now);
-    *was = now.state;
+    life_status(&r->p->life, &now);
+    if (now.state != r->told) r->k->changed(r->k->arg, &now);
+    r->told = now.state;
 }
 
-static err_t bring_back(struct p11 *p, const struct p11_keeper *k, enum p11_step from)
+static err_t bring_back(struct round *r, enum p11_step from)
 {
+    struct p11 *p = r->p;
     TRY(recover_from(p, from));
     life_works(&p->life, p11_opening(p));
     note_info(p);
-    return k->came_back(k->arg);
+    return r->k->came_back(r->k->arg);
+}
+
+/* False: it failed too often soon after it came back. */
+static bool goes_down(struct round *r, enum p11_step step, struct err why)
+{
+    bool go = life_begin(&r->p->life, step, why);
+    tell(r);
+    return go;
+}
+
+static err_t hang_error(const struct p11 *p)
+{
+    FAIL(ERR_TOKEN_DOWN, "a call to the module of token %s does not return", p->label);
+}
+
+/* By the watcher. Others are not kept from trying: it may be this one call alone. */
+static void hangs(void *arg)
+{
+    struct round *r = arg;
+    if (r->told == P11_UP) goes_down(r, P11_STEP_LOOK, hang_error(r->p));
+    if (r->told == P11_RECOVERING) life_hang(&r->p->life);
+    tell(r);
+}
+
+static void tend(struct round *r)
+{
+    struct p11 *p = r->p;
+    enum p11_step step = P11_STEP_RESTART;
+    if (r->told == P11_UP) {
+        struct err e = look(p, &step);
+        if (step == P11_STEP_LOOK) {
+            life_works(&p->life, p11_opening(p));
+            if (r->told != P11_UP) life_up(&p->life); /* it hung, and returned */
+            tell(r);
+            return;
+        }
+        if (r->told == P11_UP && !goes_down(r, step, e)) {
+            life_rest(&p->life);
+            pool_resume(p, ERR_TOKEN_DOWN); /* nobody tries it meanwhile */
+            tell(r);
+            return;
+        }
+    }
+    struct err e = bring_back(r, step);
+    if (err_ok(e)) life_up(&p->life);
+    else life_fail(&p->life, e);
+    tell(r);
 }
 
 void p11_tend(struct p11 *p, const struct p11_keeper *k)
 {
     struct p11_status before = {0};
-    enum p11_step step = P11_STEP_RESTART;
+    struct watch_thread *me = watch_self();
     life_status(&p->life, &before);
-    enum p11_state state = before.state;
-    if (state == P11_UP) {
-        struct err e = look(p, &step);
-        if (step == P11_STEP_LOOK) {
-            life_works(&p->life, p11_opening(p));
-            return;
-        }
-        bool go = life_begin(&p->life, step, e);
-        tell(p, k, &state);
-        if (!go) {
-            life_rest(&p->life);
-            pool_resume(p, ERR_TOKEN_DOWN); /* nobody tries it meanwhile */
-            tell(p, k, &state);
-            return;
-        }
-    }
-    struct err e = bring_back(p, k, step);
-    if (err_ok(e)) life_up(&p->life);
-    else life_fail(&p->life, e);
-    tell(p, k, &state);
+    struct round r = {.p = p, .k = k, .told = before.state};
+    me->patient = true;
+    me->arg = &r;
+    me->late = hangs;
+    atomic_store(&me->vital, true);
+    tend(&r);
+    me->late = NULL;
+    atomic_store(&me->vital, false);
 }
 
 void p11_hurry(struct p11 *p)

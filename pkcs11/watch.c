@@ -39,6 +39,7 @@ static struct {
     void (*hopeless)(void *arg);
     void *hopeless_arg;
     uint64_t hopeless_since; /* 0: it is not */
+    uint64_t hang_ns;        /* until it is said */
     bool told;
     atomic_bool armed; /* the watcher looks again by itself, within the shortest deadline; or there is none */
     _Atomic unsigned lost;
@@ -193,11 +194,11 @@ static uint64_t grace_of(const struct watch_thread *t, uint64_t until, uint64_t 
 }
 
 /* Fires what is late; the earliest deadline of the others. */
-static uint64_t look_locked(uint64_t now, bool *ret_loop_hangs)
+static uint64_t look_locked(uint64_t now, bool *ret_vital_hangs)
 {
     uint64_t next = UINT64_MAX;
     unsigned end = atomic_load(&slots_end);
-    *ret_loop_hangs = false;
+    *ret_vital_hangs = false;
     for (unsigned i = 0; i < end; i++) {
         struct watch_thread *t = &slots[i];
         uint64_t until = atomic_load(&t->until);
@@ -206,21 +207,22 @@ static uint64_t look_locked(uint64_t now, bool *ret_loop_hangs)
         if (now >= until && atomic_load(&t->state) == FINE && !(due = grace_of(t, until, now)))
             fire_locked(t, until);
         if (now < due && due < next) next = due;
-        if (atomic_load(&t->state) == LATE && atomic_load(&t->here)) *ret_loop_hangs = true;
+        bool vital = atomic_load(&t->here) || atomic_load(&t->vital);
+        if (atomic_load(&t->state) == LATE && vital) *ret_vital_hangs = true;
     }
     return next;
 }
 
 /* Whether it is time to say that only a restart helps; *next is when to look again. */
-static bool judge_locked(uint64_t now, bool loop_hangs, uint64_t *next)
+static bool judge_locked(uint64_t now, bool vital_hangs, uint64_t *next)
 {
-    if (!loop_hangs && atomic_load(&w.lost) < P11_LOST_MAX) {
+    if (!vital_hangs && atomic_load(&w.lost) < P11_LOST_MAX) {
         w.hopeless_since = 0;
         w.told = false;
         return false;
     }
     if (!w.hopeless_since) w.hopeless_since = now;
-    uint64_t at = w.hopeless_since + P11_HANG_SECONDS * CLOCK_SECOND_NS;
+    uint64_t at = w.hopeless_since + w.hang_ns;
     if (!w.told && at < *next) *next = at;
     if (w.told || now < at) return false;
     w.told = true;
@@ -232,7 +234,7 @@ static void tell_hopeless_locked(void)
     void (*hopeless)(void *arg) = w.hopeless;
     void *arg = w.hopeless_arg;
     pthread_mutex_unlock(&w.lock);
-    log_error("token.hangs", LOG_U("calls", atomic_load(&w.lost)), LOG_U("seconds", P11_HANG_SECONDS),
+    log_error("token.hangs", LOG_U("calls", atomic_load(&w.lost)), LOG_U("seconds", w.hang_ns / CLOCK_SECOND_NS),
               LOG_S("meaning", "the PKCS#11 module does not return; only a restart of this program "
                                "gives these threads back"));
     if (hopeless) hopeless(arg);
@@ -241,15 +243,15 @@ static void tell_hopeless_locked(void)
 
 static uint64_t round_locked(void)
 {
-    bool loop_hangs = false;
-    uint64_t now = clock_mono_ns(), next = look_locked(now, &loop_hangs);
+    bool vital_hangs = false;
+    uint64_t now = clock_mono_ns(), next = look_locked(now, &vital_hangs);
     if (w.config.sweep) {
         pthread_mutex_unlock(&w.lock);
         uint64_t other = w.config.sweep(w.config.arg, now);
         pthread_mutex_lock(&w.lock);
         if (other < next) next = other;
     }
-    if (judge_locked(now, loop_hangs, &next)) tell_hopeless_locked();
+    if (judge_locked(now, vital_hangs, &next)) tell_hopeless_locked();
     return next;
 }
 
@@ -306,6 +308,7 @@ err_t watch_start(const struct watch_config *config)
     w.config = *config;
     w.crypto_ns = (config->crypto_ms ? config->crypto_ms : P11_CRYPTO_MS) * MS_NS;
     w.object_ns = (config->object_ms ? config->object_ms : P11_OBJECT_MS) * MS_NS;
+    w.hang_ns = (config->hang_ms ? config->hang_ms : P11_HANG_SECONDS * 1000) * MS_NS;
     w.stop = w.told = false;
     w.hopeless_since = 0;
     pthread_condattr_init(&monotonic);

@@ -36,6 +36,7 @@ struct watch_thread {
     _Atomic bool used;
     _Atomic bool here;      /* runs a job where the request is: an event loop */
     _Atomic pid_t tid;      /* as the kernel counts */
+    _Atomic bool vital;     /* no other thread can do its work: the token's keeper */
     enum watch_kind kind;
     bool patient;           /* cryptography has as long as object calls */
     bool crypto_only;       /* job.c: runs a job that must not wait for objects */
@@ -60,6 +61,7 @@ uint64_t watch_end(void);
 
 struct watch_config {
     unsigned crypto_ms, object_ms; /* deadlines of one call; 0: the defaults of limits.h */
+    unsigned hang_ms; /* how long calls hang before it is hopeless; 0: P11_HANG_SECONDS */
     /* By the watcher, now and then while something is under way: deadlines that are not of calls.
      * Returns the next one, UINT64_MAX: none. */
     uint64_t (*sweep)(void *arg, uint64_t now);
@@ -69,8 +71,8 @@ struct watch_config {
 /* One watcher at a time: ERR_CONFLICT. */
 err_t watch_start(const struct watch_config *config);
 void watch_stop(void);
-/* What the watcher does, beyond logging it, when P11_LOST_MAX calls hang, or an event loop does, for
- * P11_HANG_SECONDS. NULL: nothing. */
+/* What the watcher does, beyond logging it, when P11_LOST_MAX calls hang for so long, or one of an event loop
+ * or a vital thread does. NULL: nothing. */
 void watch_on_hopeless(void (*hopeless)(void *arg), void *arg);
 /* Something has a deadline that only sweep knows of. */
 void watch_arm(void);

@@ -141,6 +141,7 @@
 #define P11_DEADLINE_MAX_MS 30000u
 #define P11_LOST_MAX 16u           /* calls that hang at once; beyond it no more threads are spent */
 #define P11_HANG_SECONDS 30u       /* so many hang, or an event loop: then only a restart helps */
+#define P11_HANG_MAX_SECONDS 3600u /* what may be configured */
 #define P11_STUCK_MS 20u           /* an event loop in one call for so long: the others call no more */
 #define P11_STOP_MS 2000u          /* a stop waits so long for calls that hang */
 #define PACE_SLOW_US 1000u         /* average of a call beyond which work goes to workers */

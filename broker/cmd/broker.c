@@ -96,6 +96,7 @@ static err_t open_jobs(const struct config *c, bool offline, struct broker *b)
                    : sessions < P11_WORKERS_MAX ? sessions : P11_WORKERS_MAX,
         .adaptive = automatic && !c->token_serialize_all, .queue_max = P11_JOB_QUEUE_MAX,
         .crypto_ms = c->token_crypto_ms, .object_ms = c->token_object_ms,
+        .hang_ms = c->token_hang_ms,
     };
     return job_pool_new_token(&config, &b->jobs);
 }

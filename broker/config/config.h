@@ -47,7 +47,7 @@ struct config {
     unsigned token_sessions;
     bool token_serialize_all;
     unsigned token_workers;             /* 0: jobs run inline; CONFIG_AUTO */
-    unsigned token_crypto_ms, token_object_ms;
+    unsigned token_crypto_ms, token_object_ms, token_hang_ms;
     unsigned token_cek_cache;
     const char *token_role;             /* "writer" or "reader" */
     const char *token_writer;           /* who writes when we are reader; "" */

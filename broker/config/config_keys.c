@@ -188,6 +188,10 @@ static const struct config_key keys[] = {
      .max = P11_DEADLINE_MAX_MS, .unit_name = "milliseconds", .fallback = "5000",
      .doc = "The same for a call that finds, makes or removes objects; a find takes a token longer the "
             "more objects it has."},
+    {"token.hang_deadline", CONFIG_NUMBER, FIELD(token_hang_ms), .min = 1, .max = P11_HANG_MAX_SECONDS,
+     .unit = 1000, .unit_name = "seconds", .fallback = "30",
+     .doc = "How long 16 calls may hang, or one that the broker cannot do without, until it takes only a restart "
+            "to help, and ends for its service manager to start it again."},
     {"token.content_key_cache", CONFIG_NUMBER, FIELD(token_cek_cache), .max = CEK_CACHE_MAX,
      .fallback = "4096",
      .doc = "Unwrapped content keys kept as handles on the token; 0 for none. SoftHSM takes 8 KiB "

@@ -95,7 +95,7 @@ static void test_config_parse__whole_file(void **state)
     const struct config *c = parsed(*state,
         "http_server:\n  sockets: [\"0.0.0.0:80\", \"[::1]:0\"]\n  statuses: reference\n"
         "  payload_request_size: 1\n"
-        "token:\n  module: /m.so\n  serialize_all: true\n  init_args: \"a='b' c=\"\n  uri: pkcs11:serial=12\n  pin_source: credential:pin\n"
+        "token:\n  module: /m.so\n  serialize_all: true\n  hang_deadline: 90\n  init_args: \"a='b' c=\"\n  uri: pkcs11:serial=12\n  pin_source: credential:pin\n"
         "  role: reader\n  writer: vault-1\n"
         "storage: {keep_versions: 3, cache: 1GiB, place: directory, directory: /e}\n"
         "policy: {keep_versions: 20}\n"
@@ -124,6 +124,7 @@ static void test_config_parse__whole_file(void **state)
     assert_string_equal(c->token_writer, "vault-1");
     assert_string_equal(c->token_init_args, "a='b' c=");
     assert_true(c->token_serialize_all);
+    assert_int_equal(c->token_hang_ms, 90000);
     assert_int_equal(c->storage_keep_versions, 3);
     assert_int_equal(c->storage_place, CONFIG_STORAGE_DIRECTORY);
     assert_string_equal(c->storage_directory, "/e");

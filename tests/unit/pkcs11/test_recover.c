@@ -1,81 +1,11 @@
 /* The token goes away in every way, and a keeper brings it back. */
-#include "tests/unit/pkcs11/token.h"
+#include "tests/unit/pkcs11/keeper.h"
 
-#include <sched.h>
-#include <stdatomic.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "pkcs11/keypair.h"
-
-/* ---- a keeper --------------------------------------------------------------------------- */
-
-static struct {
-    bool runs;
-    pthread_t thread;
-    atomic_int entered[P11_STATE_COUNT]; /* how often each state began */
-    atomic_int came_back;
-} kept;
-
-static struct err came_back(void *arg)
-{
-    kept.came_back++;
-    return ERR_OK;
-}
-
-static void changed(void *arg, const struct p11_status *now)
-{
-    kept.entered[now->state]++;
-}
-
-static void *keep(void *arg)
-{
-    const struct p11_keeper keeper = {.came_back = came_back, .changed = changed};
-    while (p11_await(token)) p11_tend(token, &keeper);
-    return NULL;
-}
-
-static bool has_looked(void)
-{
-    SCOPED_LOCK(&token->life.lock);
-    return token->life.done > 0;
-}
-
-static void keeper_start(void)
-{
-    memset(&kept, 0, sizeof kept);
-    token->life.mend_ms = 60000; /* this machine may be slow */
-    token->serialize_all = true; /* see drop_all */
-    pthread_create(&kept.thread, NULL, keep, NULL);
-    kept.runs = true;
-    while (!has_looked()) sched_yield();
-}
-
-static void keeper_stop(void)
-{
-    if (!kept.runs) return;
-    p11_keep_end(token);
-    pthread_join(kept.thread, NULL);
-    kept.runs = false;
-}
-
-static int end(void **state)
-{
-    keeper_stop();
-    return token_gone(state);
-}
-
-static struct p11_status status(void)
-{
-    struct p11_status s;
-    p11_status(token, &s);
-    return s;
-}
-
-static void await_state(enum p11_state state)
-{
-    while (status().state != state) sched_yield();
-}
+#include "pkcs11/watch.h"
 
 /* ---- what a broker does ----------------------------------------------------------------- */
 
@@ -253,6 +183,27 @@ static void test_keeper__relapses(void **state)
     assert_ok(round_trip());
     assert_int_equal(kept.entered[P11_RECOVERING], ROUNDS + 1);
     assert_int_equal(kept.entered[P11_WAITING], 1);
+}
+
+/* Nobody can say that it works while the look itself does not return. */
+static void test_keeper__its_own_call_hangs(void **state)
+{
+    struct watch_config watch = {.crypto_ms = 500, .object_ms = 500};
+    open_faults();
+    assert_ok(watch_start(&watch));
+    keeper_start();
+    softhsm_fault(&hsm, "C_Decrypt hang");
+    p11_hurry(token);
+    while (!kept.entered[P11_WAITING]) sched_yield();
+    assert_int_equal(kept.entered[P11_RECOVERING], 1);
+    assert_int_equal(status().state, P11_WAITING);
+    assert_int_equal(status().next, P11_STEP_LOOK);
+    assert_non_null(strstr(status().reason, "does not return"));
+    softhsm_fault(&hsm, "");
+    await_state(P11_UP);
+    assert_ok(round_trip());
+    keeper_stop();
+    watch_stop();
 }
 
 /* One session: there is no need of a keeper. */
@@ -577,6 +528,7 @@ int main(void)
         CASE(test_recover__locked_token_is_asked_once),
         CASE(test_keeper__lost_login),
         CASE(test_keeper__relapses),
+        CASE(test_keeper__its_own_call_hangs),
         CASE(test_session__expired_one_is_replaced),
         CASE(test_pool__forgotten_sessions_go_together),
         CASE(test_keeper__finalized_by_another),

@@ -14,7 +14,7 @@
 struct caller {
     pthread_t thread;
     enum watch_kind kind;
-    bool patient, here;
+    bool patient, here, vital;
     int late, back;    /* under gate_lock */
     uint64_t took;
 };
@@ -32,10 +32,12 @@ static void *call(void *arg)
     me->late = on_late;
     me->arg = c;
     atomic_store(&me->here, c->here);
+    atomic_store(&me->vital, c->vital);
     watch_begin(c->kind);
     gate_pass();
     c->took = watch_end();
     atomic_store(&me->here, false);
+    atomic_store(&me->vital, false);
     me->late = NULL;
     gate_add(&c->back);
     return NULL;
@@ -223,17 +225,55 @@ static uint64_t sweep(void *arg, uint64_t now)
     return gate_count(&swept) < 3 ? now + MS : UINT64_MAX;
 }
 
+/* Until the watcher has looked at all from beginning to end. */
+static void await_rounds(void)
+{
+    int before = gate_count(&swept);
+    do {
+        watch_arm(); /* it may be about to sleep */
+        sched_yield();
+    } while (gate_count(&swept) <= before + 3);
+}
+
 /* It looks again when it said it would, and after that only when something is under way. */
 static void test_watch_arm__sweeps_until_nothing_is_due(void **state)
 {
     swept = 0;
     start((struct watch_config){.crypto_ms = 10, .sweep = sweep});
     gate_await_count(&swept, 3);
-    int before = gate_count(&swept);
-    do {
-        watch_arm(); /* it may be about to sleep */
-        sched_yield();
-    } while (gate_count(&swept) <= before + 3);
+    await_rounds();
+}
+
+static void hopeless(void *count)
+{
+    gate_add(count);
+}
+
+/* An event loop, or the thread that would bring the token back; a worker has a substitute. */
+static void test_watch_on_hopeless__each_time_that_a_thread_cannot_be_done_without(void **state)
+{
+    struct caller worker = {.kind = WATCH_OBJECT}, loop = {.kind = WATCH_OBJECT, .here = true},
+                  keeper = {.kind = WATCH_OBJECT, .vital = true};
+    struct caller *vital[] = {&loop, &keeper};
+    int told = 0;
+    start((struct watch_config){.object_ms = 10, .hang_ms = 10, .sweep = sweep});
+    watch_on_hopeless(hopeless, &told);
+    begin(&worker);
+    gate_await_count(&worker.late, 1);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(gate_count(&told), i);
+        begin(vital[i]);
+        gate_await_count(&told, i + 1);
+        if (i == 0) {
+            gate_set(true);
+            pthread_join(worker.thread, NULL);
+        }
+        end(vital[i]);
+        assert_true(watch_await_calls(60000));
+        await_rounds(); /* the watcher saw that it is over */
+    }
+    watch_on_hopeless(NULL, NULL);
+    assert_int_equal(told, 2);
 }
 
 static void test_watch_start__one_at_a_time(void **state)
@@ -280,6 +320,7 @@ int main(void)
         cmocka_unit_test_teardown(test_watch__object_calls_are_late_too, teardown),
         cmocka_unit_test_teardown(test_watch__deadlines_of_objects_may_be_the_shorter_ones, teardown),
         cmocka_unit_test_teardown(test_watch_loop_stuck__only_event_loops, teardown),
+        cmocka_unit_test_teardown(test_watch_on_hopeless__each_time_that_a_thread_cannot_be_done_without, teardown),
         cmocka_unit_test_teardown(test_watch_arm__sweeps_until_nothing_is_due, teardown),
         cmocka_unit_test_teardown(test_watch_start__one_at_a_time, teardown),
         cmocka_unit_test_teardown(test_watch__many_threads, teardown),
