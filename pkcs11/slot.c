@@ -102,6 +102,9 @@ err_t slot_list(CK_FUNCTION_LIST *fn, CK_SLOT_ID **ret, CK_ULONG *ret_n)
         CK_ULONG n = 0;
         CK_RV rv = fn->C_GetSlotList(CK_TRUE, NULL, &n);
         if (rv != CKR_OK) FAIL_P11(ERR_TOKEN_DOWN, rv, "C_GetSlotList", "cannot list the tokens");
+        if (n > P11_SLOTS_MAX)
+            FAIL(ERR_TOKEN_DOWN, "the module says that it has %lu tokens, which is over the limit of %u", n,
+                 P11_SLOTS_MAX);
         n++;
         _cleanup_free_ CK_SLOT_ID *slots = calloc(n, sizeof *slots);
         if (!slots) FAIL(ERR_INTERNAL, "out of memory");

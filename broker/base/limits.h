@@ -122,6 +122,7 @@
 #define KEYPAIR_MISSING_MS 1000u   /* how often a key pair that is not there is looked for */
 #define WRAP_BODY_MAX 4096u        /* bytes of a body for wrap-key; a block is far smaller */
 #define KEK_CANARY_MAX 512u        /* bytes of a canary's envelope */
+#define P11_SLOTS_MAX 4096u        /* tokens of one module */
 #define P11_SESSIONS_DEFAULT 16u
 #define P11_SESSIONS_MAX 256u
 #define P11_JOB_QUEUE_MAX 1024u    /* jobs waiting for a worker, of each kind */

@@ -379,6 +379,16 @@ static void test_wall__hostile_helpers(void **state)
     assert_int_equal(wall_fn(wall)->C_GetInfo(&info), CKR_SESSION_COUNT);
 }
 
+/* What is asked for has room first, and the broker's memory is not the helper's to spend. */
+static void test_wall__a_list_without_an_end(void **state)
+{
+    CK_SLOT_ID *slots = NULL;
+    CK_ULONG n = 0;
+    setenv("TEST_HELPER", "slots", 1);
+    assert_ok(wall_open(hsm.module, &helper, &wall));
+    assert_fails_with(slot_list(wall_fn(wall), &slots, &n), ERR_TOKEN_DOWN, "1099511627776 tokens");
+}
+
 /* ---- many at once ------------------------------------------------------------------------ */
 
 static atomic_bool ending;
@@ -431,6 +441,10 @@ static void answer(int fd, const char *kind)
     if (strcmp(kind, "long") == 0) words[0] = len += 8;
     if (strcmp(kind, "garbage") == 0) memset(words, 0xa5, sizeof words);
     if (strcmp(kind, "lengths") == 0) words[0] = UINT64_MAX;
+    if (strcmp(kind, "slots") == 0) {
+        words[0] = len = (WALL_REPLY_HEAD + 1) * sizeof *words;
+        words[3] = UINT64_C(1) << 40;
+    }
     if (strcmp(kind, "refuses") == 0) {
         words[0] = len = WALL_REPLY_HEAD * sizeof *words;
         words[1] = CKR_SESSION_COUNT;
@@ -485,6 +499,7 @@ int main(int argc, char **argv)
         TEST(test_wall__helpers_that_keep_dying_wait),
         TEST(test_wall__figures_while_a_helper_starts),
         TEST(test_wall__hostile_helpers),
+        TEST(test_wall__a_list_without_an_end),
         TEST(test_wall__calls_in_parallel_and_a_death_among_them),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
