@@ -123,7 +123,7 @@ err_t p11_open(const struct p11_config *config, struct p11 **ret)
     if (source) TRY(copy_text(source, &p->pin_source));
     if (config->found) TRY(config->found(config->found_arg, p->serial));
     if (!config->helper) TRY(login_pin(p->fn, p->slot, source, &p->pin));
-    p->pool.cap = pool_cap(p->max_sessions, info.max_sessions);
+    p->pool.cap = p->pool.wanted = pool_cap(p->max_sessions, info.max_sessions);
     p->known = info;
     TRY(own_sessions_open(p));
     TRY(place_choose(p, config->place, config->beside));

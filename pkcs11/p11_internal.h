@@ -72,6 +72,8 @@ struct p11_pool {
     pthread_cond_t free;             /* a session came back, or the cap allows one more */
     CK_SESSION_HANDLE idle[P11_SESSIONS_MAX];
     unsigned idle_n, open_n, cap;    /* open_n counts idle ones, those in use and those opening */
+    unsigned wanted;                 /* the cap, unless the token gives fewer at the moment */
+    uint64_t grow_at;                /* clock_mono_ns: when it is asked for more again */
     unsigned lost_n;                 /* written off: their calls hang, and they count no more */
     unsigned wait_ms;                /* how long a getter waits: P11_JOB_SECONDS; for recovery P11_MEND_MS */
     bool stopped;                    /* recovery: only its own thread gets one */

@@ -9,7 +9,7 @@
 
 void pool_init(struct p11_pool *pool, unsigned cap)
 {
-    *pool = (struct p11_pool){.cap = cap, .wait_ms = P11_JOB_SECONDS * 1000};
+    *pool = (struct p11_pool){.cap = cap, .wanted = cap, .wait_ms = P11_JOB_SECONDS * 1000};
     pthread_mutex_init(&pool->lock, NULL);
     /* The wall clock may jump; a deadline must not. */
     pthread_condattr_t attr;
@@ -83,6 +83,14 @@ static unsigned patience_ms(const struct p11 *p, bool shut)
     return short_one ? p->life.mend_ms : p->pool.wait_ms;
 }
 
+/* Whether one more may be opened. */
+static bool has_room_locked(struct p11_pool *pool)
+{
+    bool full = pool->open_n >= pool->cap;
+    if (full && pool->cap < pool->wanted && clock_mono_ns() >= pool->grow_at) pool->cap = pool->wanted;
+    return pool->open_n < pool->cap;
+}
+
 static enum turn wait_turn_locked(struct p11 *p)
 {
     struct p11_pool *pool = &p->pool;
@@ -91,7 +99,7 @@ static enum turn wait_turn_locked(struct p11 *p)
         bool shut = shut_locked(pool);
         if (!pool->stopped && pool->down) return TURN_DOWN;
         if (!shut && pool->idle_n) return TURN_REUSE;
-        if (!shut && pool->open_n < pool->cap) return TURN_OPEN;
+        if (!shut && has_room_locked(pool)) return TURN_OPEN;
         if (late) return shut ? TURN_DOWN : TURN_LATE;
         if (!job_may_wait()) return TURN_MOVE;
         if (!deadline.tv_sec) deadline = deadline_in(patience_ms(p, shut));
@@ -149,8 +157,9 @@ static void give_up(struct p11_pool *pool)
     wake_locked(pool);
 }
 
-/* The token allows fewer than it said (YubiHSM: 16 for all its users): go on with what is open.
- * Returns the new cap; 0 when we have none, so that waiting would be for nothing. */
+/* The token allows fewer than it said (YubiHSM: 16 for all its users): go on with what is open, for a while,
+ * as others close theirs, and so do our calls that hang. Returns the new cap; 0 when we have none, so that
+ * waiting would be for nothing. */
 static unsigned shrink_cap(struct p11_pool *pool)
 {
     SCOPED_LOCK(&pool->lock);
@@ -160,6 +169,7 @@ static unsigned shrink_cap(struct p11_pool *pool)
         return 0;
     }
     if (pool->open_n < pool->cap) pool->cap = pool->open_n;
+    pool->grow_at = clock_mono_ns() + P11_SESSIONS_SECONDS * CLOCK_SECOND_NS;
     return pool->cap;
 }
 

@@ -125,6 +125,7 @@
 #define P11_SLOTS_MAX 4096u        /* tokens of one module */
 #define P11_SESSIONS_DEFAULT 16u
 #define P11_SESSIONS_MAX 256u
+#define P11_SESSIONS_SECONDS 30u   /* a token that gave no more sessions is asked for more after so long */
 #define P11_JOB_QUEUE_MAX 1024u    /* jobs waiting for a worker, of each kind */
 #define P11_JOB_SECONDS 10u        /* until a job begins; waiting for a session */
 #define P11_MEND_MS 250u           /* a request that met trouble waits so long for the token to come back */

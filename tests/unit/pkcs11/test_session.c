@@ -164,6 +164,26 @@ static void test_session_get__token_with_fewer_sessions_shrinks_the_cap(void **s
     assert_int_equal(token.pool.open_n, 2);
 }
 
+static void test_session_get__a_token_that_gives_more_again(void **state)
+{
+    CK_SESSION_HANDLE h[3] = {0};
+    if (!softhsm_fault_module()) skip();
+    softhsm_fault(&hsm, "C_OpenSession rv=0xb1 after=1");
+    open_token(softhsm_fault_module(), 2);
+    assert_ok(session_get(&token, &h[0]));
+    assert_fails(session_get(&token, &h[1]), ERR_BUSY);
+    token.pool.grow_at = 0; /* the time is over */
+    assert_fails(session_get(&token, &h[1]), ERR_BUSY);
+    assert_int_equal(token.pool.cap, 1); /* asked once, in vain */
+    softhsm_fault(&hsm, "");
+    token.pool.grow_at = 0;
+    assert_ok(session_get(&token, &h[1]));
+    assert_fails(session_get(&token, &h[2]), ERR_BUSY); /* no more than was wanted */
+    session_put(&token, h[0], CKR_OK);
+    session_put(&token, h[1], CKR_OK);
+    assert_int_equal(token.pool.open_n, 2);
+}
+
 static void test_session_get__token_without_any_session(void **state)
 {
     CK_SESSION_HANDLE a = 0;
@@ -415,6 +435,7 @@ int main(void)
         CASE(test_session_get__exhausted_pool_gives_up_in_time),
         CASE(test_session_get__waits_for_one_that_comes_back),
         CASE(test_session_get__token_with_fewer_sessions_shrinks_the_cap),
+        CASE(test_session_get__a_token_that_gives_more_again),
         CASE(test_session_get__token_without_any_session),
         CASE(test_pool_stop__only_the_stopper_goes_on),
         CASE(test_pool_resume__down_fails_at_once),
