@@ -43,10 +43,11 @@ static struct {
     bool told;
     atomic_bool armed; /* the watcher looks again by itself, within the shortest deadline; or there is none */
     _Atomic unsigned lost;
-    _Atomic uint64_t written_off, crypto_ns, object_ns;
+    _Atomic uint64_t written_off, crypto_ns, object_ns, long_ns;
 } w = {
     .lock = PTHREAD_MUTEX_INITIALIZER, .fired = PTHREAD_COND_INITIALIZER, .armed = true,
     .crypto_ns = P11_CRYPTO_MS * MS_NS, .object_ns = P11_OBJECT_MS * MS_NS,
+    .long_ns = P11_LONG_MS * MS_NS,
 };
 
 /* ---- threads ---------------------------------------------------------------------------- */
@@ -94,6 +95,7 @@ struct watch_thread *watch_self(void)
 static uint64_t patience_ns(const struct watch_thread *t, enum watch_kind kind)
 {
     if (kind == WATCH_WAIT) return P11_WAIT_SECONDS * CLOCK_SECOND_NS;
+    if (kind == WATCH_LONG) return atomic_load_explicit(&w.long_ns, memory_order_relaxed);
     /* Nobody waits for an answer of a thread that runs no job. */
     bool crypto = kind == WATCH_CRYPTO && t->late && !t->patient;
     return atomic_load_explicit(crypto ? &w.crypto_ns : &w.object_ns, memory_order_relaxed);
@@ -106,7 +108,7 @@ void watch_begin(enum watch_kind kind)
     t->kind = kind;
     atomic_store_explicit(&t->since, now, memory_order_relaxed);
     /* Either we see that the watcher sleeps, or it sees this call before it does. */
-    atomic_store(&t->until, kind == WATCH_LONG ? UINT64_MAX : now + patience_ns(t, kind));
+    atomic_store(&t->until, now + patience_ns(t, kind));
     if (!atomic_load(&w.armed)) watch_arm();
 }
 
@@ -202,7 +204,7 @@ static uint64_t look_locked(uint64_t now, bool *ret_vital_hangs)
     for (unsigned i = 0; i < end; i++) {
         struct watch_thread *t = &slots[i];
         uint64_t until = atomic_load(&t->until);
-        if (!until || until == UINT64_MAX) continue;
+        if (!until) continue;
         uint64_t due = until;
         if (now >= until && atomic_load(&t->state) == FINE && !(due = grace_of(t, until, now)))
             fire_locked(t, until);
@@ -309,6 +311,7 @@ err_t watch_start(const struct watch_config *config)
     w.crypto_ns = (config->crypto_ms ? config->crypto_ms : P11_CRYPTO_MS) * MS_NS;
     w.object_ns = (config->object_ms ? config->object_ms : P11_OBJECT_MS) * MS_NS;
     w.hang_ns = (config->hang_ms ? config->hang_ms : P11_HANG_SECONDS * 1000) * MS_NS;
+    w.long_ns = (config->long_ms ? config->long_ms : P11_LONG_MS) * MS_NS;
     w.stop = w.told = false;
     w.hopeless_since = 0;
     pthread_condattr_init(&monotonic);
@@ -338,6 +341,7 @@ void watch_stop(void)
     pthread_cond_destroy(&w.wake);
     w.crypto_ns = P11_CRYPTO_MS * MS_NS;
     w.object_ns = P11_OBJECT_MS * MS_NS;
+    w.long_ns = P11_LONG_MS * MS_NS;
 }
 
 void watch_on_hopeless(void (*hopeless)(void *arg), void *arg)

@@ -18,7 +18,7 @@ enum watch_kind {
     WATCH_CRYPTO, /* cryptography, and reading attributes through a handle */
     WATCH_OBJECT, /* what goes through the token's objects, or opens and closes sessions */
     WATCH_WAIT,   /* no call: waiting for a lock that is held over calls */
-    WATCH_LONG,   /* no deadline: login, making key pairs */
+    WATCH_LONG,   /* login, making key pairs */
     WATCH_KINDS
 };
 
@@ -60,7 +60,7 @@ void watch_begin(enum watch_kind kind);
 uint64_t watch_end(void);
 
 struct watch_config {
-    unsigned crypto_ms, object_ms; /* deadlines of one call; 0: the defaults of limits.h */
+    unsigned crypto_ms, object_ms, long_ms; /* deadlines of one call; 0: the defaults of limits.h */
     unsigned hang_ms; /* how long calls hang before it is hopeless; 0: P11_HANG_SECONDS */
     /* By the watcher, now and then while something is under way: deadlines that are not of calls.
      * Returns the next one, UINT64_MAX: none. */

@@ -139,6 +139,7 @@
 #define P11_CRYPTO_MS 250u         /* deadline of one call of cryptography */
 #define P11_OBJECT_MS 5000u        /* .. of one that goes through objects */
 #define P11_BUSY_MS 2000u          /* what a call has beyond its deadline while it only lacks a core */
+#define P11_LONG_MS 60000u         /* .. of a login, or of making a key pair */
 #define P11_DEADLINE_MIN_MS 10u    /* what may be configured for both */
 #define P11_DEADLINE_MAX_MS 30000u
 #define P11_LOST_MAX 16u           /* calls that hang at once; beyond it no more threads are spent */

@@ -163,16 +163,20 @@ static void test_watch__kinds_have_deadlines_of_their_own(void **state)
     gate_set(false);
 }
 
-static void test_watch__object_calls_are_late_too(void **state)
+static void test_watch__longer_calls_are_late_too(void **state)
 {
-    struct caller patient = {.kind = WATCH_CRYPTO, .patient = true}, object = {.kind = WATCH_OBJECT};
-    start((struct watch_config){.crypto_ms = 10, .object_ms = 20});
+    struct caller patient = {.kind = WATCH_CRYPTO, .patient = true}, object = {.kind = WATCH_OBJECT},
+                  login = {.kind = WATCH_LONG};
+    start((struct watch_config){.crypto_ms = 10, .object_ms = 20, .long_ms = 30});
     begin(&patient);
     begin(&object);
+    begin(&login);
     gate_await_count(&patient.late, 1);
     gate_await_count(&object.late, 1);
+    gate_await_count(&login.late, 1);
     gate_set(true);
     pthread_join(patient.thread, NULL);
+    pthread_join(login.thread, NULL);
     end(&object);
 }
 
@@ -317,7 +321,7 @@ int main(void)
         cmocka_unit_test_teardown(test_watch__a_late_call_is_told_once_and_comes_back, teardown),
         cmocka_unit_test_teardown(test_watch__a_busy_thread_has_longer, teardown),
         cmocka_unit_test_teardown(test_watch__kinds_have_deadlines_of_their_own, teardown),
-        cmocka_unit_test_teardown(test_watch__object_calls_are_late_too, teardown),
+        cmocka_unit_test_teardown(test_watch__longer_calls_are_late_too, teardown),
         cmocka_unit_test_teardown(test_watch__deadlines_of_objects_may_be_the_shorter_ones, teardown),
         cmocka_unit_test_teardown(test_watch_loop_stuck__only_event_loops, teardown),
         cmocka_unit_test_teardown(test_watch_on_hopeless__each_time_that_a_thread_cannot_be_done_without, teardown),
