@@ -264,13 +264,13 @@ void broker_refresh_keys(struct broker *b)
     key_sources_refresh(attest_keys(b->attest));
 }
 
-void broker_close(struct broker *b)
+void broker_stop(struct broker *b)
 {
+    struct broker left = {.audit = b->audit, .lock = b->lock};
     job_pool_free(b->service_jobs);
     job_pool_free(b->jobs);
     api_free(b->api);
     if (b->store) store_close(b->store);
-    audit_close(b->audit);
     if (b->admin) admin_free(b->admin);
     if (b->attest) attest_free(b->attest);
     p11_pair_free(b->wrap_key);
@@ -278,6 +278,13 @@ void broker_close(struct broker *b)
     as_service_free(b->service);
     p11_close(b->token);
     directory_free(b->directory);
+    *b = left;
+}
+
+void broker_close(struct broker *b)
+{
+    broker_stop(b);
+    audit_close(b->audit);
     if (b->lock) writer_lock_release(b->lock); /* last: nobody writes while we still might */
     *b = (struct broker){0};
 }

@@ -29,5 +29,6 @@ struct broker {
 err_t broker_open(const struct config *config, const char *who, bool offline, struct broker *ret);
 /* Looks at all sources of keys anew, in the background (SIGHUP); not for an offline one. */
 void broker_refresh_keys(struct broker *b);
-/* Ends everything in the reverse order; half-open brokers too. */
-void broker_close(struct broker *b);
+/* Ends all that may ask the token, in the reverse order; half-open brokers too. The record and the lock stay. */
+void broker_stop(struct broker *b);
+void broker_close(struct broker *b); /* the same, if it was not done, and the rest */

@@ -100,10 +100,10 @@ static void wait_for_end(struct broker *b, struct http_server *server, const sig
 }
 
 /* The record of the start is written by audit_open. */
-static void record_stop(struct broker *b, const char *decision)
+static void record_stop(struct audit *a, const char *decision)
 {
     struct audit_event event = {.action = "stop", .decision = decision};
-    struct err e = audit_write(b->audit, &event);
+    struct err e = audit_write(a, &event);
     if (!err_ok(e)) log_err(e, "audit.failed", LOG_S("action", "stop"));
 }
 
@@ -112,29 +112,31 @@ static atomic_flag recorded = ATOMIC_FLAG_INIT; /* how it stops, or is about to 
 /* Requests still run, in a token that does not answer, or threads of our own: what they use cannot be freed
  * under them, nor can anybody be waited for who asks that token too. The kernel takes everything back, the
  * lock included. */
-static _Noreturn void end_at_once(struct broker *b)
+static _Noreturn void end_at_once(struct audit *a)
 {
-    if (!atomic_flag_test_and_set(&recorded)) record_stop(b, "error");
+    if (!atomic_flag_test_and_set(&recorded)) record_stop(a, "error");
     log_error("stop.unfinished", LOG_S("why", "calls do not end; does the token hang?"),
               LOG_S("effect", "the process ends at once, requests under way are not answered"));
     _exit(err_exit_code(ERR_TOKEN_DOWN));
 }
 
-/* From here on what the record needs may be freed. */
 static void end_in_order(struct broker *b)
 {
+    broker_stop(b);
     while (atomic_flag_test_and_set(&recorded)) pause(); /* another thread ends the process */
-    record_stop(b, "done");
+    record_stop(b->audit, "done");
+    broker_close(b);
+    stop_limit_end();
 }
 
-static void stop_is_over(void *broker)
+static void stop_is_over(void *audit)
 {
-    end_at_once(broker);
+    end_at_once(audit);
 }
 
 static void limit_stop(struct broker *b)
 {
-    struct err e = stop_limit_start(STOP_SECONDS * 1000, stop_is_over, b);
+    struct err e = stop_limit_start(STOP_SECONDS * 1000, stop_is_over, b->audit);
     if (!err_ok(e)) log_warn_err(e, "stop.unlimited");
 }
 
@@ -193,8 +195,8 @@ static err_t serve(const struct config *config, struct broker *b, const sigset_t
     bool ended = http_server_stop(server, GRACE_MS);
     watch_on_hopeless(NULL, NULL);
     /* A call that hangs may be of any thread, and would be waited for. */
-    if (!ended || atomic_load(&hopeless) || !watch_await_calls(P11_STOP_MS)) end_at_once(b);
-    if (!scrub_stop(b->store, HTTP_STOP_SECONDS * 1000)) end_at_once(b);
+    if (!ended || atomic_load(&hopeless) || !watch_await_calls(P11_STOP_MS)) end_at_once(b->audit);
+    if (!scrub_stop(b->store, HTTP_STOP_SECONDS * 1000)) end_at_once(b->audit);
     supervisor_stop(supervisor);
     return e;
 }
@@ -217,8 +219,6 @@ struct err daemon_run(const struct config *config, const char *who,
     struct err_chain chain;
     if (!err_ok(e)) err_save(e, &chain);
     end_in_order(&b);
-    broker_close(&b);
-    stop_limit_end();
     if (err_ok(e)) {
         log_info("stopped");
         return e;
