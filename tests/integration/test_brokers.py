@@ -1,12 +1,24 @@
 """Two brokers on one token: one writes, the other reads and is never far behind."""
 
+import random
+import sys
 import threading
+import time
 import unittest
 
 from guest import Refused
 from vault import Vault, wait_until
 
 NAMES = 25
+CHANGES = 40
+
+
+def lags(took):
+    """Milliseconds as a line of shares and a histogram."""
+    took = sorted(took)
+    bars = ", ".join(f"<{bound} ms {sum(bound - 50 <= ms < bound for ms in took)}" for bound in range(50, 301, 50))
+    return (f"median {took[len(took) // 2]:.0f} ms, nine of ten {took[len(took) * 9 // 10]:.0f} ms, "
+            f"longest {took[-1]:.0f} ms; {bars}, more {sum(ms >= 300 for ms in took)}")
 
 
 class Brokers(unittest.TestCase):
@@ -37,6 +49,21 @@ class Brokers(unittest.TestCase):
         wait_until(lambda: self.answer("a/b/c")[0] == 404, 30, "the end of it")
         self.writer.set_policy("package policy\n\ndefault allow = false\n")
         wait_until(lambda: b"PolicyDeny" in self.answer("a/b/c")[1], 30, "the new policy")
+
+    def test_a_change_is_served_soon_and_for_good(self):
+        """How soon is printed: the reader looks at the epoch object every 100 ms."""
+        took, values = [], [b"one"]
+        for n in range(CHANGES):
+            threading.Event().wait(random.random() / 10)  # at any moment between two looks
+            values.append(b"change %d" % n)
+            self.writer.put("a/b/c", values[-1])
+            began = time.monotonic()
+            while (value := self.answer("a/b/c")) != values[-1]:
+                self.assertEqual(value, values[-2])  # what was there before, nothing older, and no refusal
+                self.assertLess(time.monotonic() - began, 30)
+            took.append(1000 * (time.monotonic() - began))
+            self.assertEqual(self.answer("a/b/c"), values[-1])
+        print("\nfrom the writer's answer until the reader has it: " + lags(took), file=sys.stderr)
 
     def test_what_was_written_is_never_missing(self):
         """A 404 comes after a look at what the writer did, however soon; and those who read something else
