@@ -163,11 +163,12 @@ static err_t finalize_locked(struct p11_module *m)
     return ERR_OK;
 }
 
-err_t module_restart(struct p11_module *m)
+err_t module_restart(struct p11_module *m, bool renew)
 {
     module_guard(m);
     SCOPED_LOCK(&modules_lock);
     TRY(finalize_locked(m));
+    if (renew && m->wall) wall_renew(m->wall);
     CK_RV rv = module_initialize(m->fn, m->init_args);
     if (rv != CKR_OK && rv != CKR_CRYPTOKI_ALREADY_INITIALIZED)
         FAIL_P11(ERR_TOKEN_DOWN, rv, "C_Initialize", "module %s does not start again", m->path);

@@ -120,12 +120,16 @@ static err_t log_in_again(struct p11 *p)
     return own_sessions_open(p);
 }
 
+#define RESTARTS_IN_PLACE 2 /* that failed; then a helper is ended, for what a module keeps in it */
+
 /* The module may have lost the token, or the token its slot; and another one may be in it. */
 static err_t restart(struct p11 *p)
 {
     struct p11_token_info info = {0};
+    struct p11_status now = {0};
     own_sessions_close(p);
-    struct err restarted = module_restart(p->module);
+    life_status(&p->life, &now);
+    struct err restarted = module_restart(p->module, now.tries >= RESTARTS_IN_PLACE);
     /* Used elsewhere too: then new sessions and a new login must do. */
     if (!err_ok(restarted) && restarted.code != ERR_CONFLICT) return restarted;
     TRY(slot_find(p->fn, &p->uri, &p->slot, &info));

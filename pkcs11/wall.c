@@ -447,6 +447,22 @@ CK_RV wall_finalize(void)
     return rv == CKR_DEVICE_REMOVED ? CKR_CRYPTOKI_NOT_INITIALIZED : rv;
 }
 
+static void end_locked(struct wall *w)
+{
+    char ended[48];
+    shutdown(w->control, SHUT_RDWR);
+    reap_locked(w, WALL_LAST_MS, ended);
+}
+
+void wall_renew(struct wall *w)
+{
+    SCOPED_LOCK(&w->lock);
+    if (!w->pid || w->prompted == w->helper) return;
+    log_info("token.helper-ended", LOG_U("pid", (unsigned) w->pid),
+             LOG_S("why", "the module was started again in it and does not work"));
+    end_locked(w);
+}
+
 void wall_chain_check(struct err_chain *c)
 {
     if ((unsigned) c->err.code >= ERR_CLASS_COUNT) c->err.code = ERR_INTERNAL;
@@ -541,13 +557,9 @@ err_t wall_open(const char *module, const struct p11_helper *options, struct wal
 
 void wall_free(struct wall *w)
 {
-    char ended[48];
     if (!w) return;
     forget_wall();
-    if (w->pid) {
-        shutdown(w->control, SHUT_RDWR);
-        reap_locked(w, WALL_LAST_MS, ended);
-    }
+    if (w->pid) end_locked(w);
     pthread_mutex_destroy(&w->lock);
     free(w->module);
     free(w);

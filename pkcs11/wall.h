@@ -28,6 +28,10 @@ void wall_free(struct wall *w);
  * not answer ends it and is CKR_CRYPTOKI_NOT_INITIALIZED, so module_restart goes on to C_Initialize. */
 CK_FUNCTION_LIST *wall_fn(struct wall *w);
 
+/* Ends the helper, so that C_Initialize starts another: for a module that was finalized, and that starting it
+ * anew in the same process did not help. One for which somebody typed a PIN stays. No call may be under way. */
+void wall_renew(struct wall *w);
+
 struct wall_login {
     CK_SLOT_ID slot;
     CK_SESSION_HANDLE session;

@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include <openssl/crypto.h>
+
 #include "broker/base/cleanup.h"
 #include "broker/base/log.h"
 #include "pkcs11/p11_internal.h"
@@ -272,6 +274,10 @@ static _Noreturn void end_with_broker(void)
 static err_t load(const struct wall_hello *hello)
 {
     TRY(secret_init(hello->memory_locked, hello->best_effort, false));
+    /* The module shares this OpenSSL. openCryptoki loses a little of the secure heap with each HMAC, and no
+     * cryptography went on when that was used up; as ordinary memory it is long enough. Nothing of ours needs
+     * that heap here. */
+    CRYPTO_secure_malloc_done();
     TRY(wall_confine(hello->network));
     memcpy(helper.init_args, hello->init_args, sizeof helper.init_args);
     return module_functions(hello->module, &helper.fn);

@@ -30,6 +30,7 @@ static struct {
     unsigned long counts[FN_COUNT];
     unsigned long sessions; /* open now; outlives the rules */
     unsigned long under_way; /* calls, now; outlives the rules */
+    unsigned long spoiled; /* what every call answers; outlives the rules */
     unsigned long together; /* the most of them at one time */
     struct stat seen;
     unsigned once; /* effects that wait for the next call */
@@ -83,6 +84,7 @@ static const struct word POWERS[] = {
     POWER("login", "forget", false, login_forget),
     POWER("token", "unplugged", false, unplugged),
     POWER("token", "stale", true, stale),
+    POWER("token", "spoiled", true, spoiled),
     POWER("token", "finalized", false, finalized),
     POWER("slots", "xor", true, slots_xor),
     POWER("slots", "rotate", true, slots_rotate),
@@ -244,7 +246,7 @@ static void forget_rules(void)
 {
     bool unplugged = control.powers.unplugged;
     unsigned once = control.once;
-    unsigned long sessions = control.sessions, under_way = control.under_way;
+    unsigned long sessions = control.sessions, under_way = control.under_way, spoiled = control.spoiled;
     if (control.log_fd >= 0) close(control.log_fd);
     if (control.count_fd >= 0) close(control.count_fd);
     memset(&control, 0, sizeof control);
@@ -252,6 +254,7 @@ static void forget_rules(void)
     control.unplugged_before = unplugged;
     control.sessions = sessions;
     control.under_way = under_way;
+    control.spoiled = spoiled;
     control.once = once; /* not yet done, since nobody called */
 }
 
@@ -260,6 +263,7 @@ static void take_acts(void)
 {
     struct powers *p = &control.powers;
     if (p->sessions_drop || (p->unplugged && !control.unplugged_before)) control.once |= DROP_ALL;
+    if (p->spoiled) control.spoiled = p->spoiled;
     if (p->login_forget) control.once |= FORGET;
     if (p->finalized) control.once |= FINALIZE;
 }
@@ -302,6 +306,7 @@ struct powers powers_now(void)
 {
     pthread_mutex_lock(&lock);
     struct powers p = control.powers;
+    p.spoiled = control.spoiled;
     pthread_mutex_unlock(&lock);
     return p;
 }

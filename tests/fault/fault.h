@@ -52,7 +52,8 @@ struct powers {
     unsigned long info_sessions;
     unsigned long sessions_max;
     unsigned long sessions_drop, login_forget, finalized; /* once, when read */
-    unsigned long unplugged, stale; /* stale: the code that is answered until C_Initialize */
+    /* the codes that are answered until C_Initialize, and until the process ends */
+    unsigned long unplugged, stale, spoiled;
     unsigned long slots_xor, slots_rotate;
     unsigned long value_max, label_max, no_data, no_private, objects_rv;
     unsigned long pin_tries;

@@ -34,8 +34,8 @@ static bool is_away(const struct call *c, CK_RV *ret_rv)
 {
     struct powers p = powers_now();
     bool module = c->fn == FN_C_Initialize || c->fn == FN_C_Finalize || c->fn == FN_C_GetInfo;
-    if (p.stale && !module) {
-        *ret_rv = p.stale;
+    if ((p.stale || p.spoiled) && !module) {
+        *ret_rv = p.spoiled ? p.spoiled : p.stale;
         return true;
     }
     if (p.unplugged && c->session != NO_SESSION) {

@@ -32,6 +32,8 @@
  *     token unplugged         no token in any slot, all sessions gone; plugged in when the line goes
  *     token stale=0x32        every call answers so until C_Finalize and C_Initialize: a network HSM
  *                             that was started again
+ *     token spoiled=0x30      every call answers so for good: what the module keeps in this process is
+ *                             beyond repair, whatever is initialised and whatever the rules are
  *     token finalized         + C_Finalize
  *     slots xor=N             all slots have other numbers
  *     slots rotate=N          the slots swap their tokens

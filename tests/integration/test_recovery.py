@@ -305,6 +305,14 @@ class TokenInProcess(TokenCases, Broker):
 class TokenInHelper(TokenCases, Broker):
     isolation, variant = "helper", "release"
 
+    def test_a_module_that_is_beyond_repair(self):
+        """What it keeps in its process outlives C_Finalize, and the helper goes with it."""
+        starts = self.vault.metric("strongroom_token_helper_starts_total")
+        self.goes("waiting", f"token spoiled={DEVICE_ERROR:#x}")
+        self.vault.faults()  # for the next process
+        self.comes_back("restart", WAITING)
+        self.assertEqual(self.vault.metric("strongroom_token_helper_starts_total"), starts + 1)
+
 
 class LoginInProcess(LoginCases, Broker):
     pass

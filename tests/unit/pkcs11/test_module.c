@@ -48,11 +48,11 @@ static void test_module_load__shared_by_two_openings(void **state)
     assert_ptr_equal(a, b);
     assert_true(module_shared(a));
     assert_string_equal(module_path(a), hsm.module);
-    assert_fails(module_restart(a), ERR_CONFLICT);
+    assert_fails(module_restart(a, false), ERR_CONFLICT);
     module_unref(TAKE_PTR(b));
     CK_INFO info = {0};
     assert_int_equal(module_fn(a)->C_GetInfo(&info), CKR_OK); /* not finalized yet */
-    assert_ok(module_restart(a));
+    assert_ok(module_restart(a, false));
     assert_int_equal(module_fn(a)->C_GetInfo(&info), CKR_OK);
 }
 
@@ -99,7 +99,7 @@ static void test_module_load__initialised_by_another(void **state)
     softhsm_fault(&hsm, "");
     assert_ok(module_load(hsm.module, &b)); /* the module behind it, so it is initialised already */
     assert_ok(module_load(softhsm_fault_module(), &a));
-    assert_fails(module_restart(a), ERR_CONFLICT);
+    assert_fails(module_restart(a, false), ERR_CONFLICT);
     module_unref(TAKE_PTR(a));
     assert_int_equal(softhsm_fault_count(&hsm, "C_Finalize"), 0);
 }
@@ -110,13 +110,13 @@ static void test_module_restart__finalized_by_another(void **state)
     CK_INFO info = {0};
     assert_ok(module_load(hsm.module, &a));
     assert_ok(module_load(hsm.module, &b));
-    assert_fails(module_restart(a), ERR_CONFLICT);
+    assert_fails(module_restart(a, false), ERR_CONFLICT);
     assert_int_equal(module_fn(a)->C_Finalize(NULL), CKR_OK);
-    assert_ok(module_restart(a));
+    assert_ok(module_restart(a, false));
     assert_int_equal(module_fn(b)->C_GetInfo(&info), CKR_OK);
-    assert_fails(module_restart(b), ERR_CONFLICT); /* the other one has brought it back */
+    assert_fails(module_restart(b, false), ERR_CONFLICT); /* the other one has brought it back */
     module_unref(TAKE_PTR(b));
-    assert_ok(module_restart(a));
+    assert_ok(module_restart(a, false));
 }
 
 static void test_module_guard__aborts_in_a_forked_child(void **state)

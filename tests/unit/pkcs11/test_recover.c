@@ -93,7 +93,7 @@ static void test_recover__slots_were_renumbered(void **state)
     assert_int_equal(softhsm_add_token(&hsm, "other"), 0);
     assert_ok(p11_recover(token)); /* the module sees new tokens after a start */
     drop_all();
-    assert_ok(module_restart(token->module));
+    assert_ok(module_restart(token->module, false));
     assert_ok(p11_info_by_uri(softhsm_fault_module(), NULL, "pkcs11:token=other", &other));
     token->slot = (CK_SLOT_ID) other.slot;
     softhsm_fault_clear_log(&hsm);

@@ -310,7 +310,7 @@ static void test_wall__a_module_that_hangs(void **state)
     assert_ok(p11_recover(token));
     pid = helper_pid();
     assert_int_equal(softhsm_fault(&hsm, "C_Finalize hang\n"), 0);
-    err_ignore(module_restart(token->module)); /* the next helper may have to wait */
+    err_ignore(module_restart(token->module, false)); /* the next helper may have to wait */
     assert_int_equal(kill(pid, 0), -1);
     recover_in_time();
     assert_ok(round_trip(token, 9));
