@@ -175,7 +175,7 @@ static err_t load_locked(struct p11 *p)
 
 err_t keys_load(struct p11 *p)
 {
-    SCOPED_LOCK(&p->keys_lock);
+    SCOPED_JOB_LOCK(&p->keys_lock);
     return load_locked(p);
 }
 
@@ -272,7 +272,7 @@ static err_t next_generation(struct p11 *p, bool next, uint32_t *ret)
 err_t p11_kek_create(struct p11 *p, bool next, struct p11_kek_info *ret)
 {
     uint32_t generation = 0;
-    SCOPED_LOCK(&p->keys_lock);
+    SCOPED_JOB_LOCK(&p->keys_lock);
     TRY(next_generation(p, next, &generation));
     TRY(make_kek(p, generation));
     TRY(load_locked(p)); /* tests it, writes its canary, makes it the active one */
@@ -303,7 +303,7 @@ static err_t find_old(struct p11 *p, uint32_t generation, CK_OBJECT_HANDLE *ret)
 err_t p11_kek_destroy(struct p11 *p, uint32_t generation)
 {
     CK_OBJECT_HANDLE handle = CK_INVALID_HANDLE;
-    SCOPED_LOCK(&p->keys_lock);
+    SCOPED_JOB_LOCK(&p->keys_lock);
     TRY(load_locked(p)); /* handles and generations as they are now */
     TRY(find_old(p, generation, &handle));
     /* First, so that no later key of this number finds another's; a key without one gets it again. */

@@ -361,7 +361,7 @@ err_t p11_pair_create(struct p11 *p, const char *label, enum p11_pair_type type,
     _cleanup_pair_info_ struct p11_pair_info info = {0};
     _cleanup_pair_key_ struct pair_key key = {0};
     TRY(check_wish(label, type, bits));
-    SCOPED_LOCK(&p->keys_lock); /* looking and making are one step */
+    SCOPED_JOB_LOCK(&p->keys_lock); /* looking and making are one step */
     TRY(make_pair(p, &m, &info, &key));
     TRY(try_pair(p, &m, &key));
     atomic_fetch_add(&made_count, 1);

@@ -177,7 +177,8 @@ static err_t take_key(struct p11_pair *k, struct pair_key *ret)
 {
     if (known_key(k, ret)) return ERR_OK;
     if (!missing_still(k)) {
-        SCOPED_LOCK(&k->find_lock);
+        TRY(job_moves()); /* the find that somebody else makes is as long as ours would be */
+        SCOPED_JOB_LOCK(&k->find_lock);
         if (known_key(k, ret)) return ERR_OK; /* another thread found it meanwhile */
         if (!missing_still(k)) return find_key(k, ret);
     }

@@ -144,7 +144,7 @@ static err_t take_step(struct p11 *p, err_t (*step)(struct p11 *p))
     CK_RV rv = CKR_OK;
     {
         /* Making a key works on sessions of its own, and p11_info on none: their locks keep both away. */
-        SCOPED_LOCK(&p->keys_lock);
+        SCOPED_JOB_LOCK(&p->keys_lock);
         SCOPED_OBJECTS(p);
         forget_handles(p);
         TRY(step(p));
@@ -177,7 +177,7 @@ static err_t climb(struct p11 *p, enum p11_step from)
 
 static err_t stop(struct p11 *p)
 {
-    SCOPED_LOCK(&p->keys_lock);
+    SCOPED_JOB_LOCK(&p->keys_lock);
     return pool_stop(p);
 }
 

@@ -3,6 +3,10 @@
 #include "pkcs11/find.h"
 #include "pkcs11/kek.h"
 #include "pkcs11/seal.h"
+#include "pkcs11/watch.h"
+
+#include <pthread.h>
+#include <sched.h>
 
 /* ---- making a key by hand, with one attribute otherwise --------------------------------- */
 
@@ -232,6 +236,37 @@ static void test_kek_reload__sees_a_new_generation(void **state)
 
 /* ---- canaries --------------------------------------------------------------------------- */
 
+static void *reload(void *slot)
+{
+    atomic_store((struct watch_thread *_Atomic *) slot, watch_self());
+    return err_ok(p11_kek_reload(token)) ? NULL : (void *) "not loaded";
+}
+
+static void await_call(struct watch_thread *_Atomic *slot)
+{
+    struct watch_thread *t = NULL;
+    while (!(t = atomic_load(slot)) || !atomic_load(&t->until)) sched_yield();
+}
+
+/* Somebody looks at the keys, and the token hangs: whoever waits for that has a deadline, too. */
+static void test_kek_reload__waiting_for_another_is_watched(void **state)
+{
+    struct watch_thread *_Atomic looks = NULL, *_Atomic waits = NULL;
+    pthread_t first, second;
+    void *complaint = NULL;
+    token_through_faults("");
+    softhsm_fault(&hsm, "C_FindObjects hang");
+    assert_int_equal(pthread_create(&first, NULL, reload, (void *) &looks), 0);
+    await_call(&looks);
+    assert_int_equal(pthread_create(&second, NULL, reload, (void *) &waits), 0);
+    await_call(&waits);
+    softhsm_fault(&hsm, "");
+    pthread_join(first, &complaint);
+    assert_null(complaint);
+    pthread_join(second, &complaint);
+    assert_null(complaint);
+}
+
 static void test_canary__missing_is_written(void **state)
 {
     destroy_labelled(CANARY_LABEL "1");
@@ -369,6 +404,7 @@ int main(void)
         BARE(test_keys_load__other_labels_are_not_ours),
         KEK(test_keys_load__two_of_one_generation),
         KEK(test_kek_reload__sees_a_new_generation),
+        KEK(test_kek_reload__waiting_for_another_is_watched),
         KEK(test_canary__missing_is_written),
         KEK(test_canary__torn_is_replaced),
         KEK(test_canary__that_does_not_open),

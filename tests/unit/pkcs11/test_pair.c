@@ -1,6 +1,9 @@
 #include "tests/unit/pkcs11/pairs.h"
 
 #include <pthread.h>
+#include <sched.h>
+
+#include "pkcs11/watch.h"
 
 static struct p11_pair *pair;
 
@@ -344,6 +347,43 @@ static void test_pair__threads(void **state)
     buf_free(&b);
 }
 
+static struct watch_thread *_Atomic finder;
+
+static void *wrap_in_thread(void *arg)
+{
+    struct buf b = BUF_INIT;
+    atomic_store(&finder, watch_self());
+    struct err e = p11_pair_wrap(pair, SPAN_LIT("x"), &b);
+    buf_free(&b);
+    return err_ok(e) ? NULL : (void *) "not wrapped";
+}
+
+/* Somebody looks for the key, and the token hangs. */
+static void test_pair__an_event_loop_does_not_wait_for_who_looks(void **state)
+{
+    struct watch_thread *me = watch_self(), *other = NULL;
+    struct buf b = BUF_INIT;
+    void *complaint = NULL;
+    pthread_t thread;
+    make("w", P11_PAIR_RSA);
+    token_through_faults("");
+    open_pair("w", P11_PAIR_RSA, false);
+    softhsm_fault(&hsm, "C_FindObjects hang");
+    assert_int_equal(pthread_create(&thread, NULL, wrap_in_thread, NULL), 0);
+    while (!(other = atomic_load(&finder)) || !atomic_load(&other->until)) sched_yield();
+    me->crypto_only = true;
+    me->must_move = false;
+    struct err e = p11_pair_wrap(pair, SPAN_LIT("x"), &b);
+    me->crypto_only = false;
+    assert_fails(e, ERR_BUSY);
+    assert_true(me->must_move && me->to_objects);
+    softhsm_fault(&hsm, "");
+    pthread_join(thread, &complaint);
+    assert_null(complaint);
+    assert_ok(p11_pair_wrap(pair, SPAN_LIT("x"), &b));
+    buf_free(&b);
+}
+
 /* ---- the URI ---------------------------------------------------------------------------- */
 
 static void test_uri__names_a_key_of_this_token(void **state)
@@ -394,6 +434,7 @@ int main(void)
         KEK(test_pair__deleted_and_made_again),
         KEK(test_pair__files_are_away),
         KEK(test_pair__threads),
+        KEK(test_pair__an_event_loop_does_not_wait_for_who_looks),
         KEK(test_uri__names_a_key_of_this_token),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
