@@ -129,7 +129,8 @@ static err_t restart(struct p11 *p)
     struct p11_status now = {0};
     own_sessions_close(p);
     life_status(&p->life, &now);
-    struct err restarted = module_restart(p->module, now.tries >= RESTARTS_IN_PLACE);
+    bool renew = now.tries >= RESTARTS_IN_PLACE && now.why == ERR_TOKEN_DOWN;
+    struct err restarted = module_restart(p->module, renew);
     /* Used elsewhere too: then new sessions and a new login must do. */
     if (!err_ok(restarted) && restarted.code != ERR_CONFLICT) return restarted;
     TRY(slot_find(p->fn, &p->uri, &p->slot, &info));
