@@ -4,17 +4,26 @@
 
 #include "broker/base/clock.h"
 #include "broker/base/log.h"
+#include "pkcs11/watch.h"
 
 #include <time.h>
 
 #define PERIOD_NS (STORE_EPOCH_MS * (CLOCK_SECOND_NS / 1000))
 
+#define LOOKERS_MAX 3u /* threads: one, and those that it was replaced for */
+
 struct refresher {
     struct store *store;
-    pthread_t thread;
-    pthread_mutex_t lock; /* guards stop */
-    pthread_cond_t wake;
+    pthread_mutex_t lock; /* guards all below */
+    pthread_cond_t wake;  /* stop, or a thread ended */
+    unsigned lookers;
     bool stop;
+};
+
+/* One thread. Its own, or the watcher's while a call of it is late. */
+struct looker {
+    struct refresher *r;
+    bool replaced;
 };
 
 /* False when it is time to end. */
@@ -28,19 +37,51 @@ static bool await_turn(struct refresher *r)
     return !r->stop;
 }
 
+static void look_round(struct refresher *r, bool *failed)
+{
+    struct err e = refresh_watched(r->store);
+    if (!err_ok(e) && !*failed)
+        log_warn_err(e, "store.refresh", LOG_S("effect", "readers look themselves, or are told so"));
+    *failed = !err_ok(e);
+    SCOPED_JOB_LOCK(&r->store->listening);
+    for (struct store_listener *l = r->store->listeners; l; l = l->next) l->look(l->arg);
+}
+
+static bool start_looker_locked(struct refresher *r);
+
+/* By the watcher: a call of this thread hangs. What other brokers change, policies above all, must be seen
+ * all the same. */
+static void looks_late(void *arg)
+{
+    struct looker *l = arg;
+    SCOPED_LOCK(&l->r->lock);
+    if (l->replaced || l->r->stop || l->r->lookers == LOOKERS_MAX) return;
+    l->replaced = start_looker_locked(l->r);
+}
+
 static void *refresh(void *arg)
 {
-    struct refresher *r = arg;
+    struct looker l = {.r = arg};
+    struct watch_thread *me = watch_self();
     bool failed = false;
-    while (await_turn(r)) {
-        struct err e = refresh_watched(r->store);
-        if (!err_ok(e) && !failed)
-            log_warn_err(e, "store.refresh", LOG_S("effect", "readers look themselves, or are told so"));
-        failed = !err_ok(e);
-        SCOPED_LOCK(&r->store->listening);
-        for (struct store_listener *l = r->store->listeners; l; l = l->next) l->look(l->arg);
-    }
+    me->patient = true;
+    me->arg = &l;
+    me->late = looks_late;
+    while (!l.replaced && await_turn(l.r)) look_round(l.r, &failed);
+    me->late = NULL;
+    SCOPED_LOCK(&l.r->lock);
+    l.r->lookers--;
+    pthread_cond_broadcast(&l.r->wake);
     return NULL;
+}
+
+static bool start_looker_locked(struct refresher *r)
+{
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, refresh, r) != 0) return false;
+    pthread_detach(thread);
+    r->lookers++;
+    return true;
 }
 
 bool store_is_watched(const struct store *s)
@@ -63,6 +104,13 @@ void store_unlisten(struct store *s, struct store_listener *l)
     if (*at) *at = l->next;
 }
 
+static void refresher_free(struct refresher *r)
+{
+    pthread_cond_destroy(&r->wake);
+    pthread_mutex_destroy(&r->lock);
+    free(r);
+}
+
 struct err refresher_start(struct store *s)
 {
     struct refresher *r = calloc(1, sizeof *r);
@@ -75,11 +123,12 @@ struct err refresher_start(struct store *s)
     pthread_mutex_init(&r->lock, NULL);
     r->store = s;
     s->refresher = r;
-    if (pthread_create(&r->thread, NULL, refresh, r) == 0) return ERR_OK;
+    pthread_mutex_lock(&r->lock);
+    bool started = start_looker_locked(r);
+    pthread_mutex_unlock(&r->lock);
+    if (started) return ERR_OK;
     s->refresher = NULL;
-    pthread_cond_destroy(&r->wake);
-    pthread_mutex_destroy(&r->lock);
-    free(r);
+    refresher_free(r);
     FAIL(ERR_INTERNAL, "cannot start the thread that keeps the catalog true");
 }
 
@@ -89,11 +138,9 @@ void refresher_stop(struct store *s)
     if (!r) return;
     pthread_mutex_lock(&r->lock);
     r->stop = true;
-    pthread_cond_signal(&r->wake);
+    pthread_cond_broadcast(&r->wake);
+    while (r->lookers) pthread_cond_wait(&r->wake, &r->lock);
     pthread_mutex_unlock(&r->lock);
-    pthread_join(r->thread, NULL);
     s->refresher = NULL;
-    pthread_cond_destroy(&r->wake);
-    pthread_mutex_destroy(&r->lock);
-    free(r);
+    refresher_free(r);
 }

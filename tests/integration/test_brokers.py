@@ -1,5 +1,6 @@
 """Two brokers on one token: one writes, the other reads and is never far behind."""
 
+import os
 import random
 import sys
 import threading
@@ -49,6 +50,21 @@ class Brokers(unittest.TestCase):
         wait_until(lambda: self.answer("a/b/c")[0] == 404, 30, "the end of it")
         self.writer.set_policy("package policy\n\ndefault allow = false\n")
         wait_until(lambda: b"PolicyDeny" in self.answer("a/b/c")[1], 30, "the new policy")
+
+    def test_a_policy_is_in_force_though_the_reader_is_held_up(self):
+        """The thread that looks for what others write hangs in a call, and another takes its place."""
+        self.reader.stop()
+        self.reader.with_faults(role="reader", writer="the writer's host", object_deadline=200)
+        self.reader.start()
+        self.guest = self.reader.guest().handshake()
+        self.assertEqual(self.answer("a/b/c"), b"one")
+        calls = self.reader.path("calls")
+        self.reader.faults(f"log {calls}", "C_GetAttributeValue hang count=1")
+        wait_until(lambda: os.path.exists(calls) and "C_GetAttributeValue\n" in self.reader.read("calls"), 30, "a look")
+        self.writer.set_policy("package policy\n\ndefault allow = false\n")
+        wait_until(lambda: self.answer("a/b/c") != b"one", 30, "the new policy")
+        self.assertIn(b"PolicyDeny", self.answer("a/b/c")[1])
+        self.reader.faults()
 
     def test_a_change_is_served_soon_and_for_good(self):
         """How soon is printed: the reader looks at the epoch object every 100 ms."""
