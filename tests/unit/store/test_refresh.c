@@ -269,6 +269,82 @@ static void test_refresh__failed_write_makes_the_next_one_look(void **state)
     assert_false(fx.store->doubt);
 }
 
+/* ---- a login that is lost ---------------------------------------------------------------- */
+
+/* The same token through the fault module, or as ever again. */
+static void open_through(const char *module)
+{
+    store_close(TAKE_PTR(other));
+    store_close(TAKE_PTR(fx.store));
+    p11_close(TAKE_PTR(fx.token));
+    struct p11_config config = {.module = module, .token_uri = fx.hsm.uri, .cek_cache = 64,
+                                .pin_source = fx.hsm.pin_file, .state_dir = fx.hsm.state};
+    assert_ok(p11_open(&config, &fx.token));
+    fx_open_store(fx_config());
+}
+
+static void faults(const char *rules)
+{
+    assert_int_equal(softhsm_fault(&fx.hsm, rules), 0);
+}
+
+static int setup_faults(void **state)
+{
+    faults("");
+    if (softhsm_fault_module()) open_through(softhsm_fault_module());
+    return setup_store(state);
+}
+
+static int end_faults(void **state)
+{
+    faults("");
+    open_through(fx.hsm.module);
+    return 0;
+}
+
+/* Puts one that is seen without the login, and one that is not. */
+static void put_public_and_private(void)
+{
+    struct p11_object o = {0};
+    struct buf bytes = BUF_INIT;
+    fx_seal(fx.token, "seen/by/all", 1, "public", &bytes);
+    faults("objects no_private");
+    assert_ok(p11_object_create(fx.token, "seen/by/all", buf_span(&bytes), &o));
+    faults("");
+    buf_free(&bytes);
+    open_through(softhsm_fault_module()); /* which forgets that the token takes no private ones */
+    fx_put("a/b/c", "acknowledged");
+}
+
+/* The token lost our login before the scan's find, which shows what is public and says CKR_OK. */
+static void test_refresh__what_a_lost_login_hides_is_not_gone(void **state)
+{
+    if (!softhsm_fault_module()) skip();
+    put_public_and_private();
+    fx.store->next_scan = 0;
+    faults("C_FindObjectsInit forget count=1");
+    assert_fails(store_refresh(fx.store), ERR_TOKEN_DOWN);
+    faults("");
+    assert_fails(fx_try_get(fx.store, "a/b/c"), ERR_TOKEN_DOWN);
+    assert_ok(p11_recover(fx.token));
+    assert_value("a/b/c", "acknowledged");
+    assert_int_equal(fx_put("a/b/c", "next"), 2);
+    assert_value("seen/by/all", "public");
+}
+
+/* All are private: the scan is as that of an empty token. */
+static void test_refresh__nothing_at_all_is_not_believed(void **state)
+{
+    if (!softhsm_fault_module()) skip();
+    fx_put("a/b/c", "acknowledged");
+    fx.store->next_scan = 0;
+    faults("C_FindObjectsInit forget count=1");
+    assert_fails(store_refresh(fx.store), ERR_TOKEN_DOWN);
+    faults("");
+    assert_ok(p11_recover(fx.token));
+    assert_value("a/b/c", "acknowledged");
+}
+
 /* ---- threads ----------------------------------------------------------------------------- */
 
 static void *look_in_vain(void *arg)
@@ -322,6 +398,7 @@ static void test_refresh__writers_of_one_store(void **state)
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup(name, setup)
+#define FAULTS(name) cmocka_unit_test_setup_teardown(name, setup_faults, end_faults)
 #define ELSEWHERE(name) cmocka_unit_test_setup_teardown(name, setup_elsewhere, close_elsewhere)
     const struct CMUnitTest tests[] = {
         TEST(test_refresh__new_name_is_seen_at_once),
@@ -335,6 +412,8 @@ int main(void)
         TEST(test_refresh__epoch_object_gone),
         TEST(test_refresh__stale_catalog_serves_nothing),
         TEST(test_refresh__failed_write_makes_the_next_one_look),
+        FAULTS(test_refresh__what_a_lost_login_hides_is_not_gone),
+        FAULTS(test_refresh__nothing_at_all_is_not_believed),
         TEST(test_refresh__misses_share_one_scan),
         TEST(test_refresh__writers_of_one_store),
         /* last: they add keys */
