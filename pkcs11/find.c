@@ -42,7 +42,8 @@ err_t find_objects_locked(struct p11_session *s, CK_ATTRIBUTE *template, CK_ULON
     CK_RV rv = session_rv(s, s->p->fn->C_FindObjectsInit(s->h, template, n));
     if (rv != CKR_OK) FAIL_RV(rv, "C_FindObjectsInit", "the token does not list its %s", what);
     struct err e = collect(s, max, what, ret);
-    rv = session_rv(s, s->p->fn->C_FindObjectsFinal(s->h));
+    rv = s->p->fn->C_FindObjectsFinal(s->h);
+    if (rv != CKR_OK) session_spoil(s, rv); /* whatever the code: the search may go on, and bar the next */
     TRY(e);
     if (rv != CKR_OK) FAIL_RV(rv, "C_FindObjectsFinal", "the token does not list its %s", what);
     return ERR_OK;

@@ -93,12 +93,15 @@ static err_t add_kek(struct p11_session *s, CK_OBJECT_HANDLE handle, struct kek_
     struct p11_kek kek = {.handle = handle, .epoch = s->p->epoch};
     const char *wrong = NULL;
     size_t len = 0;
-    CK_RV rv = attribute_read(s, handle, CKA_LABEL, kek.info.label, sizeof kek.info.label - 1,
-                              &len);
+    bool skip = true;
+    CK_RV rv = CKR_OK;
     /* A label too long is none of ours; nor is one that went away. But a token that fails at this
-     * moment must not make a key of ours look as if it were not there. */
-    enum rv_reaction reaction = rv_reaction(rv);
-    bool skip = rv == CKR_BUFFER_TOO_SMALL || reaction == RV_ITEM || reaction == RV_HANDLE;
+     * moment must not make a key of ours look as if it were not there, or not sound. */
+    for (int i = 0; i < 2 && skip; i++) {
+        rv = attribute_read(s, handle, CKA_LABEL, kek.info.label, sizeof kek.info.label - 1, &len);
+        enum rv_reaction reaction = rv_reaction(rv);
+        skip = rv == CKR_BUFFER_TOO_SMALL || reaction == RV_ITEM || reaction == RV_HANDLE;
+    }
     if (!skip && rv != CKR_OK)
         FAIL_RV(rv, "C_GetAttributeValue", "token %s does not show the label of a key",
                 s->p->label);
@@ -109,6 +112,7 @@ static err_t add_kek(struct p11_session *s, CK_OBJECT_HANDLE handle, struct kek_
         FAIL(ERR_TOOLARGE, "token %s holds more than %u key-encryption keys", s->p->label,
              KEK_MAX);
     TRY(check_attributes(s, &kek, &wrong));
+    if (wrong) TRY(check_attributes(s, &kek, &wrong));
     if (wrong)
         log_error("kek.unsound", LOG_S("label", kek.info.label), LOG_S("attribute", wrong),
                   LOG_S("meaning", "this key is not used"));
@@ -152,14 +156,9 @@ static void publish(struct p11 *p, struct kek_table *t)
     }
 }
 
-static err_t load_locked(struct p11 *p)
+/* Suite and canaries. */
+static err_t try_keks(struct p11 *p, struct kek_table *t)
 {
-    _cleanup_free_ struct kek_table *t = calloc(1, sizeof *t);
-    if (!t) FAIL(ERR_INTERNAL, "out of memory");
-    TRY(find_keks(p, t));
-    /* When its directory vanishes SoftHSM finds nothing and says CKR_OK (tokens.md 2.2). */
-    if (t->n == 0 && p11_has_kek(p))
-        FAIL(ERR_TOKEN_DOWN, "token %s shows none of its key-encryption keys any more", p->label);
     bool tested = false;
     for (size_t i = t->n; i-- > 0;) {
         struct p11_kek *kek = &t->keks[i];
@@ -169,14 +168,40 @@ static err_t load_locked(struct p11 *p)
         tested = true;
         TRYC(canary_load(p, kek), "canary of %s", kek->info.label);
     }
-    publish(p, t);
     return ERR_OK;
+}
+
+static err_t check_fit(const struct p11 *p, const struct kek_table *t, uint32_t generation)
+{
+    for (size_t i = 0; i < t->n; i++)
+        if (t->keks[i].generation == generation && t->keks[i].info.sound && t->keks[i].info.canary_ok)
+            return ERR_OK;
+    FAIL(ERR_TOKEN_DOWN, "token %s does not show %s%" PRIu32 " as it just made it", p->label, KEK_LABEL,
+         generation);
+}
+
+/* made: the generation that must come out fit for use; 0: whatever is there. */
+static err_t load_locked(struct p11 *p, uint32_t made)
+{
+    _cleanup_free_ struct kek_table *t = calloc(1, sizeof *t);
+    if (!t) FAIL(ERR_INTERNAL, "out of memory");
+    TRY(find_keks(p, t));
+    /* When its directory vanishes SoftHSM finds nothing and says CKR_OK (tokens.md 2.2). */
+    if (t->n == 0 && p11_has_kek(p))
+        FAIL(ERR_TOKEN_DOWN, "token %s shows none of its key-encryption keys any more", p->label);
+    struct suite_choice before = suite_chosen(p);
+    struct err e = try_keks(p, t);
+    if (err_ok(e) && made) e = check_fit(p, t, made);
+    /* A weaker suite that does not even open the canary must not stay. */
+    if (!err_ok(e)) suite_choose(p, before);
+    else publish(p, t);
+    return e;
 }
 
 err_t keys_load(struct p11 *p)
 {
     SCOPED_JOB_LOCK(&p->keys_lock);
-    return load_locked(p);
+    return load_locked(p, 0);
 }
 
 err_t p11_kek_reload(struct p11 *p)
@@ -229,27 +254,49 @@ static CK_RV generate(struct p11_session *s, struct p11_kek *kek)
                                                  ATTR_COUNT(template), &kek->handle));
 }
 
-/* A key that the token made otherwise than asked is removed at once: nothing was sealed under it,
- * and left alone it would stand in the way of every later generation. */
-static err_t make_kek(struct p11 *p, uint32_t generation)
+/* A key that the token made otherwise than asked is removed at once, as is one that it could not be tried
+ * with: nothing was sealed under it, and left alone it would stand in the way of later ones. */
+static err_t make_kek(struct p11 *p, struct p11_kek *kek)
 {
-    struct p11_kek kek = {.generation = generation};
     const char *wrong = NULL;
     _cleanup_session_ struct p11_session s = {0};
-    snprintf(kek.info.label, sizeof kek.info.label, KEK_LABEL "%" PRIu32, generation);
-    TRY(rand_bytes(kek.id, sizeof kek.id));
+    snprintf(kek->info.label, sizeof kek->info.label, KEK_LABEL "%" PRIu32, kek->generation);
+    TRY(rand_bytes(kek->id, sizeof kek->id));
     uint8_t id[ENVELOPE_KEK_ID];
-    memcpy(id, kek.id, sizeof id);
+    memcpy(id, kek->id, sizeof id);
     TRY(session_take(p, &s));
-    CK_RV rv = generate(&s, &kek);
-    if (rv != CKR_OK) FAIL_RV(rv, "C_GenerateKey", "the token does not make %s", kek.info.label);
-    TRY(check_attributes(&s, &kek, &wrong));
-    if (!wrong && memcmp(id, kek.id, sizeof id) != 0) wrong = "CKA_ID";
+    kek->epoch = p->epoch;
+    CK_RV rv = generate(&s, kek);
+    if (rv != CKR_OK) FAIL_RV(rv, "C_GenerateKey", "the token does not make %s", kek->info.label);
+    TRY(check_attributes(&s, kek, &wrong));
+    if (wrong) TRY(check_attributes(&s, kek, &wrong));
+    if (!wrong && memcmp(id, kek->id, sizeof id) != 0) wrong = "CKA_ID";
     if (!wrong) return ERR_OK;
-    SCOPED_OBJECTS(p);
-    session_rv(&s, p->fn->C_DestroyObject(s.h, kek.handle));
     FAIL(ERR_USAGE, "this token does not keep %s as a key-encryption key needs it; %s was removed "
-         "again", wrong, kek.info.label);
+         "again", wrong, kek->info.label);
+}
+
+static err_t destroy_kek(struct p11 *p, const struct p11_kek *kek)
+{
+    /* First, so that no later key of this number finds another's; a key without one gets it again. */
+    TRY(canary_remove(p, kek->generation));
+    _cleanup_session_ struct p11_session s = {0};
+    TRY(session_take_at(p, kek->epoch, &s));
+    SCOPED_OBJECTS(p);
+    CK_RV rv = session_rv(&s, p->fn->C_DestroyObject(s.h, kek->handle));
+    if (rv == CKR_OK) return ERR_OK;
+    FAIL_RV(rv, "C_DestroyObject", "the token does not remove %s", kek->info.label);
+}
+
+/* Of a key that did not become one of ours. What cannot be removed is found when the keys are looked at
+ * again. */
+static err_t unmake_kek(struct p11 *p, const struct p11_kek *kek, struct err why)
+{
+    struct err_chain chain;
+    err_save(why, &chain); /* removing it may say more */
+    struct err e = kek->handle ? destroy_kek(p, kek) : ERR_OK;
+    if (!err_ok(e)) log_warn_err(e, "kek.left", LOG_S("label", kek->info.label));
+    return err_load(&chain);
 }
 
 static err_t next_generation(struct p11 *p, bool next, uint32_t *ret)
@@ -259,6 +306,8 @@ static err_t next_generation(struct p11 *p, bool next, uint32_t *ret)
     if (!t) FAIL(ERR_INTERNAL, "out of memory");
     TRY(find_keks(p, t));
     uint32_t newest = t->n ? t->keks[t->n - 1].generation : 0;
+    /* Of another process, or of a try that was cut off. */
+    if (newest && !next && !p11_has_kek(p)) TRY(load_locked(p, 0));
     if (newest && !next)
         FAIL(ERR_CONFLICT, "token %s has %s already; to rotate, make the next generation: "
              "strongroom kek create --next", p->label, t->keks[t->n - 1].info.label);
@@ -271,30 +320,29 @@ static err_t next_generation(struct p11 *p, bool next, uint32_t *ret)
 
 err_t p11_kek_create(struct p11 *p, bool next, struct p11_kek_info *ret)
 {
-    uint32_t generation = 0;
+    struct p11_kek kek = {0};
     SCOPED_JOB_LOCK(&p->keys_lock);
-    TRY(next_generation(p, next, &generation));
-    TRY(make_kek(p, generation));
-    TRY(load_locked(p)); /* tests it, writes its canary, makes it the active one */
+    TRY(next_generation(p, next, &kek.generation));
+    struct err e = make_kek(p, &kek);
+    /* Tests it, writes its canary, makes it the active one. */
+    if (err_ok(e)) e = load_locked(p, kek.generation);
+    if (!err_ok(e)) return unmake_kek(p, &kek, e);
     SCOPED_LOCK(&p->kek_lock);
-    for (size_t i = 0; i < p->kek_count; i++) {
-        if (p->keks[i].generation != generation) continue;
-        *ret = p->keks[i].info;
-        return ERR_OK;
-    }
-    FAIL(ERR_TOKEN_DOWN, "token %s no longer shows the key that it just made", p->label);
+    for (size_t i = 0; i < p->kek_count; i++)
+        if (p->keks[i].generation == kek.generation) *ret = p->keks[i].info;
+    return ERR_OK;
 }
 
 /* ---- removing --------------------------------------------------------------------------- */
 
-static err_t find_old(struct p11 *p, uint32_t generation, CK_OBJECT_HANDLE *ret)
+static err_t find_old(struct p11 *p, uint32_t generation, struct p11_kek *ret)
 {
     SCOPED_LOCK(&p->kek_lock);
     for (size_t i = 0; i < p->kek_count; i++) {
         if (p->keks[i].generation != generation) continue;
         if (p->active == &p->keks[i])
             FAIL(ERR_CONFLICT, "%s is the key in use", p->keks[i].info.label);
-        *ret = p->keks[i].handle;
+        *ret = p->keks[i];
         return ERR_OK;
     }
     FAIL(ERR_NOTFOUND, "token %s has no %s%" PRIu32, p->label, KEK_LABEL, generation);
@@ -302,19 +350,10 @@ static err_t find_old(struct p11 *p, uint32_t generation, CK_OBJECT_HANDLE *ret)
 
 err_t p11_kek_destroy(struct p11 *p, uint32_t generation)
 {
-    CK_OBJECT_HANDLE handle = CK_INVALID_HANDLE;
+    struct p11_kek kek = {0};
     SCOPED_JOB_LOCK(&p->keys_lock);
-    TRY(load_locked(p)); /* handles and generations as they are now */
-    TRY(find_old(p, generation, &handle));
-    /* First, so that no later key of this number finds another's; a key without one gets it again. */
-    TRY(canary_remove(p, generation));
-    {
-        _cleanup_session_ struct p11_session s = {0};
-        TRY(session_take(p, &s));
-        SCOPED_OBJECTS(p);
-        CK_RV rv = session_rv(&s, p->fn->C_DestroyObject(s.h, handle));
-        if (rv != CKR_OK)
-            FAIL_RV(rv, "C_DestroyObject", "the token does not remove %s%" PRIu32, KEK_LABEL, generation);
-    }
-    return load_locked(p);
+    TRY(load_locked(p, 0)); /* handles and generations as they are now */
+    TRY(find_old(p, generation, &kek));
+    TRY(destroy_kek(p, &kek));
+    return load_locked(p, 0);
 }

@@ -470,7 +470,8 @@ static err_t any_of_ours(struct p11_session *s, bool *ret)
     CK_RV rv = session_rv(s, s->p->fn->C_FindObjectsInit(s->h, template, OURS_COUNT));
     if (rv != CKR_OK) FAIL_RV(rv, "C_FindObjectsInit", "the token does not list its objects");
     rv = session_rv(s, s->p->fn->C_FindObjects(s->h, &first, 1, &n));
-    CK_RV final = session_rv(s, s->p->fn->C_FindObjectsFinal(s->h));
+    CK_RV final = s->p->fn->C_FindObjectsFinal(s->h);
+    if (final != CKR_OK) session_spoil(s, final);
     if (rv == CKR_OK) rv = final;
     if (rv != CKR_OK) FAIL_RV(rv, "C_FindObjects", "the token does not list its objects");
     *ret = n > 0;

@@ -57,7 +57,8 @@ err_t uri_parse(const char *text, struct p11_uri *ret);
 void uri_done(struct p11_uri *u);
 #define _cleanup_uri_ _cleanup_(uri_done)
 
-/* The one token that matches. ERR_NOTFOUND lists those there are, ERR_CONFLICT those that match. */
+/* The one token that matches. ERR_NOTFOUND lists those there are, ERR_CONFLICT those that match;
+ * ERR_TOKEN_DOWN: one does not say which it is. */
 err_t slot_find(CK_FUNCTION_LIST *fn, const struct p11_uri *uri, CK_SLOT_ID *ret_slot,
                 struct p11_token_info *ret_info);
 /* The slots that hold a token; *ret is malloc'ed. */

@@ -160,6 +160,13 @@ enum err_class rv_work_class(CK_RV rv)
     return blames ? ERR_INTERNAL : row->class;
 }
 
+bool rv_is_of_the_moment(CK_RV rv)
+{
+    enum err_class class = rv_work_class(rv);
+    return rv_reaction(rv) != RV_CANARY && (class == ERR_TOKEN_DOWN || class == ERR_BUSY ||
+                                            class == ERR_FULL || class == ERR_HUMAN);
+}
+
 const char *rv_reaction_text(enum rv_reaction reaction)
 {
     static const char *const TEXT[] = {

@@ -189,21 +189,25 @@ err_t slot_find(CK_FUNCTION_LIST *fn, const struct p11_uri *uri, CK_SLOT_ID *ret
     _cleanup_buf_ struct buf present = BUF_INIT, matching = BUF_INIT;
     CK_ULONG n = 0, matches = 0;
     CK_SLOT_ID found = 0;
+    CK_RV silent = CKR_OK;
     TRY(slot_list(fn, &slots, &n));
     for (CK_ULONG i = 0; i < n; i++) {
         CK_TOKEN_INFO info = {0};
-        /* A token that does not tell its state (pulled just now) is not there. */
-        if (fn->C_GetTokenInfo(slots[i], &info) != CKR_OK) continue;
-        if (!(info.flags & CKF_TOKEN_INITIALIZED)) continue;
+        /* A token that does not tell its state (pulled just now) is not there, or is the one. */
+        CK_RV rv = fn->C_GetTokenInfo(slots[i], &info);
+        if (rv != CKR_OK) silent = rv;
+        if (rv != CKR_OK || !(info.flags & CKF_TOKEN_INITIALIZED)) continue;
         add_token(&present, &info);
         if (!p11_kit_uri_match_token_info(uri->uri, &info)) continue;
         add_token(&matching, &info);
         found = slots[i];
         matches++;
     }
-    if (matches == 0)
-        FAIL(ERR_NOTFOUND, "no token matches the URI; there is: %s",
-             present.len ? buf_str(&present) : "no initialised token at all");
+    const char *there = present.len ? buf_str(&present) : "no initialised token at all";
+    if (matches == 0 && silent != CKR_OK)
+        FAIL_P11(ERR_TOKEN_DOWN, silent, "C_GetTokenInfo", "no token matches the URI, and one does not "
+                 "tell its state; there is: %s", there);
+    if (matches == 0) FAIL(ERR_NOTFOUND, "no token matches the URI; there is: %s", there);
     if (matches > 1)
         FAIL(ERR_CONFLICT, "several tokens match, add serial=... to the URI: %s",
              buf_str(&matching));

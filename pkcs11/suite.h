@@ -24,3 +24,8 @@ err_t suite_self_test(struct p11 *p, const struct suite_way *way, CK_OBJECT_HAND
  * those that come out readable, and all on the token before the host. The way that was found before
  * stays as long as it passes. ERR_USAGE: none does. */
 err_t suite_negotiate_with(struct p11 *p, CK_OBJECT_HANDLE kek);
+
+/* The choice itself, for who undoes one. */
+struct suite_choice { const struct suite_way *way; bool readable; };
+struct suite_choice suite_chosen(struct p11 *p);
+void suite_choose(struct p11 *p, struct suite_choice c);

@@ -54,16 +54,6 @@ static void warm_cache(void)
     next_request();
 }
 
-static bool is_call(const struct fault_case *c, const char *name)
-{
-    return strcmp(c->call, name) == 0;
-}
-
-static bool worth_another_try(const struct fault_case *c)
-{
-    return (c->reaction == RV_SESSION || c->reaction == RV_HANDLE) && !c->lasting;
-}
-
 /* SoftHSM's code for a bad tag, while the canary opens, condemns the envelope; while it does not, the
  * token. A token that is full of our keys makes room by dropping those that are cached. */
 static enum taken takes_open(const struct fault_case *c)
@@ -237,19 +227,19 @@ static struct err info(void)
 }
 
 static const struct op OPS[] = {
-    {"open, cold", cold_cache, unseal, check_opened, NULL, takes_open},
-    {"open, warm", warm_cache, unseal, check_opened, NULL, takes_open},
-    {"open, uncached", no_cache, unseal, check_opened, back_to_cache, takes_open},
-    {"check", NULL, check_token, NULL, NULL, takes_check},
-    {"seal", NULL, seal, NULL, NULL, takes_seal},
-    {"rewrap", NULL, rewrap, check_moved, NULL, takes_rewrap},
-    {"read", find_again, read_object, NULL, NULL, takes_read},
-    {"read large", find_again, read_large, NULL, NULL, takes_read},
-    {"find", NULL, find_object, NULL, NULL, takes_find},
-    {"scan", NULL, scan, NULL, NULL, takes_scan},
-    {"epoch, known", know_epoch, read_epoch, NULL, NULL, takes_epoch},
-    {"epoch, found", forget_epoch, read_epoch, NULL, NULL, takes_scan},
-    {"info", NULL, info, NULL, NULL, takes_info},
+    OP("open, cold", cold_cache, unseal, check_opened, NULL, takes_open),
+    OP("open, warm", warm_cache, unseal, check_opened, NULL, takes_open),
+    OP("open, uncached", no_cache, unseal, check_opened, back_to_cache, takes_open),
+    OP("check", NULL, check_token, NULL, NULL, takes_check),
+    OP("seal", NULL, seal, NULL, NULL, takes_seal),
+    OP("rewrap", NULL, rewrap, check_moved, NULL, takes_rewrap),
+    OP("read", find_again, read_object, NULL, NULL, takes_read),
+    OP("read large", find_again, read_large, NULL, NULL, takes_read),
+    OP("find", NULL, find_object, NULL, NULL, takes_find),
+    OP("scan", NULL, scan, NULL, NULL, takes_scan),
+    OP("epoch, known", know_epoch, read_epoch, NULL, NULL, takes_epoch),
+    OP("epoch, found", forget_epoch, read_epoch, NULL, NULL, takes_scan),
+    OP("info", NULL, info, NULL, NULL, takes_info),
 };
 
 static int setup(void **state)
@@ -257,8 +247,7 @@ static int setup(void **state)
     struct p11_kek_info kek;
     char text[P11_EPOCH_TEXT];
     if (token_with_kek(state)) return -1;
-    snprintf(counts_path, sizeof counts_path, "%s/counts", hsm.dir);
-    log_set_level(LOG_LEVEL_ERROR);
+    cases_begin(next_request);
     token_through_faults("");
     old_envelope = sealed("case/of/rewrap", value_span());
     assert_ok(p11_kek_create(token, true, &kek));
@@ -266,12 +255,12 @@ static int setup(void **state)
     assert_ok(p11_object_create(token, "cases:object", SPAN_LIT("object"), &object));
     assert_ok(p11_object_create(token, "cases:large", span_of(large_value, sizeof large_value), &large));
     assert_ok(p11_epoch_touch(token, text));
-    request = next_request;
     return 0;
 }
 
 static int teardown(void **state)
 {
+    name_case_under_way();
     buf_free(&envelope);
     buf_free(&old_envelope);
     buf_free(&shown);

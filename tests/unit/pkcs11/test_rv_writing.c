@@ -18,11 +18,6 @@ static void next_request(void)
     assert_opens(&envelope, value_span());
 }
 
-static bool is_call(const struct fault_case *c, const char *name)
-{
-    return strcmp(c->call, name) == 0;
-}
-
 /* ---- objects ----------------------------------------------------------------------------------- */
 
 static struct err create(void)
@@ -137,16 +132,6 @@ static void check_signature(void)
 
 /* ---- the rules ---------------------------------------------------------------------------------- */
 
-static bool worth_another_try(const struct fault_case *c)
-{
-    return (c->reaction == RV_SESSION || c->reaction == RV_HANDLE) && !c->lasting;
-}
-
-static bool is_find(const struct fault_case *c)
-{
-    return strncmp(c->call, "C_FindObjects", 13) == 0;
-}
-
 /* The session to read back on is a nicety. Attributes that are refused are tried with less; what
  * SoftHSM says on a full disk means that, as long as the canary opens. */
 static enum taken takes_create(const struct fault_case *c)
@@ -192,32 +177,31 @@ static enum taken takes_sign(const struct fault_case *c)
 }
 
 static const struct op OPS[] = {
-    {"create", forget_taste, create, check_created, remove_created, takes_create},
-    {"destroy", make_object, destroy, NULL, remove_rest, takes_destroy},
-    {"touch", check_epoch, touch, check_epoch, one_epoch, takes_touch},
-    {"touch, unknown", forget_epoch, touch, check_epoch, one_epoch, takes_touch_found},
-    {"touch, first", remove_epoch, touch, check_epoch, one_epoch, takes_touch_found},
-    {"sign", known_signer, sign, check_signature, NULL, takes_sign},
+    OP("create", forget_taste, create, check_created, remove_created, takes_create),
+    OP("destroy", make_object, destroy, NULL, remove_rest, takes_destroy),
+    OP("touch", check_epoch, touch, check_epoch, one_epoch, takes_touch),
+    OP("touch, unknown", forget_epoch, touch, check_epoch, one_epoch, takes_touch_found),
+    OP("touch, first", remove_epoch, touch, check_epoch, one_epoch, takes_touch_found),
+    OP("sign", known_signer, sign, check_signature, NULL, takes_sign),
 };
 
 static int setup(void **state)
 {
     struct p11_pair_info info = {0};
     if (token_with_kek(state)) return -1;
-    snprintf(counts_path, sizeof counts_path, "%s/counts", hsm.dir);
-    log_set_level(LOG_LEVEL_ERROR);
+    cases_begin(next_request);
     token_through_faults("");
     envelope = sealed("case/of/opening", value_span());
     assert_ok(p11_pair_create(token, SIGNER, P11_PAIR_EC_P256, 0, &info));
     p11_pair_info_done(&info);
     new_signer();
     assert_ok(touch());
-    request = next_request;
     return 0;
 }
 
 static int teardown(void **state)
 {
+    name_case_under_way();
     buf_free(&envelope);
     p11_pair_free(signer);
     softhsm_fault(&hsm, "");
