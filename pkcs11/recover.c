@@ -67,13 +67,20 @@ static void note_info(struct p11 *p)
     p->known = info;
 }
 
-/* *ret_step: P11_STEP_LOOK when there is nothing to repair. Busy (sessions, locked memory) or without
- * a key is not away: starting the module anew would only hurt those whom it serves. */
+/* Busy (sessions, locked memory) or without a key is not away: starting the module anew would only hurt
+ * those whom it serves. */
+static bool is_away(struct p11 *p, struct err e)
+{
+    if (e.code == ERR_HUMAN) return p11_active_generation(p) > 0;
+    return !err_ok(e) && e.code != ERR_BUSY;
+}
+
+/* *ret_step: P11_STEP_LOOK when there is nothing to repair. */
 static err_t look(struct p11 *p, enum p11_step *ret_step)
 {
     CK_RV rv = CKR_OK;
     struct err e = check(p, &rv);
-    *ret_step = e.code == ERR_TOKEN_DOWN ? first_step(rv) : P11_STEP_LOOK;
+    *ret_step = is_away(p, e) ? first_step(rv) : P11_STEP_LOOK;
     if (*ret_step == P11_STEP_LOOK) note_info(p);
     return e;
 }
@@ -147,6 +154,7 @@ static err_t take_step(struct p11 *p, err_t (*step)(struct p11 *p))
         /* Making a key works on sessions of its own, and p11_info on none: their locks keep both away. */
         SCOPED_JOB_LOCK(&p->keys_lock);
         SCOPED_OBJECTS(p);
+        pool_close_idle(p); /* a step before this one may have left some, which a restart ends */
         forget_handles(p);
         TRY(step(p));
     }
