@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "broker/base/log.h"
 #include "broker/base/rand.h"
 #include "pkcs11/find.h"
 #include "pkcs11/key_rule.h"
@@ -114,16 +115,23 @@ static err_t read_public(struct p11_session *s, CK_OBJECT_HANDLE private,
     return found.n == 1 ? public_of(s, found.at[0], info->type, ret) : ERR_OK;
 }
 
+/* It has no such attribute for us, or more of it than we take. */
+static bool hides(CK_RV rv)
+{
+    return rv == CKR_BUFFER_TOO_SMALL || rv_reaction(rv) == RV_ITEM;
+}
+
 static err_t read_names(const struct key_seen *key, struct p11_pair_info *ret, CK_KEY_TYPE *ret_type)
 {
     size_t len = 0;
     bool there = false;
     CK_RV rv = attribute_read(key->session, key->handle, CKA_LABEL, ret->label, KEYPAIR_LABEL_MAX,
                               &len);
-    if (rv == CKR_OK) ret->label[len] = '\0';
-    else ret->label[0] = '\0';
+    ret->label[rv == CKR_OK ? len : 0] = '\0';
+    if (rv != CKR_OK && !hides(rv)) FAIL_RV(rv, "C_GetAttributeValue", "the label of a key");
     rv = attribute_read(key->session, key->handle, CKA_ID, ret->id, sizeof ret->id, &ret->id_len);
     if (rv != CKR_OK) ret->id_len = 0;
+    if (rv != CKR_OK && !hides(rv)) FAIL_RV(rv, "C_GetAttributeValue", "the id of key %s", ret->label);
     *ret_type = CK_UNAVAILABLE_INFORMATION;
     return key_read_exactly(key, CKA_KEY_TYPE, ret_type, sizeof *ret_type, &there);
 }
@@ -290,11 +298,29 @@ static CK_RV generate(struct p11_session *s, struct making *m)
     return rv_refuses_template(rv) ? generate_as(s, m, true) : rv;
 }
 
-static void unmake(struct p11_session *s, const struct making *m)
+static err_t destroy_made(struct p11 *p, const struct making *m, uint64_t epoch)
 {
-    SCOPED_OBJECTS(s->p);
-    session_rv(s, s->p->fn->C_DestroyObject(s->h, m->private));
-    session_rv(s, s->p->fn->C_DestroyObject(s->h, m->public));
+    const CK_OBJECT_HANDLE halves[] = {m->private, m->public};
+    _cleanup_session_ struct p11_session s = {0};
+    TRY(session_take_at(p, epoch, &s));
+    SCOPED_OBJECTS(p);
+    CK_RV rv = CKR_OK;
+    for (size_t i = 0; i < COUNT(halves); i++) {
+        CK_RV one = session_rv(&s, p->fn->C_DestroyObject(s.h, halves[i]));
+        if (one != CKR_OK) rv = one;
+    }
+    if (rv == CKR_OK) return ERR_OK;
+    FAIL_RV(rv, "C_DestroyObject", "token %s does not remove key pair %s", p->label, m->label);
+}
+
+/* Of a pair that was made in vain. */
+static err_t unmake(struct p11 *p, const struct making *m, const struct pair_key *key, struct err why)
+{
+    struct err_chain chain;
+    err_save(why, &chain); /* removing it may say more */
+    struct err e = m->private ? destroy_made(p, m, key->epoch) : ERR_OK;
+    if (!err_ok(e)) log_warn_err(e, "keypair.left", LOG_S("label", m->label));
+    return err_load(&chain);
 }
 
 /* Attributes as they are now, against what was asked for. */
@@ -317,7 +343,7 @@ static err_t check_made(struct p11_session *s, const struct making *m, struct p1
     return ERR_OK;
 }
 
-/* Its session goes before the trial, which takes one of its own. */
+/* Its session goes before the trial, and the removal, which take one of their own. */
 static err_t make_pair(struct p11 *p, struct making *m, struct p11_pair_info *ret,
                        struct pair_key *ret_key)
 {
@@ -331,20 +357,7 @@ static err_t make_pair(struct p11 *p, struct making *m, struct p11_pair_info *re
                 p11_pair_type_name(m->type));
     ret_key->handle = m->private;
     ret_key->epoch = p->epoch;
-    struct err e = check_made(&s, m, ret, &ret_key->public);
-    if (!err_ok(e)) unmake(&s, m);
-    return e;
-}
-
-static err_t try_pair(struct p11 *p, const struct making *m, struct pair_key *key)
-{
-    struct err_chain chain;
-    struct err e = pair_try(p, m->label, m->type, OAEP_SHA256, key);
-    if (err_ok(e)) return e;
-    err_save(e, &chain); /* removing it may say more */
-    _cleanup_session_ struct p11_session s = {0};
-    if (err_ok(session_take_at(p, key->epoch, &s))) unmake(&s, m);
-    return err_load(&chain);
+    return check_made(&s, m, ret, &ret_key->public);
 }
 
 static _Atomic uint64_t made_count;
@@ -362,8 +375,9 @@ err_t p11_pair_create(struct p11 *p, const char *label, enum p11_pair_type type,
     _cleanup_pair_key_ struct pair_key key = {0};
     TRY(check_wish(label, type, bits));
     SCOPED_JOB_LOCK(&p->keys_lock); /* looking and making are one step */
-    TRY(make_pair(p, &m, &info, &key));
-    TRY(try_pair(p, &m, &key));
+    struct err e = make_pair(p, &m, &info, &key);
+    if (err_ok(e)) e = pair_try(p, label, type, OAEP_SHA256, &key);
+    if (!err_ok(e)) return unmake(p, &m, &key, e);
     atomic_fetch_add(&made_count, 1);
     *ret = info;
     info = (struct p11_pair_info){0};

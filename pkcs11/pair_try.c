@@ -72,8 +72,7 @@ static err_t down(struct p11 *p, const struct pair_answer *a)
 {
     enum rv_reaction reaction = rv_reaction(a->rv);
     if (reaction == RV_CANARY && p11_has_kek(p)) TRY(p11_check(p));
-    enum err_class class = rv_work_class(a->rv);
-    if (reaction == RV_CANARY || (class != ERR_TOKEN_DOWN && class != ERR_BUSY)) return ERR_OK;
+    if (!rv_is_of_the_moment(a->rv)) return ERR_OK;
     FAIL_RV(a->rv, a->call, "the token stopped answering while a key pair was tried");
 }
 
@@ -102,7 +101,7 @@ static err_t try_unwrap(struct p11 *p, const struct pair_key *key, enum oaep_has
     return ERR_OK;
 }
 
-/* The token's own OAEP first. */
+/* The token's own OAEP first, and what it refuses is not believed at once. */
 static err_t try_rsa(struct p11 *p, const char *label, enum oaep_hash hash, struct pair_key *key)
 {
     uint8_t plain[TRIAL_BYTES];
@@ -111,8 +110,8 @@ static err_t try_rsa(struct p11 *p, const char *label, enum oaep_hash hash, stru
     _cleanup_buf_ struct buf wrapped = BUF_INIT;
     TRY(rand_bytes(plain, sizeof plain));
     TRY(oaep_encrypt(key->public, hash, span_of(plain, sizeof plain), &wrapped));
-    for (int i = 0; i < 2 && !fits; i++) {
-        key->decodes = i;
+    for (int i = 0; i < 4 && !fits; i++) {
+        key->decodes = i >= 2;
         TRY(try_unwrap(p, key, hash, buf_span(&wrapped), span_of(plain, sizeof plain), &fits,
                        &answer));
     }
@@ -165,5 +164,7 @@ static err_t try_ec(struct p11 *p, const char *label, struct pair_key *key)
 err_t pair_try(struct p11 *p, const char *label, enum p11_pair_type type, enum oaep_hash hash,
                struct pair_key *key)
 {
-    return type == P11_PAIR_RSA ? try_rsa(p, label, hash, key) : try_ec(p, label, key);
+    if (type == P11_PAIR_RSA) return try_rsa(p, label, hash, key);
+    struct err e = try_ec(p, label, key);
+    return e.code == ERR_USAGE ? try_ec(p, label, key) : e;
 }

@@ -85,8 +85,11 @@ static void test_try__token_that_cannot_or_is_gone(void **state)
     /* GENERAL_ERROR: the canary tells, and here it fails as well. */
     softhsm_fault(&hsm, "C_DecryptInit rv=0x5");
     assert_fails(try_it(OAEP_SHA1), ERR_TOKEN_DOWN);
-    /* And here it opens: the token's OAEP is what fails, so bare RSA is tried. */
+    /* And here it opens: the token's OAEP is what fails, so it is tried again, then bare RSA. */
     softhsm_fault(&hsm, "C_DecryptInit rv=0x5 count=1");
+    assert_ok(try_it(OAEP_SHA1));
+    assert_false(key.decodes);
+    softhsm_fault(&hsm, "C_DecryptInit rv=0x70 count=2");
     assert_ok(try_it(OAEP_SHA1));
     assert_true(key.decodes);
     pair_key_done(&key);
