@@ -43,7 +43,7 @@ static bool refuses_pin(const struct fault_case *c)
 static void refuse_once_more(void)
 {
     assert_fails(open_token(), ERR_HUMAN);
-    assert_int_equal(calls_made("C_Login"), 0);
+    assert_int_equal(counted("C_Login"), 0);
     assert_int_equal(unlink(marker), 0);
 }
 
@@ -71,7 +71,7 @@ static void open_again(const struct fault_case *c, struct err e)
 static struct err open_counted_token(void)
 {
     struct err e = open_token();
-    if (access(counts_path, R_OK) == 0) assert_true(calls_made("C_Login") <= 1);
+    if (access(counts_path, R_OK) == 0) assert_true(counted("C_Login") <= 1);
     return e;
 }
 

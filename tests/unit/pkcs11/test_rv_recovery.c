@@ -44,7 +44,7 @@ static struct err tend(void)
 static struct err tend_counted(void)
 {
     struct err e = tend();
-    if (access(counts_path, R_OK) == 0) logins = calls_made("C_Login");
+    if (access(counts_path, R_OK) == 0) logins = counted("C_Login");
     return e;
 }
 
@@ -81,7 +81,7 @@ static void tend_again(const struct fault_case *c, struct err e)
     if (wants_person(c)) {
         assert_int_equal(logins, 1);
         assert_fails(tend(), ERR_HUMAN);
-        assert_int_equal(calls_made("C_Login"), 0);
+        assert_int_equal(counted("C_Login"), 0);
         p11_hurry(token);
     }
     /* It said that it was none, and is; then we are not the ones who started it. */
