@@ -175,10 +175,13 @@ check-unit: ## unit tests with AddressSanitizer and UBSan (UNIT=jose/test_jwe ru
 run-directory: $(foreach t,list purge read restore rewrap write,$(OUT)/tests/unit/store/test_$(t))
 	$(Q)STRONGROOM_TEST_DIRECTORY=1 tests/lib/run-unit.sh "$(OUT)" $^
 
-RV_TESTS = opening recovery reading writing keks pairs
 check-codes: ## every CK_RV of PKCS#11 3.0 at every call that is made of a token (check-unit: one of each reaction)
-	$(Q)for t in $(RV_TESTS); do STRONGROOM_ALL_CODES=1 $(MAKE) --no-print-directory VARIANT=asan \
-	    UNIT=pkcs11/test_rv_$$t run-unit || exit 1; done
+	$(Q)STRONGROOM_ALL_CODES=1 $(MAKE) --no-print-directory VARIANT=asan run-codes
+
+.PHONY: run-codes
+RV_BIN = $(foreach t,opening recovery reading writing keks pairs,$(OUT)/tests/unit/pkcs11/test_rv_$(t))
+run-codes: $(RV_BIN) $(FAULT_SO)
+	$(Q)tests/lib/run-unit.sh "$(OUT)" $(RV_BIN)
 
 check-tsan: ## unit tests that start threads, with ThreadSanitizer
 	$(Q)$(MAKE) --no-print-directory VARIANT=tsan TSAN_ONLY=1 run-unit

@@ -38,6 +38,7 @@ static const struct key_rule RULES[] = {
 struct kek_table {
     struct p11_kek keks[KEK_MAX];
     size_t n;
+    bool hides; /* there are keys whose labels the token does not show */
 };
 
 uint32_t kek_generation(const char *label)
@@ -88,6 +89,17 @@ static int by_generation(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
+/* A token that does not show the label either, which it just did, condemns no key. */
+static err_t check_shown(struct p11_session *s, const struct p11_kek *kek)
+{
+    char label[sizeof kek->info.label];
+    size_t len = 0;
+    CK_RV rv = attribute_read(s, kek->handle, CKA_LABEL, label, sizeof label, &len);
+    if (rv == CKR_OK) return ERR_OK;
+    FAIL_P11(ERR_TOKEN_DOWN, rv, "C_GetAttributeValue", "token %s does not show %s any more",
+             s->p->label, kek->info.label);
+}
+
 static err_t add_kek(struct p11_session *s, CK_OBJECT_HANDLE handle, struct kek_table *t)
 {
     struct p11_kek kek = {.handle = handle, .epoch = s->p->epoch};
@@ -105,6 +117,7 @@ static err_t add_kek(struct p11_session *s, CK_OBJECT_HANDLE handle, struct kek_
     if (!skip && rv != CKR_OK)
         FAIL_RV(rv, "C_GetAttributeValue", "token %s does not show the label of a key",
                 s->p->label);
+    t->hides |= skip;
     if (skip) return ERR_OK;
     kek.generation = kek.info.generation = kek_generation(kek.info.label);
     if (!kek.generation || strlen(kek.info.label) != len) return ERR_OK;
@@ -113,6 +126,7 @@ static err_t add_kek(struct p11_session *s, CK_OBJECT_HANDLE handle, struct kek_
              KEK_MAX);
     TRY(check_attributes(s, &kek, &wrong));
     if (wrong) TRY(check_attributes(s, &kek, &wrong));
+    if (wrong) TRY(check_shown(s, &kek));
     if (wrong)
         log_error("kek.unsound", LOG_S("label", kek.info.label), LOG_S("attribute", wrong),
                   LOG_S("meaning", "this key is not used"));
@@ -171,6 +185,25 @@ static err_t try_keks(struct p11 *p, struct kek_table *t)
     return ERR_OK;
 }
 
+static bool has_generation(const struct kek_table *t, uint32_t generation)
+{
+    for (size_t i = 0; i < t->n; i++)
+        if (t->keks[i].generation == generation) return true;
+    return false;
+}
+
+/* A key that we know is not believed gone while the token hides labels; nor are all of them, ever: when
+ * its directory vanishes SoftHSM finds nothing and says CKR_OK (tokens.md 2.2). */
+static err_t check_loss(struct p11 *p, const struct kek_table *t)
+{
+    SCOPED_LOCK(&p->kek_lock);
+    for (size_t i = 0; i < p->kek_count; i++) {
+        if ((t->n && !t->hides) || has_generation(t, p->keks[i].generation)) continue;
+        FAIL(ERR_TOKEN_DOWN, "token %s does not show %s any more", p->label, p->keks[i].info.label);
+    }
+    return ERR_OK;
+}
+
 static err_t check_fit(const struct p11 *p, const struct kek_table *t, uint32_t generation)
 {
     for (size_t i = 0; i < t->n; i++)
@@ -186,9 +219,7 @@ static err_t load_locked(struct p11 *p, uint32_t made)
     _cleanup_free_ struct kek_table *t = calloc(1, sizeof *t);
     if (!t) FAIL(ERR_INTERNAL, "out of memory");
     TRY(find_keks(p, t));
-    /* When its directory vanishes SoftHSM finds nothing and says CKR_OK (tokens.md 2.2). */
-    if (t->n == 0 && p11_has_kek(p))
-        FAIL(ERR_TOKEN_DOWN, "token %s shows none of its key-encryption keys any more", p->label);
+    TRY(check_loss(p, t));
     struct suite_choice before = suite_chosen(p);
     struct err e = try_keks(p, t);
     if (err_ok(e) && made) e = check_fit(p, t, made);

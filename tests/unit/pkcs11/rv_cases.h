@@ -87,10 +87,10 @@ static inline bool unlearns(const struct fault_case *c)
                           c->rv == CKR_FUNCTION_NOT_SUPPORTED);
 }
 
-/* A token that removes nothing, or gives no session to do it, keeps what was made in vain. */
+/* A token that removes nothing, finds nothing, or gives no session to do it, keeps what was made in vain. */
 static inline bool keeps_all(const struct fault_case *c)
 {
-    return c->lasting && (is_call(c, "C_DestroyObject") || is_call(c, "C_OpenSession"));
+    return c->lasting && (is_call(c, "C_DestroyObject") || is_call(c, "C_OpenSession") || is_find(c));
 }
 
 struct op {
@@ -108,9 +108,8 @@ struct op {
      * What another operation has already need not be repeated. */
     const char *from, *until;
     /* For operations that take long. dear: one code at each later call, and in the sample each code once or
-     * lasting, not both. brief: one code is enough at these calls, as another operation has all of them.
-     * only_all: the sample has none, since another operation stands for it. */
-    bool dear, only_all;
+     * lasting, not both. brief: one code is enough at these calls, as another operation has all of them. */
+    bool dear;
     bool (*brief)(const struct fault_case *c);
 };
 
@@ -403,7 +402,6 @@ static inline int count_calls(const struct sequence *s, int until, const char *c
 
 static inline void run_op(const struct op *op)
 {
-    if (op->only_all && !all_codes()) return;
     struct sequence s = learn(op);
     int cases = cases_run, bad = cases_wrong;
     uint64_t began = clock_mono_ns();

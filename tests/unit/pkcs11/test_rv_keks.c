@@ -179,16 +179,11 @@ static bool is_gone(const struct fault_case *c, bool worked)
 
 /* ---- the rules ---------------------------------------------------------------------------------- */
 
-/* Which of several calls it meets decides here; what becomes of it is checked all the same. */
-static bool is_later(const struct fault_case *c)
-{
-    return c->nth && !starts(c, "C_Encrypt") && !is_call(c, "C_WrapKey");
-}
-
 static enum taken takes_load(const struct fault_case *c)
 {
     if (is_call(c, "C_CloseSession") || is_call(c, "C_DestroyObject")) return WORKS;
-    if (is_later(c)) return ANYHOW;
+    /* Which of several calls it meets decides here; what becomes of it is checked all the same. */
+    if (c->nth) return ANYHOW;
     if (is_call(c, "C_GetAttributeValue")) {
         bool of_key = hides_attribute(c) || c->reaction == RV_HANDLE;
         return !of_key ? FAILS : c->lasting ? ANYHOW : WORKS;
@@ -231,15 +226,21 @@ static bool is_of_load(const struct fault_case *c)
            is_call(c, "C_UnwrapKey") || is_call(c, "C_CloseSession");
 }
 
+/* The sample makes the next one in full. */
+static bool is_of_next(const struct fault_case *c)
+{
+    return is_of_load(c) || (!all_codes() && !is_call(c, "C_GenerateKey") && !is_call(c, "C_CreateObject"));
+}
+
 static const struct op FIRST =
     OP("first kek", forget_keks, create_first, check_made, is_only_one, takes_create_first,
-       .back = create_first_again, .dear = true, .brief = is_of_load);
+       .back = create_first_again, .dear = true, .brief = is_of_next);
 static const struct op OPS[] = {
     OP("next kek", NULL, create_next, check_made, remove_next, takes_create,
        .back = create_next_again, .dear = true, .brief = is_of_load),
     OP("destroy kek", two_keks, destroy_old, NULL, is_gone, takes_destroy,
        .back = destroy_old_again, .dear = true, .brief = is_of_load),
-    OP("load keks", NULL, reload, NULL, NULL, takes_load, .back = load_again),
+    OP("load keks", NULL, reload, NULL, NULL, takes_load, .back = load_again, .dear = true),
 };
 
 static int setup(void **state)
