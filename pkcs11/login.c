@@ -132,7 +132,7 @@ err_t login_gate(CK_FUNCTION_LIST *fn, CK_SLOT_ID slot, CK_SESSION_HANDLE h, str
          * they meet (tokens.md 2.2), and two must not send one wrong PIN twice. */
         TRY(token_file_path(state_dir, "login-", info.serial, ".lock", &lock));
         TRY(token_file_path(state_dir, "pin-failed-", info.serial, "", &marker));
-        TRY(token_file_lock(lock, &lock_fd));
+        TRY(token_file_lock(lock, P11_WAIT_SECONDS * 1000, &lock_fd));
     }
     TRY(slot_token_info(fn, slot, &raw)); /* again: the other login may have changed it */
     if (!(raw.flags & CKF_LOGIN_REQUIRED)) return ERR_OK;

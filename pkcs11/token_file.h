@@ -8,6 +8,7 @@
 err_t token_file_path(const char *dir, const char *prefix, const char *serial, const char *suffix,
                       char **ret);
 
-/* Opens (makes, 0600) the file and takes flock(2) on it, waiting; close ends it. Serialises what
- * the processes of this host do to one token. */
-err_t token_file_lock(const char *path, int *ret_fd);
+/* Opens (makes, 0600) the file and takes flock(2) on it, waiting so long; close ends it. Serialises
+ * what the processes of this host do to one token. ERR_TOKEN_DOWN: another one holds it, which may
+ * hang in the token. */
+err_t token_file_lock(const char *path, unsigned ms, int *ret_fd);

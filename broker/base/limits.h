@@ -134,7 +134,7 @@
 #define TOKEN_RETRY_MAX_MS 60000u
 #define TOKEN_SETTLED_MS 10000u    /* who fails sooner after coming back has a relapse */
 #define TOKEN_RELAPSES 8u          /* in a row; then there are pauses before it is brought back */
-#define P11_WAIT_SECONDS 30u       /* waiting for somebody else's object call to end */
+#define P11_WAIT_SECONDS 30u       /* waiting for somebody else's object call, or login, to end */
 #define P11_OBJECT_WORKERS 2u      /* threads for what goes through objects */
 #define P11_CRYPTO_MS 250u         /* deadline of one call of cryptography */
 #define P11_OBJECT_MS 5000u        /* .. of one that goes through objects */

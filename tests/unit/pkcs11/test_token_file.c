@@ -43,12 +43,17 @@ static void test_token_file_lock__excludes_until_closed(void **state)
     char *path = NULL;
     int fd = -1;
     assert_ok(token_file_path(dir.dir, "x-", "1", ".lock", &path));
-    assert_ok(token_file_lock(path, &fd));
+    assert_ok(token_file_lock(path, 0, &fd));
     int other = open(path, O_RDWR | O_CLOEXEC);
     assert_int_equal(flock(other, LOCK_EX | LOCK_NB), -1);
     close(fd);
     assert_int_equal(flock(other, LOCK_EX | LOCK_NB), 0);
+    int third = -1;
+    assert_fails_with(token_file_lock(path, 1, &third), ERR_TOKEN_DOWN, path); /* not for ever */
+    assert_int_equal(third, -1);
     close(other);
+    assert_ok(token_file_lock(path, 0, &third));
+    close(third);
     free(path);
 }
 
@@ -56,10 +61,10 @@ static void test_token_file_lock__no_directory_or_a_link(void **state)
 {
     int fd = -1;
     char link[300];
-    assert_fails(token_file_lock("/nonexistent/x.lock", &fd), ERR_USAGE);
+    assert_fails(token_file_lock("/nonexistent/x.lock", 0, &fd), ERR_USAGE);
     snprintf(link, sizeof link, "%.280s/link", dir.dir);
     assert_int_equal(symlink(dir.pin_file, link), 0);
-    assert_fails(token_file_lock(link, &fd), ERR_USAGE);
+    assert_fails(token_file_lock(link, 0, &fd), ERR_USAGE);
     assert_int_equal(fd, -1);
 }
 
