@@ -39,6 +39,7 @@ static CK_RV read_known(struct p11_session *s, char ret[P11_EPOCH_TEXT])
 /* Two writers that began at once leave two epoch objects. Everybody reads the one with the greatest
  * label, until the next touch removes the others. */
 struct epochs {
+    bool any; /* object of ours, of whatever kind */
     struct p11_object best;
     char label[P11_EPOCH_TEXT];
     struct handles others;
@@ -47,6 +48,7 @@ struct epochs {
 static err_t visit_epoch(void *arg, const struct p11_seen *seen)
 {
     struct epochs *x = arg;
+    x->any = true;
     if (!is_epoch(seen->label)) return ERR_OK;
     CK_OBJECT_HANDLE loser = seen->object.handle;
     if (strcmp(seen->label, x->label) > 0) {
@@ -86,6 +88,15 @@ static err_t read_once(struct p11 *p, char ret[P11_EPOCH_TEXT])
     if (!x.best.handle) FAIL(ERR_NOTFOUND, "token %s has no epoch object yet", p->label);
     know_handle(p, x.best.handle);
     memcpy(ret, x.label, strlen(x.label) + 1);
+    return ERR_OK;
+}
+
+err_t token_epoch_find(struct p11 *p, bool *ret_any)
+{
+    _cleanup_(epochs_done) struct epochs x = {0};
+    TRY(token_object_scan(p, false, visit_epoch, &x));
+    if (x.best.handle) know_handle(p, x.best.handle);
+    *ret_any = x.any;
     return ERR_OK;
 }
 

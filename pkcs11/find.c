@@ -57,16 +57,27 @@ err_t find_objects(struct p11_session *s, CK_ATTRIBUTE *template, CK_ULONG n, si
     return find_objects_locked(s, template, n, max, what, ret);
 }
 
+CK_RV attributes_read(struct p11_session *s, CK_OBJECT_HANDLE object, CK_ATTRIBUTE *a, CK_ULONG n)
+{
+    CK_ULONG room[ATTRIBUTES_MAX];
+    ENSURE(n <= ATTRIBUTES_MAX);
+    for (CK_ULONG i = 0; i < n; i++) room[i] = a[i].ulValueLen;
+    CK_RV rv = s->p->fn->C_GetAttributeValue(s->h, object, a, n);
+    if (rv == CKR_BUFFER_TOO_SMALL) return rv; /* lawful here, and the session is none the worse */
+    if (session_rv(s, rv) != CKR_OK) return rv;
+    for (CK_ULONG i = 0; i < n; i++) {
+        /* Some modules leave the length unavailable and say CKR_OK. */
+        if (a[i].ulValueLen == CK_UNAVAILABLE_INFORMATION) return CKR_ATTRIBUTE_TYPE_INVALID;
+        if (a[i].ulValueLen > room[i]) return CKR_BUFFER_TOO_SMALL;
+    }
+    return CKR_OK;
+}
+
 CK_RV attribute_read(struct p11_session *s, CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type,
                      void *out, size_t cap, size_t *ret_len)
 {
     CK_ATTRIBUTE a = {type, out, cap};
-    CK_RV rv = s->p->fn->C_GetAttributeValue(s->h, object, &a, 1);
-    if (rv == CKR_BUFFER_TOO_SMALL) return rv; /* lawful here, and the session is none the worse */
-    if (session_rv(s, rv) != CKR_OK) return rv;
-    /* Some modules leave the length unavailable and say CKR_OK. */
-    if (a.ulValueLen == CK_UNAVAILABLE_INFORMATION) return CKR_ATTRIBUTE_TYPE_INVALID;
-    if (a.ulValueLen > cap) return CKR_BUFFER_TOO_SMALL;
-    *ret_len = a.ulValueLen;
-    return CKR_OK;
+    CK_RV rv = attributes_read(s, object, &a, 1);
+    if (rv == CKR_OK) *ret_len = a.ulValueLen;
+    return rv;
 }

@@ -24,7 +24,11 @@ err_t find_objects(struct p11_session *s, CK_ATTRIBUTE *template, CK_ULONG n, si
 err_t find_objects_locked(struct p11_session *s, CK_ATTRIBUTE *template, CK_ULONG n, size_t max,
                           const char *what, struct handles *ret);
 
-/* One attribute into out. CKR_BUFFER_TOO_SMALL when it is longer than cap; CKR_ATTRIBUTE_TYPE_
- * INVALID when the object has none. Needs no object_lock. */
+#define ATTRIBUTES_MAX 4u
+
+/* Attributes into the room that each of a offers, in one call; their lengths afterwards. CKR_BUFFER_TOO_SMALL
+ * when one is longer, CKR_ATTRIBUTE_TYPE_INVALID when the object lacks one. Needs no object_lock. */
+CK_RV attributes_read(struct p11_session *s, CK_OBJECT_HANDLE object, CK_ATTRIBUTE *a, CK_ULONG n);
+/* The same for one, into out. */
 CK_RV attribute_read(struct p11_session *s, CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type,
                      void *out, size_t cap, size_t *ret_len);

@@ -227,12 +227,14 @@ static err_t still_ours(struct p11 *p, uint64_t epoch)
     return ERR_OK;
 }
 
+/* Room for a value. Each call costs a token the whole value, so what larger ones needed is offered from
+ * then on. */
+static atomic_size_t value_guess = READ_GUESS;
+
 /* Appends the value; what it takes beyond the guess costs a second call. */
 static CK_RV value_read(struct p11_session *s, CK_OBJECT_HANDLE object, struct buf *ret)
 {
-    /* Each call costs a token the whole value, so what larger ones needed is offered from then on. */
-    static atomic_size_t guess = READ_GUESS;
-    size_t before = ret->len, room = atomic_load(&guess), len = 0;
+    size_t before = ret->len, room = atomic_load(&value_guess), len = 0;
     CK_RV rv = CKR_BUFFER_TOO_SMALL;
     for (int i = 0; i < 2 && rv == CKR_BUFFER_TOO_SMALL; i++) {
         if (i) {
@@ -242,7 +244,7 @@ static CK_RV value_read(struct p11_session *s, CK_OBJECT_HANDLE object, struct b
             if (size.ulValueLen > ENVELOPE_MAX) return CKR_DATA_LEN_RANGE;
             room = size.ulValueLen;
             if (room <= READ_GUESS_MAX - READ_GUESS_STEP)
-                atomic_store(&guess, (room / READ_GUESS_STEP + 1) * READ_GUESS_STEP);
+                atomic_store(&value_guess, (room / READ_GUESS_STEP + 1) * READ_GUESS_STEP);
         }
         uint8_t *at = buf_extend(ret, room);
         if (!at) return CKR_HOST_MEMORY;
@@ -347,14 +349,18 @@ err_t token_object_destroy(struct p11 *p, struct p11_object o)
 
 /* ---- scan and find -------------------------------------------------------------- */
 
+static CK_RV end_label(char label[P11_LABEL_MAX], size_t len)
+{
+    label[len] = '\0';
+    return strlen(label) == len ? CKR_OK : CKR_ATTRIBUTE_VALUE_INVALID;
+}
+
 CK_RV object_label(struct p11_session *s, CK_OBJECT_HANDLE object, char out[P11_LABEL_MAX])
 {
     size_t len = 0;
     CK_RV rv = attribute_read(s, object, CKA_LABEL, out, P11_LABEL_MAX - 1, &len);
     if (rv == CKR_BUFFER_TOO_SMALL) return CKR_ATTRIBUTE_VALUE_INVALID;
-    if (rv != CKR_OK) return rv;
-    out[len] = '\0';
-    return strlen(out) == len ? CKR_OK : CKR_ATTRIBUTE_VALUE_INVALID;
+    return rv == CKR_OK ? end_label(out, len) : rv;
 }
 
 /* One object of a scan, and the code of the first of its attributes that cannot be read. */
@@ -371,15 +377,44 @@ static void sight_done(struct sight *x)
     buf_free(&x->value);
 }
 
+/* Both in one call, which is half of a scan's. */
+static CK_RV look_at_both(struct p11_session *s, struct sight *x)
+{
+    size_t room = atomic_load(&value_guess);
+    uint8_t *value = buf_extend(&x->value, room);
+    if (!value) return CKR_HOST_MEMORY;
+    CK_ATTRIBUTE a[] = {{CKA_LABEL, x->label, P11_LABEL_MAX - 1}, {CKA_VALUE, value, room}};
+    CK_RV rv = attributes_read(s, x->object.handle, a, ATTR_COUNT(a));
+    x->value.len = rv == CKR_OK ? a[1].ulValueLen : 0;
+    if (rv == CKR_OK) rv = end_label(x->label, a[0].ulValueLen);
+    if (rv != CKR_OK) x->label[0] = '\0';
+    return rv;
+}
+
+/* The label may be readable where the value is not, or needs more room. */
+static bool worth_single_looks(CK_RV rv)
+{
+    enum rv_reaction reaction = rv_reaction(rv);
+    return rv == CKR_BUFFER_TOO_SMALL || reaction == RV_ITEM || reaction == RV_CANARY;
+}
+
+static CK_RV look_at_each(struct p11_session *s, struct sight *x)
+{
+    buf_reset(&x->value);
+    CK_RV rv = object_label(s, x->object.handle, x->label);
+    if (rv != CKR_OK) x->label[0] = '\0';
+    else if (x->with_value) rv = value_read(s, x->object.handle, &x->value);
+    return rv;
+}
+
 static err_t look_once(struct p11 *p, struct sight *x)
 {
     _cleanup_session_ struct p11_session s = {0};
     TRY(session_take_at(p, x->object.epoch, &s));
     SCOPED_CRYPTO(p);
     buf_reset(&x->value);
-    x->rv = object_label(&s, x->object.handle, x->label);
-    if (x->rv != CKR_OK) x->label[0] = '\0';
-    else if (x->with_value) x->rv = value_read(&s, x->object.handle, &x->value);
+    x->rv = x->with_value ? look_at_both(&s, x) : CKR_BUFFER_TOO_SMALL;
+    if (worth_single_looks(x->rv)) x->rv = look_at_each(&s, x);
     return buf_ok(&x->value);
 }
 
@@ -460,30 +495,6 @@ err_t token_object_find(struct p11 *p, const char *label, struct p11_object *ret
 }
 
 /* ---- whether the token keeps any at all ------------------------------------------------- */
-
-static err_t any_of_ours(struct p11_session *s, bool *ret)
-{
-    CK_ATTRIBUTE template[] = {OURS};
-    CK_OBJECT_HANDLE first = CK_INVALID_HANDLE;
-    CK_ULONG n = 0;
-    SCOPED_OBJECTS(s->p);
-    CK_RV rv = session_rv(s, s->p->fn->C_FindObjectsInit(s->h, template, OURS_COUNT));
-    if (rv != CKR_OK) FAIL_RV(rv, "C_FindObjectsInit", "the token does not list its objects");
-    rv = session_rv(s, s->p->fn->C_FindObjects(s->h, &first, 1, &n));
-    CK_RV final = s->p->fn->C_FindObjectsFinal(s->h);
-    if (final != CKR_OK) session_spoil(s, final);
-    if (rv == CKR_OK) rv = final;
-    if (rv != CKR_OK) FAIL_RV(rv, "C_FindObjects", "the token does not list its objects");
-    *ret = n > 0;
-    return ERR_OK;
-}
-
-err_t token_object_any(struct p11 *p, bool *ret)
-{
-    _cleanup_session_ struct p11_session s = {0};
-    TRY(session_take(p, &s));
-    return any_of_ours(&s, ret);
-}
 
 /* Codes by which tokens say that they keep no such thing (tokens.md 1.1, 6). */
 static bool rv_keeps_none(CK_RV rv)

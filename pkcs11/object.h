@@ -23,9 +23,9 @@ err_t token_object_find(struct p11 *p, const char *label, struct p11_object *ret
 /* epoch.c */
 err_t token_epoch_read(struct p11 *p, char ret[P11_EPOCH_TEXT]);
 err_t token_epoch_touch(struct p11 *p, const char *epoch);
+/* Whether there is any object of ours; where the epoch is known from then on. */
+err_t token_epoch_find(struct p11 *p, bool *ret_any);
 
-/* Whether there is any object of ours. */
-err_t token_object_any(struct p11 *p, bool *ret);
 /* Makes one, reads it back and removes it: whether this token keeps data objects at all. Errors: it
  * could not be tried. */
 err_t token_object_try(struct p11 *p, bool *ret_keeps);

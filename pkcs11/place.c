@@ -46,7 +46,7 @@ err_t place_choose(struct p11 *p, enum p11_place place, const struct p11_beside 
     bool keeps = true;
     if (!beside) return ERR_OK;
     TRY(beside->in_use(beside->arg, &f.beside));
-    TRY(token_object_any(p, &f.on_token));
+    TRY(token_epoch_find(p, &f.on_token));
     TRY(check_wish(p, place, beside, &f));
     if (place == P11_PLACE_BESIDE) return use_beside(p, beside, "configured");
     if (place == P11_PLACE_AUTO && f.beside) return use_beside(p, beside, "envelopes are there");

@@ -347,8 +347,9 @@ static struct { CK_OBJECT_HANDLE object; CK_ATTRIBUTE_TYPE type; CK_RV rv; int t
 
 static CK_RV get_spoilt(CK_SESSION_HANDLE s, CK_OBJECT_HANDLE o, CK_ATTRIBUTE *a, CK_ULONG n)
 {
-    if (o != spoilt.object || a->type != spoilt.type || !spoilt.times)
-        return honest->C_GetAttributeValue(s, o, a, n);
+    bool asked = false;
+    for (CK_ULONG i = 0; i < n; i++) asked = asked || a[i].type == spoilt.type;
+    if (o != spoilt.object || !asked || !spoilt.times) return honest->C_GetAttributeValue(s, o, a, n);
     spoilt.times--;
     return spoilt.rv;
 }

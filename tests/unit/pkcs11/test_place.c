@@ -165,7 +165,7 @@ static void test_choose__a_token_without_data_objects(void **state)
     softhsm_fault(&hsm, "");
     assert_ok(open_at(softhsm_fault_module(), P11_PLACE_AUTO));
     assert_string_equal(p11_place_text(token), "token");
-    assert_ok(token_object_any(token, &any));
+    assert_ok(token_epoch_find(token, &any));
     assert_false(any);
 }
 
@@ -212,7 +212,7 @@ static void test_objects__go_where_they_belong(void **state)
     assert_fails(p11_object_read(token, (struct p11_object){o.handle, 1}, &bytes), ERR_NOTFOUND);
     assert_ok(p11_object_destroy(token, o));
     assert_fails(p11_object_destroy(token, o), ERR_NOTFOUND);
-    assert_ok(token_object_any(token, &any));
+    assert_ok(token_epoch_find(token, &any));
     assert_false(any);
     buf_free(&bytes);
 }
