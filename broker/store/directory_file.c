@@ -191,14 +191,15 @@ static err_t sync_parent(int root, const char *path)
     return sync_folder(root, parent);
 }
 
-/* The folders above a file, each durable before anything is put into it. */
-static err_t make_folders(int root, const char *path)
+/* The folders above a file, each durable before anything is put into it: also one that somebody made who
+ * was killed before he could sync it. */
+static err_t make_folders(int root, const char *path, bool sync)
 {
     for (const char *slash = strchr(path, '/'); slash; slash = strchr(slash + 1, '/')) {
         _cleanup_free_ char *folder = strndup(path, (size_t) (slash - path));
         if (!folder) FAIL(ERR_INTERNAL, "out of memory");
-        if (mkdirat(root, folder, 0700) == 0) TRY(sync_parent(root, folder));
-        else if (errno != EEXIST) FAIL_WRITE("cannot make", folder);
+        if (mkdirat(root, folder, 0700) && errno != EEXIST) FAIL_WRITE("cannot make", folder);
+        if (sync) TRY(sync_parent(root, folder));
     }
     return ERR_OK;
 }
@@ -232,7 +233,7 @@ err_t directory_file_write(int root, const struct directory_write *w)
     char name[sizeof DIRECTORY_TEMPORARY + 2 * sizeof random] = DIRECTORY_TEMPORARY;
     TRY(rand_bytes(random, sizeof random));
     hex_encode(span_of(random, sizeof random), name + strlen(name));
-    TRY(make_folders(root, w->path));
+    TRY(make_folders(root, w->path, w->sync));
     struct err e = write_temporary(root, name, w);
     if (err_ok(e) && rename_into_place(root, name, w)) {
         int code = errno;

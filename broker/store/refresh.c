@@ -8,6 +8,7 @@
 
 #define LOOK_NS (STORE_EPOCH_MS * (CLOCK_SECOND_NS / 1000))
 #define BLIND_NS (STORE_BLIND_MS * (CLOCK_SECOND_NS / 1000))
+#define BEHIND_NS (STORE_BEHIND_SECONDS * CLOCK_SECOND_NS)
 
 static err_t read_epoch(struct store *s, char ret[P11_EPOCH_TEXT])
 {
@@ -24,9 +25,11 @@ static bool is_current(struct store *s)
     uint64_t opening = p11_opening(s->config.token);
     if (!err_ok(read_epoch(s, epoch))) return false;
     SCOPED_LOCK(&s->lock);
-    if (s->doubt || opening != s->opening || strcmp(epoch, s->epoch) != 0 ||
-        clock_mono_ns() >= s->next_scan)
-        return false;
+    uint64_t now = clock_mono_ns();
+    bool same = opening == s->opening && strcmp(epoch, s->epoch) == 0;
+    if (same) s->behind_since = 0;
+    else if (!s->behind_since) s->behind_since = now;
+    if (s->doubt || !same || now >= s->next_scan) return false;
     s->stale = false;
     return true;
 }
@@ -90,6 +93,7 @@ struct err rescan_locked(struct store *s)
         s->changes++;
         s->rescans++;
         s->doubt = false;
+        s->behind_since = 0;
         s->next_scan = clock_mono_ns() + SCAN_NS;
         memcpy(s->epoch, epoch, sizeof s->epoch);
         s->opening = opening;
@@ -113,16 +117,23 @@ struct err refresh_now(struct store *s)
     return refresh_locked(s); /* asks again: the one we waited for may have done it */
 }
 
+/* What was revoked may be in the catalog still. For the time that a scan takes that is so by design; a scan
+ * that failed, or that hangs, ends it. */
+static err_t check_stale_locked(const struct store *s, uint64_t now)
+{
+    if (!s->stale && (!s->behind_since || now - s->behind_since < BEHIND_NS)) return ERR_OK;
+    FAIL(ERR_TOKEN_DOWN, "what token '%s' holds has changed and cannot be read at the moment",
+         p11_label(s->config.token));
+}
+
 /* True for the one thread whose turn it is to look. */
 static err_t take_turn(struct store *s, bool *ret_due)
 {
     SCOPED_LOCK(&s->lock);
     uint64_t now = clock_mono_ns();
     *ret_due = now >= s->next_look;
-    if (*ret_due) s->next_look = now + (s->refresher ? BLIND_NS : LOOK_NS);
-    else if (s->stale)
-        FAIL(ERR_TOKEN_DOWN, "what token '%s' holds has changed and cannot be read at the moment",
-             p11_label(s->config.token));
+    if (!*ret_due) return check_stale_locked(s, now);
+    s->next_look = now + (s->refresher ? BLIND_NS : LOOK_NS);
     return ERR_OK;
 }
 
@@ -133,7 +144,10 @@ struct err refresh_tick(struct store *s)
     if (!due || is_current(s)) return ERR_OK;
     TRY(job_moves());
     /* Taken: somebody rescans at this moment, or writes and has looked before. */
-    if (pthread_mutex_trylock(&s->work) != 0) return ERR_OK;
+    if (pthread_mutex_trylock(&s->work) != 0) {
+        SCOPED_LOCK(&s->lock);
+        return check_stale_locked(s, clock_mono_ns());
+    }
     struct err e = refresh_locked(s);
     pthread_mutex_unlock(&s->work);
     return e;

@@ -42,6 +42,7 @@ struct store {
     uint64_t next_scan; /* clock_mono_ns: when we rescan though the epoch object is the same */
     bool doubt;         /* a write failed midway: rescan at the next look */
     bool stale;         /* the last rescan failed, so the catalog may be out of date */
+    uint64_t behind_since; /* clock_mono_ns: others have written, and that was not read yet; 0: nobody has */
 
     struct refresher *refresher; /* NULL: readers look themselves. Fixed while anybody reads */
     pthread_mutex_t listening;   /* guards the list; held over looks, before all other locks */

@@ -259,6 +259,26 @@ static void test_refresh__stale_catalog_serves_nothing(void **state)
     assert_false(fx.store->stale);
 }
 
+/* A scan that hangs, or another that takes for ever, serves the old for a while only. */
+static void test_refresh__what_is_not_read_for_long_serves_nothing(void **state)
+{
+    fx_put("a/b/c", "one");
+    assert_ok(fx_try_put(other, "a/b/c", "two", NULL));
+    {
+        SCOPED_LOCK(&fx.store->work); /* the scan has it */
+        fx.store->next_look = 0;
+        assert_value("a/b/c", "one");
+        assert_true(fx.store->behind_since > 0);
+        fx.store->behind_since -= STORE_BEHIND_SECONDS * CLOCK_SECOND_NS;
+        assert_fails(fx_try_get(fx.store, "a/b/c"), ERR_TOKEN_DOWN);
+        fx.store->next_look = 0; /* who looks sees no more */
+        assert_fails(fx_try_get(fx.store, "a/b/c"), ERR_TOKEN_DOWN);
+    }
+    fx.store->next_look = 0;
+    assert_value("a/b/c", "two");
+    assert_int_equal(fx.store->behind_since, 0);
+}
+
 static void test_refresh__failed_write_makes_the_next_one_look(void **state)
 {
     fx_put("a/b/c", "one");
@@ -411,6 +431,7 @@ int main(void)
         TEST(test_refresh__slow_scan_finds_what_touched_no_epoch),
         TEST(test_refresh__epoch_object_gone),
         TEST(test_refresh__stale_catalog_serves_nothing),
+        TEST(test_refresh__what_is_not_read_for_long_serves_nothing),
         TEST(test_refresh__failed_write_makes_the_next_one_look),
         FAULTS(test_refresh__what_a_lost_login_hides_is_not_gone),
         FAULTS(test_refresh__nothing_at_all_is_not_believed),
