@@ -110,7 +110,9 @@ err_t canary_load(struct p11 *p, struct p11_kek *kek)
     struct open_result r = {0};
     TRY(canary_find(p, kek, &found));
     if (!found) TRY(canary_write(p, kek));
-    TRY(canary_open(p, kek, &kek->info.canary_ok, &r));
+    /* One bad moment condemns no key. */
+    for (int i = 0; i < 2 && !kek->info.canary_ok; i++)
+        TRY(canary_open(p, kek, &kek->info.canary_ok, &r));
     if (kek->info.canary_ok) return ERR_OK;
     enum rv_reaction reaction = rv_reaction(r.rv);
     /* Rather no service than a weaker suite beside envelopes that cannot be opened. */

@@ -216,7 +216,7 @@ static enum taken takes_create_first(const struct fault_case *c)
 
 static enum taken takes_destroy(const struct fault_case *c)
 {
-    return is_call(c, "C_DestroyObject") && c->lasting ? ANYHOW : takes_load(c);
+    return is_call(c, "C_DestroyObject") && (c->lasting || c->nth) ? ANYHOW : takes_load(c);
 }
 
 /* The self-test and the canary, which loading has in full. */
