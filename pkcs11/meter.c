@@ -76,6 +76,7 @@ static inline CK_RV timed(CK_RV rv)
     {                                                                            \
         watch_begin(WATCH_##kind);                                               \
         _cleanup_(cleanup_unlock) pthread_mutex_t *turn = take_turn();           \
+        (void) turn; /* held until the end */                                    \
         return end(meter.real->name arguments);                                  \
     }
 METERED(CALL)

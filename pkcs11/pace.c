@@ -31,7 +31,8 @@ static void to_slow(struct pace *p, uint64_t ns)
         if (p->hold_ns > PACE_HOLD_MAX_MS * MS_NS) p->hold_ns = PACE_HOLD_MAX_MS * MS_NS;
         turn_locked(p, true, now);
     }
-    log_info("token.slow", LOG_U("call_us", ns / US_NS), LOG_S("effect", "its work goes to workers"));
+    log_info("token.slow", LOG_U("call_us", ns / US_NS),
+             LOG_S("effect", "with token.workers: auto its work goes to workers"));
 }
 
 static void while_slow(struct pace *p, uint64_t ns)
@@ -48,7 +49,7 @@ static void while_slow(struct pace *p, uint64_t ns)
         atomic_store(&p->average_ns, 0);
         turn_locked(p, false, now);
     }
-    log_info("token.fast", LOG_S("effect", "its work runs where the request is"));
+    log_info("token.fast", LOG_S("effect", "with token.workers: auto its work runs where the request is"));
 }
 
 void pace_note(struct pace *p, uint64_t ns)

@@ -157,12 +157,16 @@ void manifest_changed_locked(struct store *s)
 void manifest_before_purge_locked(struct store *s, enum envelope_kind kind, const char *name)
 {
     struct manifest_record r;
-    if (!manifest_find(buf_span(&s->manifest.body), kind, name, &r) || is_over(&r)) return;
+    const struct entry *entry = catalog_find(s->catalog, kind, name);
+    bool known = manifest_find(buf_span(&s->manifest.body), kind, name, &r);
+    /* After a kill at this moment it alone says which numbers were given. */
+    bool behind = known && entry && r.version < versions_highest(entry->versions);
+    if (!known || (is_over(&r) && !behind)) return;
     struct err e = manifest_sync_locked(s);
     /* A full token is what a purge is for: it goes on. */
     if (!err_ok(e))
         log_warn_err(e, "manifest.behind", LOG_S("effect", "if the broker is killed at this moment, what "
-                     "is purged looks missing"));
+                     "is purged looks missing, or its numbers are given once more"));
 }
 
 void manifest_purged_locked(struct store *s, enum envelope_kind kind, const char *name)

@@ -180,6 +180,19 @@ static void test_manifest__a_name_anew_after_a_purge_and_a_kill(void **state)
     assert_int_equal(compare(), 0);
 }
 
+/* The manifest knows the name from an earlier life of it. */
+static void test_manifest__a_purge_and_a_kill_give_no_number_twice(void **state)
+{
+    fx_put("a/b/c", "one");
+    fx_delete("a/b/c");
+    sync_now();
+    assert_int_equal(fx_put("a/b/c", "three"), 3);
+    fx_delete("a/b/c");
+    purge("a/b/c");
+    kill_and_restart();
+    assert_int_equal(fx_put("a/b/c", "anew"), 5);
+}
+
 static void test_manifest__what_expired_is_not_missed(void **state)
 {
     struct store_put put = {.kind = ENVELOPE_RESOURCE, .name = "a/b/c", .value = SPAN_LIT("x"),
@@ -427,6 +440,7 @@ int main(void)
         TEST(test_manifest__a_purge_and_a_kill),
         TEST(test_manifest__a_name_anew_after_a_purge),
         TEST(test_manifest__a_name_anew_after_a_purge_and_a_kill),
+        TEST(test_manifest__a_purge_and_a_kill_give_no_number_twice),
         TEST(test_manifest__what_expired_is_not_missed),
         TEST(test_manifest__a_kill_between_object_and_note),
         TEST(test_manifest__torn_ones_are_passed_over),
