@@ -77,6 +77,7 @@ static err_t down(struct p11 *p, const struct pair_answer *a)
 }
 
 #define TRIAL_BYTES 32u
+#define TRIAL_WRAPS 64 /* each is good in every second case at least */
 
 /* *ret_fits: what comes back is what was wrapped. */
 static err_t try_unwrap(struct p11 *p, const struct pair_key *key, enum oaep_hash hash,
@@ -101,6 +102,18 @@ static err_t try_unwrap(struct p11 *p, const struct pair_key *key, enum oaep_has
     return ERR_OK;
 }
 
+/* A number below every modulus of its length: a token refuses one that is not below that of its own key, and
+ * halves of two pairs would look like a token that cannot. */
+static err_t wrap_trial(const struct pair_key *key, enum oaep_hash hash, struct span plain, struct buf *ret)
+{
+    for (int i = 0; i < TRIAL_WRAPS; i++) {
+        buf_reset(ret);
+        TRY(oaep_encrypt(key->public, hash, plain, ret));
+        if (ret->len && !(ret->data[0] & 0x80)) break;
+    }
+    return ERR_OK;
+}
+
 /* The token's own OAEP first, and what it refuses is not believed at once. */
 static err_t try_rsa(struct p11 *p, const char *label, enum oaep_hash hash, struct pair_key *key)
 {
@@ -109,7 +122,7 @@ static err_t try_rsa(struct p11 *p, const char *label, enum oaep_hash hash, stru
     struct pair_answer answer = {CKR_OK, ""};
     _cleanup_buf_ struct buf wrapped = BUF_INIT;
     TRY(rand_bytes(plain, sizeof plain));
-    TRY(oaep_encrypt(key->public, hash, span_of(plain, sizeof plain), &wrapped));
+    TRY(wrap_trial(key, hash, span_of(plain, sizeof plain), &wrapped));
     for (int i = 0; i < 4 && !fits; i++) {
         key->decodes = i >= 2;
         TRY(try_unwrap(p, key, hash, buf_span(&wrapped), span_of(plain, sizeof plain), &fits,

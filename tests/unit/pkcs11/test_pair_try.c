@@ -67,8 +67,8 @@ static void test_try__halves_of_two_pairs(void **state)
     find("s");
     CK_OBJECT_HANDLE other = key.handle;
     key.handle = first.handle;
-    /* Now and then the number is beyond the other modulus, which the token refuses: told in other words. */
-    assert_fails(try_it(OAEP_SHA256), ERR_USAGE);
+    for (int i = 0; i < 20; i++) /* whichever number it is wrapped to */
+        assert_fails_with(try_it(OAEP_SHA256), ERR_USAGE, "do not belong together");
     key.handle = other;
     assert_ok(try_it(OAEP_SHA256));
     pair_key_done(&first);
