@@ -413,8 +413,8 @@ static err_t look_once(struct p11 *p, struct sight *x)
     TRY(session_take_at(p, x->object.epoch, &s));
     SCOPED_CRYPTO(p);
     buf_reset(&x->value);
-    x->rv = x->with_value ? look_at_both(&s, x) : CKR_BUFFER_TOO_SMALL;
-    if (worth_single_looks(x->rv)) x->rv = look_at_each(&s, x);
+    if (x->with_value) x->rv = look_at_both(&s, x);
+    if (!x->with_value || worth_single_looks(x->rv)) x->rv = look_at_each(&s, x);
     return buf_ok(&x->value);
 }
 
