@@ -317,7 +317,7 @@ static err_t measure_key(const char *key)
     static const char *const modes[] = {"auth", "handshake", "fetch", "cookie", "bearer"};
     struct part_cost us[PARTS];
     TRY(learn(key));
-    TRY(parts_measure(parts, PARTS, bench.cores, bench.seconds / 8, us));
+    TRY(parts_measure(parts, PARTS, part_close, bench.cores, bench.seconds / 8, us));
     bool first = strcmp(key, "P-256") == 0; /* auth knows nothing of the key */
     for (size_t i = first ? 0 : 1; i < sizeof modes / sizeof *modes; i++)
         TRY(measure_mode(modes[i], key, us));

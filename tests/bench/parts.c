@@ -3,6 +3,7 @@
 #include "broker/base/clock.h"
 
 #include <pthread.h>
+#include <stdlib.h>
 #include <time.h>
 
 #define CORES_MAX 64u
@@ -37,7 +38,9 @@ static void *run_loop(void *arg)
     return NULL;
 }
 
-static err_t measure(const struct part *p, unsigned cores, double seconds, double *ret)
+/* The part on the first `at` of the cores, the neighbours' loop on the others. */
+static err_t measure(const struct part *p, err_t (*beside)(void), unsigned at, unsigned cores, double seconds,
+                     double *ret)
 {
     struct loop loops[CORES_MAX] = {0};
     uint64_t end = clock_mono_ns() + (uint64_t) (seconds * (double) CLOCK_SECOND_NS), rounds = 0;
@@ -45,27 +48,47 @@ static err_t measure(const struct part *p, unsigned cores, double seconds, doubl
     bool failed = false;
     ENSURE(cores <= CORES_MAX);
     for (unsigned i = 0; i < cores; i++) {
-        loops[i].once = p->once;
+        loops[i].once = i < at ? p->once : beside;
         loops[i].end = end;
         ENSURE(pthread_create(&loops[i].thread, NULL, run_loop, &loops[i]) == 0);
     }
     for (unsigned i = 0; i < cores; i++) {
         pthread_join(loops[i].thread, NULL);
         failed = failed || loops[i].failed;
+        if (i >= at) continue;
         rounds += loops[i].rounds;
         taken += loops[i].core_seconds;
     }
-    if (failed) FAIL(ERR_INTERNAL, "the part \"%s\" fails", p->name);
+    if (failed) FAIL(ERR_INTERNAL, "the part \"%s\" fails, or what runs beside it", p->name);
     *ret = taken * 1e6 / (double) rounds;
     return ERR_OK;
 }
 
-struct err parts_measure(const struct part *parts, size_t count, unsigned cores, double seconds,
-                         struct part_cost *ret)
+struct err parts_measure(const struct part *parts, size_t count, err_t (*beside)(void), unsigned cores,
+                         double seconds, struct part_cost *ret)
 {
     for (size_t i = 0; i < count; i++) {
-        TRY(measure(&parts[i], cores, seconds, &ret[i].all));
-        TRY(measure(&parts[i], 1, seconds, &ret[i].one));
+        TRY(measure(&parts[i], beside, cores, cores, seconds, &ret[i].all));
+        TRY(measure(&parts[i], beside, 1, cores, seconds, &ret[i].one));
     }
     return ERR_OK;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *) a, y = *(const double *) b;
+    return (x > y) - (x < y);
+}
+
+struct part_cost part_median(const struct part_cost *runs, size_t count)
+{
+    double all[PART_RUNS_MAX], one[PART_RUNS_MAX];
+    ENSURE(count && count <= PART_RUNS_MAX);
+    for (size_t i = 0; i < count; i++) {
+        all[i] = runs[i].all;
+        one[i] = runs[i].one;
+    }
+    qsort(all, count, sizeof *all, by_value);
+    qsort(one, count, sizeof *one, by_value);
+    return (struct part_cost){all[count / 2], one[count / 2]};
 }
