@@ -1,6 +1,7 @@
 /* strongroom serve */
 #include "broker/admin/acl.h"
 #include "broker/base/log.h"
+#include "broker/cmd/broker.h"
 #include "broker/cmd/cmd.h"
 #include "broker/cmd/daemon.h"
 #include "broker/http/server.h"
@@ -33,15 +34,18 @@ static void reload(void *arg, struct http_server *server)
                  LOG_S("other_changes", "need a restart"));
 }
 
-/* Of the files that the configuration names those of TLS are read as well; the others with their keys,
- * and the token, wait for a start. */
+/* All that can be told without the token, which is asked nothing: its PIN has few tries. */
 static err_t check(const char *file, const struct config *c)
 {
     _cleanup_(acl_freep) struct acl *acl = NULL;
     TRY(acl_new(c->admin_acls, c->admin_acl_count, &acl));
     if (c->http_tls.certificate) TRY(http_tls_check(&c->http_tls));
+    log_set_level(LOG_LEVEL_WARN);
+    TRY(broker_check(c));
     daemon_warn_of_plain(c);
-    printf("%s is right; keys and certificates of others, and the token, are looked at by a start\n", file);
+    printf("%s is right; %s looked at by a start\n", file,
+           c->attestation_signer_uri ? "the token, the signing key on it and whose tokens are believed are"
+                                     : "the token is");
     return ERR_OK;
 }
 
@@ -52,7 +56,7 @@ struct err cmd_serve(const struct command *self, int argc, char **argv)
     const struct opt table[] = {
         {"config", 'c', OPT_TEXT, &config_file, "FILE", "configuration (default " CONFIG_DEFAULT ")"},
         {"check-config", 0, OPT_FLAG, &only_check, NULL,
-         "read the configuration and the server's certificate, say if they are right, end"},
+         "say if the configuration, and the files that it names, are right; end"},
         {"print-defaults", 0, OPT_FLAG, &defaults, NULL, "print every key with its default, end"},
         {0},
     };

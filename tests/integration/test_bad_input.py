@@ -333,12 +333,35 @@ class Configuration(unittest.TestCase):
         with open(example, encoding="utf-8") as file:
             text = file.read()
         self.check(text, 3, "/etc/strongroom/tls.crt")  # which this host does not have
-        with tempfile.TemporaryDirectory() as folder:
+        with Vault() as vault:
+            folder = vault.path("")
             subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
                             "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=example",
-                            "-days", "30", "-keyout", folder + "/tls.key",
-                            "-out", folder + "/tls.crt"], check=True, capture_output=True)
-            self.check(text.replace("/etc/strongroom/tls", folder + "/tls"), 0, "is right")
+                            "-days", "30", "-keyout", folder + "tls.key",
+                            "-out", folder + "tls.crt"], check=True, capture_output=True)
+            text = text.replace("/etc/strongroom/tls", folder + "tls")
+            self.check(text, 3, "/etc/strongroom/admin.pem.pub")
+            os.rename(folder + "tls.crt", folder + "attestation-ca.pem")
+            os.symlink(folder + "attestation-ca.pem", folder + "tls.crt")
+            self.check(text.replace("/etc/strongroom/a", folder + "a"), 0, "is right")
+
+    def test_files_that_are_named_are_read(self):
+        with Vault() as vault:
+            vault.write("none.pem", "nothing of the kind\n")
+            vault.write("keys.json", "{\"keys\":[]")
+            bad = vault.path("none.pem")
+            verifier = "attestation_service:\n  verifier: sample\n"
+            for text, code, *words in (
+                    (f"attestation_token:\n  trusted_certs_paths: [{bad}]\n", 2, bad),
+                    (f"attestation_token:\n  trusted_jwk_sets: [{vault.path('keys.json')}]\n", 2,
+                     "trusted_jwk_sets[0]"),
+                    (f"{verifier}  attestation_token_broker: {{signer: {{key_path: {bad}, cert_path: {bad}}}}}\n", 2, bad),
+                    (f"{verifier}  attestation_token_broker: {{signer: {{key_path: {bad}.not, cert_path: {bad}}}}}\n", 3,
+                     bad + ".not"),
+                    ("attestation_service:\n  verifier: grpc\n  as_addr: https://127.0.0.1:1\n"
+                     f"  as_ca_cert: {bad}.not\nattestation_token:\n  trusted_jwk_sets: [https://127.0.0.1:1/]\n",
+                     2, bad + ".not")):
+                self.check(text, code, *words)
 
 
 class CommandLine(unittest.TestCase):

@@ -443,7 +443,7 @@ class Configuration(Story):
             return file.read(), done.stderr.decode()
 
     def test_converted_files_are_right(self):
-        text, log = self.convert("old.toml", """
+        text, log = self.convert("old.toml", f"""
 [http_server]
 sockets = ["127.0.0.1:8080", "localhost:8081"]
 worker_count = 4
@@ -451,7 +451,7 @@ worker_count = 4
 type = "Simple"
 [[admin.personas]]
 id = "alice"
-public_key_path = "/etc/kbs/alice.pem"
+public_key_path = "{self.vault.path('admin.pem.pub')}"
 [attestation_token]
 insecure_key = true
 [attestation_service]
