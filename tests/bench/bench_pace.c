@@ -1,31 +1,30 @@
 /* How the broker keeps pace: with a token that takes milliseconds, and with more requests than it can do.
  *
- *     bench_pace CONFIG SECONDS     (tests/bench/run prepares the token, behind the fault module)
+ *     bench_pace CONFIG SECONDS pace|overload     (tests/bench/run prepares the token, behind the fault module)
  *
- * A slow token: releases by 64 connections that each wait for their answer, as a share of what its sessions
- * could do at most; /healthz is asked on a connection of its own meanwhile. Open loop: requests that come at
- * a fixed rate whatever is answered, at half of the top rate and at twice of it. */
+ * pace: releases from a slow token by 64 connections that each wait for their answer, as a share of what its
+ * sessions could do at most. overload: requests that come at a fixed rate whatever is answered, at half of the
+ * top rate and at twice of it, the latter some times over, with the memory after each; from a slow token and a
+ * fast one, over kept connections and over a fresh one each. The generator is a process of its own and asks for
+ * /healthz meanwhile; under overload it and the broker have half of the cores each. */
 #include "broker/base/clock.h"
 #include "broker/base/rand.h"
 #include "broker/cmd/broker.h"
 #include "broker/cmd/guest.h"
 #include "broker/http/server.h"
 #include "pkcs11/pace.h"
-#include "tests/bench/load.h"
-#include "tests/bench/open_load.h"
+#include "tests/bench/generator.h"
 
 #include <limits.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 
 #define VALUE 1024
 #define CONNECTIONS 64u      /* of the closed loop */
-#define CROWD 1800u          /* of the open loop: more than a queue and the workers hold */
-#define HEALTH_SAMPLES 100000u
+#define CROWD_KEPT 4000u     /* of the open loop: nearly all that the broker takes */
+#define CROWD_FRESH 10000u   /* more than it takes */
+#define ROUNDS 5u            /* of overload */
 
 static struct bench {
     struct broker broker;
@@ -33,6 +32,7 @@ static struct bench {
     const char *address;
     double seconds;
     unsigned cores, sessions;
+    bool overload;
     char request[JOSE_MAX_TOKEN + 256];
 } bench;
 
@@ -51,20 +51,39 @@ static err_t set_latency(unsigned us)
     return ERR_OK;
 }
 
-static err_t closed_loop(double seconds, struct load_result *ret)
+/* By so many connections that each wait for their answer. */
+static err_t closed_loop(double seconds, bool fresh, struct generator_result *ret)
 {
-    struct load load = {.address = bench.address, .connections = CONNECTIONS, .threads = bench.cores,
-                        .seconds = seconds, .ask = load_ask_same, .context = bench.request};
-    return load_run(&load, ret);
+    struct open_load load = {.address = bench.address, .request = bench.request, .fresh = fresh,
+                             .connections = CONNECTIONS, .seconds = seconds};
+    TRY(generator_run(&load, ret));
+    if (ret->load.refused.count || ret->load.other)
+        FAIL(ERR_INTERNAL, "%lu answers 503, %lu others", ret->load.refused.count, ret->load.other);
+    return ERR_OK;
 }
 
 /* Until the broker has noticed what its token is like now. */
 static err_t await_pace(bool slow)
 {
-    struct load_result r;
-    for (int i = 0; i < 100 && pace_is_slow(&token_pace) != slow; i++) TRY(closed_loop(0.5, &r));
+    struct generator_result r;
+    for (int i = 0; i < 100 && pace_is_slow(&token_pace) != slow; i++) TRY(closed_loop(0.5, false, &r));
     if (pace_is_slow(&token_pace) != slow) FAIL(ERR_INTERNAL, "the broker does not notice its token's pace");
     return ERR_OK;
+}
+
+/* The most there was since the last look; Linux's VmHWM. */
+static double peak_mib(void)
+{
+    char line[128];
+    double kib = 0;
+    FILE *f = fopen("/proc/self/status", "re");
+    while (f && fgets(line, sizeof line, f))
+        if (strncmp(line, "VmHWM:", 6) == 0) kib = strtod(line + 6, NULL);
+    if (f) fclose(f);
+    f = fopen("/proc/self/clear_refs", "we");
+    if (f) fputs("5", f);
+    if (f) fclose(f);
+    return kib / 1024;
 }
 
 /* Once the connections of the run before are gone, which take most of it. */
@@ -83,127 +102,111 @@ static double rss_mib(void)
     return (double) pages * (double) sysconf(_SC_PAGESIZE) / (1 << 20);
 }
 
-/* ---- /healthz meanwhile ---------------------------------------------------------------------- */
-
-static struct health {
-    pthread_t thread;
-    atomic_bool stop;
-    uint64_t ns[HEALTH_SAMPLES];
-    size_t n;
-    bool broken;
-} health;
-
-static void *ask_health(void *arg)
-{
-    static const char request[] = "GET /healthz HTTP/1.1\r\nHost: bench\r\n\r\n";
-    struct timespec pause = {.tv_nsec = 2000000};
-    char answer[4096];
-    int fd = load_connect(bench.address);
-    while (!atomic_load(&health.stop) && health.n < HEALTH_SAMPLES) {
-        uint64_t begun = clock_mono_ns();
-        bool good = fd >= 0 && send(fd, request, sizeof request - 1, MSG_NOSIGNAL) > 0 &&
-                    recv(fd, answer, sizeof answer, 0) > 0 && strncmp(answer, "HTTP/1.1 200", 12) == 0;
-        if (!good) {
-            health.broken = true;
-            break;
-        }
-        health.ns[health.n++] = clock_mono_ns() - begun;
-        nanosleep(&pause, NULL); /* a probe, no load */
-    }
-    if (fd >= 0) close(fd);
-    return NULL;
-}
-
-static void health_begin(void)
-{
-    health.n = 0;
-    health.broken = false;
-    atomic_store(&health.stop, false);
-    ENSURE(pthread_create(&health.thread, NULL, ask_health, NULL) == 0);
-}
-
-static void health_end(struct latencies *ret)
-{
-    atomic_store(&health.stop, true);
-    pthread_join(health.thread, NULL);
-    latencies_of(health.ns, health.n, ret);
-}
-
-static void print_health(const struct latencies *l)
-{
-    static const double bounds[] = {0.1, 0.3, 1, 3, 10, 30, 100};
-    size_t at = 0;
-    printf("            /healthz %lu times: median %.2f ms, p99 %.2f ms, max %.1f ms;", l->count,
-           l->median_ms, l->p99_ms, l->max_ms);
-    for (size_t i = 0; i < sizeof bounds / sizeof *bounds; i++) {
-        size_t before = at;
-        while (at < health.n && (double) health.ns[at] <= bounds[i] * 1e6) at++;
-        if (at > before) printf(" <=%g ms: %zu", bounds[i], at - before);
-    }
-    printf("%s\n", health.broken ? " (and then it failed)" : "");
-}
-
 /* ---- the measures ---------------------------------------------------------------------------- */
+
+static void print_probe(const char *how, const struct probe_result *p)
+{
+    printf("            /healthz %s, %lu times: median %.2f ms, p99 %.2f ms, max %.1f ms, %lu failed\n", how,
+           p->answers.count, p->answers.median_ms, p->answers.p99_ms, p->answers.max_ms, p->failed);
+}
+
+/* Releases a second by the clock, and for each second that the broker had of a core: others on this machine
+ * change the former, and the latter hardly. */
+static double rate_of(const struct generator_result *r)
+{
+    return (double) (r->load.good.count - r->load.late) / r->load.seconds;
+}
+
+static double core_rate_of(const struct generator_result *r)
+{
+    return (double) r->load.good.count / r->core_seconds;
+}
+
+/* Of its cores, how much it had. */
+static double share_of(const struct generator_result *r)
+{
+    return r->core_seconds / r->whole_seconds / bench.cores;
+}
 
 static err_t measure_slow(unsigned ms)
 {
-    struct load_result r;
-    struct latencies l;
+    struct generator_result r;
     TRY(set_latency(ms * 1000));
     TRY(await_pace(true));
-    health_begin();
-    struct err e = closed_loop(bench.seconds, &r);
-    health_end(&l);
-    TRY(e);
-    double rate = (double) r.answers / r.seconds, most = bench.sessions * 1000.0 / ms;
+    TRY(closed_loop(bench.seconds, false, &r));
+    const struct latencies *health = &r.kept.answers;
+    double rate = rate_of(&r), most = bench.sessions * 1000.0 / ms;
     printf("token %3u ms  %.0f releases/s of %.0f with %u sessions: %.2f\n", ms, rate, most, bench.sessions,
            rate / most);
-    print_health(&l);
+    print_probe("kept ", &r.kept);
+    print_probe("fresh", &r.fresh);
     printf("{\"latency_ms\":%u,\"releases_per_s\":%.0f,\"ratio\":%.3f,\"healthz_median_ms\":%.3f,"
-           "\"healthz_p99_ms\":%.3f,\"healthz_max_ms\":%.3f}\n", ms, rate, rate / most, l.median_ms,
-           l.p99_ms, l.max_ms);
+           "\"healthz_p99_ms\":%.3f,\"healthz_max_ms\":%.3f}\n", ms, rate, rate / most, health->median_ms,
+           health->p99_ms, health->max_ms);
     return ERR_OK;
 }
 
-static void print_open(const char *what, double asked, double top, const struct open_result *r)
+static void print_open(const char *what, double asked, const struct generator_result *top,
+                       const struct generator_result *g)
 {
-    double rate = (double) r->good.count / r->seconds;
-    printf("  %-9s %.0f/s asked, %.0f/s answered (%.2f of the top): median %.2f ms, p99 %.2f ms, "
-           "p99/median %.1f\n", what, asked, rate, rate / top, r->good.median_ms, r->good.p99_ms,
+    const struct open_result *r = &g->load;
+    printf("  %-9s %.0f/s asked, %.0f/s answered (%.2f of the top, %.2f by core time, of which it had "
+           "%.2f): median %.2f ms, p99 %.2f ms, p99/median %.1f\n", what, asked, rate_of(g), rate_of(g) / rate_of(top),
+           core_rate_of(g) / core_rate_of(top), share_of(g), r->good.median_ms, r->good.p99_ms,
            r->good.median_ms > 0 ? r->good.p99_ms / r->good.median_ms : 0);
     if (r->refused.count)
         printf("            %lu answers 503: median %.2f ms, p99 %.2f ms, max %.1f ms\n", r->refused.count,
                r->refused.median_ms, r->refused.p99_ms, r->refused.max_ms);
     if (r->other || r->unsent)
         printf("            %lu failed otherwise, %lu found no connection\n", r->other, r->unsent);
+    print_probe("kept ", &g->kept);
+    print_probe("fresh", &g->fresh);
 }
 
-static err_t measure_open(unsigned us)
+static void print_json(unsigned us, bool fresh, const struct generator_result *top,
+                       const struct generator_result *half, const struct generator_result *twice,
+                       const double rss[ROUNDS + 1])
 {
-    struct load_result closed;
-    struct open_result half, twice;
+    const struct latencies *h = &half->load.good;
+    printf("{\"open_latency_us\":%u,\"fresh\":%s,\"top_per_s\":%.0f,\"half_p99_over_median\":%.2f,"
+           "\"twice_share\":%.3f,\"twice_core_share\":%.3f,\"served_p99_ms\":%.1f,\"refused_p99_ms\":%.2f,\"probe_p99_ms\":%.1f,"
+           "\"probes_failed\":%lu,\"rss_mib\":[", us, fresh ? "true" : "false", rate_of(top),
+           h->median_ms > 0 ? h->p99_ms / h->median_ms : 0, rate_of(twice) / rate_of(top),
+           core_rate_of(twice) / core_rate_of(top), twice->load.good.p99_ms, twice->load.refused.p99_ms, twice->fresh.answers.p99_ms, twice->fresh.failed);
+    for (unsigned i = 0; i <= ROUNDS; i++) printf("%s%.1f", i ? "," : "", rss[i]);
+    printf("]}\n");
+}
+
+static err_t measure_open(unsigned us, bool fresh)
+{
+    struct generator_result top, half, twice;
+    double rss[ROUNDS + 1], peak[ROUNDS + 1];
     TRY(set_latency(us));
     TRY(await_pace(us > 0));
-    TRY(closed_loop(bench.seconds, &closed));
-    double top = (double) closed.answers / closed.seconds;
-    struct open_load load = {.address = bench.address, .request = bench.request, .connections = CROWD,
-                             .rate = top / 2, .seconds = bench.seconds};
-    TRY(open_load_run(&load, &half));
-    double before = rss_mib();
-    load.rate = 2 * top;
-    TRY(open_load_run(&load, &twice));
-    double after = rss_mib();
-    TRY(open_load_run(&load, &twice)); /* again: what the first one took is there to be used again */
-    double again = rss_mib();
-    printf("open loop, token %.1f ms, top rate %.0f/s\n", us / 1000.0, top);
-    print_open("half", top / 2, top, &half);
-    print_open("twice", 2 * top, top, &twice);
-    printf("            memory %.1f MiB before, %.1f after, %.1f after as much again (broker and generator)\n",
-           before, after, again);
-    printf("{\"open_latency_us\":%u,\"top_per_s\":%.0f,\"half_p99_over_median\":%.2f,\"twice_share\":%.3f,"
-           "\"refused_p99_ms\":%.2f,\"rss_mib\":[%.1f,%.1f,%.1f]}\n", us, top,
-           half.good.median_ms > 0 ? half.good.p99_ms / half.good.median_ms : 0,
-           (double) twice.good.count / twice.seconds / top, twice.refused.p99_ms, before, after, again);
+    TRY(closed_loop(bench.seconds, fresh, &top));
+    struct open_load load = {.address = bench.address, .request = bench.request, .fresh = fresh,
+                             .connections = fresh ? CROWD_FRESH : CROWD_KEPT, .rate = rate_of(&top) / 2,
+                             .seconds = bench.seconds};
+    printf("open loop, token %.1f ms, %s, top rate %.0f/s with %.2f of the cores, %.0f us of them each\n",
+           us / 1000.0, fresh ? "a connection for each request" : "kept connections", rate_of(&top),
+           share_of(&top), 1e6 / core_rate_of(&top));
+    TRY(generator_run(&load, &half));
+    print_open("half", load.rate, &top, &half);
+    rss[0] = rss_mib();
+    peak_mib();
+    load.rate = 2 * rate_of(&top);
+    for (unsigned i = 1; i <= ROUNDS; i++) {
+        TRY(generator_run(&load, &twice));
+        print_open("twice", load.rate, &top, &twice);
+        rss[i] = rss_mib();
+        peak[i] = peak_mib();
+    }
+    printf("            memory %.1f MiB before", rss[0]);
+    for (unsigned i = 1; i <= ROUNDS; i++) printf(", %.1f", rss[i]);
+    printf(" after each; at most");
+    for (unsigned i = 1; i <= ROUNDS; i++) printf(" %.0f", peak[i]);
+    printf(" meanwhile\n");
+    print_json(us, fresh, &top, &half, &twice, rss);
     return ERR_OK;
 }
 
@@ -228,7 +231,7 @@ static err_t attest(struct bench *b)
 static err_t start(struct bench *b, struct exchange_handler *handler)
 {
     static const char *const sockets[] = {"127.0.0.1:0"};
-    struct http_config config = {.sockets = sockets, .socket_count = 1};
+    struct http_config config = {.sockets = sockets, .socket_count = 1, .threads = b->cores};
     uint8_t value[VALUE];
     struct store_put put = {.kind = ENVELOPE_RESOURCE, .name = "bench/value/1",
                             .value = span_of(value, sizeof value)};
@@ -241,14 +244,26 @@ static err_t start(struct bench *b, struct exchange_handler *handler)
     return attest(b);
 }
 
+static err_t measure_pace(void)
+{
+    TRY(measure_slow(5));
+    return measure_slow(50);
+}
+
+static err_t measure_overload(void)
+{
+    for (int fresh = 0; fresh < 2; fresh++) {
+        TRY(measure_open(20000, fresh));
+        TRY(measure_open(0, fresh));
+    }
+    return ERR_OK;
+}
+
 static err_t measure(void)
 {
-    printf("%u cores, %u sessions, releases of %d bytes, %.0f s each; generator and broker share the cores\n",
-           bench.cores, bench.sessions, VALUE, bench.seconds);
-    TRY(measure_slow(5));
-    TRY(measure_slow(50));
-    TRY(measure_open(5000));
-    return measure_open(0);
+    printf("%u cores for the broker, %u sessions, releases of %d bytes, %.0f s each\n", bench.cores,
+           bench.sessions, VALUE, bench.seconds);
+    return bench.overload ? measure_overload() : measure_pace();
 }
 
 static err_t run(const struct config *config)
@@ -264,8 +279,8 @@ static err_t run(const struct config *config)
 
 int main(int argc, char **argv)
 {
-    if (argc != 3) {
-        fprintf(stderr, "usage: bench_pace CONFIG SECONDS\n");
+    if (argc != 4) {
+        fprintf(stderr, "usage: bench_pace CONFIG SECONDS pace|overload\n");
         return 2;
     }
     struct rlimit files;
@@ -275,7 +290,8 @@ int main(int argc, char **argv)
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
     bench.seconds = strtod(argv[2], NULL);
-    bench.cores = (unsigned) sysconf(_SC_NPROCESSORS_ONLN);
+    bench.overload = strcmp(argv[3], "overload") == 0;
+    bench.cores = generator_take_cores(bench.overload);
     log_set_level(LOG_LEVEL_ERROR);
     _cleanup_(config_freep) struct config *config = NULL;
     struct err e = config_load(argv[1], &config);

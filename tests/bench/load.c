@@ -46,15 +46,21 @@ static double core_seconds(int who)
            (double) (u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
 }
 
-int load_connect(const char *address)
+bool load_address(const char *address, struct sockaddr_in *ret)
 {
     char host[64];
     const char *colon = strrchr(address, ':');
-    struct sockaddr_in to = {.sin_family = AF_INET};
-    if (!colon) return -1;
+    *ret = (struct sockaddr_in){.sin_family = AF_INET};
+    if (!colon) return false;
     snprintf(host, sizeof host, "%.*s", (int) (colon - address), address);
-    to.sin_port = htons((uint16_t) strtoul(colon + 1, NULL, 10));
-    if (inet_pton(AF_INET, host, &to.sin_addr) != 1) return -1;
+    ret->sin_port = htons((uint16_t) strtoul(colon + 1, NULL, 10));
+    return inet_pton(AF_INET, host, &ret->sin_addr) == 1;
+}
+
+int load_connect(const char *address)
+{
+    struct sockaddr_in to;
+    if (!load_address(address, &to)) return -1;
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
     if (fd < 0) return -1;
     if (connect(fd, (struct sockaddr *) &to, sizeof to) != 0) {

@@ -34,6 +34,10 @@ struct load_result {
  * what was answered. */
 err_t load_run(const struct load *load, struct load_result *ret);
 
+/* False when this is no "127.0.0.1:8080". */
+struct sockaddr_in;
+bool load_address(const char *address, struct sockaddr_in *ret);
+
 /* A connected socket, or -1. */
 int load_connect(const char *address);
 

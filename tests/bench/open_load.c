@@ -3,18 +3,21 @@
 #include "broker/base/clock.h"
 #include "tests/bench/load.h"
 
+#include <errno.h>
+#include <netinet/in.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/timerfd.h>
 
 #define ANSWER_MAX (64u << 10)
 #define EVENTS 256
+#define HOSTS 200u /* addresses that fresh connections come from: one has too few ports */
 
 struct lane {
     int fd;
     bool busy;
-    uint64_t due, sent;
+    uint64_t due, begun;
+    size_t sent;       /* bytes of the request */
     size_t len, want;  /* bytes of the answer; want 0: its head is not whole */
     int status;
     char *answer;      /* ANSWER_MAX */
@@ -27,6 +30,8 @@ struct samples {
 
 struct run {
     const struct open_load *load;
+    size_t request_len;
+    int epoll;
     struct lane *lanes;
     unsigned *idle, idle_n;
     uint64_t begin, end;
@@ -61,55 +66,112 @@ static void note(struct samples *s, uint64_t ns)
     s->at[s->n++] = ns;
 }
 
-static uint64_t due_at(const struct run *r, uint64_t n)
+/* ---- one connection ------------------------------------------------------------------------- */
+
+static bool watch(struct run *r, struct lane *l)
 {
-    return r->begin + (uint64_t) ((double) n / r->load->rate * 1e9);
+    struct epoll_event e = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
+                            .data.u32 = (uint32_t) (l - r->lanes)};
+    return epoll_ctl(r->epoll, EPOLL_CTL_ADD, l->fd, &e) == 0;
 }
 
-/* All that is due and has a connection. */
-static void send_due(struct run *r)
+/* Begins to connect, as another host each time. */
+static bool dial(struct run *r, struct lane *l)
 {
-    uint64_t now = clock_mono_ns();
-    size_t len = strlen(r->load->request);
-    while (r->idle_n && now < r->end && due_at(r, r->started) <= now) {
-        struct lane *l = &r->lanes[r->idle[--r->idle_n]];
-        l->due = due_at(r, r->started++);
-        l->sent = clock_mono_ns();
-        l->len = l->want = 0;
-        l->busy = true;
-        if (send(l->fd, r->load->request, len, MSG_NOSIGNAL) != (ssize_t) len) r->result.other++;
+    static const int on = 1;
+    struct sockaddr_in from = {.sin_family = AF_INET}, to;
+    if (!load_address(r->load->address, &to)) return false;
+    from.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1 + (uint32_t) (r->started % HOSTS));
+    l->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (l->fd < 0) return false;
+    setsockopt(l->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+    if (bind(l->fd, (struct sockaddr *) &from, sizeof from)) return false;
+    return (connect(l->fd, (struct sockaddr *) &to, sizeof to) == 0 || errno == EINPROGRESS) && watch(r, l);
+}
+
+/* Ready for the next request, or out of the game. */
+static void put_down(struct run *r, struct lane *l, bool broken)
+{
+    l->busy = false;
+    if (broken) r->result.other++;
+    if ((broken || r->load->fresh) && l->fd >= 0) {
+        close(l->fd);
+        l->fd = -1;
     }
+    if (!broken || r->load->fresh) r->idle[r->idle_n++] = (unsigned) (l - r->lanes);
+}
+
+/* False: the connection is broken. One that was refused may be closed already, its answer in it. */
+static bool speak(struct run *r, struct lane *l)
+{
+    while (l->sent < r->request_len) {
+        ssize_t n = send(l->fd, r->load->request + l->sent, r->request_len - l->sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n < 0) return errno == EAGAIN || errno == ENOTCONN || errno == EPIPE || errno == ECONNRESET;
+        l->sent += (size_t) n;
+    }
+    return true;
 }
 
 static void answered(struct run *r, struct lane *l)
 {
     uint64_t now = clock_mono_ns();
+    if (l->status == 200 && now >= r->end) r->result.late++;
     if (l->status == 200) note(&r->good, now - l->due);
-    else if (l->status == 503) note(&r->refused, now - l->sent);
+    else if (l->status == 503) note(&r->refused, now - l->begun);
     else r->result.other++;
-    l->busy = false;
-    r->idle[r->idle_n++] = (unsigned) (l - r->lanes);
+    put_down(r, l, false);
 }
 
-/* False: the connection ended. */
+static void read_head(struct lane *l)
+{
+    l->answer[l->len] = '\0';
+    const char *end = strstr(l->answer, "\r\n\r\n");
+    const char *length = strcasestr(l->answer, "\r\ncontent-length:");
+    if (!end || !length) return;
+    l->status = (int) strtol(l->answer + strlen("HTTP/1.1 "), NULL, 10);
+    l->want = (size_t) (end + 4 - l->answer) + strtoul(length + 17, NULL, 10);
+}
+
+/* All that has come; false: the connection ended before the whole answer. */
 static bool hear(struct run *r, struct lane *l)
 {
-    ssize_t n = recv(l->fd, l->answer + l->len, ANSWER_MAX - 1 - l->len, MSG_DONTWAIT);
-    if (n <= 0) return false;
-    l->len += (size_t) n;
-    l->answer[l->len] = '\0';
-    if (!l->want) {
-        const char *end = strstr(l->answer, "\r\n\r\n");
-        const char *length = strcasestr(l->answer, "\r\ncontent-length:");
-        if (!end || !length) return true;
-        l->status = (int) strtol(l->answer + strlen("HTTP/1.1 "), NULL, 10);
-        l->want = (size_t) (end + 4 - l->answer) + strtoul(length + 17, NULL, 10);
+    while (l->busy) {
+        ssize_t n = recv(l->fd, l->answer + l->len, ANSWER_MAX - 1 - l->len, MSG_DONTWAIT);
+        if (n < 0 && errno == EAGAIN) return true;
+        if (n <= 0) return false;
+        l->len += (size_t) n;
+        if (!l->want) read_head(l);
+        if (l->want && l->len >= l->want) answered(r, l);
     }
-    if (l->len >= l->want) answered(r, l);
     return true;
 }
 
-static err_t open_lanes(struct run *r, int epoll)
+static void begin(struct run *r, struct lane *l, uint64_t due)
+{
+    r->started++;
+    l->due = due;
+    l->begun = clock_mono_ns();
+    l->sent = l->len = l->want = 0;
+    l->busy = true;
+    if ((r->load->fresh && !dial(r, l)) || !speak(r, l)) put_down(r, l, true);
+}
+
+/* ---- all of them ---------------------------------------------------------------------------- */
+
+/* All that is due and has a connection. */
+static void send_due(struct run *r)
+{
+    uint64_t now = clock_mono_ns();
+    if (now >= r->end) return;
+    for (unsigned most = r->idle_n; most && r->idle_n; most--) {
+        double after = r->load->rate > 0 ? (double) r->started / r->load->rate * 1e9 : 0;
+        uint64_t due = r->load->rate > 0 ? r->begin + (uint64_t) after : now;
+        if (due > now) return;
+        begin(r, &r->lanes[r->idle[--r->idle_n]], due);
+    }
+}
+
+static err_t open_lanes(struct run *r)
 {
     unsigned n = r->load->connections;
     r->lanes = calloc(n, sizeof *r->lanes);
@@ -117,11 +179,11 @@ static err_t open_lanes(struct run *r, int epoll)
     if (!r->lanes || !r->idle) FAIL(ERR_INTERNAL, "out of memory");
     for (unsigned i = 0; i < n; i++) r->lanes[i].fd = -1;
     for (unsigned i = 0; i < n; i++) {
-        struct epoll_event e = {.events = EPOLLIN, .data.u32 = i};
         struct lane *l = &r->lanes[i];
         l->answer = malloc(ANSWER_MAX);
-        l->fd = load_connect(r->load->address);
-        if (!l->answer || l->fd < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, l->fd, &e))
+        if (!l->answer) FAIL(ERR_INTERNAL, "out of memory");
+        if (!r->load->fresh) l->fd = load_connect(r->load->address);
+        if (!r->load->fresh && (l->fd < 0 || !watch(r, l)))
             FAIL_ERRNO(ERR_INTERNAL, "only %u of %u connections", i, n);
         r->idle[r->idle_n++] = i;
     }
@@ -140,35 +202,35 @@ static void close_lanes(struct run *r)
     free(r->refused.at);
 }
 
-/* Until the end, and then for what is under way: two seconds. */
-static void drive(struct run *r, int epoll)
+/* Until the end, and then for what is under way: five seconds. */
+static void drive(struct run *r)
 {
     unsigned busy = 1;
-    while (clock_mono_ns() < r->end + 2 * CLOCK_SECOND_NS && (clock_mono_ns() < r->end || busy)) {
+    while (clock_mono_ns() < r->end + 5 * CLOCK_SECOND_NS && (clock_mono_ns() < r->end || busy)) {
         struct epoll_event ready[EVENTS];
         send_due(r);
-        int n = epoll_wait(epoll, ready, EVENTS, 1);
+        int n = epoll_wait(r->epoll, ready, EVENTS, 1);
         for (int i = 0; i < n; i++) {
             struct lane *l = &r->lanes[ready[i].data.u32];
-            if (hear(r, l)) continue;
-            epoll_ctl(epoll, EPOLL_CTL_DEL, l->fd, NULL);
-            r->result.other++;
-            l->busy = false; /* it is out of the game */
+            if (l->fd < 0) continue; /* put down since */
+            bool well = !l->busy || (speak(r, l) && hear(r, l));
+            if (!well) put_down(r, l, true);
         }
         busy = 0;
         for (unsigned i = 0; i < r->load->connections && !busy; i++) busy = r->lanes[i].busy;
     }
+    for (unsigned i = 0; i < r->load->connections; i++) r->result.other += r->lanes[i].busy;
 }
 
 struct err open_load_run(const struct open_load *load, struct open_result *ret)
 {
-    struct run r = {.load = load};
     _cleanup_close_ int epoll = epoll_create1(EPOLL_CLOEXEC);
-    struct err e = epoll < 0 ? ERR_MAKE(ERR_INTERNAL, "no epoll") : open_lanes(&r, epoll);
+    struct run r = {.load = load, .request_len = strlen(load->request), .epoll = epoll};
+    struct err e = epoll < 0 ? ERR_MAKE(ERR_INTERNAL, "no epoll") : open_lanes(&r);
     if (err_ok(e)) {
         r.begin = clock_mono_ns();
         r.end = r.begin + (uint64_t) (load->seconds * 1e9);
-        drive(&r, epoll);
+        drive(&r);
         r.result.seconds = load->seconds;
         uint64_t due = (uint64_t) (load->rate * load->seconds);
         r.result.unsent = due > r.started ? due - r.started : 0;

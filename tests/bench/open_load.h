@@ -1,6 +1,7 @@
 /* A load generator that does not wait for answers: requests are due at a fixed rate, and what one takes is
  * counted from when it was due, also where every connection was busy then. So a server that stands still
- * for a moment is charged with all whom it kept waiting. One thread, many connections. */
+ * for a moment is charged with all whom it kept waiting. One thread, many connections: kept ones, or a fresh
+ * one for each request, which comes from one of many addresses of this machine and is closed after the answer. */
 #pragma once
 
 #include "broker/base/buf.h"
@@ -10,7 +11,8 @@ struct open_load {
     const char *address;
     const char *request;    /* the same each time */
     unsigned connections;   /* that may be busy at once */
-    double rate;            /* requests a second */
+    bool fresh;             /* a connection for each request */
+    double rate;            /* requests a second; 0: each connection asks as soon as it has its answer */
     double seconds;
 };
 
@@ -22,8 +24,9 @@ struct latencies {
 struct open_result {
     double seconds;
     struct latencies good;     /* 200, from when they were due */
-    struct latencies refused;  /* 503, from when they were sent: how fast a refusal is */
-    uint64_t other;            /* neither, or a connection that ended */
+    struct latencies refused;  /* 503, from when they were sent, the connection included: how fast a refusal is */
+    uint64_t late;             /* 200 that came after the end: not of the rate */
+    uint64_t other;            /* neither, or a connection that ended without an answer */
     uint64_t unsent;           /* due, and no connection was free until the end */
 };
 

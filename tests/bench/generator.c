@@ -1,0 +1,161 @@
+#include "tests/bench/generator.h"
+
+#include "broker/base/clock.h"
+#include "tests/bench/load.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#define SAMPLES 100000u
+#define PATIENCE_MS 1000 /* a kubelet's, as a rule */
+
+/* ---- cores ---------------------------------------------------------------------------------- */
+
+static unsigned first_core; /* of the generator's */
+
+static void pin(unsigned from, unsigned to)
+{
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    for (unsigned i = from; i < to; i++) CPU_SET(i, &set);
+    sched_setaffinity(0, sizeof set, &set);
+}
+
+unsigned generator_take_cores(bool half)
+{
+    unsigned all = (unsigned) sysconf(_SC_NPROCESSORS_ONLN);
+    first_core = half ? all / 2 : 0;
+    if (first_core == 0) return all;
+    pin(0, first_core);
+    return first_core;
+}
+
+/* ---- probes --------------------------------------------------------------------------------- */
+
+struct probe {
+    pthread_t thread;
+    const char *address;
+    atomic_bool *stop;
+    bool fresh;
+    unsigned pause_ms;
+    uint64_t ns[SAMPLES];
+    size_t n;
+    uint64_t failed;
+};
+
+static int connect_patiently(const char *address)
+{
+    struct timeval patience = {.tv_sec = PATIENCE_MS / 1000};
+    int fd = load_connect(address);
+    if (fd >= 0) setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    return fd;
+}
+
+static bool ask(int fd)
+{
+    static const char request[] = "GET /healthz HTTP/1.1\r\nHost: bench\r\n\r\n";
+    char answer[4096];
+    return fd >= 0 && send(fd, request, sizeof request - 1, MSG_NOSIGNAL) > 0 &&
+           recv(fd, answer, sizeof answer, 0) > 0 && strncmp(answer, "HTTP/1.1 200", 12) == 0;
+}
+
+static void *run_probe(void *arg)
+{
+    struct probe *p = arg;
+    struct timespec pause = {.tv_nsec = p->pause_ms * 1000000L};
+    int fd = -1;
+    while (!atomic_load(p->stop) && p->n < SAMPLES) {
+        uint64_t begun = clock_mono_ns();
+        if (fd < 0) fd = connect_patiently(p->address);
+        bool good = ask(fd);
+        if (good) p->ns[p->n++] = clock_mono_ns() - begun;
+        else p->failed++;
+        if (fd >= 0 && (p->fresh || !good)) {
+            close(fd);
+            fd = -1;
+        }
+        nanosleep(&pause, NULL); /* a probe, no load */
+    }
+    if (fd >= 0) close(fd);
+    return NULL;
+}
+
+/* ---- the process ---------------------------------------------------------------------------- */
+
+struct shared {
+    struct generator_result result;
+    bool failed;
+    char why[ERR_TEXT];
+};
+
+static void read_probe(struct probe *p, struct probe_result *ret)
+{
+    pthread_join(p->thread, NULL);
+    ret->failed = p->failed;
+    latencies_of(p->ns, p->n, &ret->answers);
+}
+
+static void generate(const struct open_load *load, struct shared *s)
+{
+    static struct probe kept, fresh;
+    atomic_bool stop = false;
+    kept = (struct probe){.address = load->address, .stop = &stop, .pause_ms = 2};
+    fresh = (struct probe){.address = load->address, .stop = &stop, .pause_ms = 20, .fresh = true};
+    ENSURE(pthread_create(&kept.thread, NULL, run_probe, &kept) == 0);
+    ENSURE(pthread_create(&fresh.thread, NULL, run_probe, &fresh) == 0);
+    struct err e = open_load_run(load, &s->result.load);
+    atomic_store(&stop, true);
+    read_probe(&kept, &s->result.kept);
+    read_probe(&fresh, &s->result.fresh);
+    s->failed = !err_ok(e);
+    if (s->failed) snprintf(s->why, sizeof s->why, "%s", err_text(e));
+}
+
+static err_t run_apart(const struct open_load *load, struct shared *s)
+{
+    pid_t child = fork();
+    if (child < 0) FAIL_ERRNO(ERR_INTERNAL, "fork");
+    if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        pin(first_core, (unsigned) sysconf(_SC_NPROCESSORS_ONLN));
+        generate(load, s);
+        _exit(0);
+    }
+    int status = 0;
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR) continue;
+    if (status) FAIL(ERR_INTERNAL, "the generator ended with %d", status);
+    if (s->failed) FAIL(ERR_INTERNAL, "%s", s->why);
+    return ERR_OK;
+}
+
+static double core_seconds(void)
+{
+    struct rusage u = {0};
+    getrusage(RUSAGE_SELF, &u);
+    return (double) (u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+           (double) (u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+}
+
+struct err generator_run(const struct open_load *load, struct generator_result *ret)
+{
+    struct shared *s = mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (s == MAP_FAILED) FAIL_ERRNO(ERR_INTERNAL, "mmap");
+    double before = core_seconds();
+    uint64_t begin = clock_mono_ns();
+    struct err e = run_apart(load, s);
+    *ret = s->result;
+    ret->core_seconds = core_seconds() - before;
+    ret->whole_seconds = (double) (clock_mono_ns() - begin) / (double) CLOCK_SECOND_NS;
+    munmap(s, sizeof *s);
+    return e;
+}

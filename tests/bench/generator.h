@@ -1,0 +1,24 @@
+/* Load from a process of its own, so that the memory and the cores of this one are the broker's alone: it is
+ * forked for each run and leaves its results in shared memory. Meanwhile it
+ * asks for /healthz: on one connection again and again, and on a fresh one each time, as a kubelet does. */
+#pragma once
+
+#include "tests/bench/open_load.h"
+
+struct probe_result {
+    struct latencies answers; /* 200 */
+    uint64_t failed;          /* another status, no connection, or no answer within a second */
+};
+
+struct generator_result {
+    struct open_result load;
+    struct probe_result kept, fresh;
+    double core_seconds;  /* that this process took meanwhile: the broker's */
+    double whole_seconds; /* of the run, with what came after its end */
+};
+
+/* With `half`, puts this process on the lower half of the cores and the generator on the others, unless there is
+ * one only; else they share them all. Says how many this process has. Before any thread is started. */
+unsigned generator_take_cores(bool half);
+
+err_t generator_run(const struct open_load *load, struct generator_result *ret);
