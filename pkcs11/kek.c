@@ -163,6 +163,7 @@ static void publish(struct p11 *p, struct kek_table *t)
     SCOPED_LOCK(&p->kek_lock);
     memcpy(p->keks, t->keks, t->n * sizeof *t->keks);
     p->kek_count = t->n;
+    p->kek_changes++;
     p->active = NULL;
     for (size_t i = t->n; i-- > 0;) {
         p->keks[i].info.active = !p->active && t->keks[i].info.sound && t->keks[i].info.canary_ok;
@@ -244,6 +245,12 @@ bool p11_has_kek(const struct p11 *p)
 {
     SCOPED_LOCK((pthread_mutex_t *) &p->kek_lock);
     return p->kek_count > 0;
+}
+
+uint64_t p11_kek_changes(struct p11 *p)
+{
+    SCOPED_LOCK(&p->kek_lock);
+    return p->kek_changes;
 }
 
 uint32_t p11_active_generation(struct p11 *p)

@@ -461,8 +461,8 @@ static err_t find_ours(struct p11 *p, const char *label, struct handles *ret, ui
     return e;
 }
 
-err_t token_object_scan(struct p11 *p, bool with_values,
-                      err_t (*visit)(void *arg, const struct p11_seen *seen), void *arg)
+/* how->knows NULL: all are read. */
+static err_t scan_ours(struct p11 *p, bool with_values, const struct p11_rescan *how)
 {
     _cleanup_handles_ struct handles found = {0};
     _cleanup_(sight_done) struct sight x = {.with_value = with_values};
@@ -470,16 +470,33 @@ err_t token_object_scan(struct p11 *p, bool with_values,
     TRY(find_ours(p, NULL, &found, &epoch));
     bool missed = found.n == 0;
     for (size_t i = 0; i < found.n; i++) {
+        bool known = false;
         x.object = (struct p11_object){.handle = found.at[i], .epoch = epoch};
+        if (how->knows) TRY(how->knows(how->arg, x.object, &known));
+        if (known) continue;
         TRY(look_at(p, &x));
         missed |= x.rv == CKR_OBJECT_HANDLE_INVALID;
         if (x.rv == CKR_OBJECT_HANDLE_INVALID) continue;
         struct p11_seen seen = {.object = x.object, .label = x.label, .unreadable = x.rv != CKR_OK};
         if (!seen.unreadable) seen.value = buf_span(&x.value);
         /* Neither a session nor a lock is held: visit may do what it likes with the token. */
-        TRY(visit(arg, &seen));
+        TRY(how->visit(how->arg, &seen));
     }
-    return missed ? still_ours(p, epoch) : ERR_OK;
+    return missed || how->knows ? still_ours(p, epoch) : ERR_OK;
+}
+
+err_t token_object_scan(struct p11 *p, bool with_values,
+                      err_t (*visit)(void *arg, const struct p11_seen *seen), void *arg)
+{
+    const struct p11_rescan how = {.visit = visit, .arg = arg};
+    return scan_ours(p, with_values, &how);
+}
+
+err_t token_object_rescan(struct p11 *p, const struct p11_rescan *again)
+{
+    struct p11_rescan how = *again;
+    if (!p->handles_unique) how.knows = NULL;
+    return scan_ours(p, true, &how);
 }
 
 err_t token_object_find(struct p11 *p, const char *label, struct p11_object *ret, size_t max,

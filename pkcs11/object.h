@@ -18,6 +18,7 @@ err_t token_object_read(struct p11 *p, struct p11_object o, struct buf *ret);
 err_t token_object_destroy(struct p11 *p, struct p11_object o);
 err_t token_object_scan(struct p11 *p, bool with_values,
                         err_t (*visit)(void *arg, const struct p11_seen *seen), void *arg);
+err_t token_object_rescan(struct p11 *p, const struct p11_rescan *again);
 err_t token_object_find(struct p11 *p, const char *label, struct p11_object *ret, size_t max,
                         size_t *ret_n);
 /* epoch.c */

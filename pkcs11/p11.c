@@ -115,6 +115,7 @@ err_t p11_open(const struct p11_config *config, struct p11 **ret)
     struct library library = {config->module, config->init_args};
     TRY(load_module(&library, &p->uri, config->helper, &p->module));
     p->fn = module_fn(p->module);
+    p->handles_unique = module_is_softhsm(p->fn);
     if (p->serialize_all) meter_serialize();
     TRYC(slot_find(p->fn, &p->uri, &p->slot, &info), "%s", config->token_uri);
     TRY(copy_text(info.label, &p->label));

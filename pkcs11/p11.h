@@ -185,6 +185,8 @@ bool p11_has_kek(const struct p11 *p);
 /* Looks at the keys on the token again: another process may have made a generation, whose
  * envelopes look foreign until then. Costs a find and a self-test. */
 err_t p11_kek_reload(struct p11 *p);
+/* Grows whenever the keys were looked at: whose generation an envelope names may be another by then. */
+uint64_t p11_kek_changes(struct p11 *p);
 
 /* What the self-test found, as words for status: "AES-KW recipients, AES-GCM payloads". */
 const char *p11_suite_text(const struct p11 *p);
@@ -258,6 +260,17 @@ struct p11_seen {
  * meanwhile: then what was visited is not all. */
 err_t p11_object_scan(struct p11 *p, bool with_values,
                       err_t (*visit)(void *arg, const struct p11_seen *seen), void *arg);
+/* A scan with values by who made one before, in this opening. */
+struct p11_rescan {
+    /* Whether this object is known: then it is there, and is neither read nor visited. Asked of each, but only
+     * where a handle names no second object as long as the token is open, as that of SoftHSM, which counts
+     * them; elsewhere all are read. Our objects are never changed in place, but for the epoch's label. What
+     * somebody else changes in one is seen by the next p11_object_scan. */
+    err_t (*knows)(void *arg, struct p11_object object, bool *ret);
+    err_t (*visit)(void *arg, const struct p11_seen *seen);
+    void *arg;
+};
+err_t p11_object_rescan(struct p11 *p, const struct p11_rescan *again);
 /* Objects with exactly this label. */
 err_t p11_object_find(struct p11 *p, const char *label, struct p11_object *ret, size_t max,
                       size_t *ret_n);

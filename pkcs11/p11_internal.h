@@ -35,6 +35,7 @@ DEFINE_CLEANUP(struct p11_module, module_unref);
 #define _cleanup_module_ _cleanup_(module_unrefp)
 CK_FUNCTION_LIST *module_fn(struct p11_module *m);
 const char *module_path(const struct p11_module *m);
+bool module_is_softhsm(CK_FUNCTION_LIST *fn); /* by its own words, through whatever stands in front of it */
 /* C_Finalize and C_Initialize in place, or with `renew` in another helper if it is in one; no session may
  * be in use. When others in this process use the
  * module too it is initialised only if they finalized it; otherwise ERR_CONFLICT. */
@@ -174,6 +175,7 @@ struct p11 {
     atomic_bool pin_spent;   /* the token was asked with it and wants a person: not sent again */
     unsigned max_sessions, cek_cache_max;
     bool serialize_all;      /* quirk: cryptography takes object_lock too */
+    bool handles_unique;     /* no handle is given to a second object in one opening; see p11_object_rescan */
     uint64_t epoch;          /* of all handles; a new one after each (re)opening. Written under
                               * kek_lock while the pool is stopped: read under either. */
 
@@ -189,6 +191,7 @@ struct p11 {
     pthread_mutex_t kek_lock, keys_lock;
     struct p11_kek keks[KEK_MAX]; /* by generation, ascending */
     size_t kek_count;
+    uint64_t kek_changes; /* how often they were looked at or changed */
     const struct p11_kek *active; /* highest sound generation, or NULL */
 
     /* what new envelopes are made with (suite.c), under kek_lock */

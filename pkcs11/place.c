@@ -107,6 +107,12 @@ err_t p11_object_scan(struct p11 *p, bool with_values,
     return p->beside->scan(p->beside->arg, with_values, visit, arg);
 }
 
+err_t p11_object_rescan(struct p11 *p, const struct p11_rescan *again)
+{
+    if (!p->beside) return token_object_rescan(p, again);
+    return p->beside->scan(p->beside->arg, true, again->visit, again->arg);
+}
+
 err_t p11_object_find(struct p11 *p, const char *label, struct p11_object *ret, size_t max,
                       size_t *ret_n)
 {

@@ -227,11 +227,25 @@ static void test_kek_reload__sees_a_new_generation(void **state)
 {
     struct p11_kek_info all[4];
     size_t n = 0;
+    uint64_t before = p11_kek_changes(token);
     assert_int_equal(make_key("strongroom-kek-2", 0, 0, 32, 16), CKR_OK);
+    assert_int_equal(p11_kek_changes(token), before); /* nobody has looked */
     assert_ok(p11_kek_reload(token));
+    assert_true(p11_kek_changes(token) > before);
     assert_ok(p11_kek_list(token, all, 4, &n));
     assert_int_equal(n, 2);
     assert_true(all[1].active);
+}
+
+static void test_kek_changes__whoever_makes_or_removes_one(void **state)
+{
+    struct p11_kek_info kek;
+    uint64_t before = p11_kek_changes(token);
+    assert_ok(p11_kek_create(token, true, &kek));
+    uint64_t made = p11_kek_changes(token);
+    assert_true(made > before);
+    assert_ok(p11_kek_destroy(token, kek.generation - 1));
+    assert_true(p11_kek_changes(token) > made);
 }
 
 /* ---- canaries --------------------------------------------------------------------------- */
@@ -404,6 +418,7 @@ int main(void)
         BARE(test_keys_load__other_labels_are_not_ours),
         KEK(test_keys_load__two_of_one_generation),
         KEK(test_kek_reload__sees_a_new_generation),
+        KEK(test_kek_changes__whoever_makes_or_removes_one),
         KEK(test_kek_reload__waiting_for_another_is_watched),
         KEK(test_canary__missing_is_written),
         KEK(test_canary__torn_is_replaced),
