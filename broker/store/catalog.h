@@ -27,6 +27,7 @@ struct catalog {
     struct entry **buckets;
     size_t bucket_count;   /* a power of two */
     size_t names, objects; /* objects: versions of ours */
+    uint64_t kek_changes;  /* p11_kek_changes when the scan began: by these keys generations were told */
     struct cache cache;
     struct oddities odd;
     struct manifest_sight manifest; /* until the scan is over */

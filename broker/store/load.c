@@ -9,7 +9,11 @@
  * Foreign and torn objects are counted and take no part in versions. An unreadable one does: by
  * the version its header tells, and above all others when not even the header can be read, since
  * it may well be the newest, and serving an older one silently is what DESIGN 3 forbids. While it
- * is on top its name is damaged; the next write of that name goes above it and removes it. */
+ * is on top its name is damaged; the next write of that name goes above it and removes it.
+ *
+ * Where handles allow it (p11_object_rescan), a rescan for news reads only what the present catalog does not
+ * know as sound. Odd and unreadable objects, and those found broken, are read again each time. */
+#include "broker/store/known.h"
 #include "broker/store/store_internal.h"
 
 #include "broker/base/clock.h"
@@ -20,6 +24,7 @@
 struct scan {
     struct store *s;
     struct catalog *fresh;
+    struct known known; /* of the present catalog; empty when all is read */
     bool keys_reloaded;
 };
 
@@ -118,12 +123,17 @@ static struct blob *adopt(struct store *s, const struct entry *e, struct version
     return NULL;
 }
 
+static err_t check_room(const struct scan *scan)
+{
+    if (scan->fresh->objects < STORE_MAX_OBJECTS) return ERR_OK;
+    FAIL(ERR_TOOLARGE, "the token holds more than %u objects of ours", STORE_MAX_OBJECTS);
+}
+
 static err_t enter(struct scan *scan, enum envelope_kind kind, const char *name,
                    struct version *version, struct span value)
 {
     _cleanup_version_ struct version *v = version;
-    if (scan->fresh->objects >= STORE_MAX_OBJECTS)
-        FAIL(ERR_TOOLARGE, "the token holds more than %u objects of ours", STORE_MAX_OBJECTS);
+    TRY(check_room(scan));
     _cleanup_free_ struct entry *spare = NULL;
     TRY(entry_new(kind, name, &spare));
     _cleanup_blob_ struct blob *bytes = NULL;
@@ -132,6 +142,31 @@ static err_t enter(struct scan *scan, enum envelope_kind kind, const char *name,
         struct cache *c = &scan->fresh->cache;
         if (!bytes && value.len <= c->budget - c->bytes) bytes = blob_new(value);
     }
+    catalog_insert(scan->fresh, &spare, TAKE_PTR(v), bytes, false);
+    return ERR_OK;
+}
+
+/* Its bytes too, when they are cached. False: it must be read again. */
+static bool take_known(struct store *s, const struct version *v, struct blob **ret_bytes)
+{
+    SCOPED_LOCK(&s->lock);
+    if (v->broken) return false;
+    *ret_bytes = v->bytes ? blob_ref(v->bytes) : NULL;
+    return true;
+}
+
+static err_t enter_known(void *arg, struct p11_object object, bool *ret)
+{
+    struct scan *scan = arg;
+    const struct known_object *k = known_find(&scan->known, object);
+    _cleanup_blob_ struct blob *bytes = NULL;
+    _cleanup_version_ struct version *v = NULL;
+    _cleanup_free_ struct entry *spare = NULL;
+    *ret = k && take_known(scan->s, k->version, &bytes);
+    if (!*ret) return ERR_OK;
+    TRY(check_room(scan));
+    TRY(version_copy(k->version, &v));
+    TRY(entry_new(k->entry->kind, k->entry->name, &spare));
     catalog_insert(scan->fresh, &spare, TAKE_PTR(v), bytes, false);
     return ERR_OK;
 }
@@ -191,12 +226,28 @@ static void report_oddities(const struct oddities *before, const struct oddities
                  LOG_S("why", now->named.at[i].why));
 }
 
-struct err load_catalog_locked(struct store *s, struct catalog **ret)
+static err_t scan_token(struct scan *scan, bool news)
+{
+    struct p11 *token = scan->s->config.token;
+    const struct p11_rescan how = {.knows = enter_known, .visit = visit_object, .arg = scan};
+    if (!news) return p11_object_scan(token, true, visit_object, scan);
+    TRY(known_new(scan->s->catalog, &scan->known));
+    struct err e = p11_object_rescan(token, &how);
+    known_free(&scan->known);
+    return e;
+}
+
+struct err load_catalog_locked(struct store *s, enum reading reading, struct catalog **ret)
 {
     _cleanup_catalog_ struct catalog *fresh = NULL;
     TRY(catalog_new(s->config.cache_bytes, &fresh));
     struct scan scan = {.s = s, .fresh = fresh};
-    TRY(p11_object_scan(s->config.token, true, visit_object, &scan));
+    /* Before the scan: what it judges first is judged without a key that it finds later. */
+    fresh->kek_changes = p11_kek_changes(s->config.token);
+    bool news = reading == READ_NEWS && s->catalog && s->catalog->kek_changes == fresh->kek_changes;
+    TRY(scan_token(&scan, news));
+    if (news && p11_kek_changes(s->config.token) != fresh->kek_changes)
+        return load_catalog_locked(s, READ_ALL, ret);
     /* `catalog` is replaced under `work` only, which we hold, and `odd` is fixed by then. */
     report_oddities(s->catalog ? &s->catalog->odd : NULL, &fresh->odd);
     *ret = TAKE_PTR(fresh);

@@ -166,7 +166,7 @@ static err_t read_version(struct store *s, enum envelope_kind kind, const char *
             return ERR_OK;
         }
         if (!was_outrun(s, &f, e)) return give_up(s, &f, e);
-        TRY(refresh_lost(s, f.changes));
+        TRY(refresh_lost(s, f.changes, tries > 0));
     }
     FAIL(ERR_BUSY, "%s %s changes faster than it can be read; try again", kind_noun(kind), name);
 }

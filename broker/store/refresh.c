@@ -40,14 +40,14 @@ static bool holds_objects(struct store *s)
     return s->catalog && s->catalog->objects > 0;
 }
 
-static err_t scan_token_locked(struct store *s, struct catalog **ret)
+static err_t scan_token_locked(struct store *s, enum reading reading, struct catalog **ret)
 {
     _cleanup_catalog_ struct catalog *fresh = NULL;
     uint64_t opening = p11_opening(s->config.token);
-    struct err loaded = load_catalog_locked(s, &fresh);
+    struct err loaded = load_catalog_locked(s, reading, &fresh);
     /* It went away in mid-scan, and is back. */
     if (loaded.code == ERR_TOKEN_DOWN && p11_opening(s->config.token) != opening)
-        loaded = load_catalog_locked(s, &fresh);
+        loaded = load_catalog_locked(s, READ_ALL, &fresh);
     TRY(loaded);
     /* When its directory vanishes SoftHSM finds nothing and says CKR_OK (tokens.md 2.2); without a
      * canary that opens, "nothing" is not believed. */
@@ -73,7 +73,19 @@ static err_t check_loss(struct store *s, const struct catalog *fresh, uint64_t o
          p11_label(s->config.token));
 }
 
-struct err rescan_locked(struct store *s)
+/* What somebody changed within an object is found when every object is read, STORE_RESCAN_SECONDS after the last
+ * time. Reading the news does not put that off. */
+static void note_scan(struct store *s, enum reading reading)
+{
+    s->changes++;
+    s->rescans++;
+    s->behind_since = 0;
+    if (reading != READ_ALL) return;
+    s->doubt = false;
+    s->next_scan = clock_mono_ns() + SCAN_NS;
+}
+
+static err_t replace_locked(struct store *s, enum reading reading)
 {
     /* Before the scan, so that who writes meanwhile is noticed next time. An epoch object that
      * cannot be read counts as none: the next look finds a difference and scans again. */
@@ -81,7 +93,7 @@ struct err rescan_locked(struct store *s)
     uint64_t opening = p11_opening(s->config.token);
     if (!err_ok(read_epoch(s, epoch))) epoch[0] = '\0';
     struct catalog *fresh = NULL;
-    struct err e = token_failure(scan_token_locked(s, &fresh));
+    struct err e = token_failure(scan_token_locked(s, reading, &fresh));
     if (err_ok(e)) e = check_loss(s, fresh, opening);
     if (!err_ok(e)) catalog_free(TAKE_PTR(fresh));
     pthread_mutex_lock(&s->lock);
@@ -90,11 +102,7 @@ struct err rescan_locked(struct store *s)
     if (err_ok(e)) {
         old = s->catalog;
         s->catalog = fresh;
-        s->changes++;
-        s->rescans++;
-        s->doubt = false;
-        s->behind_since = 0;
-        s->next_scan = clock_mono_ns() + SCAN_NS;
+        note_scan(s, reading);
         memcpy(s->epoch, epoch, sizeof s->epoch);
         s->opening = opening;
     }
@@ -104,9 +112,24 @@ struct err rescan_locked(struct store *s)
     return e;
 }
 
+struct err rescan_locked(struct store *s)
+{
+    return replace_locked(s, READ_ALL);
+}
+
+/* Handles of before tell nothing after another opening; and nothing is taken for granted when it is time to look
+ * at everything, or when something went wrong. */
+static enum reading how_much(struct store *s)
+{
+    uint64_t opening = p11_opening(s->config.token);
+    SCOPED_LOCK(&s->lock);
+    bool sure = s->catalog && opening == s->opening && !s->doubt && !s->stale;
+    return sure && clock_mono_ns() < s->next_scan ? READ_NEWS : READ_ALL;
+}
+
 struct err refresh_locked(struct store *s)
 {
-    return is_current(s) ? ERR_OK : rescan_locked(s);
+    return is_current(s) ? ERR_OK : replace_locked(s, how_much(s));
 }
 
 struct err refresh_now(struct store *s)
@@ -172,12 +195,13 @@ static bool changed_since(struct store *s, uint64_t changes)
     return s->changes != changes;
 }
 
-struct err refresh_lost(struct store *s, uint64_t changes)
+struct err refresh_lost(struct store *s, uint64_t changes, bool again)
 {
     if (changed_since(s, changes)) return ERR_OK;
     TRY(job_moves());
     SCOPED_WORK(s);
-    return changed_since(s, changes) ? ERR_OK : rescan_locked(s);
+    if (changed_since(s, changes)) return ERR_OK;
+    return replace_locked(s, again ? READ_ALL : how_much(s));
 }
 
 void announce_locked(struct store *s)

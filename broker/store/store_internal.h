@@ -39,8 +39,8 @@ struct store {
     char epoch[P11_EPOCH_TEXT]; /* what it said when the catalog was built; "": none */
     uint64_t opening;   /* p11_opening() then; the catalog's handles are good for no other */
     uint64_t next_look; /* clock_mono_ns: when a reader looks at the epoch object again */
-    uint64_t next_scan; /* clock_mono_ns: when we rescan though the epoch object is the same */
-    bool doubt;         /* a write failed midway: rescan at the next look */
+    uint64_t next_scan; /* clock_mono_ns: when every object is read, though the epoch object is the same */
+    bool doubt;         /* a write failed midway: every object is read at the next look */
     bool stale;         /* the last rescan failed, so the catalog may be out of date */
     uint64_t behind_since; /* clock_mono_ns: others have written, and that was not read yet; 0: nobody has */
 
@@ -62,9 +62,14 @@ static inline struct err token_failure(struct err e)
 
 /* ---- load.c ------------------------------------------------------------------------------ */
 
-/* A new catalog by one scan. Takes over cached bytes and notes of damage from the present one.
- * The caller holds `work`, not `lock`. */
-err_t load_catalog_locked(struct store *s, struct catalog **ret);
+enum reading {
+    READ_ALL,  /* every object */
+    READ_NEWS, /* those that the present catalog does not know, where the token's handles allow it */
+};
+
+/* A new catalog by one scan. Takes over cached bytes and notes of damage from the present one. The caller
+ * holds `work`, not `lock`. */
+err_t load_catalog_locked(struct store *s, enum reading reading, struct catalog **ret);
 
 /* ---- write.c ----------------------------------------------------------------------------- */
 
@@ -80,13 +85,14 @@ err_t version_create_locked(struct store *s, enum envelope_kind kind, const char
 err_t refresh_tick(struct store *s);
 /* Before a 404: looks now. Waits for a rescan under way instead of beginning another. */
 err_t refresh_now(struct store *s);
-/* The same for a writer, who holds `work`. */
+/* The same for a writer, who holds `work`. Reads the news, or all when it is time for that or there is doubt. */
 err_t refresh_locked(struct store *s);
 /* By the refresher: looks, rescans when the epoch object has changed, and lets readers off looking. */
 err_t refresh_watched(struct store *s);
-/* An object was not where the catalog of that count of `changes` has it. */
-err_t refresh_lost(struct store *s, uint64_t changes);
-/* Reads the epoch object ("" when there is none) and the token; the catalog is replaced. */
+/* An object was not where the catalog of that count of `changes` has it; `again`: nor where the one before had
+ * it, so that every object is read. */
+err_t refresh_lost(struct store *s, uint64_t changes, bool again);
+/* Reads the epoch object ("" when there is none) and every object; the catalog is replaced. */
 err_t rescan_locked(struct store *s);
 /* ---- refresher.c ------------------------------------------------------------------------- */
 

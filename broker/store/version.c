@@ -88,6 +88,22 @@ struct err version_new_unreadable(uint64_t version, struct p11_object object, st
     return ERR_OK;
 }
 
+struct err version_copy(const struct version *v, struct version **ret)
+{
+    _cleanup_version_ struct version *copy = allocate(v->version, v->object);
+    if (!copy) FAIL(ERR_INTERNAL, "out of memory");
+    copy->created = v->created;
+    copy->not_after = v->not_after;
+    copy->generation = v->generation;
+    copy->size = v->size;
+    copy->tombstone = v->tombstone;
+    copy->unreadable = v->unreadable;
+    if (v->content_type && !(copy->content_type = strdup(v->content_type)))
+        FAIL(ERR_INTERNAL, "out of memory");
+    *ret = TAKE_PTR(copy);
+    return ERR_OK;
+}
+
 void version_free(struct version *v)
 {
     if (!v) return;

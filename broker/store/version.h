@@ -47,6 +47,8 @@ err_t version_new(const struct envelope *e, uint32_t generation, struct p11_obje
                   struct version **ret);
 /* For an envelope that cannot be read. */
 err_t version_new_unreadable(uint64_t version, struct p11_object object, struct version **ret);
+/* What is fixed of a version; neither its bytes nor whether it was found broken. */
+err_t version_copy(const struct version *v, struct version **ret);
 void version_free(struct version *v); /* NULL-safe; must not be cached any more */
 DEFINE_CLEANUP(struct version, version_free);
 #define _cleanup_version_ _cleanup_(version_freep)
