@@ -3,6 +3,7 @@
  *
  *     bench_scale fill CONFIG COUNT SIZE            resources bench/value/0, 1, 2, ... to the token
  *     bench_scale measure CONFIG COUNT HOT SECONDS  a line of JSON; HOT: how many of them are asked for
+ *     bench_scale rescan CONFIG TURNS               a line of JSON: reading the token again, as after another's write
  */
 #include "broker/base/clock.h"
 #include "broker/base/rand.h"
@@ -20,6 +21,7 @@
 
 #define CONNECTIONS 16
 #define CONNECTIONS_ASKED 64
+#define TURNS_MAX 64
 
 /* ---- filling: objects as the store makes them, without reading each one back ------------------ */
 
@@ -167,6 +169,12 @@ static size_t weigh_store(struct store_stats *ret)
     return before - heap();
 }
 
+static int ascending(const void *a, const void *b)
+{
+    const double *x = a, *y = b;
+    return (*x > *y) - (*x < *y);
+}
+
 static err_t measure(const struct config *config)
 {
     double start_ms = 0, start_core_ms = 0;
@@ -192,23 +200,52 @@ static err_t measure(const struct config *config)
     return ERR_OK;
 }
 
+/* The first scan, and the least and the middle of those after it. */
+static err_t rescan(const struct config *config, unsigned turns)
+{
+    struct broker b = {0};
+    double clock_ms[TURNS_MAX], core[TURNS_MAX], first = core_ms();
+    uint64_t begun = clock_mono_ns();
+    if (!turns || turns > TURNS_MAX) FAIL(ERR_USAGE, "between 1 and %u turns", TURNS_MAX);
+    TRY(broker_open(config, "bench", true, &b));
+    double start_ms = (double) (clock_mono_ns() - begun) / 1e6;
+    first = core_ms() - first;
+    for (unsigned i = 0; i < turns; i++) {
+        char epoch[P11_EPOCH_TEXT];
+        TRY(p11_epoch_touch(b.token, epoch));
+        double core_begun = core_ms();
+        begun = clock_mono_ns();
+        TRY(store_refresh(b.store));
+        clock_ms[i] = (double) (clock_mono_ns() - begun) / 1e6;
+        core[i] = core_ms() - core_begun;
+    }
+    qsort(clock_ms, turns, sizeof *clock_ms, ascending);
+    qsort(core, turns, sizeof *core, ascending);
+    printf("{\"start_ms\":%.0f,\"start_core_ms\":%.0f,\"rescan_ms\":%.0f,\"rescan_core_ms\":%.0f,"
+           "\"rescan_core_ms_least\":%.0f}\n", start_ms, first, clock_ms[turns / 2], core[turns / 2], core[0]);
+    broker_close(&b);
+    return ERR_OK;
+}
+
 int main(int argc, char **argv)
 {
-    bool filling = argc == 5 && strcmp(argv[1], "fill") == 0;
-    if (!filling && (argc != 6 || strcmp(argv[1], "measure") != 0)) {
+    bool filling = argc == 5 && strcmp(argv[1], "fill") == 0, again = argc == 4 && strcmp(argv[1], "rescan") == 0;
+    if (!filling && !again && (argc != 6 || strcmp(argv[1], "measure") != 0)) {
         fprintf(stderr, "usage: bench_scale fill CONFIG COUNT SIZE\n"
-                        "       bench_scale measure CONFIG COUNT HOT SECONDS\n");
+                        "       bench_scale measure CONFIG COUNT HOT SECONDS\n"
+                        "       bench_scale rescan CONFIG TURNS\n");
         return 2;
     }
     log_set_level(LOG_LEVEL_ERROR);
     _cleanup_(config_freep) struct config *config = NULL;
     struct err e = config_load(argv[2], &config);
     bench.count = (unsigned) strtoul(argv[3], NULL, 10);
-    if (!filling) {
+    if (!filling && !again) {
         bench.hot = (unsigned) strtoul(argv[4], NULL, 10);
         bench.seconds = strtod(argv[5], NULL);
     }
-    if (err_ok(e)) e = filling ? fill(config, bench.count, strtoul(argv[4], NULL, 10)) : measure(config);
+    if (err_ok(e) && again) e = rescan(config, bench.count);
+    else if (err_ok(e)) e = filling ? fill(config, bench.count, strtoul(argv[4], NULL, 10)) : measure(config);
     if (!err_ok(e)) fprintf(stderr, "bench: %s\n", err_text(e));
     return err_exit_code(e.code);
 }
