@@ -130,6 +130,12 @@ static void print_text(struct json record, const char *name, int width)
     printf("  %-*s", width, log_escape(safe, sizeof safe, span_str(member(record, name))));
 }
 
+static bool passes(const struct filter *f, struct span line)
+{
+    _cleanup_json_ struct json_doc *doc = NULL;
+    return err_ok(json_parse(line, &doc)) && wanted(f, json_root(doc));
+}
+
 static void show(const struct filter *f, struct span line)
 {
     _cleanup_json_ struct json_doc *doc = NULL;
@@ -167,6 +173,24 @@ static err_t seek_last(FILE *f, unsigned count)
     }
     rewind(f);
     return ERR_OK;
+}
+
+/* Likewise, of those that the filter lets through: the file is read from its beginning. */
+static err_t seek_last_wanted(FILE *f, const struct filter *filter, unsigned count)
+{
+    _cleanup_free_ off_t *starts = calloc(count + 1u, sizeof *starts); /* of the last `count`, in a ring */
+    struct chain_reader lines = {.file = f};
+    uint64_t seen = 0;
+    bool more = false;
+    if (!starts) FAIL(ERR_INTERNAL, "out of memory");
+    struct err e = ERR_OK;
+    off_t at = 0;
+    for (; err_ok(e = chain_next(&lines, &more)) && more && lines.whole; at = ftello(f))
+        if (count && passes(filter, buf_span(&lines.line))) starts[seen++ % count] = at;
+    buf_free(&lines.line);
+    TRY(e);
+    off_t from = !seen ? at : starts[seen > count ? seen % count : 0];
+    return fseeko(f, from, SEEK_SET) == 0 ? ERR_OK : ERR_MAKE(ERR_INTERNAL, "cannot read the audit file");
 }
 
 /* Shows whole lines up to the end; a line still being written is left for the next time. */
@@ -241,7 +265,7 @@ struct err cmd_audit_tail(const struct command *self, int argc, char **argv)
     struct filter filter = {0};
     const struct opt table[] = {
         {"config", 'c', OPT_TEXT, &config_file, "FILE", "configuration; its audit.file without FILE"},
-        {"lines", 'n', OPT_NUMBER, &count, "N", "how many of the last records (10)"},
+        {"lines", 'n', OPT_NUMBER, &count, "N", "how many of the last records that fit (10)"},
         {"follow", 'f', OPT_FLAG, &keep, NULL, "go on with new records, over rotations"},
         {"action", 0, OPT_TEXT, &filter.action, "WORD", "only this action: release, put, set-policy, ..."},
         {"decision", 0, OPT_TEXT, &filter.decision, "WORD", "only " DECISIONS},
@@ -257,6 +281,7 @@ struct err cmd_audit_tail(const struct command *self, int argc, char **argv)
     TRY(file_of(operands[0], config_file, &path));
     _cleanup_(fclosep) FILE *f = NULL;
     TRY(open_read(path, &f));
-    TRY(seek_last(f, count));
+    bool any = !filter.action && !filter.decision && !filter.resource;
+    TRY(any ? seek_last(f, count) : seek_last_wanted(f, &filter, count));
     return keep ? follow(&f, path, &filter) : show_rest(f, &filter);
 }

@@ -1,8 +1,10 @@
 /* strongroom policy get|list|rollback */
 #include "broker/cmd/policy_history.h"
 
+#include "broker/api/appraiser.h"
 #include "broker/base/file.h"
 #include "broker/base/json.h"
+#include "broker/base/limits.h"
 #include "broker/base/log.h"
 #include "broker/cmd/cmd.h"
 #include "broker/cmd/policy_findings.h"
@@ -64,23 +66,38 @@ struct err policy_find_previous(struct vault *v, uint64_t *ret, char ret_if_matc
 
 /* ---- get ------------------------------------------------------------------------------------ */
 
+/* Guests are appraised by the built-in one then, which has no version. */
+static err_t attestation_fetch(struct vault *v, const char *id, struct http_answer *ret)
+{
+    char path[80 + ATTESTATION_POLICY_ID_MAX];
+    TRYC(appraiser_check_id(id), "--attestation");
+    snprintf(path, sizeof path, "/strongroom/v1/attestation-policy/%s", id);
+    struct err e = ask(v, path, ret);
+    if (e.code == ERR_NOTFOUND)
+        FAIL(ERR_NOTFOUND, "no attestation policy %s was set; where guests are appraised by one of that "
+             "name, the built-in one is in force", id);
+    return e;
+}
+
 struct err cmd_policy_get(const struct command *self, int argc, char **argv)
 {
-    const char *config_file = CONFIG_DEFAULT, *version_text = NULL;
+    const char *config_file = CONFIG_DEFAULT, *version_text = NULL, *attestation = NULL;
     const struct opt table[] = {
         {"config", 'c', OPT_TEXT, &config_file, "FILE", "configuration"},
         {"version", 0, OPT_TEXT, &version_text, "VERSION", "an older one that is kept"},
+        {"attestation", 0, OPT_TEXT, &attestation, "ID", "an attestation policy that was set"},
         {0},
     };
     TRY(opt_parse(self, table, "", "Writes the text to standard output, as it was set.", argc, argv,
                   0, 0, NULL));
     uint64_t version = 0;
+    if (version_text && attestation) FAIL(ERR_USAGE, "--version goes with the release policy alone");
     if (version_text) TRY(opt_version(version_text, "strongroom policy list", &version));
     _cleanup_(config_freep) struct config *config = NULL;
     _cleanup_(vault_closep) struct vault *vault = NULL;
     TRY(vault_open_file(config_file, "strongroom policy get", &config, &vault));
     _cleanup_(http_answer_free) struct http_answer answer = {0};
-    TRY(policy_fetch(vault, version, &answer));
+    TRY(attestation ? attestation_fetch(vault, attestation, &answer) : policy_fetch(vault, version, &answer));
     return file_write_all(STDOUT_FILENO, secret_span(answer.body));
 }
 

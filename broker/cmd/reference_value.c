@@ -14,6 +14,7 @@
 
 #define DAY 86400LL
 #define WHO "strongroom reference-value"
+#define LIST "/strongroom/v1/reference-values"
 
 /* ---- setting ------------------------------------------------------------------------------- */
 
@@ -45,14 +46,11 @@ static err_t make_message(const struct registration *r, struct buf *ret)
     return buf_ok(ret);
 }
 
-static err_t register_values(const char *config_file, const struct registration *r)
+static err_t register_values(struct vault *vault, const struct registration *r)
 {
     _cleanup_buf_ struct buf message = BUF_INIT;
-    _cleanup_(config_freep) struct config *config = NULL;
-    _cleanup_(vault_closep) struct vault *vault = NULL;
     _cleanup_(http_answer_free) struct http_answer answer = {0};
     TRY(make_message(r, &message));
-    TRY(vault_open_file(config_file, WHO, &config, &vault));
     TRY(vault_send(vault, "POST", "/kbs/v0/reference-value", NULL, buf_span(&message), &answer));
     if (answer.status != 200) return http_answer_error(&answer, "reference-value");
     return ERR_OK;
@@ -91,9 +89,28 @@ struct err cmd_reference_value_set(const struct command *self, int argc, char **
     if (file) TRY(file_read(file, REFERENCE_VALUES_BYTES, &payload));
     else TRY(read_pair(operands[0] ? operands[0] : "", operands[0] ? operands[1] : NULL, &payload));
     r.payload = buf_span(&payload);
-    TRY(register_values(config_file, &r));
+    _cleanup_(config_freep) struct config *config = NULL;
+    _cleanup_(vault_closep) struct vault *vault = NULL;
+    TRY(vault_open_file(config_file, WHO, &config, &vault));
+    TRY(register_values(vault, &r));
     fprintf(stderr, "set\n");
     return ERR_OK;
+}
+
+/* An expired one is there, too. Where a service keeps them there is no list, and it answers for itself. */
+static err_t check_is_there(struct vault *vault, const char *name)
+{
+    _cleanup_(http_answer_free) struct http_answer answer = {0};
+    _cleanup_json_ struct json_doc *doc = NULL;
+    TRY(vault_send(vault, "GET", LIST, NULL, span_of(NULL, 0), &answer));
+    if (answer.status != 200) return ERR_OK;
+    TRY(json_parse(secret_span(answer.body), &doc));
+    struct json list = json_get(json_root(doc), "values");
+    for (struct json j = json_first(list); json_present(j); j = json_next(j)) {
+        const char *known = json_string(json_get(j, "name"));
+        if (known && strcmp(known, name) == 0) return ERR_OK;
+    }
+    FAIL(ERR_NOTFOUND, "there is no reference value %s; strongroom reference-value list shows all", name);
 }
 
 struct err cmd_reference_value_rm(const struct command *self, int argc, char **argv)
@@ -106,7 +123,11 @@ struct err cmd_reference_value_rm(const struct command *self, int argc, char **a
     TRY(opt_parse(self, table, "NAME", NULL, argc, argv, 1, 1, operands));
     _cleanup_buf_ struct buf payload = BUF_INIT;
     TRY(read_pair(operands[0], "null", &payload));
-    TRY(register_values(config_file, &(struct registration){.payload = buf_span(&payload)}));
+    _cleanup_(config_freep) struct config *config = NULL;
+    _cleanup_(vault_closep) struct vault *vault = NULL;
+    TRY(vault_open_file(config_file, WHO, &config, &vault));
+    TRY(check_is_there(vault, operands[0]));
+    TRY(register_values(vault, &(struct registration){.payload = buf_span(&payload)}));
     fprintf(stderr, "removed %s\n", operands[0]);
     return ERR_OK;
 }
@@ -181,7 +202,7 @@ struct err cmd_reference_value_list(const struct command *self, int argc, char *
     _cleanup_(vault_closep) struct vault *vault = NULL;
     TRY(vault_open_file(config_file, WHO, &config, &vault));
     _cleanup_(http_answer_free) struct http_answer answer = {0};
-    TRY(vault_send(vault, "GET", "/strongroom/v1/reference-values", NULL, span_of(NULL, 0), &answer));
+    TRY(vault_send(vault, "GET", LIST, NULL, span_of(NULL, 0), &answer));
     if (answer.status != 200) return http_answer_error(&answer, "reference-value list");
     return json ? http_answer_print(&answer) : print_table(secret_span(answer.body));
 }

@@ -81,6 +81,7 @@ class Appraisal(unittest.TestCase):
         self.assertRegex(listed, r'svn +for ever +\["1"\]')
         self.assertRegex(listed, r"major_version +20\d\d-")
         run("reference-value", "rm", "svn")
+        self.assertEqual(run("reference-value", "rm", "svn", check=False).returncode, 3)
         gone = run("reference-value", "get", "svn", check=False)
         self.assertEqual(gone.returncode, 3)
         self.assertIn(b"No reference value found for the given id: svn", gone.stderr)
@@ -88,8 +89,14 @@ class Appraisal(unittest.TestCase):
         self.assertEqual(plain.returncode, 2)
         self.assertIn(b"""'"text"'""", plain.stderr)
 
-        policy = self.vault.write("cpu.rego", CPU + 'trust_claims := {"hardware": 2}\n')
+        unset = run("policy", "get", "--attestation", "default_cpu", check=False)
+        self.assertEqual(unset.returncode, 3)
+        self.assertIn(b"the built-in one is in force", unset.stderr)
+        text = CPU + 'trust_claims := {"hardware": 2}\n'
+        policy = self.vault.write("cpu.rego", text)
         run("policy", "set", "--attestation", "default_cpu", policy)
+        self.assertEqual(run("policy", "get", "--attestation", "default_cpu").stdout.decode(), text)
+        self.assertEqual(run("policy", "get", "--attestation", "../x", check=False).returncode, 2)
         self.assertEqual(self.status(), ("affirming", {"hardware": 2}))
         wrong = self.vault.write("wrong.rego", CPU + 'trust_claims := {"hardwear": 2}\n')
         refused = run("policy", "set", "--attestation", "default_cpu", wrong, check=False)

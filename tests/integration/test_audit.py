@@ -75,6 +75,14 @@ class Chain(unittest.TestCase):
         done = self.vault.command("audit", "tail", "--action", "put", "--resource", "chain/a")
         self.assertIn(b"audit/chain/a", done.stdout)
         self.assertEqual(len(done.stdout.splitlines()), 1)
+        for count in (1, 2):  # the last ones that fit, however much came after them
+            done = self.vault.command("audit", "tail", "-n", str(count), "--action", "start", "--format", "json")
+            shown = [json.loads(line) for line in done.stdout.splitlines()]
+            starts = [record for record in self.vault.audit() if record["action"] == "start"]
+            self.assertEqual(shown, starts[-count:])
+        self.assertGreater(len(starts), 1)
+        done = self.vault.command("audit", "tail", "--action", "start", "--resource", "nowhere")
+        self.assertEqual(done.stdout, b"")
         self.vault.guest().fetch("audit/chain/a")
         tail = subprocess.Popen([program(self.vault.variant), "audit", "tail", "-f", "-n", "1",
                                  "--decision", "allow", "--action", "release", "--format", "json",
