@@ -43,11 +43,11 @@ static struct {
     bool told;
     atomic_bool armed; /* the watcher looks again by itself, within the shortest deadline; or there is none */
     _Atomic unsigned lost;
-    _Atomic uint64_t written_off, crypto_ns, object_ns, long_ns;
+    _Atomic uint64_t written_off, crypto_ns, object_ns, wait_ns, long_ns;
 } w = {
     .lock = PTHREAD_MUTEX_INITIALIZER, .fired = PTHREAD_COND_INITIALIZER, .armed = true,
     .crypto_ns = P11_CRYPTO_MS * MS_NS, .object_ns = P11_OBJECT_MS * MS_NS,
-    .long_ns = P11_LONG_MS * MS_NS,
+    .wait_ns = P11_WAIT_SECONDS * CLOCK_SECOND_NS, .long_ns = P11_LONG_MS * MS_NS,
 };
 
 /* ---- threads ---------------------------------------------------------------------------- */
@@ -94,7 +94,7 @@ struct watch_thread *watch_self(void)
 
 static uint64_t patience_ns(const struct watch_thread *t, enum watch_kind kind)
 {
-    if (kind == WATCH_WAIT) return P11_WAIT_SECONDS * CLOCK_SECOND_NS;
+    if (kind == WATCH_WAIT) return atomic_load_explicit(&w.wait_ns, memory_order_relaxed);
     if (kind == WATCH_LONG) return atomic_load_explicit(&w.long_ns, memory_order_relaxed);
     /* Nobody waits for an answer of a thread that runs no job. */
     bool crypto = kind == WATCH_CRYPTO && t->late && !t->patient;
@@ -195,12 +195,14 @@ static uint64_t grace_of(const struct watch_thread *t, uint64_t until, uint64_t 
     return now + P11_STUCK_MS * MS_NS;
 }
 
-/* Fires what is late; the earliest deadline of the others. */
-static uint64_t look_locked(uint64_t now, bool *ret_vital_hangs)
+/* Fires what is late; the earliest deadline of the others. *ret_grave: a thread that nobody can replace does not
+ * come back, or no more may be given up. Those who wait for another that makes call after call (a rotation on a
+ * slow card) are late, but come back: only with a call that hangs is it grave. */
+static uint64_t look_locked(uint64_t now, bool *ret_grave)
 {
     uint64_t next = UINT64_MAX;
     unsigned end = atomic_load(&slots_end);
-    *ret_vital_hangs = false;
+    bool vital_calls = false, vital_waits = false, call_hangs = false;
     for (unsigned i = 0; i < end; i++) {
         struct watch_thread *t = &slots[i];
         uint64_t until = atomic_load(&t->until);
@@ -209,16 +211,20 @@ static uint64_t look_locked(uint64_t now, bool *ret_vital_hangs)
         if (now >= until && atomic_load(&t->state) == FINE && !(due = grace_of(t, until, now)))
             fire_locked(t, until);
         if (now < due && due < next) next = due;
-        bool vital = atomic_load(&t->here) || atomic_load(&t->vital);
-        if (atomic_load(&t->state) == LATE && vital) *ret_vital_hangs = true;
+        if (atomic_load(&t->state) != LATE) continue;
+        bool vital = atomic_load(&t->here) || atomic_load(&t->vital), waits = t->kind == WATCH_WAIT;
+        call_hangs |= !waits;
+        vital_waits |= vital && waits;
+        vital_calls |= vital && !waits;
     }
+    *ret_grave = vital_calls || (call_hangs && (vital_waits || atomic_load(&w.lost) >= P11_LOST_MAX));
     return next;
 }
 
 /* Whether it is time to say that only a restart helps; *next is when to look again. */
-static bool judge_locked(uint64_t now, bool vital_hangs, uint64_t *next)
+static bool judge_locked(uint64_t now, bool grave, uint64_t *next)
 {
-    if (!vital_hangs && atomic_load(&w.lost) < P11_LOST_MAX) {
+    if (!grave) {
         w.hopeless_since = 0;
         w.told = false;
         return false;
@@ -245,15 +251,15 @@ static void tell_hopeless_locked(void)
 
 static uint64_t round_locked(void)
 {
-    bool vital_hangs = false;
-    uint64_t now = clock_mono_ns(), next = look_locked(now, &vital_hangs);
+    bool grave = false;
+    uint64_t now = clock_mono_ns(), next = look_locked(now, &grave);
     if (w.config.sweep) {
         pthread_mutex_unlock(&w.lock);
         uint64_t other = w.config.sweep(w.config.arg, now);
         pthread_mutex_lock(&w.lock);
         if (other < next) next = other;
     }
-    if (judge_locked(now, vital_hangs, &next)) tell_hopeless_locked();
+    if (judge_locked(now, grave, &next)) tell_hopeless_locked();
     return next;
 }
 
@@ -311,6 +317,7 @@ err_t watch_start(const struct watch_config *config)
     w.crypto_ns = (config->crypto_ms ? config->crypto_ms : P11_CRYPTO_MS) * MS_NS;
     w.object_ns = (config->object_ms ? config->object_ms : P11_OBJECT_MS) * MS_NS;
     w.hang_ns = (config->hang_ms ? config->hang_ms : P11_HANG_SECONDS * 1000) * MS_NS;
+    w.wait_ns = config->wait_ms ? config->wait_ms * MS_NS : P11_WAIT_SECONDS * CLOCK_SECOND_NS;
     w.long_ns = (config->long_ms ? config->long_ms : P11_LONG_MS) * MS_NS;
     w.stop = w.told = false;
     w.hopeless_since = 0;
@@ -341,6 +348,7 @@ void watch_stop(void)
     pthread_cond_destroy(&w.wake);
     w.crypto_ns = P11_CRYPTO_MS * MS_NS;
     w.object_ns = P11_OBJECT_MS * MS_NS;
+    w.wait_ns = P11_WAIT_SECONDS * CLOCK_SECOND_NS;
     w.long_ns = P11_LONG_MS * MS_NS;
 }
 

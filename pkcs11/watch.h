@@ -61,6 +61,7 @@ uint64_t watch_end(void);
 
 struct watch_config {
     unsigned crypto_ms, object_ms, long_ms; /* deadlines of one call; 0: the defaults of limits.h */
+    unsigned wait_ms;                       /* .. of waiting for others; 0: P11_WAIT_SECONDS */
     unsigned hang_ms; /* how long calls hang before it is hopeless; 0: P11_HANG_SECONDS */
     /* By the watcher, now and then while something is under way: deadlines that are not of calls.
      * Returns the next one, UINT64_MAX: none. */
@@ -72,7 +73,7 @@ struct watch_config {
 err_t watch_start(const struct watch_config *config);
 void watch_stop(void);
 /* What the watcher does, beyond logging it, when P11_LOST_MAX calls hang for so long, or one of an event loop
- * or a vital thread does. NULL: nothing. */
+ * or a vital thread does. Who waits counts among them, if any call hangs. NULL: nothing. */
 void watch_on_hopeless(void (*hopeless)(void *arg), void *arg);
 /* Something has a deadline that only sweep knows of. */
 void watch_arm(void);

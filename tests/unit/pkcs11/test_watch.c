@@ -280,6 +280,30 @@ static void test_watch_on_hopeless__each_time_that_a_thread_cannot_be_done_witho
     assert_int_equal(told, 2);
 }
 
+/* Behind a thread that makes call after call there is no reason for a restart, however many wait; behind one
+ * whose call hangs there is. */
+static void test_watch_on_hopeless__waiting_is_no_reason_without_a_call_that_hangs(void **state)
+{
+    struct caller waits[P11_LOST_MAX], hangs = {.kind = WATCH_OBJECT};
+    int told = 0;
+    start((struct watch_config){.object_ms = 10, .wait_ms = 10, .hang_ms = 10, .sweep = sweep});
+    watch_on_hopeless(hopeless, &told);
+    for (unsigned i = 0; i < P11_LOST_MAX; i++) {
+        waits[i] = (struct caller){.kind = WATCH_WAIT, .vital = i == 0};
+        begin(&waits[i]);
+        gate_await_count(&waits[i].late, 1);
+    }
+    uint64_t until = clock_mono_ns() + 50 * MS; /* five times what makes it hopeless */
+    while (clock_mono_ns() < until) await_rounds();
+    assert_int_equal(gate_count(&told), 0);
+    begin(&hangs);
+    gate_await_count(&told, 1);
+    gate_set(true);
+    for (unsigned i = 0; i < P11_LOST_MAX; i++) pthread_join(waits[i].thread, NULL);
+    end(&hangs);
+    watch_on_hopeless(NULL, NULL);
+}
+
 static void test_watch_start__one_at_a_time(void **state)
 {
     start((struct watch_config){0});
@@ -325,6 +349,7 @@ int main(void)
         cmocka_unit_test_teardown(test_watch__deadlines_of_objects_may_be_the_shorter_ones, teardown),
         cmocka_unit_test_teardown(test_watch_loop_stuck__only_event_loops, teardown),
         cmocka_unit_test_teardown(test_watch_on_hopeless__each_time_that_a_thread_cannot_be_done_without, teardown),
+        cmocka_unit_test_teardown(test_watch_on_hopeless__waiting_is_no_reason_without_a_call_that_hangs, teardown),
         cmocka_unit_test_teardown(test_watch_arm__sweeps_until_nothing_is_due, teardown),
         cmocka_unit_test_teardown(test_watch_start__one_at_a_time, teardown),
         cmocka_unit_test_teardown(test_watch__many_threads, teardown),
