@@ -50,6 +50,9 @@
 #define HTTP_DRAIN_MAX (1u << 20)    /* bytes beyond body_limit read before a chunked body is cut */
 #define HTTP_PUBLIC_BODIES_MAX (64u << 20) /* bytes of bodies that anybody may send, all together */
 #define HTTP_ADMIN_CONNECTIONS 16u   /* on the admin socket, beside HTTP_MAX_CONNECTIONS */
+#define HTTP_PROBE_CONNECTIONS 64u   /* that begin with a probe, beside those as well */
+#define HTTP_PROBE_SECONDS 5u        /* for each step of such a one */
+#define HTTP_SILENT_SECONDS 3        /* the system keeps a plain connection that says nothing for so long */
 #define HTTP_HANDSHAKE_SECONDS 10u   /* from the connection to the end of the TLS handshake */
 #define HTTP_STUCK_MS 100u           /* an event loop in the handler for so long gets no new connections */
 #define HTTP_STOP_SECONDS 15u        /* for pending jobs at stop, beyond the grace; > P11_JOB_SECONDS */

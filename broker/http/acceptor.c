@@ -14,6 +14,7 @@
 #define TICK_MS 250      /* how often deadlines are looked at */
 #define HANGUP_TICKS 4   /* every so many looks, for hang-ups too: a system call a connection */
 #define ACCEPT_BATCH 64  /* connections from one socket before the others get their turn */
+#define PROBE_HEAD_MAX 2048 /* bytes; a longer one is no probe's */
 #define LATE_BATCH 64    /* late bodies answered in one look */
 
 /* ---- deadlines ------------------------------------------------------------------------------ */
@@ -35,26 +36,54 @@ void acceptor_sweep(struct http_server *s, struct conn_sweep sweep)
 
 /* ---- accepting ------------------------------------------------------------------------------ */
 
+/* Takes the socket. What came is read past, since closing over unread bytes is a reset, which may reach the
+ * client before the answer. */
+static void refuse_take(struct http_server *s, int fd, bool plain)
+{
+    static const char busy[] = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n"
+                               "Content-Length: 0\r\nConnection: close\r\n\r\n";
+    s->refused_busy++;
+    if (plain) { /* before a TLS handshake nobody would understand it */
+        char past[4096];
+        ssize_t n = recv(fd, past, sizeof past, MSG_DONTWAIT);
+        n = send(fd, busy, sizeof busy - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+        (void) n; /* the connection ends either way */
+    }
+    close(fd);
+}
+
+/* Whether the bytes that came are a whole head of a probe or a scraper. They must not wait behind guests: who
+ * is answered late, or 503, may take the broker for dead and end it in the midst of a crowd. */
+static bool is_probe(int fd)
+{
+    static const char *const targets[] = {"GET /healthz", "GET /readyz", "GET /metrics"};
+    char begun[PROBE_HEAD_MAX + 1] = "";
+    ssize_t n = recv(fd, begun, PROBE_HEAD_MAX, MSG_PEEK | MSG_DONTWAIT);
+    if (n <= 0 || !strstr(begun, "\r\n\r\n")) return false;
+    for (size_t i = 0; i < sizeof targets / sizeof *targets; i++) {
+        size_t len = strlen(targets[i]);
+        if (strncmp(begun, targets[i], len) == 0 && (begun[len] == ' ' || begun[len] == '?')) return true;
+    }
+    return false;
+}
+
 /* Takes the socket: MHD closes it, now or later. */
 static void hand_to_worker_take(struct http_server *s, int fd, const struct sockaddr *address,
                                 const char *peer)
 {
-    static const char busy[] = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n"
-                               "Content-Length: 0\r\nConnection: close\r\n\r\n";
     struct conn *c = NULL;
-    struct err e = conn_add(&s->conns, address, peer, &c);
+    bool plain = !address || !s->conns.limits.handshake_ns;
+    bool probe = address && plain && is_probe(fd);
+    struct err e = conn_add(&s->conns, address, peer, probe, &c);
+    if (probe && e.code == ERR_LIMIT) e = conn_add(&s->conns, address, peer, false, &c);
     if (!err_ok(e)) {
-        s->refused_busy++;
         log_debug_err(e, "http.busy", LOG_S("peer", peer));
-        /* before a TLS handshake nobody would understand it */
-        if (!address || !s->conns.limits.handshake_ns) {
-            ssize_t ignored = send(fd, busy, sizeof busy - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
-            (void) ignored; /* the connection ends either way */
-        }
-        close(fd);
+        refuse_take(s, fd, plain);
         return;
     }
+    static const int on = 1;
     s->accepted++;
+    if (address) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     struct conn_carrier carrier = {.family = AF_UNSPEC, .conn = c};
     if (MHD_add_connection(s->workers[c->worker], fd, (const struct sockaddr *) &carrier,
                            sizeof carrier) != MHD_YES)
@@ -63,9 +92,7 @@ static void hand_to_worker_take(struct http_server *s, int fd, const struct sock
 
 static void accept_tcp(struct http_server *s, int fd, const struct sockaddr_storage *from)
 {
-    static const int on = 1;
     char peer[64] = "";
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     listen_text((const struct sockaddr *) from, peer, sizeof peer);
     hand_to_worker_take(s, fd, (const struct sockaddr *) from, peer);
 }

@@ -48,10 +48,15 @@ void conn_table_done(struct conn_table *t)
     free(TAKE_PTR(t->loop_since));
 }
 
+static unsigned count_locked(const struct conn_table *t)
+{
+    return t->count + t->admins + t->probes;
+}
+
 unsigned conn_table_count(struct conn_table *t)
 {
     SCOPED_LOCK(&t->lock);
-    return t->count + t->admins;
+    return count_locked(t);
 }
 
 unsigned conn_table_wait(struct conn_table *t, unsigned ms)
@@ -60,8 +65,8 @@ unsigned conn_table_wait(struct conn_table *t, unsigned ms)
     struct timespec ts = {.tv_sec = (time_t) (until / CLOCK_SECOND_NS),
                           .tv_nsec = (long) (until % CLOCK_SECOND_NS)};
     SCOPED_LOCK(&t->lock);
-    if (t->count + t->admins) pthread_cond_timedwait(&t->emptier, &t->lock, &ts);
-    return t->count + t->admins;
+    if (count_locked(t)) pthread_cond_timedwait(&t->emptier, &t->lock, &ts);
+    return count_locked(t);
 }
 
 static void ip_of(const struct sockaddr *address, uint8_t ret[16])
@@ -89,11 +94,15 @@ static err_t check_limits_locked(struct conn_table *t, const struct conn *c)
             FAIL(ERR_LIMIT, "%u connections on the admin socket", t->admins);
         return ERR_OK;
     }
+    if (c->probe) {
+        if (t->probes >= t->limits.max_probe) FAIL(ERR_LIMIT, "%u probes", t->probes);
+        return ERR_OK;
+    }
     if (t->count >= t->limits.max) FAIL(ERR_LIMIT, "%u connections", t->count);
     if (t->limits.max_per_ip == 0) return ERR_OK;
     unsigned same = 0;
     for (const struct conn *o = *bucket_of(t, c->ip); o; o = o->next)
-        if (!o->local_admin && memcmp(o->ip, c->ip, sizeof c->ip) == 0) same++;
+        if (!o->local_admin && !o->probe && memcmp(o->ip, c->ip, sizeof c->ip) == 0) same++;
     if (same >= t->limits.max_per_ip) FAIL(ERR_LIMIT, "%u connections of one address", same);
     return ERR_OK;
 }
@@ -112,23 +121,37 @@ static bool is_better(const struct conn_table *t, unsigned a, unsigned b)
     return a_stuck == b_stuck ? t->per_worker[a] < t->per_worker[b] : b_stuck;
 }
 
+/* The last loop is theirs who must not wait behind guests. Where it is stuck, the others do, as long as
+ * they speak the same. */
+static unsigned choose_loop(const struct conn_table *t, const struct conn *c)
+{
+    unsigned last = t->workers - 1, best = 0;
+    unsigned end = t->limits.apart ? last : t->workers;
+    bool only_last = t->limits.handshake_ns || !is_stuck(t, last, clock_mono_ns());
+    if (t->limits.apart && (c->local_admin || c->probe) && only_last) return last;
+    for (unsigned i = 1; i < end; i++)
+        if (is_better(t, i, best)) best = i;
+    return best;
+}
+
+static unsigned *counter_of(struct conn_table *t, const struct conn *c)
+{
+    return c->local_admin ? &t->admins : c->probe ? &t->probes : &t->count;
+}
+
 static void insert_locked(struct conn_table *t, struct conn *c)
 {
-    bool apart = t->limits.handshake_ns != 0;
-    unsigned end = apart && !c->local_admin ? t->workers - 1 : t->workers;
-    c->worker = apart && c->local_admin ? t->workers - 1 : 0;
-    for (unsigned i = c->worker; i < end; i++)
-        if (is_better(t, i, c->worker)) c->worker = i;
+    c->worker = choose_loop(t, c);
     t->per_worker[c->worker]++;
     c->loop_since = &t->loop_since[c->worker];
-    *(c->local_admin ? &t->admins : &t->count) += 1;
+    *counter_of(t, c) += 1;
     c->link = bucket_of(t, c->ip);
     c->next = *c->link;
     if (c->next) c->next->link = &c->next;
     *c->link = c;
 }
 
-struct err conn_add(struct conn_table *t, const struct sockaddr *address, const char *peer,
+struct err conn_add(struct conn_table *t, const struct sockaddr *address, const char *peer, bool probe,
                     struct conn **ret)
 {
     struct conn *c = calloc(1, sizeof *c);
@@ -136,6 +159,7 @@ struct err conn_add(struct conn_table *t, const struct sockaddr *address, const 
     pthread_mutex_init(&c->lock, NULL);
     c->fd = -1;
     c->local_admin = !address;
+    c->probe = probe;
     c->secure = address && t->limits.handshake_ns;
     snprintf(c->peer, sizeof c->peer, "%s", peer);
     ip_of(address, c->ip);
@@ -158,7 +182,7 @@ void conn_remove(struct conn_table *t, struct conn *c)
         *c->link = c->next;
         if (c->next) c->next->link = c->link;
         t->per_worker[c->worker]--;
-        *(c->local_admin ? &t->admins : &t->count) -= 1;
+        *counter_of(t, c) -= 1;
         pthread_cond_signal(&t->emptier);
     }
     conn_free(c);
@@ -241,6 +265,7 @@ static uint64_t deadline_locked(const struct conn *c, const struct conn_limits *
 {
     uint64_t request = c->since + c->forgiven + l->request_ns;
     uint64_t body = c->body_since + l->body_ns;
+    if (c->probe && c->state != CONN_BUSY && c->state != CONN_CUT) return c->since + l->probe_ns;
     switch (c->state) {
     /* The first byte of a head is not seen before the end of its line: whoever drips that line has
      * the time to stay idle for it. */

@@ -40,6 +40,7 @@ struct conn {
     /* fixed from conn_add on */
     char peer[64];
     bool local_admin;
+    bool probe;      /* came with a probe, and ends after its answer */
     bool secure;     /* speaks TLS, so nobody but its event loop can write to it */
     unsigned worker; /* index of its event loop */
     _Atomic uint64_t *loop_since; /* conn_table.loop_since of that loop */
@@ -51,10 +52,12 @@ struct conn {
 };
 
 struct conn_limits {
-    unsigned max, max_per_ip, max_admin;          /* connections; max_per_ip 0: no limit */
+    unsigned max, max_per_ip;  /* connections; max_per_ip 0: no limit */
+    unsigned max_admin, max_probe; /* beside those */
+    bool apart;            /* the last event loop is for the admin socket and probes alone */
     uint64_t head_ns, body_ns, idle_ns, request_ns;
-    uint64_t handshake_ns; /* 0: no TLS; else all speak it but those of the admin socket, which
-                            * have the last event loop to themselves */
+    uint64_t probe_ns;     /* for each of these, where the connection is a probe's */
+    uint64_t handshake_ns; /* 0: no TLS; else all speak it but those of the last event loop, which is apart */
 };
 
 #define CONN_BUCKETS 256u
@@ -64,7 +67,7 @@ struct conn_table {
     pthread_mutex_t lock;        /* guards the rest */
     pthread_cond_t emptier;      /* signalled when a connection goes */
     struct conn *buckets[CONN_BUCKETS]; /* by address */
-    unsigned count, admins;
+    unsigned count, admins, probes;
     unsigned *per_worker;        /* connections of each event loop */
     _Atomic uint64_t *loop_since; /* clock_mono_ns: since when each loop is in the handler; 0: it is not. The
                                    * loops' own, without the lock */
@@ -76,11 +79,11 @@ void conn_table_done(struct conn_table *t); /* frees what is left; closes no soc
 unsigned conn_table_count(struct conn_table *t);
 
 /* Makes the entry of an accepted socket, on the event loop that has fewest of those that are not stuck in
- * the handler for HTTP_STUCK_MS. `address` is NULL
- * for the admin socket. ERR_LIMIT when there are too many, in all or from that address (the
- * connections of the admin socket are counted apart, so that an operator gets through a flood). */
+ * the handler for HTTP_STUCK_MS. `address` is NULL for the admin socket; `probe`: it came with one (plain
+ * HTTP only). ERR_LIMIT when there are too many, in all or from that address (the connections of the admin
+ * socket and probes are counted apart, so that they get through a flood). */
 struct sockaddr;
-err_t conn_add(struct conn_table *t, const struct sockaddr *address, const char *peer,
+err_t conn_add(struct conn_table *t, const struct sockaddr *address, const char *peer, bool probe,
                struct conn **ret);
 /* Takes it out and frees it, but neither socket nor txn. Only its event loop calls, or the
  * acceptor before it had one. */

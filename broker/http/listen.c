@@ -1,19 +1,21 @@
 #include "broker/http/listen.h"
 
 #include "broker/base/cleanup.h"
+#include "broker/base/limits.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
-#define BACKLOG 1024
+#define BACKLOG 4096 /* a crowd that comes at once; the system has a limit of its own */
 
 void listen_text(const struct sockaddr *address, char *out, size_t size)
 {
@@ -102,6 +104,12 @@ struct err listen_tcp(const char *address, int *ret_fd, char ret_bound[LISTEN_AD
     listen_text((struct sockaddr *) &bound, ret_bound, LISTEN_ADDRESS);
     *ret_fd = fd;
     return ERR_OK;
+}
+
+void listen_await_bytes(int fd)
+{
+    static const int seconds = HTTP_SILENT_SECONDS;
+    setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof seconds);
 }
 
 /* ---- Unix ----------------------------------------------------------------------------------- */

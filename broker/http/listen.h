@@ -14,6 +14,10 @@ err_t listen_tcp(const char *address, int *ret_fd, char ret_bound[LISTEN_ADDRESS
  * replaced; a live one, or a file that is no socket, is ERR_CONFLICT. */
 err_t listen_unix(const char *path, int *ret_fd);
 
+/* Connections are handed over once their first bytes are there, or after HTTP_SILENT_SECONDS without any: so
+ * who accepts can see what they begin with. */
+void listen_await_bytes(int fd);
+
 /* Closes the socket, and removes the file when it is still ours. */
 void listen_unix_close(const char *path, int fd);
 

@@ -40,7 +40,7 @@ static err_t start_worker(struct http_server *s, bool secure, struct MHD_Daemon 
                             MHD_OPTION_EXTERNAL_LOGGER, log_mhd, NULL,
                             MHD_OPTION_CONNECTION_MEMORY_LIMIT, s->head_bytes,
                             MHD_OPTION_CONNECTION_LIMIT,
-                            s->conns.limits.max + s->conns.limits.max_admin,
+                            s->conns.limits.max + s->conns.limits.max_admin + s->conns.limits.max_probe,
                             MHD_OPTION_URI_LOG_CALLBACK, request_line, s,
                             MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL,
                             MHD_OPTION_NOTIFY_COMPLETED, request_completed, s,
@@ -118,17 +118,20 @@ static err_t init_table(struct http_server *s, const struct http_config *c)
         .max = c->max_connections ? c->max_connections : HTTP_MAX_CONNECTIONS,
         .max_per_ip = c->max_connections_per_ip,
         .max_admin = HTTP_ADMIN_CONNECTIONS,
+        .max_probe = HTTP_PROBE_CONNECTIONS,
+        .apart = true,
         .head_ns = seconds_or(c->head_seconds, HTTP_HEAD_SECONDS),
         .body_ns = seconds_or(c->body_seconds, HTTP_BODY_SECONDS),
         .idle_ns = seconds_or(c->idle_seconds, HTTP_IDLE_SECONDS),
         .request_ns = seconds_or(c->request_seconds, HTTP_REQUEST_SECONDS),
+        .probe_ns = HTTP_PROBE_SECONDS * CLOCK_SECOND_NS,
         .handshake_ns = s->tls ? seconds_or(c->handshake_seconds, HTTP_HANDSHAKE_SECONDS) : 0,
     };
     s->head_bytes = c->head_bytes ? c->head_bytes : HTTP_HEAD_BYTES;
     raise_open_files(limits.max);
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     unsigned loops = c->threads ? c->threads : cores > 0 ? (unsigned) cores : 1;
-    return conn_table_init(&s->conns, &limits, loops + (s->tls ? 1 : 0));
+    return conn_table_init(&s->conns, &limits, loops + 1);
 }
 
 static void free_server(struct http_server *s)
@@ -148,6 +151,7 @@ static err_t bind_all(struct http_server *s, const struct http_config *c)
     for (; s->listener_count < c->socket_count; s->listener_count++) {
         struct http_listener *l = &s->listeners[s->listener_count];
         TRY(listen_tcp(c->sockets[s->listener_count], &l->fd, l->address));
+        if (!s->tls) listen_await_bytes(l->fd);
     }
     if (!c->admin_socket || !*c->admin_socket) return ERR_OK;
     s->admin_path = strdup(c->admin_socket);

@@ -104,9 +104,9 @@ static double rss_mib(void)
 
 /* ---- the measures ---------------------------------------------------------------------------- */
 
-static void print_probe(const char *how, const struct probe_result *p)
+static void print_probe(const struct probe_result *p)
 {
-    printf("            /healthz %s, %lu times: median %.2f ms, p99 %.2f ms, max %.1f ms, %lu failed\n", how,
+    printf("            /healthz %lu times: median %.2f ms, p99 %.2f ms, max %.1f ms, %lu failed\n",
            p->answers.count, p->answers.median_ms, p->answers.p99_ms, p->answers.max_ms, p->failed);
 }
 
@@ -134,12 +134,11 @@ static err_t measure_slow(unsigned ms)
     TRY(set_latency(ms * 1000));
     TRY(await_pace(true));
     TRY(closed_loop(bench.seconds, false, &r));
-    const struct latencies *health = &r.kept.answers;
+    const struct latencies *health = &r.health.answers;
     double rate = rate_of(&r), most = bench.sessions * 1000.0 / ms;
     printf("token %3u ms  %.0f releases/s of %.0f with %u sessions: %.2f\n", ms, rate, most, bench.sessions,
            rate / most);
-    print_probe("kept ", &r.kept);
-    print_probe("fresh", &r.fresh);
+    print_probe(&r.health);
     printf("{\"latency_ms\":%u,\"releases_per_s\":%.0f,\"ratio\":%.3f,\"healthz_median_ms\":%.3f,"
            "\"healthz_p99_ms\":%.3f,\"healthz_max_ms\":%.3f}\n", ms, rate, rate / most, health->median_ms,
            health->p99_ms, health->max_ms);
@@ -159,8 +158,7 @@ static void print_open(const char *what, double asked, const struct generator_re
                r->refused.median_ms, r->refused.p99_ms, r->refused.max_ms);
     if (r->other || r->unsent)
         printf("            %lu failed otherwise, %lu found no connection\n", r->other, r->unsent);
-    print_probe("kept ", &g->kept);
-    print_probe("fresh", &g->fresh);
+    print_probe(&g->health);
 }
 
 static void print_json(unsigned us, bool fresh, const struct generator_result *top,
@@ -172,7 +170,7 @@ static void print_json(unsigned us, bool fresh, const struct generator_result *t
            "\"twice_share\":%.3f,\"twice_core_share\":%.3f,\"served_p99_ms\":%.1f,\"refused_p99_ms\":%.2f,\"probe_p99_ms\":%.1f,"
            "\"probes_failed\":%lu,\"rss_mib\":[", us, fresh ? "true" : "false", rate_of(top),
            h->median_ms > 0 ? h->p99_ms / h->median_ms : 0, rate_of(twice) / rate_of(top),
-           core_rate_of(twice) / core_rate_of(top), twice->load.good.p99_ms, twice->load.refused.p99_ms, twice->fresh.answers.p99_ms, twice->fresh.failed);
+           core_rate_of(twice) / core_rate_of(top), twice->load.good.p99_ms, twice->load.refused.p99_ms, twice->health.answers.p99_ms, twice->health.failed);
     for (unsigned i = 0; i <= ROUNDS; i++) printf("%s%.1f", i ? "," : "", rss[i]);
     printf("]}\n");
 }

@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 
 #define SAMPLES 100000u
+#define PAUSE_MS 5L
 #define PATIENCE_MS 1000 /* a kubelet's, as a rule */
 
 /* ---- cores ---------------------------------------------------------------------------------- */
@@ -45,9 +46,7 @@ unsigned generator_take_cores(bool half)
 struct probe {
     pthread_t thread;
     const char *address;
-    atomic_bool *stop;
-    bool fresh;
-    unsigned pause_ms;
+    atomic_bool stop;
     uint64_t ns[SAMPLES];
     size_t n;
     uint64_t failed;
@@ -72,21 +71,15 @@ static bool ask(int fd)
 static void *run_probe(void *arg)
 {
     struct probe *p = arg;
-    struct timespec pause = {.tv_nsec = p->pause_ms * 1000000L};
-    int fd = -1;
-    while (!atomic_load(p->stop) && p->n < SAMPLES) {
+    struct timespec pause = {.tv_nsec = PAUSE_MS * 1000000L};
+    while (!atomic_load(&p->stop) && p->n < SAMPLES) {
         uint64_t begun = clock_mono_ns();
-        if (fd < 0) fd = connect_patiently(p->address);
-        bool good = ask(fd);
-        if (good) p->ns[p->n++] = clock_mono_ns() - begun;
+        int fd = connect_patiently(p->address);
+        if (ask(fd)) p->ns[p->n++] = clock_mono_ns() - begun;
         else p->failed++;
-        if (fd >= 0 && (p->fresh || !good)) {
-            close(fd);
-            fd = -1;
-        }
+        if (fd >= 0) close(fd);
         nanosleep(&pause, NULL); /* a probe, no load */
     }
-    if (fd >= 0) close(fd);
     return NULL;
 }
 
@@ -98,25 +91,16 @@ struct shared {
     char why[ERR_TEXT];
 };
 
-static void read_probe(struct probe *p, struct probe_result *ret)
-{
-    pthread_join(p->thread, NULL);
-    ret->failed = p->failed;
-    latencies_of(p->ns, p->n, &ret->answers);
-}
-
 static void generate(const struct open_load *load, struct shared *s)
 {
-    static struct probe kept, fresh;
-    atomic_bool stop = false;
-    kept = (struct probe){.address = load->address, .stop = &stop, .pause_ms = 2};
-    fresh = (struct probe){.address = load->address, .stop = &stop, .pause_ms = 20, .fresh = true};
-    ENSURE(pthread_create(&kept.thread, NULL, run_probe, &kept) == 0);
-    ENSURE(pthread_create(&fresh.thread, NULL, run_probe, &fresh) == 0);
+    static struct probe probe; /* of this process, which makes one run only */
+    probe.address = load->address;
+    ENSURE(pthread_create(&probe.thread, NULL, run_probe, &probe) == 0);
     struct err e = open_load_run(load, &s->result.load);
-    atomic_store(&stop, true);
-    read_probe(&kept, &s->result.kept);
-    read_probe(&fresh, &s->result.fresh);
+    atomic_store(&probe.stop, true);
+    pthread_join(probe.thread, NULL);
+    s->result.health.failed = probe.failed;
+    latencies_of(probe.ns, probe.n, &s->result.health.answers);
     s->failed = !err_ok(e);
     if (s->failed) snprintf(s->why, sizeof s->why, "%s", err_text(e));
 }

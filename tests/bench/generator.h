@@ -1,6 +1,6 @@
 /* Load from a process of its own, so that the memory and the cores of this one are the broker's alone: it is
- * forked for each run and leaves its results in shared memory. Meanwhile it
- * asks for /healthz: on one connection again and again, and on a fresh one each time, as a kubelet does. */
+ * forked for each run and leaves its results in shared memory. Meanwhile it asks for /healthz, on a fresh
+ * connection each time, as a kubelet does. */
 #pragma once
 
 #include "tests/bench/open_load.h"
@@ -12,7 +12,7 @@ struct probe_result {
 
 struct generator_result {
     struct open_result load;
-    struct probe_result kept, fresh;
+    struct probe_result health;
     double core_seconds;  /* that this process took meanwhile: the broker's */
     double whole_seconds; /* of the run, with what came after its end */
 };

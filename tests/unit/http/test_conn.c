@@ -9,7 +9,7 @@ static struct conn_table table;
 static int pair[2];
 static struct txn *const txn = (struct txn *) &table; /* never looked into by conn.c */
 
-static const struct conn_limits limits = {.max = 4, .max_per_ip = 2, .max_admin = 1,
+static const struct conn_limits limits = {.max = 4, .max_per_ip = 2, .max_admin = 1, .max_probe = 1, .probe_ns = 2 * S,
                                           .head_ns = 10 * S, .body_ns = 30 * S,
                                           .idle_ns = 20 * S, .request_ns = 60 * S};
 
@@ -31,7 +31,7 @@ static struct err add(unsigned last_byte, struct conn **ret)
 {
     struct sockaddr_in from = {.sin_family = AF_INET,
                                .sin_addr.s_addr = htonl(0x0a000000 + last_byte)};
-    return conn_add(&table, (struct sockaddr *) &from, "peer", ret);
+    return conn_add(&table, (struct sockaddr *) &from, "peer", false, ret);
 }
 
 static struct conn *add_open(uint64_t *ret_now)
@@ -75,9 +75,9 @@ static void test_conn_add__limits(void **state)
     assert_true(err_ok(add(3, &c[3])));
     assert_int_equal(add(4, &none).code, ERR_LIMIT);
     /* the admin socket has a count of its own */
-    assert_true(err_ok(conn_add(&table, NULL, "unix:uid=0", &c[4])));
+    assert_true(err_ok(conn_add(&table, NULL, "unix:uid=0", false, &c[4])));
     assert_true(c[4]->local_admin);
-    assert_int_equal(conn_add(&table, NULL, "unix:uid=0", &none).code, ERR_LIMIT);
+    assert_int_equal(conn_add(&table, NULL, "unix:uid=0", false, &none).code, ERR_LIMIT);
     assert_int_equal(conn_table_count(&table), 5);
     conn_remove(&table, c[0]);
     assert_true(err_ok(add(1, &c[0])));
@@ -91,10 +91,10 @@ static void test_conn_add__ipv6_counts_by_address(void **state)
     struct sockaddr_in6 from = {.sin6_family = AF_INET6, .sin6_addr = {{{[15] = 1}}}};
     struct conn *c = NULL;
     for (int i = 0; i < 2; i++)
-        assert_true(err_ok(conn_add(&table, (struct sockaddr *) &from, "p", &c)));
-    assert_int_equal(conn_add(&table, (struct sockaddr *) &from, "p", &c).code, ERR_LIMIT);
+        assert_true(err_ok(conn_add(&table, (struct sockaddr *) &from, "p", false, &c)));
+    assert_int_equal(conn_add(&table, (struct sockaddr *) &from, "p", false, &c).code, ERR_LIMIT);
     from.sin6_addr.s6_addr[0] = 1;
-    assert_true(err_ok(conn_add(&table, (struct sockaddr *) &from, "p", &c)));
+    assert_true(err_ok(conn_add(&table, (struct sockaddr *) &from, "p", false, &c)));
 }
 
 static void test_conn_add__spreads_evenly(void **state)
@@ -156,6 +156,7 @@ static void init_secure(void)
 {
     struct conn_limits secure = limits;
     secure.handshake_ns = 5 * S;
+    secure.apart = true;
     conn_table_done(&table);
     assert_true(err_ok(conn_table_init(&table, &secure, 3)));
 }
@@ -236,11 +237,75 @@ static void test_conn_add__admins_have_the_last_loop_of_a_tls_server(void **stat
         assert_int_equal(c->worker, i % 2);
         assert_true(c->secure);
     }
-    assert_true(err_ok(conn_add(&table, NULL, "unix", &c)));
+    assert_true(err_ok(conn_add(&table, NULL, "unix", false, &c)));
     assert_int_equal(c->worker, 2);
     assert_false(c->secure);
     conn_opened(c, pair[0], txn);
     assert_int_equal(c->state, CONN_IDLE);
+}
+
+static struct err add_probe(struct conn **ret)
+{
+    struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x0a000001)};
+    return conn_add(&table, (struct sockaddr *) &from, "probe", true, ret);
+}
+
+static void test_conn_add__probes_are_counted_apart(void **state)
+{
+    struct conn *c[4] = {0}, *probe = NULL, *none = NULL;
+    for (unsigned i = 0; i < 4; i++) assert_true(err_ok(add(i, &c[i])));
+    assert_int_equal(add(9, &none).code, ERR_LIMIT);
+    assert_true(err_ok(add_probe(&probe)));
+    assert_true(probe->probe);
+    assert_int_equal(add_probe(&none).code, ERR_LIMIT);
+    assert_int_equal(conn_table_count(&table), 5);
+    conn_remove(&table, probe);
+    assert_int_equal(conn_table_count(&table), 4);
+    /* nor does it count against the guests of its address */
+    conn_remove(&table, c[0]);
+    assert_true(err_ok(add_probe(&probe)));
+    assert_true(err_ok(add(1, &c[0])));
+    assert_int_equal(add(9, &none).code, ERR_LIMIT);
+}
+
+static void test_conn_add__the_last_loop_is_not_for_guests(void **state)
+{
+    struct conn_limits apart = limits;
+    struct conn *c = NULL;
+    apart.apart = true;
+    apart.max_probe = apart.max_admin = 2;
+    conn_table_done(&table);
+    assert_true(err_ok(conn_table_init(&table, &apart, 3)));
+    for (unsigned i = 0; i < 4; i++) {
+        assert_true(err_ok(add(i, &c)));
+        assert_int_equal(c->worker, i % 2);
+    }
+    assert_true(err_ok(add_probe(&c)));
+    assert_int_equal(c->worker, 2);
+    assert_true(err_ok(conn_add(&table, NULL, "unix", false, &c)));
+    assert_int_equal(c->worker, 2);
+    /* it is stuck in the handler */
+    atomic_store(&table.loop_since[2], 1);
+    assert_true(err_ok(add_probe(&c)));
+    assert_int_equal(c->worker, 0);
+    assert_true(err_ok(conn_add(&table, NULL, "unix", false, &c)));
+    assert_int_equal(c->worker, 1);
+}
+
+static void test_conn_sweep__a_probe_is_cut_early(void **state)
+{
+    struct conn *c = NULL;
+    assert_true(err_ok(add_probe(&c)));
+    conn_opened(c, pair[0], txn);
+    uint64_t now = clock_mono_ns();
+    assert_int_equal(sweep_at(c->since + 2 * S - 1).timed_out, 0);
+    assert_ptr_equal(conn_begin(c, now), txn);
+    assert_ptr_equal(conn_enter(c), txn);
+    assert_int_equal(sweep_at(now + 60 * S).timed_out, 0); /* the handler has it */
+    conn_leave(c, CONN_BODY);
+    assert_int_equal(sweep_at(now + 2 * S - 1).timed_out, 0);
+    assert_int_equal(sweep_at(now + 2 * S).timed_out, 1);
+    close(late[0].fd);
 }
 
 /* A byte now and then does not move the deadline of a body. */
@@ -357,6 +422,9 @@ int main(void)
         TEST(test_conn_add__passes_a_loop_that_is_stuck),
         TEST(test_conn_add__admins_have_the_last_loop_of_a_tls_server),
         TEST(test_conn_sweep__pieces_do_not_help),
+        TEST(test_conn_add__probes_are_counted_apart),
+        TEST(test_conn_add__the_last_loop_is_not_for_guests),
+        TEST(test_conn_sweep__a_probe_is_cut_early),
         TEST(test_conn_sweep__busy_is_never_cut_and_forgiven),
         TEST(test_conn_sweep__late_bodies_beyond_the_batch),
         TEST(test_conn_sweep__idle_only),

@@ -1,0 +1,113 @@
+"""More than the broker can do: who is served, who is refused and how, and who gets through all the same."""
+
+import socket
+import threading
+import unittest
+
+from vault import Vault, wait_until
+
+CONNECTIONS = 8
+CROWD = 32      # guests that come again and again, each time by another connection
+ROUNDS = 25     # of each
+PROBES = ("/healthz", "/readyz", "/metrics")
+
+
+def get(path, headers=""):
+    return f"GET {path} HTTP/1.1\r\nHost: x\r\n{headers}\r\n".encode()
+
+
+class Overload(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.vault = Vault(config={"http_server": {"max_connections": CONNECTIONS}}).prepare()
+        cls.vault.start().allow_all()
+        cls.vault.put("a/b/c", b"value")
+        cls.token = cls.vault.guest().handshake()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.vault.__exit__(None)
+
+    def answer(self, request):
+        """(status, head) of a request on a connection of its own; (why, "") where there was none."""
+        try:
+            return self.hear(request)
+        except (OSError, IndexError) as error:
+            return repr(error), ""
+
+    def hear(self, request):
+        with socket.create_connection(self.vault.address(), timeout=30) as connection:
+            connection.sendall(request)
+            head = b""
+            while b"\r\n\r\n" not in head:
+                piece = connection.recv(4096)
+                if not piece:
+                    break
+                head += piece
+        return int(head.split(b" ", 2)[1]), head.split(b"\r\n\r\n")[0].decode()
+
+    def fill(self):
+        """All the connections that there may be, each with a request that is not whole."""
+        self.end([])
+        held = []
+        for _ in range(CONNECTIONS):
+            held.append(socket.create_connection(self.vault.address(), timeout=30))
+            held[-1].sendall(b"GET /kbs/v0/resource/a/b/c HTTP/1.1\r\n")
+        wait_until(lambda: self.vault.metric("strongroom_connections") == CONNECTIONS + 1, what="a full broker")
+        return held
+
+    def end(self, held):
+        for connection in held:
+            connection.close()
+        wait_until(lambda: self.vault.metric("strongroom_connections") == 1, what="an empty broker")
+
+    def test_probes_and_operators_get_through(self):
+        held = self.fill()
+        refused = self.vault.metric("strongroom_connections_refused_total")
+        for _ in range(3):
+            for path in PROBES:
+                status, head = self.answer(get(path))
+                self.assertEqual(status, 200, path)
+                self.assertIn("connection: close", head.lower())
+        status, head = self.answer(get("/kbs/v0/resource/a/b/c"))
+        self.assertEqual(status, 503)
+        self.assertIn("Retry-After: 1", head)
+        self.assertEqual(self.vault.metric("strongroom_connections_refused_total"), refused + 1)
+        status, _, _ = self.vault.ask_local("GET", "/strongroom/v1/status")
+        self.assertEqual(status, 200)
+        self.end(held)
+        self.assertEqual(self.token.get("a/b/c"), b"value")
+
+    def test_a_crowd_is_served_or_refused(self):
+        """Guests get 200 or 503 and nothing else; probes get 200 all the while."""
+        request = get("/kbs/v0/resource/a/b/c", "Cookie: " + self.token.headers()["Cookie"] + "\r\n")
+        answers, probes, over = [], [], threading.Event()
+
+        def come():
+            for _ in range(ROUNDS):
+                answers.append(self.answer(request)[0])
+
+        def probe():
+            while not over.is_set():
+                for path in PROBES:
+                    probes.append(self.answer(get(path))[0])
+
+        guests = [threading.Thread(target=come) for _ in range(CROWD)]
+        prober = threading.Thread(target=probe)
+        for thread in (prober, *guests):
+            thread.start()
+        for thread in guests:
+            thread.join()
+        over.set()
+        prober.join()
+        print(f"{answers.count(200)} served, {answers.count(503)} refused, {len(probes)} probes",
+              end=" ... ", flush=True)
+        self.assertEqual(len(answers), CROWD * ROUNDS)
+        self.assertEqual(set(answers) - {503}, {200})
+        self.assertEqual(set(probes), {200})
+        self.end([])
+        self.assertEqual(self.token.get("a/b/c"), b"value")
+
+
+if __name__ == "__main__":
+    unittest.main()
