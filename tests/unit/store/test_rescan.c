@@ -10,15 +10,21 @@ static void faults(const char *rules)
 }
 
 /* Through the module that counts calls, where there is one. */
+static void open_token(struct p11 **ret)
+{
+    const char *counting = softhsm_fault_module();
+    struct p11_config config = {.module = counting ? counting : fx.hsm.module, .token_uri = fx.hsm.uri,
+                                .pin_source = fx.hsm.pin_file, .state_dir = fx.hsm.state, .cek_cache = 64};
+    assert_ok(p11_open(&config, ret));
+}
+
 static int begin(void **state)
 {
     int rc = setup_token(state);
-    if (rc || !softhsm_fault_module()) return rc;
+    if (rc) return rc;
     faults("");
     p11_close(TAKE_PTR(fx.token));
-    struct p11_config config = {.module = softhsm_fault_module(), .token_uri = fx.hsm.uri, .cek_cache = 64,
-                                .pin_source = fx.hsm.pin_file, .state_dir = fx.hsm.state};
-    assert_ok(p11_open(&config, &fx.token));
+    open_token(&fx.token);
     return 0;
 }
 
@@ -160,11 +166,16 @@ static struct buf listed(void)
     return text;
 }
 
+static void put_with_attributes(struct store *s, const char *name)
+{
+    struct store_put put = {.kind = ENVELOPE_RESOURCE, .name = name, .value = SPAN_LIT("{}"),
+                            .content_type = "application/json", .not_after = clock_now() + 1000};
+    assert_ok(store_put(s, &put, NULL));
+}
+
 static void others_do_all_sorts(void)
 {
-    struct store_put put = {.kind = ENVELOPE_RESOURCE, .name = "with/all/attributes", .value = SPAN_LIT("{}"),
-                            .content_type = "application/json", .not_after = clock_now() + 1000};
-    assert_ok(store_put(other, &put, NULL));
+    put_with_attributes(other, "with/attributes/new");
     theirs("a/b/new", "new");
     theirs("a/b/changed", "changed");
     assert_ok(store_delete(other, ENVELOPE_RESOURCE, "a/b/deleted", false, 0, NULL));
@@ -185,6 +196,9 @@ static void test_rescan__news_give_what_all_gives(void **state)
     for (size_t i = 0; i < sizeof NAMES / sizeof *NAMES; i++) fx_put(NAMES[i], "first");
     fx_put("kept/in/versions", "first");
     fx_put("kept/in/versions", "second");
+    put_with_attributes(fx.store, "with/attributes/known");
+    fx_put("a/b/gone", "first");
+    fx_delete("a/b/gone");
     fx_place("no name", SPAN_LIT("x"));
     fx_place("a/b/same", SPAN_LIT("no envelope"));
     slow_scan_due();
@@ -200,6 +214,7 @@ static void test_rescan__news_give_what_all_gives(void **state)
     assert_value("a/b/same", "first");
     assert_fails(fx_try_get(fx.store, "a/b/deleted"), ERR_NOTFOUND);
     assert_fails(fx_try_get(fx.store, "a/b/purged"), ERR_NOTFOUND);
+    assert_fails(fx_try_get(fx.store, "a/b/gone"), ERR_NOTFOUND);
     slow_scan_due();
     assert_ok(store_refresh(fx.store));
     struct store_stats all = fx_stats();
@@ -223,6 +238,54 @@ static void test_rescan__after_recovery_nothing_old_is_known(void **state)
         assert_int_equal(catalog_find(fx.store->catalog, ENVELOPE_RESOURCE, *name)->versions->object.epoch, now);
     assert_value("many/of/1", "many/of/1");
     assert_value("a/b/c", "theirs");
+}
+
+/* ---- keys ---------------------------------------------------------------------------------- */
+
+/* What `a` is, with the recipient of `b` beside its own. */
+static void place_for_both(const char *name, const struct buf *a, const struct buf *b)
+{
+    struct envelope one = {0}, two = {0};
+    struct buf both = BUF_INIT;
+    bool has_meta = false;
+    assert_int_equal(envelope_decode(buf_span(a), &one, &has_meta), ENVELOPE_SOUND);
+    assert_int_equal(envelope_decode(buf_span(b), &two, &has_meta), ENVELOPE_SOUND);
+    struct envelope_recipient recipients[] = {one.recipients[0], two.recipients[0]};
+    struct envelope_rest rest = {recipients, 2, one.iv, one.tag, one.ciphertext};
+    buf_add_span(&both, one.bound);
+    assert_ok(envelope_put_rest(&both, one.meta.suite, &rest));
+    fx_place(name, buf_span(&both));
+    buf_free(&both);
+}
+
+static uint32_t generation_of(const char *name)
+{
+    return catalog_find(fx.store->catalog, ENVELOPE_RESOURCE, name)->versions->generation;
+}
+
+/* An envelope that was judged without the key may name it, too: then it is of that key's generation. */
+static void test_rescan__key_that_the_news_bring_is_looked_for_in_all(void **state)
+{
+    struct p11 *elsewhere = NULL;
+    struct p11_kek_info kek;
+    struct buf ours = BUF_INIT, by_new_key = BUF_INIT;
+    fx_seal(fx.token, "a/b/c", 1, "value", &ours);
+    open_token(&elsewhere);
+    assert_ok(p11_kek_create(elsewhere, true, &kek));
+    fx_seal(elsewhere, "a/b/c", 1, "value", &by_new_key);
+    place_for_both("a/b/c", &ours, &by_new_key);
+    slow_scan_due();
+    assert_ok(store_refresh(fx.store));
+    assert_int_equal(generation_of("a/b/c"), kek.generation - 1);
+    fx_seal(elsewhere, "x/y/z", 1, "value", &by_new_key);
+    fx_place("x/y/z", buf_span(&by_new_key));
+    theirs("p/q/r", "theirs"); /* that tells of it */
+    assert_ok(store_refresh(fx.store));
+    assert_int_equal(generation_of("x/y/z"), kek.generation);
+    assert_int_equal(generation_of("a/b/c"), kek.generation);
+    buf_free(&ours);
+    buf_free(&by_new_key);
+    p11_close(elsewhere);
 }
 
 /* ---- handles that lead elsewhere ----------------------------------------------------------- */
@@ -282,6 +345,7 @@ int main(void)
         TEST(test_rescan__after_recovery_nothing_old_is_known),
         TEST(test_rescan__another_object_under_a_handle_is_found_by_the_slow_scan),
         TEST(test_rescan__another_object_under_a_handle_is_found_by_who_reads_it),
+        TEST(test_rescan__key_that_the_news_bring_is_looked_for_in_all), /* last: it adds one */
     };
     return cmocka_run_group_tests(tests, begin, end);
 }
