@@ -7,203 +7,15 @@
 #include "pkcs11/find.h"
 #include "pkcs11/seal.h"
 
-#define TRIAL_LABEL "strongroom:trial"
 #define READ_GUESS 2048u /* room offered at first: one call for most values instead of three */
 #define READ_GUESS_MAX (128u << 10)
 #define READ_GUESS_STEP 4096u
-#define SAME_LABEL_MAX (STORE_KEEP_VERSIONS_MAX + 28u) /* versions, and what failed writes left */
 
-static const char APPLICATION[] = "strongroom";
-static const CK_OBJECT_CLASS data_class = CKO_DATA;
-static const CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
+const char object_application[sizeof OBJECT_APPLICATION] = OBJECT_APPLICATION;
+const CK_OBJECT_CLASS object_data_class = CKO_DATA;
+const CK_BBOOL object_yes = CK_TRUE;
 
-/* What must match in every find, and be set in every object. A find by label names the label first:
- * SoftHSM decrypts attribute after attribute until one differs. */
-#define OURS                                                                     \
-    ATTR(CKA_CLASS, data_class), ATTR(CKA_TOKEN, yes),                           \
-    {CKA_APPLICATION, (void *) APPLICATION, sizeof APPLICATION - 1}
-#define OURS_COUNT 3u
-
-/* ---- creating --------------------------------------------------------------------------- */
-
-/* From the best to what the meanest token takes: YubiHSM knows no MODIFIABLE and no private data.
- * Public is no loss of secrecy, as values are sealed; it shows names to who has no PIN. */
-static const struct data_template {
-    const CK_BBOOL *private;
-    bool says_modifiable;
-    const char *text;
-} DATA_TEMPLATES[] = {
-    {&yes, true, "private, not modifiable"},
-    {&yes, false, "private"},
-    {&no, false, "public"},
-};
-#define DATA_TEMPLATE_COUNT (sizeof DATA_TEMPLATES / sizeof *DATA_TEMPLATES)
-
-bool rv_refuses_template(CK_RV rv)
-{
-    return rv == CKR_ATTRIBUTE_TYPE_INVALID || rv == CKR_ATTRIBUTE_VALUE_INVALID ||
-           rv == CKR_ATTRIBUTE_READ_ONLY || rv == CKR_TEMPLATE_INCONSISTENT ||
-           rv == CKR_TEMPLATE_INCOMPLETE;
-}
-
-static CK_RV create_as(struct p11_session *s, const struct data_template *t, struct span label,
-                       struct span value, bool modifiable, CK_OBJECT_HANDLE *ret)
-{
-    CK_ATTRIBUTE template[] = {
-        OURS, ATTR_SPAN(CKA_LABEL, label), ATTR_SPAN(CKA_VALUE, value),
-        {CKA_PRIVATE, (void *) t->private, sizeof *t->private},
-        {CKA_MODIFIABLE, (void *) (modifiable ? &yes : &no), sizeof yes},
-    };
-    CK_ULONG n = ATTR_COUNT(template) - !t->says_modifiable;
-    return session_rv(s, s->p->fn->C_CreateObject(s->h, template, n, ret));
-}
-
-CK_RV object_create_locked(struct p11_session *s, const char *label, struct span value,
-                           bool modifiable, CK_OBJECT_HANDLE *ret)
-{
-    struct p11 *p = s->p;
-    CK_RV rv = CKR_TEMPLATE_INCONSISTENT;
-    for (unsigned i = p->data_template; i < DATA_TEMPLATE_COUNT; i++) {
-        rv = create_as(s, &DATA_TEMPLATES[i], span_str(label), value, modifiable, ret);
-        if (rv_refuses_template(rv)) continue;
-        if (rv == CKR_OK && i != p->data_template) {
-            p->data_template = i; /* this token's taste, as long as it is open */
-            log_warn("token.data-objects", LOG_S("kept_as", DATA_TEMPLATES[i].text),
-                     LOG_S("reason", "the token refuses better attributes"));
-        }
-        return rv;
-    }
-    return rv;
-}
-
-/* ---- reading back ----------------------------------------------------------------------- */
-
-enum read_back { READ_BACK_SAME, READ_BACK_MISSING, READ_BACK_OTHER };
-
-static err_t compare_value(struct p11_session *s, CK_OBJECT_HANDLE object, struct span value,
-                           enum read_back *ret)
-{
-    _cleanup_free_ uint8_t *bytes = malloc(value.len + 1);
-    size_t len = 0;
-    if (!bytes) FAIL(ERR_INTERNAL, "out of memory");
-    CK_RV rv = attribute_read(s, object, CKA_VALUE, bytes, value.len + 1, &len);
-    bool other = rv == CKR_BUFFER_TOO_SMALL || (rv == CKR_OK && len && len != value.len) ||
-                 (rv == CKR_OK && len == value.len && len && memcmp(bytes, value.data, len) != 0);
-    bool missing = rv == CKR_OBJECT_HANDLE_INVALID || rv == CKR_ATTRIBUTE_TYPE_INVALID ||
-                   (rv == CKR_OK && !len && value.len);
-    *ret = other ? READ_BACK_OTHER : missing ? READ_BACK_MISSING : READ_BACK_SAME;
-    if (rv == CKR_OK || other || missing) return ERR_OK;
-    FAIL_RV(rv, "C_GetAttributeValue", "the token does not show what was stored");
-}
-
-/* Finds what was just created as if for the first time, and reads it. */
-static err_t look_again_locked(struct p11_session *s, const char *label, struct span value,
-                               CK_OBJECT_HANDLE made, enum read_back *ret)
-{
-    struct span text = span_str(label);
-    CK_ATTRIBUTE template[] = {ATTR_SPAN(CKA_LABEL, text), OURS};
-    _cleanup_handles_ struct handles found = {0};
-    *ret = READ_BACK_MISSING;
-    TRY(find_objects_locked(s, template, ATTR_COUNT(template), STORE_MAX_OBJECTS, "objects",
-                            &found));
-    for (size_t i = 0; i < found.n; i++)
-        if (found.at[i] == made) return compare_value(s, made, value, ret);
-    return ERR_OK;
-}
-
-/* On a session of its own, opened for this and outside the pool: waiting for a second pooled one
- * while holding the first could wait for itself. A token without room for it reads back on the
- * first. */
-static err_t read_back_locked(struct p11_session *maker, const char *label, struct span value,
-                              CK_OBJECT_HANDLE made, enum read_back *ret)
-{
-    struct p11 *p = maker->p;
-    struct p11_session other = {.p = p};
-    if (!err_ok(session_open(p->fn, p->slot, &other.h)))
-        return look_again_locked(maker, label, value, made, ret);
-    struct err e = look_again_locked(&other, label, value, made, ret);
-    p->fn->C_CloseSession(other.h);
-    return e;
-}
-
-/* ---- create, read, destroy ------------------------------------------------------ */
-
-static err_t create_and_read_back(struct p11 *p, const char *label, struct span value,
-                                  struct p11_object *ret, CK_RV *ret_rv)
-{
-    CK_OBJECT_HANDLE made = CK_INVALID_HANDLE;
-    _cleanup_session_ struct p11_session s = {0};
-    enum read_back back = READ_BACK_MISSING;
-    TRY(session_take(p, &s));
-    SCOPED_OBJECTS(p);
-    *ret_rv = object_create_locked(&s, label, value, false, &made);
-    if (*ret_rv != CKR_OK) return ERR_OK;
-    /* Now, while our session keeps recovery away: its new handles may have the same numbers. */
-    *ret = (struct p11_object){.handle = made, .epoch = p->epoch};
-    struct err e = read_back_locked(&s, label, value, made, &back);
-    if (err_ok(e) && back == READ_BACK_SAME) return ERR_OK;
-    /* Half-made or not to be seen: it must not be found later as if it had been acknowledged. */
-    session_rv(&s, p->fn->C_DestroyObject(s.h, made));
-    TRYC(e, "reading %s back", label);
-    if (back == READ_BACK_MISSING)
-        FAIL(ERR_FULL, "token %s took %s and does not have it: it is full (for SoftHSM: its disk "
-             "is); make room and write again", p->label, label);
-    FAIL(ERR_TOKEN_DOWN, "token %s gives %s back changed; it was removed", p->label, label);
-}
-
-static err_t create_judged(struct p11 *p, const char *label, struct span value,
-                           struct p11_object *ret)
-{
-    struct p11_object made = {0};
-    CK_RV rv = CKR_OK;
-    TRY(create_and_read_back(p, label, value, &made, &rv));
-    if (rv == CKR_OK) {
-        *ret = made;
-        return ERR_OK;
-    }
-    enum err_class class = rv_work_class(rv);
-    /* A full disk is CKR_GENERAL_ERROR for SoftHSM (tokens.md 2.2); a token that still opens its
-     * canary is not down. */
-    if (rv_reaction(rv) == RV_CANARY && err_ok(p11_check(p))) class = ERR_FULL;
-    FAIL_P11(class, rv, "C_CreateObject", class == ERR_FULL
-             ? "token %s has no room for %s (%zu bytes); purge deleted resources, lower "
-               "keep_versions or enlarge the token"
-             : "token %s does not store %s (%zu bytes)", p->label, label, value.len);
-}
-
-/* What failed may lie there all the same, and must not lie there twice. */
-static err_t find_made(struct p11 *p, const char *label, struct span value, struct p11_object *ret,
-                       bool *ret_found)
-{
-    struct p11_object found[SAME_LABEL_MAX];
-    size_t n = 0;
-    *ret_found = false;
-    TRY(token_object_find(p, label, found, SAME_LABEL_MAX, &n));
-    for (size_t i = 0; i < n && !*ret_found; i++) {
-        _cleanup_buf_ struct buf b = {.max = ENVELOPE_MAX};
-        struct err e = token_object_read(p, found[i], &b);
-        if (e.code == ERR_NOTFOUND || e.code == ERR_DAMAGED) continue;
-        TRY(e);
-        *ret_found = span_eq(buf_span(&b), value);
-        if (*ret_found) *ret = found[i];
-    }
-    return ERR_OK;
-}
-
-err_t token_object_create(struct p11 *p, const char *label, struct span value,
-                        struct p11_object *ret)
-{
-    if (strlen(label) >= P11_LABEL_MAX)
-        FAIL(ERR_TOOLARGE, "a label is at most %u bytes", P11_LABEL_MAX - 1);
-    if (value.len > ENVELOPE_MAX)
-        FAIL(ERR_TOOLARGE, "an object is at most %u bytes, not %zu", ENVELOPE_MAX, value.len);
-    uint64_t epoch = p11_opening(p);
-    bool found = false;
-    struct err e = create_judged(p, label, value, ret);
-    if (err_ok(e) || !p11_mended(p, e, epoch)) return e;
-    TRYC(find_made(p, label, value, ret, &found), "whether %s was stored is not known", label);
-    return found ? ERR_OK : create_judged(p, label, value, ret);
-}
+/* ---- read, destroy ---------------------------------------------------------------------- */
 
 /* The handle may be of an object that somebody removed. */
 static enum err_class object_class(CK_RV rv)
@@ -218,9 +30,7 @@ static err_t check_epoch(const struct p11 *p, struct p11_object o)
     return ERR_OK;
 }
 
-/* What is not there is believed only of a token that opens its canary, in the same opening: without the
- * login private objects are not shown, and SoftHSM without its directory shows none (tokens.md 2.2). */
-static err_t still_ours(struct p11 *p, uint64_t epoch)
+err_t object_still_ours(struct p11 *p, uint64_t epoch)
 {
     if (p11_has_kek(p)) TRY(p11_check(p));
     if (p11_opening(p) != epoch) FAIL(ERR_TOKEN_DOWN, "the token was opened again meanwhile");
@@ -333,7 +143,7 @@ static err_t destroy_judged(struct p11 *p, struct p11_object o)
     TRY(destroy_once(p, o, &rv));
     if (rv == CKR_OK) return ERR_OK;
     /* Not to be seen without a login, either. */
-    if (rv_class(rv) == ERR_NOTFOUND) TRY(still_ours(p, o.epoch));
+    if (rv_class(rv) == ERR_NOTFOUND) TRY(object_still_ours(p, o.epoch));
     FAIL_P11(object_class(rv), rv, "C_DestroyObject", "token %s keeps an object", p->label);
 }
 
@@ -438,16 +248,23 @@ static err_t look_at(struct p11 *p, struct sight *x)
     return ERR_OK;
 }
 
+err_t object_find_locked(struct p11_session *s, const char *label, size_t max, struct handles *ret)
+{
+    struct span text = span_str(label ? label : "");
+    CK_ATTRIBUTE template[] = {ATTR_SPAN(CKA_LABEL, text), OBJECT_OURS};
+    CK_ULONG n = ATTR_COUNT(template);
+    return find_objects_locked(s, label ? template : template + 1, label ? n : n - 1, max, "objects", ret);
+}
+
 static err_t find_once(struct p11 *p, const char *label, struct handles *ret, uint64_t *ret_epoch)
 {
-    struct span text = span_str(label);
-    CK_ATTRIBUTE template[] = {ATTR_SPAN(CKA_LABEL, text), OURS};
     _cleanup_session_ struct p11_session s = {0};
     TRY(session_take(p, &s));
     *ret_epoch = p->epoch;
     ret->n = 0;
-    return find_objects(&s, label ? template : template + 1, label ? OURS_COUNT + 1 : OURS_COUNT,
-                        STORE_MAX_OBJECTS, "objects", ret);
+    TRY(job_moves()); /* as find_objects */
+    SCOPED_OBJECTS(p);
+    return object_find_locked(&s, label, STORE_MAX_OBJECTS, ret);
 }
 
 static err_t find_ours(struct p11 *p, const char *label, struct handles *ret, uint64_t *ret_epoch)
@@ -482,7 +299,7 @@ static err_t scan_ours(struct p11 *p, bool with_values, const struct p11_rescan 
         /* Neither a session nor a lock is held: visit may do what it likes with the token. */
         TRY(how->visit(how->arg, &seen));
     }
-    return missed || how->knows ? still_ours(p, epoch) : ERR_OK;
+    return missed || how->knows ? object_still_ours(p, epoch) : ERR_OK;
 }
 
 err_t token_object_scan(struct p11 *p, bool with_values,
@@ -509,24 +326,4 @@ err_t token_object_find(struct p11 *p, const char *label, struct p11_object *ret
     for (size_t i = 0; i < *ret_n; i++)
         ret[i] = (struct p11_object){.handle = found.at[i], .epoch = epoch};
     return ERR_OK;
-}
-
-/* ---- whether the token keeps any at all ------------------------------------------------- */
-
-/* Codes by which tokens say that they keep no such thing (tokens.md 1.1, 6). */
-static bool rv_keeps_none(CK_RV rv)
-{
-    return rv_refuses_template(rv) || rv == CKR_FUNCTION_NOT_SUPPORTED ||
-           rv == CKR_DEVICE_MEMORY || rv == CKR_ACTION_PROHIBITED;
-}
-
-err_t token_object_try(struct p11 *p, bool *ret_keeps)
-{
-    struct p11_object made = {0};
-    CK_RV rv = CKR_OK;
-    TRY(create_and_read_back(p, TRIAL_LABEL, SPAN_LIT("trial"), &made, &rv));
-    *ret_keeps = rv == CKR_OK;
-    if (rv == CKR_OK) return token_object_destroy(p, made);
-    if (rv_keeps_none(rv)) return ERR_OK;
-    FAIL_RV(rv, "C_CreateObject", "token %s takes no data object", p->label);
 }

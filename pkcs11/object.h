@@ -1,7 +1,20 @@
 /* Data objects on the token, for place.c, epoch.c and object.c. */
 #pragma once
 
-#include "pkcs11/p11_internal.h"
+#include "pkcs11/find.h"
+
+/* What must match in every find, and be set in every object. A find by label names the label first:
+ * SoftHSM decrypts attribute after attribute until one differs. */
+#define OBJECT_APPLICATION "strongroom"
+extern const char object_application[sizeof OBJECT_APPLICATION];
+extern const CK_OBJECT_CLASS object_data_class;
+extern const CK_BBOOL object_yes;
+#define OBJECT_OURS                                                              \
+    ATTR(CKA_CLASS, object_data_class), ATTR(CKA_TOKEN, object_yes),             \
+    {CKA_APPLICATION, (void *) object_application, sizeof object_application - 1}
+
+/* Those of ours that have this label (NULL: all), at most max; see find_objects_locked. */
+err_t object_find_locked(struct p11_session *s, const char *label, size_t max, struct handles *ret);
 
 /* Creates without reading back; the caller holds object_lock. modifiable: its label will change. */
 CK_RV object_create_locked(struct p11_session *s, const char *label, struct span value,
@@ -11,9 +24,15 @@ CK_RV object_create_locked(struct p11_session *s, const char *label, struct span
  * in it. Needs no lock. */
 CK_RV object_label(struct p11_session *s, CK_OBJECT_HANDLE object, char out[P11_LABEL_MAX]);
 
+/* What is not there is believed only of a token that opens its canary, in the same opening: without the
+ * login private objects are not shown, and SoftHSM without its directory shows none (tokens.md 2.2). The
+ * caller holds no session. */
+err_t object_still_ours(struct p11 *p, uint64_t epoch);
+
 /* As p11.h describes p11_object_*, of the token itself. */
 err_t token_object_create(struct p11 *p, const char *label, struct span value,
                           struct p11_object *ret);
+void token_objects_create(struct p11 *p, struct p11_draft *drafts, size_t n);
 err_t token_object_read(struct p11 *p, struct p11_object o, struct buf *ret);
 err_t token_object_destroy(struct p11 *p, struct p11_object o);
 err_t token_object_scan(struct p11 *p, bool with_values,

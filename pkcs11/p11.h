@@ -242,6 +242,16 @@ uint64_t p11_opening(struct p11 *p);
  * ERR_FULL when the token has no room, ERR_TOKEN_DOWN when what is read differs. */
 err_t p11_object_create(struct p11 *p, const char *label, struct span value,
                         struct p11_object *ret);
+/* One of several objects to be made; label and value are the caller's. */
+struct p11_draft {
+    const char *label;
+    struct span value;
+    struct p11_object object; /* what was made, when the outcome is no error */
+    struct err_chain outcome; /* as p11_object_create would tell (err_load) */
+};
+/* The same for at most STORE_BATCH_MAX: all are created, then one fresh find reads them back. What fails
+ * fails alone. */
+void p11_objects_create(struct p11 *p, struct p11_draft *drafts, size_t n);
 /* Appends the value. ERR_NOTFOUND when the object is gone (or its handle is of another epoch),
  * ERR_DAMAGED when the token cannot show it although its canary opens. */
 err_t p11_object_read(struct p11 *p, struct p11_object o, struct buf *ret);

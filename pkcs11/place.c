@@ -72,18 +72,39 @@ static err_t check_beside(struct p11_object o)
     return ERR_OK;
 }
 
-err_t p11_object_create(struct p11 *p, const char *label, struct span value,
-                        struct p11_object *ret)
+static err_t check_size(const char *label, struct span value)
 {
-    uint64_t handle = 0;
     if (strlen(label) >= P11_LABEL_MAX)
         FAIL(ERR_TOOLARGE, "a label is at most %u bytes", P11_LABEL_MAX - 1);
     if (value.len > ENVELOPE_MAX)
         FAIL(ERR_TOOLARGE, "an object is at most %u bytes, not %zu", ENVELOPE_MAX, value.len);
+    return ERR_OK;
+}
+
+err_t p11_object_create(struct p11 *p, const char *label, struct span value,
+                        struct p11_object *ret)
+{
+    uint64_t handle = 0;
+    TRY(check_size(label, value));
     if (!p->beside) return token_object_create(p, label, value, ret);
     TRY(p->beside->create(p->beside->arg, label, value, &handle));
     *ret = beside_object(handle);
     return ERR_OK;
+}
+
+/* Files are found by their names: nothing is saved by reading them back together. */
+void p11_objects_create(struct p11 *p, struct p11_draft *drafts, size_t n)
+{
+    bool together = !p->beside && n <= STORE_BATCH_MAX;
+    for (size_t i = 0; i < n && together; i++)
+        together = err_ok(check_size(drafts[i].label, drafts[i].value));
+    if (together) {
+        token_objects_create(p, drafts, n);
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        err_save(p11_object_create(p, drafts[i].label, drafts[i].value, &drafts[i].object),
+                 &drafts[i].outcome);
 }
 
 err_t p11_object_read(struct p11 *p, struct p11_object o, struct buf *ret)

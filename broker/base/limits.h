@@ -175,7 +175,10 @@
 #define CEK_CACHE_MAX 65536u       /* what may be configured */
 #define STORE_MAX_OBJECTS 100000u  /* objects on one token that the catalog takes */
 #define STORE_CACHE_DEFAULT (64u << 20) /* bytes of envelopes kept in memory */
-#define STORE_REWRAP_MAX 16u       /* objects that one request of a rotation moves */
+#define STORE_BATCH_MAX 64u        /* objects that are made together and read back by one find */
+#define STORE_BATCH_BYTES (4u << 20) /* of their envelopes, beside one that is larger */
+#define STORE_REWRAP_MAX 16u       /* objects that one request of a rotation moves; each old one goes by a
+                                    * call that takes as long as a third of a find */
 #define STORE_KEEP_VERSIONS_MAX 100u /* complete versions of one resource, or of the policy */
 #define STORE_EPOCH_MS 100u        /* how often the epoch object is looked at */
 #define STORE_FINDINGS_MAX 1000u   /* faulty objects that are named; the rest is counted */

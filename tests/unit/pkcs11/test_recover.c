@@ -356,6 +356,33 @@ static void test_create__looks_before_it_repeats(void **state)
     assert_int_equal(n, 1);
 }
 
+/* Made, and then the login goes: that a fresh session does not show it then does not mean a full token. */
+static void test_create__unseen_is_not_full(void **state)
+{
+    static const char *const RULES[] = {"C_OpenSession drop_all count=1", "C_FindObjectsInit forget count=1"};
+    struct p11_object o = {0}, found[4];
+    size_t n = 0;
+    open_faults();
+    for (size_t i = 0; i < 2; i++) {
+        assert_ok(p11_object_create(token, "d/e/f", SPAN_LIT("value"), &o)); /* the pool has a session */
+        softhsm_fault(&hsm, RULES[i]);
+        assert_fails(p11_object_create(token, "a/b/c", SPAN_LIT("value"), &o), ERR_TOKEN_DOWN);
+        softhsm_fault(&hsm, "");
+        assert_ok(p11_recover(token));
+    }
+    keeper_start();
+    for (size_t i = 0; i < 2; i++) {
+        const char *label = i ? "g/h/i" : "j/k/l";
+        assert_ok(p11_object_create(token, "d/e/f", SPAN_LIT("value"), &o));
+        softhsm_fault(&hsm, RULES[i]);
+        assert_ok(p11_object_create(token, label, SPAN_LIT("value"), &o));
+        softhsm_fault(&hsm, "");
+        assert_ok(p11_object_find(token, label, found, 4, &n));
+        assert_int_equal(n, 1);
+        assert_int_equal(found[0].handle, o.handle);
+    }
+}
+
 /* Without the login nothing is seen; that is not "gone". */
 static void test_destroy__unseen_is_not_gone(void **state)
 {
@@ -538,6 +565,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_keeper__without_a_key, token_bare, end),
         CASE(test_keeper__key_pairs_come_back),
         CASE(test_create__looks_before_it_repeats),
+        CASE(test_create__unseen_is_not_full),
         CASE(test_destroy__unseen_is_not_gone),
         CASE(test_scan__login_lost_in_mid_scan),
         CASE(test_epoch__comes_back),
