@@ -1,5 +1,6 @@
 /* strongroom kek create|list|rotate|rm */
 #include "broker/base/json.h"
+#include "broker/base/limits.h"
 #include "broker/cmd/cmd.h"
 #include "broker/cmd/vault.h"
 
@@ -9,7 +10,7 @@
 #include <unistd.h>
 
 #define ROTATE_RATE 50u  /* objects a second: reads and writes of others go on beside it */
-#define ROTATE_BATCH 4u  /* objects a request: each keeps the broker busy for as long */
+#define ROTATE_BATCH STORE_REWRAP_MAX /* objects a request: they are read back together */
 
 static const char *yes(struct json object, const char *name)
 {

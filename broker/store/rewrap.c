@@ -1,4 +1,5 @@
-/* Rotation: what lies under older key-encryption keys is moved to the active one, a few at a time.
+/* Rotation: what lies under older key-encryption keys is moved to the active one, a few at a time: the
+ * new objects are made, read back by one find, and then the old ones go.
  *
  * The new envelope has the same version and payload, and a recipient of a higher generation, so it counts
  * as soon as it is there (version.h). Killed in between, both lie there, and the next run removes the old
@@ -9,12 +10,21 @@
 
 #include <string.h>
 
+enum step {
+    STEP_LEFT,  /* stays where it is: damaged, failed or not reached */
+    STEP_GONE,  /* somebody removed it, which is as good */
+    STEP_MAKE,  /* its new envelope is in `fresh` */
+    STEP_THERE, /* the new object was seen to open to the same: the old one may go */
+};
+
 struct due {
     enum envelope_kind kind;
     uint64_t version;
     struct p11_object object;
     bool copied;             /* the same version under the active key is there already: */
     struct p11_object copy;
+    enum step step;
+    struct buf fresh;
     char name[NAME_MAX_BYTES + 1];
 };
 
@@ -36,7 +46,8 @@ static void select_due(void *arg, const struct entry *e)
         if (v->broken) x->failed++;
         if (v->broken || x->count == x->limit) continue;
         struct due *d = &x->due[x->count++];
-        *d = (struct due){.kind = e->kind, .version = v->version, .object = v->object};
+        *d = (struct due){.kind = e->kind, .version = v->version, .object = v->object,
+                          .fresh.max = ENVELOPE_MAX};
         d->copied = before && before->version == v->version && before->generation >= x->active;
         if (d->copied) d->copy = before->object;
         memcpy(d->name, e->name, strlen(e->name) + 1);
@@ -130,20 +141,15 @@ static err_t check_copy(struct store *s, const struct due *d, struct span old, b
     return destroy_locked(s, d, d->copy);
 }
 
-/* The old object goes only when another one was seen to open to the same. */
-static err_t move_locked(struct store *s, const struct due *d)
+static err_t prepare_locked(struct store *s, struct due *d)
 {
     _cleanup_blob_ struct blob *bytes = NULL;
-    _cleanup_buf_ struct buf fresh = {.max = ENVELOPE_MAX};
     bool copied = false;
     TRY(read_object(s, d, d->object, &bytes));
-    if (!bytes) return ERR_OK;
-    if (d->copied) TRY(check_copy(s, d, blob_span(bytes), &copied));
-    if (!copied) {
-        TRY(rewrap_bytes(s, d, blob_span(bytes), &fresh));
-        TRY(version_create_locked(s, d->kind, d->name, buf_span(&fresh)));
-    }
-    return destroy_locked(s, d, d->object);
+    if (bytes && d->copied) TRY(check_copy(s, d, blob_span(bytes), &copied));
+    if (bytes && !copied) TRY(rewrap_bytes(s, d, blob_span(bytes), &d->fresh));
+    d->step = !bytes ? STEP_GONE : copied ? STEP_THERE : STEP_MAKE;
+    return ERR_OK;
 }
 
 static void note_broken(struct store *s, const struct due *d)
@@ -154,6 +160,79 @@ static void note_broken(struct store *s, const struct due *d)
 }
 
 /* ---- a batch ----------------------------------------------------------------------------- */
+
+#define TRY_MOVE(e, d) \
+    TRYC(e, "moving %s %s to the active key", kind_noun((d)->kind), (d)->name)
+
+/* One that is damaged stays as it is. What else fails ends the batch before it. */
+static err_t prepare_all_locked(struct store *s, struct selection *x)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < x->count && bytes < STORE_BATCH_BYTES; i++) {
+        struct due *d = &x->due[i];
+        struct err e = prepare_locked(s, d);
+        bytes += d->fresh.len;
+        if (e.code != ERR_DAMAGED) TRY_MOVE(e, d);
+        if (err_ok(e)) continue;
+        log_warn_err(e, "store.not-moved", LOG_S("kind", kind_noun(d->kind)),
+                     LOG_S("name", d->name), LOG_U("version", d->version));
+        note_broken(s, d);
+    }
+    return ERR_OK;
+}
+
+/* The first that failed is told; the others count. */
+static err_t make_all_locked(struct store *s, struct selection *x)
+{
+    size_t n = 0;
+    const struct due *bad = NULL;
+    struct err_chain why = {.err = ERR_OK};
+    _cleanup_free_ struct version_draft *drafts = calloc(x->count + 1, sizeof *drafts);
+    if (!drafts) FAIL(ERR_INTERNAL, "out of memory");
+    for (size_t i = 0; i < x->count; i++)
+        if (x->due[i].step == STEP_MAKE)
+            drafts[n++] = (struct version_draft){.kind = x->due[i].kind, .name = x->due[i].name,
+                                                 .bytes = buf_span(&x->due[i].fresh)};
+    TRY(versions_create_locked(s, drafts, n));
+    n = 0;
+    for (size_t i = 0; i < x->count; i++) {
+        struct due *d = &x->due[i];
+        if (d->step != STEP_MAKE) continue;
+        const struct err_chain *outcome = &drafts[n++].outcome;
+        d->step = err_ok(outcome->err) ? STEP_THERE : STEP_LEFT;
+        if (d->step == STEP_THERE || bad) continue;
+        bad = d;
+        why = *outcome;
+    }
+    if (bad) TRY_MOVE(err_load(&why), bad);
+    return ERR_OK;
+}
+
+static err_t retire_all_locked(struct store *s, struct selection *x, size_t *moved)
+{
+    for (size_t i = 0; i < x->count; i++) {
+        const struct due *d = &x->due[i];
+        if (d->step == STEP_THERE) TRY_MOVE(destroy_locked(s, d, d->object), d);
+        *moved += d->step == STEP_THERE || d->step == STEP_GONE;
+    }
+    return ERR_OK;
+}
+
+static void keep_first(struct err e, struct err_chain *first)
+{
+    if (!err_ok(e) && err_ok(first->err)) err_save(e, first);
+}
+
+/* Whatever fails, what was made goes all the way. */
+static err_t move_all_locked(struct store *s, struct selection *x, size_t *moved)
+{
+    struct err_chain first = {.err = ERR_OK};
+    keep_first(prepare_all_locked(s, x), &first);
+    keep_first(make_all_locked(s, x), &first);
+    keep_first(retire_all_locked(s, x, moved), &first);
+    for (size_t i = 0; i < x->count; i++) buf_free(&x->due[i].fresh);
+    return err_load(&first);
+}
 
 static void look(struct store *s, struct selection *x)
 {
@@ -174,17 +253,7 @@ struct err store_rewrap(struct store *s, size_t limit, struct store_rewrapped *r
     SCOPED_WORK(s);
     TRY(refresh_locked(s));
     look(s, &x);
-    for (size_t i = 0; i < x.count; i++) {
-        struct err e = move_locked(s, &due[i]);
-        if (e.code == ERR_DAMAGED) {
-            log_warn_err(e, "store.not-moved", LOG_S("kind", kind_noun(due[i].kind)),
-                         LOG_S("name", due[i].name), LOG_U("version", due[i].version));
-            note_broken(s, &due[i]);
-            continue;
-        }
-        TRYC(e, "moving %s %s to the active key", kind_noun(due[i].kind), due[i].name);
-        moved++;
-    }
+    TRY(move_all_locked(s, &x, &moved));
     /* Others read on with the old key and old bytes; one scan at the end is enough for them. */
     look(s, &x);
     if (moved && x.left == x.failed) announce_locked(s);

@@ -71,11 +71,20 @@ enum reading {
  * holds `work`, not `lock`. */
 err_t load_catalog_locked(struct store *s, enum reading reading, struct catalog **ret);
 
-/* ---- write.c ----------------------------------------------------------------------------- */
+/* ---- create.c ---------------------------------------------------------------------------- */
 
 /* Writes an envelope that was just sealed as an object and enters it. The caller holds `work`. */
 err_t version_create_locked(struct store *s, enum envelope_kind kind, const char *name,
                            struct span bytes);
+/* A batch, of at most STORE_BATCH_MAX, is read back by one find. The bytes are the caller's. */
+struct version_draft {
+    enum envelope_kind kind;
+    const char *name;
+    struct span bytes;
+    struct err_chain outcome; /* as version_create_locked would tell (err_load) */
+};
+/* ERR_INTERNAL, out of memory: none was made. Else each has its outcome. */
+err_t versions_create_locked(struct store *s, struct version_draft *d, size_t n);
 
 /* ---- refresh.c --------------------------------------------------------------------------- */
 

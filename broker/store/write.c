@@ -103,38 +103,6 @@ static err_t seal(struct store *s, const struct draft *d, uint64_t version, stru
     return buf_ok(ret);
 }
 
-/* All that can fail in memory comes before the token is asked, so that what it acknowledges is in the
- * catalog. */
-struct err version_create_locked(struct store *s, enum envelope_kind kind, const char *name,
-                                struct span bytes)
-{
-    struct envelope e = {0};
-    bool has_meta = false;
-    enum envelope_flaw flaw = envelope_decode(bytes, &e, &has_meta);
-    if (flaw != ENVELOPE_SOUND)
-        FAIL(ERR_INTERNAL, "the envelope that was just sealed is %s", envelope_flaw_text(flaw));
-    _cleanup_version_ struct version *v = NULL;
-    TRY(version_new(&e, p11_recipient_generation(s->config.token, &e), (struct p11_object){0}, &v));
-    _cleanup_free_ struct entry *spare = NULL;
-    TRY(entry_new(kind, name, &spare));
-    _cleanup_blob_ struct blob *blob = blob_new(bytes);
-    if (!blob) FAIL(ERR_INTERNAL, "out of memory");
-
-    char label[P11_LABEL_MAX + 1];
-    struct err failed = p11_object_create(s->config.token, label_make(kind, name, label),
-                                          bytes, &v->object);
-    manifest_changed_locked(s);
-    SCOPED_LOCK(&s->lock);
-    if (!err_ok(failed)) {
-        /* What failed may lie there all the same; the next version must be above it. */
-        s->doubt = true;
-        return token_failure(failed);
-    }
-    catalog_insert(s->catalog, &spare, TAKE_PTR(v), blob, true);
-    s->changes++;
-    return ERR_OK;
-}
-
 static unsigned keep_of(const struct store *s, enum envelope_kind kind)
 {
     return kind == ENVELOPE_POLICY ? s->config.keep_policies : s->config.keep_versions;
