@@ -43,6 +43,8 @@ static err_t start_server(const struct config *c, struct broker *b,
 {
     struct http_config config = {
         .sockets = (const char *const *) c->http_sockets, .socket_count = c->http_socket_count,
+        .probe_sockets = (const char *const *) c->http_probe_sockets,
+        .probe_socket_count = c->http_probe_socket_count,
         .admin_socket = c->http_admin_socket, .threads = c->http_threads,
         .max_connections = c->http_max_connections,
         .max_connections_per_ip = c->http_max_connections_per_ip,
@@ -176,6 +178,8 @@ static err_t serve(const struct config *config, struct broker *b, const sigset_t
     const char *scheme = config->http_tls.certificate ? "https://" : "http://";
     snprintf(url, sizeof url, "%s%s", address ? scheme : "unix:",
              address ? address : config->http_admin_socket);
+    for (size_t i = 0; (address = http_server_address(server, config->http_socket_count + i)); i++)
+        log_info("serving.probes", LOG_S("socket", address));
     log_info("serving", LOG_S("url", url), LOG_S("token", p11_label(b->token)),
              LOG_S("serial", p11_serial(b->token)), LOG_S("suite", p11_suite_text(b->token)),
              LOG_S("store", p11_place_text(b->token)));

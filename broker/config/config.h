@@ -30,6 +30,8 @@ struct config {
     /* http */
     const char **http_sockets;          /* "127.0.0.1:8080" */
     size_t http_socket_count;
+    const char **http_probe_sockets;    /* the same, for probes alone */
+    size_t http_probe_socket_count;
     const char *http_admin_socket;      /* Unix socket path; "" for none */
     unsigned http_threads;              /* 0: one a core */
     unsigned http_max_connections;

@@ -90,6 +90,10 @@ static const struct config_key keys[] = {
      .check = config_check_socket, .fallback = "[\"127.0.0.1:8080\"]",
      .doc = "Addresses to listen on. All speak HTTPS with private_key and certificate, else plain "
             "HTTP."},
+    {"http_server.probe_sockets", CONFIG_TEXTS, LIST(http_probe_sockets, http_probe_socket_count),
+     .check = config_check_socket, .fallback = "[]",
+     .doc = "More addresses, which answer GET of /healthz, /readyz and /metrics alone, always in plain HTTP. With "
+            "HTTPS, probes and scrapers ask there, where they do not wait behind guests."},
     {"http_server.certificate", CONFIG_PATH, CONFIG_MAY_BE_NULL, FIELD(http_tls.certificate),
      .check = config_check_path, .fallback = "null",
      .doc = "PEM chain of the server, its own certificate first. Read again on SIGHUP."},

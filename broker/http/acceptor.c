@@ -38,18 +38,22 @@ void acceptor_sweep(struct http_server *s, struct conn_sweep sweep)
 
 /* Takes the socket. What came is read past, since closing over unread bytes is a reset, which may reach the
  * client before the answer. */
+static void answer_take(int fd, const char *text)
+{
+    char past[4096];
+    ssize_t n = recv(fd, past, sizeof past, MSG_DONTWAIT);
+    n = send(fd, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL);
+    (void) n; /* the connection ends either way */
+    close(fd);
+}
+
 static void refuse_take(struct http_server *s, int fd, bool plain)
 {
-    static const char busy[] = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n"
-                               "Content-Length: 0\r\nConnection: close\r\n\r\n";
     s->refused_busy++;
-    if (plain) { /* before a TLS handshake nobody would understand it */
-        char past[4096];
-        ssize_t n = recv(fd, past, sizeof past, MSG_DONTWAIT);
-        n = send(fd, busy, sizeof busy - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
-        (void) n; /* the connection ends either way */
-    }
-    close(fd);
+    if (plain)
+        answer_take(fd, "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n"
+                        "Content-Length: 0\r\nConnection: close\r\n\r\n");
+    else close(fd); /* before a TLS handshake nobody would understand it */
 }
 
 /* Whether the bytes that came are a whole head of a probe or a scraper. They must not wait behind guests: who
@@ -68,33 +72,49 @@ static bool is_probe(int fd)
 }
 
 /* Takes the socket: MHD closes it, now or later. */
-static void hand_to_worker_take(struct http_server *s, int fd, const struct sockaddr *address,
-                                const char *peer)
+static void hand_to_worker_take(struct http_server *s, int fd, struct conn *c)
 {
-    struct conn *c = NULL;
-    bool plain = !address || !s->conns.limits.handshake_ns;
-    bool probe = address && plain && is_probe(fd);
-    struct err e = conn_add(&s->conns, address, peer, probe, &c);
-    if (probe && e.code == ERR_LIMIT) e = conn_add(&s->conns, address, peer, false, &c);
-    if (!err_ok(e)) {
-        log_debug_err(e, "http.busy", LOG_S("peer", peer));
-        refuse_take(s, fd, plain);
-        return;
-    }
     static const int on = 1;
     s->accepted++;
-    if (address) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (!c->local_admin) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     struct conn_carrier carrier = {.family = AF_UNSPEC, .conn = c};
     if (MHD_add_connection(s->workers[c->worker], fd, (const struct sockaddr *) &carrier,
                            sizeof carrier) != MHD_YES)
         conn_remove(&s->conns, c);
 }
 
+/* The same, or refuses it. */
+static void admit_take(struct http_server *s, int fd, const struct sockaddr *address, const char *peer,
+                       bool probe)
+{
+    struct conn *c = NULL;
+    struct err e = conn_add(&s->conns, address, peer, probe, &c);
+    if (err_ok(e)) {
+        hand_to_worker_take(s, fd, c);
+        return;
+    }
+    log_debug_err(e, "http.busy", LOG_S("peer", peer));
+    refuse_take(s, fd, !address || probe || !s->conns.limits.handshake_ns);
+}
+
 static void accept_tcp(struct http_server *s, int fd, const struct sockaddr_storage *from)
+{
+    const struct sockaddr *address = (const struct sockaddr *) from;
+    struct conn *c = NULL;
+    char peer[64] = "";
+    listen_text(address, peer, sizeof peer);
+    /* one more than there may be of them is a guest like others */
+    if (!s->conns.limits.handshake_ns && is_probe(fd) && err_ok(conn_add(&s->conns, address, peer, true, &c)))
+        hand_to_worker_take(s, fd, c);
+    else admit_take(s, fd, address, peer, false);
+}
+
+static void accept_probe(struct http_server *s, int fd, const struct sockaddr_storage *from)
 {
     char peer[64] = "";
     listen_text((const struct sockaddr *) from, peer, sizeof peer);
-    hand_to_worker_take(s, fd, (const struct sockaddr *) from, peer);
+    if (is_probe(fd)) admit_take(s, fd, (const struct sockaddr *) from, peer, true);
+    else answer_take(fd, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
 }
 
 /* The file's mode keeps others out already; this holds also where somebody loosened it. */
@@ -110,13 +130,13 @@ static void accept_admin(struct http_server *s, int fd, const struct sockaddr_st
     }
     char peer[64] = "";
     snprintf(peer, sizeof peer, "unix:uid=%u", who.uid);
-    hand_to_worker_take(s, fd, NULL, peer);
+    admit_take(s, fd, NULL, peer, false);
 }
 
+typedef void take_fn(struct http_server *s, int fd, const struct sockaddr_storage *from);
+
 /* False when this process has no room for another socket. */
-static bool accept_some(struct http_server *s, int listener,
-                        void (*take)(struct http_server *s, int fd,
-                                     const struct sockaddr_storage *from))
+static bool accept_some(struct http_server *s, int listener, take_fn *take)
 {
     for (int i = 0; i < ACCEPT_BATCH; i++) {
         struct sockaddr_storage from = {0};
@@ -131,6 +151,13 @@ static bool accept_some(struct http_server *s, int listener,
             return true;
     }
     return true;
+}
+
+/* Whose connections come from the descriptor of that index, as filled below. */
+static take_fn *taker(const struct http_server *s, size_t index)
+{
+    if (index == 1) return accept_admin;
+    return s->listeners[index - 2].probes ? accept_probe : accept_tcp;
 }
 
 /* The wake-up first, then the admin socket, then the others. poll passes over fd -1. */
@@ -159,7 +186,7 @@ void *acceptor_run(void *server)
         bool had_room = room;
         room = true;
         for (size_t i = 1; n > 0 && had_room && i < count; i++)
-            if (fds[i].revents) room &= accept_some(s, fds[i].fd, i == 1 ? accept_admin : accept_tcp);
+            if (fds[i].revents) room &= accept_some(s, fds[i].fd, taker(s, i));
         if (clock_mono_ns() < next_sweep) continue;
         acceptor_sweep(s, (struct conn_sweep){.hangups = ++ticks % HANGUP_TICKS == 0});
         next_sweep = clock_mono_ns() + TICK_MS * UINT64_C(1000000);

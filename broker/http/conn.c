@@ -160,7 +160,7 @@ struct err conn_add(struct conn_table *t, const struct sockaddr *address, const 
     c->fd = -1;
     c->local_admin = !address;
     c->probe = probe;
-    c->secure = address && t->limits.handshake_ns;
+    c->secure = address && !probe && t->limits.handshake_ns;
     snprintf(c->peer, sizeof c->peer, "%s", peer);
     ip_of(address, c->ip);
 

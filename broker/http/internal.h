@@ -12,6 +12,7 @@
 
 struct http_listener {
     int fd;
+    bool probes; /* and nothing else */
     char address[LISTEN_ADDRESS];
 };
 

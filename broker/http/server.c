@@ -144,15 +144,24 @@ static void free_server(struct http_server *s)
     free(s);
 }
 
+static err_t bind_some(struct http_server *s, const char *const *sockets, size_t count, bool probes)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct http_listener *l = &s->listeners[s->listener_count];
+        TRY(listen_tcp(sockets[i], &l->fd, l->address));
+        s->listener_count++; /* from here on it is closed with the server */
+        l->probes = probes;
+        if (!s->tls || probes) listen_await_bytes(l->fd);
+    }
+    return ERR_OK;
+}
+
 static err_t bind_all(struct http_server *s, const struct http_config *c)
 {
-    s->listeners = calloc(c->socket_count + 1, sizeof *s->listeners);
+    s->listeners = calloc(c->socket_count + c->probe_socket_count + 1, sizeof *s->listeners);
     if (!s->listeners) FAIL(ERR_INTERNAL, "out of memory");
-    for (; s->listener_count < c->socket_count; s->listener_count++) {
-        struct http_listener *l = &s->listeners[s->listener_count];
-        TRY(listen_tcp(c->sockets[s->listener_count], &l->fd, l->address));
-        if (!s->tls) listen_await_bytes(l->fd);
-    }
+    TRY(bind_some(s, c->sockets, c->socket_count, false));
+    TRY(bind_some(s, c->probe_sockets, c->probe_socket_count, true));
     if (!c->admin_socket || !*c->admin_socket) return ERR_OK;
     s->admin_path = strdup(c->admin_socket);
     if (!s->admin_path) FAIL(ERR_INTERNAL, "out of memory");

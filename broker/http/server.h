@@ -14,13 +14,15 @@ struct http_server;
 struct http_config {
     const char *const *sockets;  /* "127.0.0.1:8080", "[::1]:8080" */
     size_t socket_count;
+    const char *const *probe_sockets; /* the same, for GET of /healthz, /readyz and /metrics alone; plain */
+    size_t probe_socket_count;
     const char *admin_socket;    /* Unix socket, mode 0600; NULL or "": none */
     unsigned threads;            /* 0: one a core */
     unsigned max_connections, max_connections_per_ip; /* 0: default, 0: none */
     unsigned head_seconds, body_seconds, idle_seconds, request_seconds; /* 0: limits.h */
     unsigned handshake_seconds, stop_seconds;
     size_t head_bytes;           /* HTTP_HEAD_MIN to HTTP_HEAD_MAX; 0: HTTP_HEAD_BYTES */
-    struct tls_settings tls;  /* for the TCP sockets; the admin socket is always plain */
+    struct tls_settings tls;  /* for `sockets`; the others are always plain */
 };
 
 /* Binds and starts serving. ERR_CONFLICT "address in use: ..." names the socket and the way out;
@@ -29,7 +31,8 @@ struct http_config {
 err_t http_server_start(const struct http_config *config, const struct exchange_handler *handler,
                         struct http_server **ret);
 
-/* The address really bound (port 0 chosen by the kernel), "127.0.0.1:41234"; index into sockets. */
+/* The address really bound (port 0 chosen by the kernel), "127.0.0.1:41234"; index into sockets, and
+ * then probe_sockets. */
 const char *http_server_address(const struct http_server *s, size_t index);
 
 /* Whether these files and settings would do; the error names the file and the way out. */

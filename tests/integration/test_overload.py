@@ -1,5 +1,6 @@
 """More than the broker can do: who is served, who is refused and how, and who gets through all the same."""
 
+import re
 import socket
 import threading
 import unittest
@@ -16,6 +17,26 @@ def get(path, headers=""):
     return f"GET {path} HTTP/1.1\r\nHost: x\r\n{headers}\r\n".encode()
 
 
+def hear(address, request):
+    with socket.create_connection(address, timeout=30) as connection:
+        connection.sendall(request)
+        head = b""
+        while b"\r\n\r\n" not in head:
+            piece = connection.recv(4096)
+            if not piece:
+                break
+            head += piece
+    return int(head.split(b" ", 2)[1]), head.split(b"\r\n\r\n")[0].decode()
+
+
+def answer(address, request):
+    """(status, head) of a request on a connection of its own; (why, "") where there was none."""
+    try:
+        return hear(address, request)
+    except (OSError, IndexError) as error:
+        return repr(error), ""
+
+
 class Overload(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -29,22 +50,7 @@ class Overload(unittest.TestCase):
         cls.vault.__exit__(None)
 
     def answer(self, request):
-        """(status, head) of a request on a connection of its own; (why, "") where there was none."""
-        try:
-            return self.hear(request)
-        except (OSError, IndexError) as error:
-            return repr(error), ""
-
-    def hear(self, request):
-        with socket.create_connection(self.vault.address(), timeout=30) as connection:
-            connection.sendall(request)
-            head = b""
-            while b"\r\n\r\n" not in head:
-                piece = connection.recv(4096)
-                if not piece:
-                    break
-                head += piece
-        return int(head.split(b" ", 2)[1]), head.split(b"\r\n\r\n")[0].decode()
+        return answer(self.vault.address(), request)
 
     def fill(self):
         """All the connections that there may be, each with a request that is not whole."""
@@ -107,6 +113,27 @@ class Overload(unittest.TestCase):
         self.assertEqual(set(probes), {200})
         self.end([])
         self.assertEqual(self.token.get("a/b/c"), b"value")
+
+
+class Https(unittest.TestCase):
+    def test_probes_have_a_plain_socket(self):
+        """What the others ask for cannot be seen, so probes have an address of their own."""
+        vault = Vault()
+        vault.extra = {"http_server": {
+            "certificate": vault.path("signer.crt"), "private_key": vault.path("signer.pem"),
+            "max_connections": CONNECTIONS, "probe_sockets": ["127.0.0.1:0"]}}
+        with vault:
+            vault.start()
+            host, port = re.search(r"serving.probes socket=(\S+):(\d+)", vault.read("log")).groups()
+            probes = (host, int(port))
+            held = [socket.create_connection(vault.address(), timeout=30) for _ in range(CONNECTIONS + 1)]
+            wait_until(lambda: "\nstrongroom_connections_refused_total 1\n" in
+                       vault.ask_local("GET", "/metrics")[2].decode(), what="a full broker")
+            for path in PROBES:
+                self.assertIn(answer(probes, get(path))[0], (200, 503) if path == "/readyz" else (200,))
+            self.assertEqual(answer(probes, get("/kbs/v0/auth"))[0], 404)
+            for connection in held:
+                connection.close()
 
 
 if __name__ == "__main__":

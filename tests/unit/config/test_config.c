@@ -93,7 +93,7 @@ static void test_config_parse__defaults_are_safe(void **state)
 static void test_config_parse__whole_file(void **state)
 {
     const struct config *c = parsed(*state,
-        "http_server:\n  sockets: [\"0.0.0.0:80\", \"[::1]:0\"]\n  statuses: reference\n"
+        "http_server:\n  sockets: [\"0.0.0.0:80\", \"[::1]:0\"]\n  probe_sockets: [\"[::]:81\"]\n  statuses: reference\n"
         "  payload_request_size: 1\n"
         "token:\n  module: /m.so\n  serialize_all: true\n  hang_deadline: 90\n  init_args: \"a='b' c=\"\n  uri: pkcs11:serial=12\n  pin_source: credential:pin\n"
         "  role: reader\n  writer: vault-1\n"
@@ -117,6 +117,8 @@ static void test_config_parse__whole_file(void **state)
         "process: {log_level: debug, memory_lock: best-effort, memory_locked: 16MiB}\n");
     assert_int_equal(c->http_socket_count, 2);
     assert_string_equal(c->http_sockets[1], "[::1]:0");
+    assert_int_equal(c->http_probe_socket_count, 1);
+    assert_string_equal(c->http_probe_sockets[0], "[::]:81");
     assert_true(c->http_statuses_401);
     assert_int_equal(c->http_max_body, 1 << 20);
     assert_string_equal(c->token_uri, "pkcs11:serial=12");

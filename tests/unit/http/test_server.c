@@ -146,128 +146,6 @@ static void test_limit__connections_per_ip(void **state)
     for (int i = 0; i < 2; i++) close(fd[i]);
 }
 
-/* ---- probes --------------------------------------------------------------------------------- */
-
-static struct {
-    pthread_mutex_t lock;
-    pthread_cond_t change;
-    unsigned held; /* event loops that /hold keeps in the handler */
-    bool let_go;
-} hold = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, false};
-
-static bool holding_serve(void *ctx, struct exchange *x)
-{
-    if (span_starts(x->req.path, "/hold")) {
-        pthread_mutex_lock(&hold.lock);
-        hold.held++;
-        while (!hold.let_go) pthread_cond_wait(&hold.change, &hold.lock);
-        hold.held--;
-        pthread_mutex_unlock(&hold.lock);
-    }
-    return test_serve(ctx, x);
-}
-
-static unsigned loops_held(void)
-{
-    SCOPED_LOCK(&hold.lock);
-    return hold.held;
-}
-
-static void let_go(bool yes)
-{
-    SCOPED_LOCK(&hold.lock);
-    hold.let_go = yes;
-    pthread_cond_broadcast(&hold.change);
-}
-
-static void expect_probe(const char *request)
-{
-    int fd = client();
-    struct reply r = ask(fd, request);
-    assert_int_equal(r.status, 200);
-    assert_string_equal(field(&r, "Connection"), "close");
-    expect_end(fd);
-    close(fd);
-}
-
-static const char *const probes[] = {GET("/healthz"), GET("/readyz"), GET("/metrics"), GET("/metrics?x=1")};
-
-/* All loops of guests are busy, and there is no room for one more of them. */
-static void test_probe__is_answered_whatever_guests_do(void **state)
-{
-    static const struct exchange_handler holding = {
-        .head = test_head, .serve = holding_serve, .refuse = test_refuse};
-    struct http_config config = small_config();
-    config.threads = config.max_connections = 1;
-    config.admin_socket = admin_path;
-    assert_true(err_ok(http_server_start(&config, &holding, &server)));
-    int guest = client();
-    put_text(guest, GET("/hold"));
-    AWAIT(loops_held() == 1);
-    for (size_t i = 0; i < sizeof probes / sizeof *probes; i++) expect_probe(probes[i]);
-    int admin = dial_unix(admin_path);
-    assert_int_equal(ask(admin, GET("/x")).status, 200);
-    close(admin);
-    int over = client();
-    assert_int_equal(ask(over, GET("/x")).status, 503);
-    expect_end(over);
-    close(over);
-    let_go(true);
-    assert_int_equal(read_reply(guest).status, 200);
-    let_go(false);
-    close(guest);
-}
-
-/* It jumps the line for one answer only, and nobody else does. */
-static void test_probe__is_nothing_else(void **state)
-{
-    static const char *const others[] = {
-        GET("/healthz/x"), GET("/healthzx"), GET("/x"), "HEAD /healthz HTTP/1.1\r\nHost: x\r\n\r\n",
-        POST("/healthz", "0"), " GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"};
-    struct http_config config = small_config();
-    config.max_connections = 1;
-    start_with(&config);
-    int guest = client();
-    assert_int_equal(ask(guest, GET("/healthz")).status, 200); /* a probe: ends */
-    expect_end(guest);
-    close(guest);
-    AWAIT(stats().open == 0);
-    guest = client();
-    assert_int_equal(ask(guest, GET("/x")).status, 200);
-    assert_int_equal(ask(guest, GET("/healthz")).status, 200); /* a guest's: stays */
-    assert_int_equal(ask(guest, GET("/x")).status, 200);
-    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
-        int fd = client();
-        assert_int_equal(ask(fd, others[i]).status, 503);
-        close(fd);
-    }
-    unsigned served = serves;
-    int two = client();
-    assert_int_equal(ask(two, GET("/healthz") GET("/x")).status, 200);
-    expect_end(two);
-    assert_int_equal(serves, served + 1);
-    close(two);
-    close(guest);
-}
-
-/* Without a word it is a guest like others, once the system hands it over. */
-static void test_probe__silent_connections_are_counted(void **state)
-{
-    struct http_config config = small_config();
-    config.max_connections = 2;
-    start_with(&config);
-    int silent = client(), begun = client();
-    put_text(begun, "GET /healthz HTTP/1.1\r\n"); /* no whole head, so no probe */
-    AWAIT(stats().open == 2);
-    int over = client();
-    assert_int_equal(ask(over, GET("/x")).status, 503);
-    close(over);
-    assert_int_equal(ask(silent, GET("/x")).status, 200);
-    assert_int_equal(ask(begun, "Host: x\r\n\r\n").status, 200);
-    close(silent);
-    close(begun);
-}
-
 /* ---- deadlines ------------------------------------------------------------------------------ */
 
 /* Sends a byte after each answer to poll, which is "nothing yet", until the server has enough. */
@@ -563,9 +441,6 @@ int main(void)
         TEST(test_limit__head),
         TEST(test_limit__connections),
         TEST(test_limit__connections_per_ip),
-        TEST(test_probe__is_answered_whatever_guests_do),
-        TEST(test_probe__is_nothing_else),
-        TEST(test_probe__silent_connections_are_counted),
         TEST(test_deadline__dripping_head),
         TEST(test_deadline__dripping_body),
         TEST(test_deadline__silent_body_is_answered),

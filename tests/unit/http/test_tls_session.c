@@ -439,6 +439,32 @@ static void test_limit__connections(void **state)
     close(second);
 }
 
+/* Guests speak TLS and there is room for none; who only asks whether we live does so plainly, elsewhere. */
+static void test_probe__plain_on_a_socket_of_its_own(void **state)
+{
+    static const struct {
+        const char *request;
+        int status;
+    } rows[] = {{GET("/healthz"), 200}, {GET("/metrics"), 200}, {GET("/x"), 404}, {"\x16\x03\x01", 404}};
+    static const char *const some[] = {"127.0.0.1:0"};
+    struct http_config config = tls_config();
+    config.max_connections = 1;
+    config.probe_sockets = some;
+    config.probe_socket_count = 1;
+    start_with(&config);
+    int guest = client();
+    assert_int_equal(ask(guest, GET("/x")).status, 200);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        int fd = dial(http_server_address(server, 1));
+        assert_int_equal(ask(fd, rows[i].request).status, rows[i].status);
+        expect_end(fd);
+        close(fd);
+    }
+    assert_int_equal(ask(guest, GET("/healthz")).status, 200); /* in line with the others */
+    assert_int_equal(ask(guest, GET("/x")).status, 200);
+    close(guest);
+}
+
 static void test_many__large_bodies_both_ways(void **state)
 {
     struct http_config config = tls_config();
@@ -508,6 +534,7 @@ int main(void)
         TEST(test_deadline__requests),
         TEST(test_deadline__answer_not_read),
         TEST(test_limit__connections),
+        TEST(test_probe__plain_on_a_socket_of_its_own),
         TEST(test_many__large_bodies_both_ways),
         TEST(test_start__bad_files_leave_nothing),
         TEST(test_stop__in_the_middle_of_handshakes),
