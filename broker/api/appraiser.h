@@ -38,5 +38,17 @@ const char *appraiser_broken(struct appraiser *a);
 err_t appraiser_check_text(struct span text, struct rego_errors *ret_errors,
                            struct rego_errors *ret_warnings, bool *ret_unusable);
 
+/* Writes a kept version of a policy as the next one and puts it in force, if it compiles and does not fail
+ * attestations: ERR_USAGE otherwise, and what store_restore says. */
+struct appraiser_restore {
+    const char *name; /* in the store */
+    uint64_t version;
+    bool has_if_match;
+    uint64_t if_match;
+    struct rego_errors *errors, *warnings; /* filled */
+    char digest[17];                       /* of the text; filled */
+};
+err_t appraiser_restore_policy(struct appraiser *a, struct appraiser_restore *r, uint64_t *ret_version);
+
 /* All reference values as JSON (reference_values.h); ERR_DAMAGED, ... when they cannot be used. */
 err_t appraiser_list_values(struct appraiser *a, struct buf *ret);

@@ -83,6 +83,15 @@ static err_t count_other(void *arg, const struct store_entry *e)
     return ERR_OK;
 }
 
+/* Takes the reference. */
+static void put_in_force(struct appraiser *a, const char *name, struct slot_policy *p, uint64_t version)
+{
+    _cleanup_(slot_policy_unrefp) struct slot_policy *fresh = p;
+    for (size_t i = 0; i < APPRAISER_DEVICES; i++)
+        if (strcmp(a->slots[i].name, name) == 0)
+            stored_set_take(a->slots[i].policy, &TAKE_PTR(fresh)->made, version);
+}
+
 static err_t set_policy(void *context, const char *id, struct span text, uint64_t *ret_version)
 {
     struct appraiser *a = context;
@@ -99,10 +108,41 @@ static err_t set_policy(void *context, const char *id, struct span text, uint64_
         FAIL(ERR_USAGE, "there are %u attestation policies already", ATTESTATION_POLICIES_MAX);
     struct store_put put = {.kind = ENVELOPE_POLICY, .name = name, .value = text};
     TRY(store_put(a->store, &put, ret_version));
-    for (size_t i = 0; i < APPRAISER_DEVICES; i++)
-        if (strcmp(a->slots[i].name, name) == 0)
-            stored_set_take(a->slots[i].policy, &TAKE_PTR(p)->made, *ret_version);
+    put_in_force(a, name, TAKE_PTR(p), *ret_version);
     return ERR_OK;
+}
+
+/* ---- an older one again -------------------------------------------------------------------- */
+
+struct restoring {
+    struct appraiser_restore *r;
+    struct slot_policy *policy;
+};
+
+static err_t check_restored(void *arg, struct span text)
+{
+    struct restoring *restoring = arg;
+    struct appraiser_restore *r = restoring->r;
+    bool unusable = false;
+    TRY(appraiser_check_text(text, r->errors, r->warnings, &unusable));
+    if (unusable) FAIL(ERR_USAGE, "version %ju fails every attestation", (uintmax_t) r->version);
+    slot_policy_unref(TAKE_PTR(restoring->policy));
+    TRY(appraiser_compile(text, r->errors, &restoring->policy));
+    snprintf(r->digest, sizeof r->digest, "%s", restoring->policy->digest);
+    return ERR_OK;
+}
+
+struct err appraiser_restore_policy(struct appraiser *a, struct appraiser_restore *r, uint64_t *ret_version)
+{
+    struct restoring restoring = {.r = r};
+    struct store_restore restore = {
+        .kind = ENVELOPE_POLICY, .name = r->name, .version = r->version, .check = check_restored,
+        .arg = &restoring, .has_if_match = r->has_if_match, .if_match = r->if_match,
+    };
+    struct err e = store_restore(a->store, &restore, ret_version);
+    if (err_ok(e)) put_in_force(a, r->name, restoring.policy, *ret_version);
+    else slot_policy_unref(restoring.policy);
+    return e;
 }
 
 /* Reads what is stored, not what is in force: what is written replaces exactly that. */

@@ -19,14 +19,14 @@ static void put_errors(const void *arg, struct json_out *o)
 }
 
 /* The sentence of the protocol and then the reason, since it is an operator who reads it. */
-static void refuse(struct call *c, struct err e, const struct rego_errors *errors)
+void attestation_policy_refuse(struct call *c, const char *action, struct err e, const struct rego_errors *errors)
 {
     _cleanup_buf_ struct buf detail = BUF_INIT;
     buf_add_str(&detail, FAILED ": ");
     if (errors && errors->count) diagnostics_text(errors, ERRORS_IN_DETAIL, &detail);
     else buf_add_str(&detail, err_reason(e));
     log_warn_err(e, "attestation-policy.refused", LOG_S("principal", c->principal));
-    if (!call_audit(c, ACTION, "error", "refused")) return;
+    if (!call_audit(c, action, "error", "refused")) return;
     reply_error_with(&c->x->resp, call_as_reference(c), KBS_ATTESTATION_POLICY,
                      buf_str(&detail), errors && errors->count ? put_errors : NULL, errors);
 }
@@ -70,7 +70,7 @@ bool attestation_policy_decide(struct call *c)
     call_use_upkeep(c);
     if (err_ok(e)) return false;
     if (e.code == ERR_INTERNAL) call_fail(c, ACTION, e);
-    else refuse(c, e, c->errors);
+    else attestation_policy_refuse(c, ACTION, e, c->errors);
     return true;
 }
 
@@ -83,7 +83,7 @@ struct err attestation_policy_work(struct call *c)
 void attestation_policy_finish(struct call *c, struct err e)
 {
     if (e.code == ERR_USAGE) {
-        refuse(c, e, NULL);
+        attestation_policy_refuse(c, ACTION, e, NULL);
         return;
     }
     if (!err_ok(e)) {
@@ -105,21 +105,24 @@ void attestation_policy_finish(struct call *c, struct err e)
 
 #define READ "read-attestation-policy"
 
+bool attestation_policy_named(struct call *c, const char *id)
+{
+    char name[sizeof c->name];
+    snprintf(name, sizeof name, ATTESTATION_POLICY_PREFIX "%.*s", (int) ATTESTATION_POLICY_ID_MAX + 1, id);
+    struct err e = appraiser_check_id(id);
+    if (!err_ok(e)) call_error(c, KBS_BAD_PATH, err_reason(e));
+    else if (!api_keeps_appraisal(c->api))
+        call_error(c, KBS_UNKNOWN_PATH, "only a broker that appraises by itself has them");
+    else {
+        snprintf(c->name, sizeof c->name, "%s", name);
+        return true;
+    }
+    return false;
+}
+
 bool attestation_policy_read_decide(struct call *c)
 {
-    char id[sizeof c->name];
-    snprintf(id, sizeof id, "%s", c->name); /* api.c put the rest of the path there */
-    struct err e = appraiser_check_id(id);
-    if (!err_ok(e)) {
-        call_error(c, KBS_BAD_PATH, err_reason(e));
-    } else if (!api_keeps_appraisal(c->api)) {
-        call_error(c, KBS_UNKNOWN_PATH, "only a broker that appraises by itself has them");
-    } else {
-        snprintf(c->name, sizeof c->name, ATTESTATION_POLICY_PREFIX "%.*s",
-                 (int) ATTESTATION_POLICY_ID_MAX, id);
-        return false;
-    }
-    return true;
+    return !attestation_policy_named(c, c->name); /* api.c put the rest of the path there */
 }
 
 struct err attestation_policy_read_work(struct call *c)
@@ -129,8 +132,11 @@ struct err attestation_policy_read_work(struct call *c)
 
 void attestation_policy_read_finish(struct call *c, struct err e)
 {
+    if (e.code == ERR_NOTFOUND)
+        e = ERR_MAKE(ERR_NOTFOUND, "no attestation policy of that id was set; where guests are appraised by one of "
+                     "its name, the built-in one is in force");
     if (!err_ok(e)) {
-        call_fail(c, READ, e);
+        operator_fail(c, READ, e);
         return;
     }
     reply_empty(&c->x->resp);

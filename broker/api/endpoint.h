@@ -93,6 +93,7 @@ struct call {
     unsigned rule;            /* the line of it that decided; for audit */
     struct buf text;          /* policy text to store, or what work made: JSON, a token, wrapped bytes */
     struct rego_errors *warnings; /* of the new policy; NULL: none */
+    char digest[17];          /* of a policy that was restored */
     int64_t not_after;        /* of a new version, Unix seconds; 0: none */
     bool has_if_match;
     bool given;               /* a dry run on requests that it brought along */
@@ -204,6 +205,16 @@ void attestation_policy_finish(struct call *c, struct err e);
 bool attestation_policy_read_decide(struct call *c);
 err_t attestation_policy_read_work(struct call *c);
 void attestation_policy_read_finish(struct call *c, struct err e);
+/* Into c->name, as the store has it. False: answered, since it is no id, or another service appraises. */
+bool attestation_policy_named(struct call *c, const char *id);
+/* Logs, records and answers that a text, or the request for it, does not do. errors may be NULL. */
+void attestation_policy_refuse(struct call *c, const char *action, struct err e, const struct rego_errors *errors);
+
+/* attestation_history.c */
+bool attestation_versions_decide(struct call *c);
+bool attestation_rollback_decide(struct call *c);
+err_t attestation_rollback_work(struct call *c);
+void attestation_rollback_finish(struct call *c, struct err e);
 /* reference_value.c */
 bool reference_set_decide(struct call *c);
 err_t reference_set_work(struct call *c);
@@ -223,6 +234,10 @@ void policy_versions_finish(struct call *c, struct err e);
 bool policy_rollback_decide(struct call *c);
 err_t policy_rollback_work(struct call *c);
 void policy_rollback_finish(struct call *c, struct err e);
+/* The version that the segment `at` of the path names, if there is one. False: answered. */
+bool policy_read_wanted(struct call *c, size_t at);
+/* {"version","restored","digest","warnings"} */
+void policy_reply_rolled_back(struct call *c, const char *digest);
 /* kek.c */
 err_t kek_list_work(struct call *c);
 err_t kek_create_work(struct call *c);

@@ -84,6 +84,10 @@ const struct endpoint endpoints[] = {
     {OWN, "attestation-policy", HTTP_GET, ACCESS_ADMIN_PLUGIN, BODY_IGNORED,
      attestation_policy_read_decide, attestation_policy_read_work, attestation_policy_read_finish,
      WORK_OBJECTS},
+    {OWN, "attestation-policy-versions", HTTP_GET, ACCESS_ADMIN_PLUGIN, BODY_IGNORED,
+     attestation_versions_decide, policy_versions_work, policy_versions_finish, WORK_OBJECTS},
+    {OWN, "attestation-policy-rollback", HTTP_POST, ACCESS_ADMIN_PLUGIN, BODY_JSON,
+     attestation_rollback_decide, attestation_rollback_work, attestation_rollback_finish, WORK_OBJECTS},
     {OWN, "reference-values", HTTP_GET, ACCESS_ADMIN_PLUGIN, BODY_IGNORED, reference_list_decide,
      reference_list_work, reference_get_finish, WORK_OBJECTS},
 

@@ -103,15 +103,18 @@ static err_t list_versions(struct call *c)
     return buf_ok(&c->text);
 }
 
+bool policy_read_wanted(struct call *c, size_t at)
+{
+    if (c->route.segment_count <= at) return true;
+    if (call_read_version(span_str(c->route.segments[at]), &c->wanted) && c->wanted > 0)
+        return true;
+    call_error(c, KBS_BAD_PATH, "a version is a number from 1 on, such as policy/versions/3");
+    return false;
+}
+
 bool policy_versions_decide(struct call *c)
 {
-    size_t at = c->path_first;
-    if (!path_ends(c, 1)) return true;
-    if (c->route.segment_count == at) return false;
-    if (call_read_version(span_str(c->route.segments[at]), &c->wanted) && c->wanted > 0)
-        return false;
-    call_error(c, KBS_BAD_PATH, "a version is a number from 1 on, such as policy/versions/3");
-    return true;
+    return !path_ends(c, 1) || !policy_read_wanted(c, c->path_first);
 }
 
 struct err policy_versions_work(struct call *c)
@@ -156,7 +159,7 @@ struct err policy_rollback_work(struct call *c)
     return store_restore(c->api->config.store, &restore, &c->version);
 }
 
-static void answer_rollback(struct call *c, const char *digest)
+void policy_reply_rolled_back(struct call *c, const char *digest)
 {
     struct json_out o = JSON_OUT(&c->text);
     json_begin_object(&o);
@@ -184,5 +187,5 @@ void policy_rollback_finish(struct call *c, struct err e)
              LOG_S("digest", digest), LOG_S("principal", c->principal));
     bool recorded = call_audit(c, "rollback-policy", "done", reason);
     release_set_take(c->api->release, TAKE_PTR(c->policy), c->version);
-    if (recorded) answer_rollback(c, digest);
+    if (recorded) policy_reply_rolled_back(c, digest);
 }

@@ -41,7 +41,7 @@ static err_t read_side(struct vault *vault, struct side *s)
         return file_read(s->file, POLICY_MAX, &s->text);
     }
     _cleanup_(http_answer_free) struct http_answer answer = {0};
-    TRY(policy_fetch(vault, s->version, &answer));
+    TRY(policy_fetch(vault, NULL, s->version, &answer));
     snprintf(s->name, sizeof s->name, "policy version %s", answer.etag);
     buf_add_span(&s->text, secret_span(answer.body));
     return buf_ok(&s->text);
@@ -57,7 +57,7 @@ static err_t choose(struct vault *vault, const char *const operands[2], struct s
         TRY(side_of(operands[0], a));
         return side_of(operands[1], b);
     }
-    if (!operands[0]) return policy_find_previous(vault, &a->version, seen);
+    if (!operands[0]) return policy_find_previous(vault, NULL, &a->version, seen);
     TRY(side_of(operands[0], a));
     if (!a->file) return ERR_OK;
     *b = *a;

@@ -4,7 +4,6 @@
 #include "broker/api/appraiser.h"
 #include "broker/base/file.h"
 #include "broker/base/json.h"
-#include "broker/base/limits.h"
 #include "broker/base/log.h"
 #include "broker/cmd/cmd.h"
 #include "broker/cmd/policy_findings.h"
@@ -13,7 +12,21 @@
 #include <stdio.h>
 #include <string.h>
 
-#define VERSIONS "/strongroom/v1/policy/versions"
+#define PATH_SIZE 160
+
+/* Where the versions of a policy are, and where it is rolled back: the release policy (id NULL), or one of
+ * attestation. */
+static err_t policy_path(const char *id, const char *release, const char *attestation, char ret[PATH_SIZE])
+{
+    if (id) TRYC(appraiser_check_id(id), "--attestation");
+    snprintf(ret, PATH_SIZE, "/strongroom/v1/%s%s%s", id ? attestation : release, id ? "/" : "", id ? id : "");
+    return ERR_OK;
+}
+
+static err_t versions_path(const char *id, char ret[PATH_SIZE])
+{
+    return policy_path(id, "policy/versions", "attestation-policy-versions", ret);
+}
 
 static err_t ask(struct vault *v, const char *path, struct http_answer *ret)
 {
@@ -24,11 +37,15 @@ static err_t ask(struct vault *v, const char *path, struct http_answer *ret)
     return e;
 }
 
-struct err policy_fetch(struct vault *v, uint64_t version, struct http_answer *ret)
+struct err policy_fetch(struct vault *v, const char *id, uint64_t version, struct http_answer *ret)
 {
-    char path[80];
-    if (!version) return ask(v, "/strongroom/v1/policy", ret);
-    snprintf(path, sizeof path, VERSIONS "/%" PRIu64, version);
+    char path[PATH_SIZE];
+    if (version) {
+        TRY(versions_path(id, path));
+        snprintf(path + strlen(path), sizeof path - strlen(path), "/%" PRIu64, version);
+        return ask(v, path, ret);
+    }
+    TRY(policy_path(id, "policy", "attestation-policy", path));
     return ask(v, path, ret);
 }
 
@@ -44,11 +61,13 @@ static bool is_current(struct json version)
     return json_bool(json_get(version, "current"), &current) && current;
 }
 
-struct err policy_find_previous(struct vault *v, uint64_t *ret, char ret_if_match[32])
+struct err policy_find_previous(struct vault *v, const char *id, uint64_t *ret, char ret_if_match[32])
 {
+    char path[PATH_SIZE];
     _cleanup_(http_answer_free) struct http_answer answer = {0};
     _cleanup_json_ struct json_doc *doc = NULL;
-    TRY(ask(v, VERSIONS, &answer));
+    TRY(versions_path(id, path));
+    TRY(ask(v, path, &answer));
     TRY(json_parse(secret_span(answer.body), &doc));
     struct json list = json_get(json_root(doc), "versions");
     const char *in_force = text_or(json_first(list), "digest", ""); /* none when it is damaged */
@@ -66,38 +85,26 @@ struct err policy_find_previous(struct vault *v, uint64_t *ret, char ret_if_matc
 
 /* ---- get ------------------------------------------------------------------------------------ */
 
-/* Guests are appraised by the built-in one then, which has no version. */
-static err_t attestation_fetch(struct vault *v, const char *id, struct http_answer *ret)
-{
-    char path[80 + ATTESTATION_POLICY_ID_MAX];
-    TRYC(appraiser_check_id(id), "--attestation");
-    snprintf(path, sizeof path, "/strongroom/v1/attestation-policy/%s", id);
-    struct err e = ask(v, path, ret);
-    if (e.code == ERR_NOTFOUND)
-        FAIL(ERR_NOTFOUND, "no attestation policy %s was set; where guests are appraised by one of that "
-             "name, the built-in one is in force", id);
-    return e;
-}
+#define ATTESTATION {"attestation", 0, OPT_TEXT, &id, "ID", "an attestation policy that was set, such as default_cpu"}
 
 struct err cmd_policy_get(const struct command *self, int argc, char **argv)
 {
-    const char *config_file = CONFIG_DEFAULT, *version_text = NULL, *attestation = NULL;
+    const char *config_file = CONFIG_DEFAULT, *version_text = NULL, *id = NULL;
     const struct opt table[] = {
         {"config", 'c', OPT_TEXT, &config_file, "FILE", "configuration"},
         {"version", 0, OPT_TEXT, &version_text, "VERSION", "an older one that is kept"},
-        {"attestation", 0, OPT_TEXT, &attestation, "ID", "an attestation policy that was set"},
+        ATTESTATION,
         {0},
     };
     TRY(opt_parse(self, table, "", "Writes the text to standard output, as it was set.", argc, argv,
                   0, 0, NULL));
     uint64_t version = 0;
-    if (version_text && attestation) FAIL(ERR_USAGE, "--version goes with the release policy alone");
     if (version_text) TRY(opt_version(version_text, "strongroom policy list", &version));
     _cleanup_(config_freep) struct config *config = NULL;
     _cleanup_(vault_closep) struct vault *vault = NULL;
     TRY(vault_open_file(config_file, "strongroom policy get", &config, &vault));
     _cleanup_(http_answer_free) struct http_answer answer = {0};
-    TRY(attestation ? attestation_fetch(vault, attestation, &answer) : policy_fetch(vault, version, &answer));
+    TRY(policy_fetch(vault, id, version, &answer));
     return file_write_all(STDOUT_FILENO, secret_span(answer.body));
 }
 
@@ -122,10 +129,12 @@ static err_t print_table(struct span text)
 
 struct err cmd_policy_list(const struct command *self, int argc, char **argv)
 {
-    const char *config_file = CONFIG_DEFAULT, *format = "table";
+    const char *config_file = CONFIG_DEFAULT, *format = "table", *id = NULL;
+    char path[PATH_SIZE];
     bool json = false;
     const struct opt table[] = {
         {"config", 'c', OPT_TEXT, &config_file, "FILE", "configuration"},
+        ATTESTATION,
         {"format", 0, OPT_TEXT, &format, "FORMAT", "table or json"},
         {0},
     };
@@ -134,25 +143,26 @@ struct err cmd_policy_list(const struct command *self, int argc, char **argv)
                   "everything until another one is set or rolled back to. How many are kept says\n"
                   "policy.keep_versions.", argc, argv, 0, 0, NULL));
     TRY(opt_format(format, &json));
+    TRY(versions_path(id, path));
     _cleanup_(config_freep) struct config *config = NULL;
     _cleanup_(vault_closep) struct vault *vault = NULL;
     TRY(vault_open_file(config_file, "strongroom policy list", &config, &vault));
     _cleanup_(http_answer_free) struct http_answer answer = {0};
-    TRY(ask(vault, VERSIONS, &answer));
+    TRY(ask(vault, path, &answer));
     return json ? http_answer_print(&answer) : print_table(secret_span(answer.body));
 }
 
 /* ---- rollback ------------------------------------------------------------------------------- */
 
-static err_t roll_back(struct vault *vault, uint64_t version, const char *if_match)
+static err_t roll_back(struct vault *vault, const char *id, uint64_t version, const char *if_match)
 {
-    char body[48], match[64];
+    char body[48], match[64], path[PATH_SIZE];
+    TRY(policy_path(id, "policy/rollback", "attestation-policy-rollback", path));
     snprintf(body, sizeof body, "{\"version\":%" PRIu64 "}", version);
     snprintf(match, sizeof match, "If-Match: %s", if_match ? if_match : "");
     const char *headers[] = {if_match ? match : NULL, NULL};
     _cleanup_(http_answer_free) struct http_answer answer = {0};
-    TRY(vault_send(vault, "POST", "/strongroom/v1/policy/rollback", headers, span_str(body),
-                   &answer));
+    TRY(vault_send(vault, "POST", path, headers, span_str(body), &answer));
     char shown[48];
     snprintf(shown, sizeof shown, "version %" PRIu64, version);
     if (answer.status != 200) return policy_refused(&answer, "policy rollback", shown, "");
@@ -164,9 +174,10 @@ static err_t roll_back(struct vault *vault, uint64_t version, const char *if_mat
 
 struct err cmd_policy_rollback(const struct command *self, int argc, char **argv)
 {
-    const char *config_file = CONFIG_DEFAULT, *if_match = NULL, *operands[1];
+    const char *config_file = CONFIG_DEFAULT, *if_match = NULL, *id = NULL, *operands[1];
     const struct opt table[] = {
         {"config", 'c', OPT_TEXT, &config_file, "FILE", "configuration"},
+        ATTESTATION,
         {"if-match", 0, OPT_TEXT, &if_match, "VERSION", "only when this version is in force"},
         {0},
     };
@@ -181,9 +192,9 @@ struct err cmd_policy_rollback(const struct command *self, int argc, char **argv
     _cleanup_(vault_closep) struct vault *vault = NULL;
     TRY(vault_open_file(config_file, "strongroom policy rollback", &config, &vault));
     if (!version) {
-        TRY(policy_find_previous(vault, &version, seen));
+        TRY(policy_find_previous(vault, id, &version, seen));
         /* "The one before" means something only at the version it was looked up at. */
         if (!if_match && seen[0]) if_match = seen;
     }
-    return roll_back(vault, version, if_match);
+    return roll_back(vault, id, version, if_match);
 }

@@ -98,6 +98,16 @@ class Appraisal(unittest.TestCase):
         self.assertEqual(run("policy", "get", "--attestation", "default_cpu").stdout.decode(), text)
         self.assertEqual(run("policy", "get", "--attestation", "../x", check=False).returncode, 2)
         self.assertEqual(self.status(), ("affirming", {"hardware": 2}))
+        run("policy", "set", "--attestation", "default_cpu",
+            self.vault.write("three.rego", CPU + 'trust_claims := {"hardware": 3}\n'))
+        self.assertEqual(self.status(), ("affirming", {"hardware": 3}))
+        self.assertRegex(run("policy", "list", "--attestation", "default_cpu").stdout.decode(),
+                         r"\* +2 live [^*]*\n +1 live ")
+        self.assertEqual(run("policy", "get", "--attestation", "default_cpu", "--version", "1").stdout.decode(), text)
+        run("policy", "rollback", "--attestation", "default_cpu")
+        self.assertEqual(self.status(), ("affirming", {"hardware": 2}))
+        self.assertEqual(self.vault.audit()[-1]["action"], "attest")
+        self.assertIn("rollback-attestation-policy", [record["action"] for record in self.vault.audit()])
         wrong = self.vault.write("wrong.rego", CPU + 'trust_claims := {"hardwear": 2}\n')
         refused = run("policy", "set", "--attestation", "default_cpu", wrong, check=False)
         self.assertEqual(refused.returncode, 2)

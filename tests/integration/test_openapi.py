@@ -217,6 +217,9 @@ class Described(unittest.TestCase):
         self.call("listReferenceValues", 200)
         self.call("listResources", 200)
         self.call("getAttestationPolicy", 404)
+        self.call("listAttestationPolicyVersions", 200)
+        self.call("getAttestationPolicyVersion", 404)
+        self.call("rollBackAttestationPolicy", 404, json.dumps({"version": 1}))
 
     def drive_policy(self):
         broad = "package policy\n\nallow if {\n\tinput.teee == 1\n}\n"      # warned of
@@ -257,6 +260,20 @@ class Described(unittest.TestCase):
         for body in ({"policy": broken}, {"requests": [{}] * 65}, {"requests": [], "claims": {}}):
             self.call("dryRunPolicy", 400, json.dumps(body))
 
+    def drive_appraisal_history(self):
+        """The versions are a usable policy, then two useless ones."""
+        _, headers, _ = self.call("listAttestationPolicyVersions", 200)
+        current = int(headers["etag"].strip('"'))
+        self.call("getAttestationPolicyVersion", 200, path={"version": str(current)})
+        for version in ("0", "x", "9" * 30):
+            self.call("getAttestationPolicyVersion", 400, path={"version": version})
+        for ident in ("listAttestationPolicyVersions", "rollBackAttestationPolicy"):
+            self.call(ident, 400, "{}" if ident.startswith("roll") else None, path={"id": "a%20b"})
+        self.call("listAttestationPolicyVersions", 404, path={"id": "spare/1/2"})
+        for wanted, status, headers in ((current, 409, {}), (999, 404, {}), (1, 412, {"If-Match": "999"}),
+                                        (1, 400, {"If-Match": "x"}), (2, 400, {}), (1, 200, {})):
+            self.call("rollBackAttestationPolicy", status, json.dumps({"version": wanted}), headers=headers)
+
     def drive_appraisal(self):
         usable = "package policy\n\ntrust_claims := {\"executables\": 2}\n"
         useless = "package policy\n\ntrust_claims := {\"nobody-knows\": 2}\n"
@@ -273,6 +290,7 @@ class Described(unittest.TestCase):
             self.call("setAttestationPolicy", 400, policy(useless, policy_id="spare"), query=query)
         for ident in ("", "../x", "a/b", "x" * 65, ".x"):
             self.call("setAttestationPolicy", 400, policy(usable, policy_id=ident))
+        self.drive_appraisal_history()
         self.call("setReferenceValues", 200, message({"svn": ["1"], "a/b": {"c": None}, "n": 1.5}))
         self.call("setReferenceValues", 200, message({"old": True}, expires=0))
         self.call("setReferenceValues", 400, message({"old": True}, expires=1))
@@ -539,8 +557,10 @@ class Truthful(Described):
         self.call("attest", 200, json.dumps(guest.attestation()), headers=guest.headers())
         _, _, body = self.call("readyz", 200)
         self.assertEqual(json.loads(body)["attestation_service"], "up")
-        _, _, body = self.call("getAttestationPolicy", 404)
-        self.assertEqual(name_of(body), "InvalidRequestPath")
+        for ident, text in (("getAttestationPolicy", None), ("listAttestationPolicyVersions", None),
+                            ("getAttestationPolicyVersion", None), ("rollBackAttestationPolicy", "{}")):
+            _, _, body = self.call(ident, 404, text)
+            self.assertEqual(name_of(body), "InvalidRequestPath")
         self.call("listReferenceValues", 400)
         service.stop()
         guest = self.vault.guest().auth()
