@@ -65,6 +65,7 @@ struct endpoint {
 #define BODY_VALUE SIZE_MAX
 #define BODY_JSON (512u << 10)
 #define BODY_MESSAGE (1u << 20) /* reference values: REFERENCE_VALUES_BYTES in base64 */
+#define BODY_BATCH (512u << 10)
 #define BODY_KEYPAIR (4u << 10)
 #define BODY_IGNORED (64u << 10) /* of methods whose body means nothing */
 
@@ -166,6 +167,9 @@ bool resource_delete_decide(struct call *c);
 err_t resource_delete_work(struct call *c);
 void resource_delete_finish(struct call *c, struct err e);
 bool resource_method_decide(struct call *c);
+/* resource_batch.c */
+err_t resource_batch_work(struct call *c);
+void resource_batch_finish(struct call *c, struct err e);
 /* Whether the policy in force lets this guest have c->plugin and the path; counted, noted and, when
  * not, audited as `action` and answered. And whether it has a key to encrypt to. */
 bool release_allowed(struct call *c, const char *action);

@@ -55,6 +55,8 @@ const struct endpoint endpoints[] = {
     /* Strongroom's own */
     {OWN, "resources", HTTP_GET, ACCESS_ADMIN_PLUGIN, BODY_IGNORED, operator_job_decide,
      operator_list_work, operator_list_finish, WORK_OBJECTS},
+    {OWN, "resources", HTTP_POST, ACCESS_LOCAL, BODY_BATCH, operator_job_decide,
+     resource_batch_work, resource_batch_finish, WORK_OBJECTS},
     {OWN, "resource", HTTP_GET, ACCESS_LOCAL, BODY_IGNORED, operator_read_decide,
      resource_get_work, operator_read_finish, WORK_CRYPTO},
     {OWN, "resource-versions", HTTP_GET, ACCESS_ADMIN_PLUGIN, BODY_IGNORED, resource_versions_decide,

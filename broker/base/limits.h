@@ -216,6 +216,7 @@
 /* Moving in from a KBS (cmd/import.c) */
 #define IMPORT_MAX_ENTRIES 10000u  /* of one import, and names in one of its folders */
 #define IMPORT_KEY_MAX 1024u       /* bytes of an entry's key */
+#define IMPORT_BATCH_BYTES (128u << 10) /* of small resources that are written together */
 #define IMPORT_WINDOW 16384u       /* bytes of a JSON file that are looked at together */
 
 /* Memory */

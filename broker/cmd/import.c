@@ -3,6 +3,7 @@
 #include "broker/base/json.h"
 #include "broker/base/log.h"
 #include "broker/cmd/cmd.h"
+#include "broker/cmd/import_batch.h"
 #include "broker/cmd/import_report.h"
 #include "broker/cmd/import_source.h"
 #include "broker/cmd/import_target.h"
@@ -21,6 +22,7 @@ struct importing {
     struct config *config;
     struct vault *vault;
     struct import_report report;
+    struct import_batch batch;
 };
 
 /* ---- first walk: what there is ------------------------------------------------------------- */
@@ -60,6 +62,26 @@ static err_t set(struct importing *im, struct import_line *line, enum import_res
     return import_report_set(&im->report, line, result, "");
 }
 
+/* What concerns one entry alone is told in its line. */
+static err_t settle(struct importing *im, struct import_line *line, struct err e)
+{
+    if (!is_of_one(e)) return e;
+    char reason[ERR_TEXT];
+    snprintf(reason, sizeof reason, "%s", err_reason(e)); /* the next error would overwrite it */
+    return import_report_set(&im->report, line, result_of(e), reason);
+}
+
+static err_t told(void *arg, const struct import_waiting *w, struct err e)
+{
+    struct importing *im = arg;
+    return err_ok(e) ? set(im, w->line, w->result) : settle(im, w->line, e);
+}
+
+static err_t send_batch(struct importing *im)
+{
+    return import_batch_send(&im->batch, im->vault, told, im);
+}
+
 static err_t take(struct importing *im, struct import_line *line, const struct import_item *item)
 {
     struct import_found found = {0};
@@ -71,8 +93,10 @@ static err_t take(struct importing *im, struct import_line *line, const struct i
         return import_report_set(&im->report, line, IMPORT_CLASHES,
                                  found.state == IMPORT_DELETED ? DELETED : "another value is here");
     if (!im->apply) return set(im, line, over ? IMPORT_WOULD_REPLACE : IMPORT_WOULD);
+    enum import_result done = over ? IMPORT_REPLACED : IMPORT_TAKEN;
+    if (import_batch_takes(item)) return import_batch_add(&im->batch, item, &found, line, done);
     TRY(import_write(im->vault, item, &found));
-    return set(im, line, over ? IMPORT_REPLACED : IMPORT_TAKEN);
+    return set(im, line, done);
 }
 
 static err_t act(void *arg, const struct import_item *item)
@@ -82,11 +106,9 @@ static err_t act(void *arg, const struct import_item *item)
     if (!line) return ERR_OK; /* told as skipped, or it came after the first look */
     if (item->skip) return import_report_set(&im->report, line, IMPORT_SKIPPED, item->skip);
     line->bytes = secret_len(item->value);
-    struct err e = take(im, line, item);
-    if (!is_of_one(e)) return e;
-    char reason[ERR_TEXT];
-    snprintf(reason, sizeof reason, "%s", err_reason(e)); /* the next error would overwrite it */
-    return import_report_set(&im->report, line, result_of(e), reason);
+    /* Before, so that a failure of others is not told of this one. */
+    if (import_batch_takes(item) && import_batch_is_full(&im->batch, item)) TRY(send_batch(im));
+    return settle(im, line, take(im, line, item));
 }
 
 static err_t close_gaps(struct importing *im)
@@ -135,6 +157,7 @@ static err_t read_back(struct importing *im)
 
 static void importing_done(struct importing *im)
 {
+    import_batch_free(&im->batch);
     vault_close(im->vault);
     config_free(im->config);
     import_source_close(im->source);
@@ -147,6 +170,7 @@ static err_t look_and_act(struct importing *im)
     const struct import_walk second = {.values = true, .visit = act, .arg = im};
     TRY(import_source_walk(im->source, &first));
     TRY(import_source_walk(im->source, &second));
+    TRY(send_batch(im));
     TRY(close_gaps(im));
     return im->apply ? read_back(im) : ERR_OK;
 }

@@ -86,6 +86,16 @@ struct store_put {
  * ERR_READONLY, ERR_TOOLARGE. On any error what was stored before is still served. */
 err_t store_put(struct store *s, const struct store_put *put, uint64_t *ret_version);
 
+/* One of several writes. */
+struct store_batch_put {
+    struct store_put put;
+    uint64_t version;         /* that it got, when the outcome is no error */
+    struct err_chain outcome; /* as store_put would tell (err_load) */
+};
+/* At most STORE_BATCH_MAX writes that are read back together. A name that comes a second time is
+ * ERR_CONFLICT. Errors: none was tried. */
+err_t store_put_batch(struct store *s, struct store_batch_put *puts, size_t n);
+
 /* Writes a tombstone. ERR_NOTFOUND when there is no live (or damaged) version. */
 err_t store_delete(struct store *s, enum envelope_kind kind, const char *name, bool has_if_match,
                    uint64_t if_match, uint64_t *ret_version);

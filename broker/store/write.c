@@ -15,6 +15,7 @@ struct draft {
     int64_t not_after;
     bool tombstone, has_if_match;
     uint64_t if_match;
+    size_t ahead; /* objects of the same batch that are not in the catalog yet */
 };
 
 struct err store_check_writer(const struct store *s)
@@ -65,7 +66,7 @@ static err_t check_locked(struct store *s, const struct draft *d, uint64_t *ret)
     if (d->tombstone && !exists)
         FAIL(ERR_NOTFOUND, "there is no %s %s", kind_noun(d->kind), d->name);
     TRY(check_precondition(d, exists, highest));
-    if (s->catalog->objects >= STORE_MAX_OBJECTS)
+    if (s->catalog->objects + d->ahead >= STORE_MAX_OBJECTS)
         FAIL(ERR_FULL, "the catalog is full: %u objects", STORE_MAX_OBJECTS);
     *ret = highest;
     return ERR_OK;
@@ -160,11 +161,16 @@ static err_t write_version(struct store *s, const struct draft *d, uint64_t *ret
     return ERR_OK;
 }
 
+static struct draft draft_of(const struct store_put *put)
+{
+    return (struct draft){.kind = put->kind, .name = put->name, .value = put->value,
+                          .content_type = put->content_type, .not_after = put->not_after,
+                          .has_if_match = put->has_if_match, .if_match = put->if_match};
+}
+
 struct err store_put(struct store *s, const struct store_put *put, uint64_t *ret_version)
 {
-    struct draft d = {.kind = put->kind, .name = put->name, .value = put->value,
-                      .content_type = put->content_type, .not_after = put->not_after,
-                      .has_if_match = put->has_if_match, .if_match = put->if_match};
+    struct draft d = draft_of(put);
     return write_version(s, &d, ret_version);
 }
 
@@ -174,4 +180,80 @@ struct err store_delete(struct store *s, enum envelope_kind kind, const char *na
     struct draft d = {.kind = kind, .name = name, .tombstone = true, .has_if_match = has_if_match,
                       .if_match = if_match};
     return write_version(s, &d, ret_version);
+}
+
+/* ---- a batch ----------------------------------------------------------------------------- */
+
+/* One that is sealed: which of the puts, and its envelope. */
+struct sealed {
+    struct store_batch_put *of;
+    struct draft draft;
+    struct buf bytes;
+};
+
+static bool came_before(const struct store_batch_put *puts, size_t i)
+{
+    for (size_t j = 0; j < i; j++)
+        if (puts[j].put.kind == puts[i].put.kind && strcmp(puts[j].put.name, puts[i].put.name) == 0) return true;
+    return false;
+}
+
+static err_t seal_locked(struct store *s, struct sealed *x, bool twice)
+{
+    TRY(check_draft(s, &x->draft));
+    if (twice) FAIL(ERR_CONFLICT, "%s comes twice in one batch", x->draft.name);
+    TRY(number_locked(s, &x->draft, &x->of->version));
+    return seal(s, &x->draft, x->of->version, &x->bytes);
+}
+
+/* Those that can be written, into x. */
+static size_t seal_all_locked(struct store *s, struct store_batch_put *puts, size_t n, struct sealed *x)
+{
+    size_t m = 0;
+    for (size_t i = 0; i < n; i++) {
+        x[m] = (struct sealed){.of = &puts[i], .draft = draft_of(&puts[i].put), .bytes.max = ENVELOPE_MAX};
+        x[m].draft.ahead = m;
+        struct err e = seal_locked(s, &x[m], came_before(puts, i));
+        puts[i].outcome = (struct err_chain){.err = ERR_OK};
+        if (err_ok(e)) {
+            m++;
+            continue;
+        }
+        err_save(e, &puts[i].outcome);
+        buf_free(&x[m].bytes);
+    }
+    return m;
+}
+
+static err_t write_all_locked(struct store *s, struct sealed *x, size_t m)
+{
+    size_t written = 0;
+    _cleanup_free_ struct version_draft *drafts = calloc(m + 1, sizeof *drafts);
+    if (!drafts) FAIL(ERR_INTERNAL, "out of memory");
+    for (size_t i = 0; i < m; i++)
+        drafts[i] = (struct version_draft){.kind = x[i].draft.kind, .name = x[i].draft.name,
+                                           .bytes = buf_span(&x[i].bytes)};
+    TRY(versions_create_locked(s, drafts, m));
+    for (size_t i = 0; i < m; i++) {
+        x[i].of->outcome = drafts[i].outcome;
+        if (!err_ok(drafts[i].outcome.err)) continue;
+        prune_locked(s, &x[i].draft);
+        written++;
+    }
+    if (written) announce_locked(s);
+    return ERR_OK;
+}
+
+struct err store_put_batch(struct store *s, struct store_batch_put *puts, size_t n)
+{
+    ENSURE(n <= STORE_BATCH_MAX);
+    TRY(store_check_writer(s));
+    _cleanup_free_ struct sealed *x = calloc(n + 1, sizeof *x);
+    if (!x) FAIL(ERR_INTERNAL, "out of memory");
+    SCOPED_WORK(s);
+    TRY(refresh_locked(s));
+    size_t m = seal_all_locked(s, puts, n, x);
+    struct err e = write_all_locked(s, x, m);
+    for (size_t i = 0; i < m; i++) buf_free(&x[i].bytes);
+    return e;
 }

@@ -316,6 +316,13 @@ class Described(unittest.TestCase):
         self.call("readResource", 404, path={"tag": "none"})
         for segment in BAD_SEGMENTS:
             self.call("readResource", 400, path={"tag": segment})
+        _, _, body = self.call("writeResources", 200, b"5 0 openapi/test/3\nvalue6 0 openapi/test/1\nothers0 0 a\n")
+        self.assertEqual([r.get("version") or r["class"] for r in json.loads(body)["results"]],
+                         [1, "precondition", "usage"])
+        for wrong in (b"x", b"5 0 a/b/c\nval", b"5 0\nvalue", b"5 a/b/c\nvalue", b"-1 0 a/b/c\n", b"1 0 a/b/c",
+                      b"18446744073709551616 0 a/b/c\n", b"0 0 " + 256 * b"a" + b"\n", b"0 0 a\0b\n",
+                      b"".join(b"0 0 openapi/many/%d\n" % i for i in range(65))):
+            self.call("writeResources", 400, wrong)
         self.drive_history()
         self.drive_verify()
         self.call("listKeks", 200)
