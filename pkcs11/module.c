@@ -197,12 +197,6 @@ struct wall *module_wall(struct p11_module *m)
     return m->wall;
 }
 
-bool module_is_softhsm(CK_FUNCTION_LIST *fn)
-{
-    CK_INFO about = {0};
-    return fn->C_GetInfo(&about) == CKR_OK && memcmp(about.manufacturerID, "SoftHSM ", 8) == 0;
-}
-
 const char *module_path(const struct p11_module *m)
 {
     return m->path;

@@ -45,6 +45,13 @@ bool p11_uses_softhsm(const char *module, const char *token_uri)
     return slash && strncmp(slash + 1, "libsofthsm", strlen("libsofthsm")) == 0;
 }
 
+/* SoftHSM counts its handles up, those of sessions and objects together. openCryptoki gives freed ones again;
+ * of others we do not know. */
+bool p11_handles_unique(const struct p11_token_info *info)
+{
+    return strcmp(info->module_manufacturer, "SoftHSM") == 0;
+}
+
 /* ---- connecting: what opening and recovery share ---------------------------------------- */
 
 err_t own_sessions_open(struct p11 *p)
@@ -115,7 +122,6 @@ err_t p11_open(const struct p11_config *config, struct p11 **ret)
     struct library library = {config->module, config->init_args};
     TRY(load_module(&library, &p->uri, config->helper, &p->module));
     p->fn = module_fn(p->module);
-    p->handles_unique = module_is_softhsm(p->fn);
     if (p->serialize_all) meter_serialize();
     TRYC(slot_find(p->fn, &p->uri, &p->slot, &info), "%s", config->token_uri);
     TRY(copy_text(info.label, &p->label));
@@ -126,6 +132,7 @@ err_t p11_open(const struct p11_config *config, struct p11 **ret)
     if (!config->helper) TRY(login_pin(p->fn, p->slot, source, &p->pin));
     p->pool.cap = p->pool.wanted = pool_cap(p->max_sessions, info.max_sessions);
     p->known = info;
+    p->handles_unique = p11_handles_unique(&info);
     TRY(own_sessions_open(p));
     TRY(place_choose(p, config->place, config->beside));
     TRY(upper_half_load(p));

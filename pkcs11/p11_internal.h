@@ -35,7 +35,6 @@ DEFINE_CLEANUP(struct p11_module, module_unref);
 #define _cleanup_module_ _cleanup_(module_unrefp)
 CK_FUNCTION_LIST *module_fn(struct p11_module *m);
 const char *module_path(const struct p11_module *m);
-bool module_is_softhsm(CK_FUNCTION_LIST *fn); /* by its own words, through whatever stands in front of it */
 /* C_Finalize and C_Initialize in place, or with `renew` in another helper if it is in one; no session may
  * be in use. When others in this process use the
  * module too it is initialised only if they finalized it; otherwise ERR_CONFLICT. */
@@ -231,6 +230,9 @@ static inline pthread_mutex_t *crypto_lock(struct p11 *p)
 /* Chooses p->beside by what is where, or by trying. ERR_USAGE: what the configuration says would hide
  * what is stored. */
 err_t place_choose(struct p11 *p, enum p11_place place, const struct p11_beside *beside);
+/* Whether a handle of this module names no second object as long as it is initialised; by the module's own words,
+ * through whatever stands in front of it. */
+bool p11_handles_unique(const struct p11_token_info *info);
 /* ---- what opening and recovery share (p11.c) -------------------------------------------- */
 
 /* Sessions of our own outside the pool. The idle one comes first and goes last: the login dies

@@ -93,8 +93,9 @@ err_t softhsm_leftovers(const char *tokens, const char *serial,
 
 static bool is_softhsm(struct p11 *p)
 {
+    CK_INFO about = {0};
     SCOPED_OBJECTS(p); /* recovery must not take the module away meanwhile */
-    return module_is_softhsm(p->fn);
+    return p->fn->C_GetInfo(&about) == CKR_OK && memcmp(about.manufacturerID, "SoftHSM ", 8) == 0;
 }
 
 err_t p11_leftovers(struct p11 *p, err_t (*visit)(void *arg, const char *path), void *arg)

@@ -115,7 +115,9 @@ err_t p11_token_init(const char *module, const char *label, struct secret *so_pi
     TRY(check_label(label));
     TRY(module_load(module, &m));
     CK_FUNCTION_LIST *fn = module_fn(m);
-    bool softhsm = module_is_softhsm(fn);
+    CK_INFO about = {0};
+    bool softhsm = fn->C_GetInfo(&about) == CKR_OK &&
+                   memcmp(about.manufacturerID, "SoftHSM ", 8) == 0;
     if (softhsm) TRY(softhsm_list_dirs(&before));
     TRY(make_token(fn, label, so_pin));
     /* SoftHSM derives the slot's number from the new serial: look it up by its label. */
