@@ -90,6 +90,7 @@ static void admit_take(struct http_server *s, int fd, const struct sockaddr *add
     struct conn *c = NULL;
     struct err e = conn_add(&s->conns, address, peer, probe, &c);
     if (err_ok(e)) {
+        c->one_answer = probe; /* what comes behind it is not looked at here */
         hand_to_worker_take(s, fd, c);
         return;
     }

@@ -40,7 +40,8 @@ struct conn {
     /* fixed from conn_add on */
     char peer[64];
     bool local_admin;
-    bool probe;      /* came with a probe, and ends after its answer */
+    bool probe;      /* came with a probe */
+    bool one_answer; /* ends after it: of a socket for probes alone. Set before the event loop has it */
     bool secure;     /* speaks TLS, so nobody but its event loop can write to it */
     unsigned worker; /* index of its event loop */
     _Atomic uint64_t *loop_since; /* conn_table.loop_since of that loop */

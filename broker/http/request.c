@@ -162,7 +162,7 @@ static enum MHD_Result answer(struct txn *t)
 {
     struct response *r = &t->x.resp;
     drop_body(t);
-    if (t->server->stopping || t->conn->probe) r->close = true;
+    if (t->server->stopping || t->conn->one_answer) r->close = true;
     t->status = r->status;
     if (!answer_queue(t->connection, r)) return MHD_NO;
     conn_leave(t->conn, CONN_SENDING);

@@ -72,9 +72,8 @@ class Overload(unittest.TestCase):
         refused = self.vault.metric("strongroom_connections_refused_total")
         for _ in range(3):
             for path in PROBES:
-                status, head = self.answer(get(path))
+                status, _ = self.answer(get(path))
                 self.assertEqual(status, 200, path)
-                self.assertIn("connection: close", head.lower())
         status, head = self.answer(get("/kbs/v0/resource/a/b/c"))
         self.assertEqual(status, 503)
         self.assertIn("Retry-After: 1", head)
