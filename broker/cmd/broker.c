@@ -85,15 +85,20 @@ static err_t open_token(const struct config *c, const char *who, struct broker *
     return p11_open(&config, &b->token);
 }
 
-/* More threads than sessions would wait for each other. Where calls wait for each other no event loop makes
- * any: it would wait, too. */
+/* A quarter more than sessions: what a job does beside its call would leave its session idle. More would only
+ * wait for each other. */
+static unsigned workers_for(unsigned sessions)
+{
+    unsigned workers = sessions + (sessions + 3) / 4;
+    return workers < P11_WORKERS_MAX ? workers : P11_WORKERS_MAX;
+}
+
+/* Where calls wait for each other no event loop makes any: it would wait, too. */
 static err_t open_jobs(const struct config *c, bool offline, struct broker *b)
 {
-    unsigned sessions = p11_sessions(b->token);
     bool automatic = c->token_workers == CONFIG_AUTO;
     struct token_pool_config config = {
-        .workers = offline ? 0 : !automatic ? c->token_workers
-                   : sessions < P11_WORKERS_MAX ? sessions : P11_WORKERS_MAX,
+        .workers = offline ? 0 : automatic ? workers_for(p11_sessions(b->token)) : c->token_workers,
         .adaptive = automatic && !c->token_serialize_all, .queue_max = P11_JOB_QUEUE_MAX,
         .crypto_ms = c->token_crypto_ms, .object_ms = c->token_object_ms,
         .hang_ms = c->token_hang_ms,

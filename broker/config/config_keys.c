@@ -181,8 +181,8 @@ static const struct config_key keys[] = {
             "for the token then wait for each other, on threads of their own."},
     {"token.workers", CONFIG_NUMBER, FIELD(token_workers), .max = P11_WORKERS_MAX, .choices = workers,
      .fallback = "auto",
-     .doc = "Threads that do cryptography on the token. auto: as many as there are sessions, used while "
-            "the token's own latency asks for them; a token that answers in microseconds is asked where "
+     .doc = "Threads that do cryptography on the token. auto: a quarter more than there are sessions, used "
+            "while the token's own latency asks for them; a token that answers in microseconds is asked where "
             "the request is. A number: always so many. 0: none, and all work is done where the request "
             "is, whatever the token does."},
     {"token.crypto_deadline", CONFIG_NUMBER, FIELD(token_crypto_ms), .min = P11_DEADLINE_MIN_MS,
