@@ -4,6 +4,7 @@
 
 #include "broker/base/clock.h"
 #include "broker/base/file.h"
+#include "broker/base/heap.h"
 #include "broker/base/limits.h"
 #include "broker/base/log.h"
 #include "broker/jose/key_source.h"
@@ -227,6 +228,7 @@ static err_t open_audit(const struct config *c, struct broker *b)
 
 static err_t open_all(const struct config *c, const char *who, bool offline, struct broker *b)
 {
+    heap_tune();
     TRY(secret_init(c->memory_locked_bytes, c->memory_best_effort, false));
     TRY(open_admin(c, offline, b)); /* before the token: a wrong key file should cost no login */
     TRY(open_service(c, offline, b));
