@@ -173,19 +173,27 @@ static err_t measure_http(const char *address, unsigned connections, struct answ
     return ERR_OK;
 }
 
-static double floor_of(const struct part_cost *us, double http_us)
+/* DESIGN 9: each part as a loop on all cores at once. Beside it the stricter one, for which a part that
+ * waits for others in its loop counts as it is beside other work (parts.h). */
+struct floors {
+    double all, cheaper;
+};
+
+static struct floors floors_of(const struct part_cost *us, double http_us)
 {
-    double sum = http_us;
-    for (size_t i = 0; i < PARTS; i++) sum += part_cheaper(us[i]);
-    return sum;
+    struct floors f = {http_us, http_us};
+    for (size_t i = 0; i < PARTS; i++) {
+        f.all += us[i].all;
+        f.cheaper += part_cheaper(us[i]);
+    }
+    return f;
 }
 
 static void print_report(unsigned connections, const struct part_cost *us, double http_us,
                          const struct answers *release)
 {
-    double sum = floor_of(us, http_us), all = http_us;
-    double floor_rate = 1e6 * bench.cores / sum, ratio = sum / release->us;
-    for (size_t i = 0; i < PARTS; i++) all += us[i].all;
+    struct floors f = floors_of(us, http_us);
+    double rate = 1e6 * bench.cores / f.all, ratio = f.all / release->us, strict = f.cheaper / release->us;
     printf("core time of a release of %d bytes, %u cores, %u resources, %u connections, shared with the load\n",
            VALUE, bench.cores, bench.resources, connections);
     printf("  %-8s %10s %10s\n", "part", "all cores", "one core");
@@ -193,8 +201,8 @@ static void print_report(unsigned connections, const struct part_cost *us, doubl
     for (size_t i = 0; i < PARTS; i++)
         printf("  %-8s %7.1f us %7.1f us  %s\n", parts[i].name, us[i].all, us[i].one,
                parts[i].what);
-    printf("  %-8s %7.1f us  the sum, the cheaper of both: %.0f releases/s (all cores: %.1f us)\n", "floor", sum,
-           floor_rate, all);
+    printf("  %-8s %7.1f us %7.1f us  the sum, and that of the cheaper of both: %.0f releases/s\n", "floor", f.all,
+           f.cheaper, rate);
     printf("  %-8s %7.1f us  measured: %.0f releases/s by the clock, with %.0f%% of the cores\n",
            "release", release->us, release->rate, 100 * release->busy);
     printf("{\"cores\":%u,\"resources\":%u,\"connections\":%u,\"http_us\":%.1f", bench.cores, bench.resources,
@@ -203,9 +211,9 @@ static void print_report(unsigned connections, const struct part_cost *us, doubl
         printf(",\"%s_us\":%.1f,\"%s_one_core_us\":%.1f", parts[i].name, us[i].all, parts[i].name,
                us[i].one);
     printf(",\"floor_per_s\":%.0f,\"release_us\":%.1f,\"release_per_s\":%.0f,\"busy\":%.2f,"
-           "\"ratio\":%.3f,\"ratio_all_cores\":%.3f}\n", floor_rate, release->us, release->rate, release->busy,
-           ratio, all / release->us);
-    printf("release/floor %.2f\n", ratio);
+           "\"ratio\":%.3f,\"ratio_of_cheaper\":%.3f}\n", rate, release->us, release->rate, release->busy,
+           ratio, strict);
+    printf("of the cheaper of both %.2f\nrelease/floor %.2f\n", strict, ratio);
 }
 
 static err_t prepare(struct bench *b, const struct exchange_handler *api)
