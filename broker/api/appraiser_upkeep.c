@@ -125,6 +125,7 @@ static err_t check_restored(void *arg, struct span text)
     struct appraiser_restore *r = restoring->r;
     bool unusable = false;
     TRY(appraiser_check_text(text, r->errors, r->warnings, &unusable));
+    if (unusable) *r->errors = *r->warnings; /* the last says why */
     if (unusable) FAIL(ERR_USAGE, "version %ju fails every attestation", (uintmax_t) r->version);
     slot_policy_unref(TAKE_PTR(restoring->policy));
     TRY(appraiser_compile(text, r->errors, &restoring->policy));

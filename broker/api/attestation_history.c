@@ -50,8 +50,8 @@ struct err attestation_rollback_work(struct call *c)
 void attestation_rollback_finish(struct call *c, struct err e)
 {
     char reason[48];
-    if (e.code == ERR_USAGE) {
-        attestation_policy_refuse(c, ROLLBACK, e, NULL);
+    if (e.code == ERR_USAGE) { /* so work came to its end */
+        attestation_policy_refuse(c, ROLLBACK, e, c->errors);
         return;
     }
     if (!err_ok(e)) {

@@ -226,13 +226,19 @@ static err_t open_audit(const struct config *c, struct broker *b)
     return audit_open(or_null(c->audit_file), sync, p11_serial(b->token), &b->audit);
 }
 
+/* A signing key on the token must sign what its chain says, so who is believed cannot be told without it. */
+static err_t open_beside_token(const struct config *c, bool offline, struct broker *b)
+{
+    TRY(open_admin(c, offline, b));
+    TRY(open_service(c, offline, b));
+    return c->attestation_signer_uri ? ERR_OK : open_attest(c, offline, b);
+}
+
 static err_t open_all(const struct config *c, const char *who, bool offline, struct broker *b)
 {
     heap_tune();
     TRY(secret_init(c->memory_locked_bytes, c->memory_best_effort, false));
-    TRY(open_admin(c, offline, b)); /* before the token: a wrong key file should cost no login */
-    TRY(open_service(c, offline, b));
-    if (!c->attestation_signer_uri) TRY(open_attest(c, offline, b)); /* for the same reason */
+    TRY(open_beside_token(c, offline, b)); /* first: a wrong key file should cost no login */
     TRY(open_token(c, who, b));
     if (c->attestation_signer_uri) TRY(open_attest(c, offline, b));
     await_keys(b); /* they were asked meanwhile */
@@ -265,19 +271,11 @@ struct err broker_open(const struct config *config, const char *who, bool offlin
     return ERR_OK;
 }
 
-/* A signing key on the token is named in its chain, so who is believed cannot be told without it. */
-static err_t open_beside_token(const struct config *c, struct broker *b)
-{
-    TRY(secret_init(c->memory_locked_bytes, true, false));
-    TRY(open_admin(c, false, b));
-    TRY(open_service(c, false, b));
-    return c->attestation_signer_uri ? ERR_OK : open_attest(c, false, b);
-}
-
 struct err broker_check(const struct config *config)
 {
     struct broker b = {0};
-    struct err e = open_beside_token(config, &b);
+    struct err e = secret_init(config->memory_locked_bytes, true, false);
+    if (err_ok(e)) e = open_beside_token(config, false, &b);
     struct err_chain chain; /* closing logs */
     if (!err_ok(e)) err_save(e, &chain);
     broker_close(&b);

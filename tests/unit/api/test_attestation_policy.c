@@ -1,4 +1,4 @@
-#include "tests/unit/api/kit.h"
+#include "tests/unit/api/hardware.h"
 
 #define HEAD "package policy\n\nimport rego.v1\n\n"
 #define TARGET "/kbs/v0/attestation-policy"
@@ -25,21 +25,6 @@ static int set_as(const char *target, const char *more, const char *id, const ch
 }
 
 static int set(const char *id, const char *text) { return set_as(TARGET, "", id, text); }
-
-static void check_hardware(int64_t expected)
-{
-    guest_attest();
-    const char *token = guest_bearer() + strlen("Authorization: Bearer "), *from = strchr(token, '.') + 1;
-    struct buf payload = BUF_INIT;
-    struct json_doc *doc = NULL;
-    int64_t n = -1;
-    assert_ok(b64url_decode(span_of(from, strcspn(from, ".")), &payload));
-    assert_ok(json_parse(buf_span(&payload), &doc));
-    json_int(json_pointer(json_root(doc), "/submods/cpu0/ear.trustworthiness-vector/hardware"), &n);
-    json_free(doc);
-    buf_free(&payload);
-    assert_int_equal(n, expected);
-}
 
 static void test_set__both_layouts_of_clients(void **state)
 {
