@@ -116,13 +116,14 @@ static void token_key_done(struct token_key *k)
     jwk_free(k->brought);
 }
 
-/* By kid, or as the very same key where `like` is not NULL. */
+/* By kid, or as the very same key where `like` is not NULL: then for alg, when it is there so. */
 static bool find_in_sets(const struct verifier *v, const char *kid, const struct jwk *like,
-                         struct token_key *ret)
+                         const char *alg, struct token_key *ret)
 {
     for (size_t i = 0; i < v->set_count; i++) {
         _cleanup_jwk_set_ struct jwk_set *set = key_source_get(v->sets[i]);
-        const struct jwk *key = like ? jwk_set_find_same(set, like) : jwk_set_find(set, kid);
+        const struct jwk *key = like ? jwk_set_find_same(set, like, alg)
+                                    : jwk_set_find(set, kid);
         if (!key) continue;
         ret->key = key;
         ret->set = TAKE_PTR(set);
@@ -136,7 +137,7 @@ static bool find_in_sets(const struct verifier *v, const char *kid, const struct
 /* A key in the header counts by its certificate, or by being a key of a trusted set: the CoCo
  * attestation service's set has no kid to look for (kbs-api.md 4.3). When both fail there is no third
  * way by the token's kid (4.4). */
-static err_t header_key(const struct verifier *v, struct json jwk, int64_t now,
+static err_t header_key(const struct verifier *v, struct json jwk, const char *alg, int64_t now,
                         struct token_key *ret)
 {
     TRYC(jwk_from_json(jwk, &ret->brought), "the jwk in the token's header");
@@ -144,7 +145,7 @@ static err_t header_key(const struct verifier *v, struct json jwk, int64_t now,
     if (v->insecure_header_jwk) return ERR_OK;
     struct err e = x5c_verify(v->certs, ret->brought, now);
     if (err_ok(e) || e.code == ERR_INTERNAL) return e;
-    if (find_in_sets(v, NULL, ret->brought, ret)) return ERR_OK;
+    if (find_in_sets(v, NULL, ret->brought, alg, ret)) return ERR_OK;
     TRYC(e, "the token's key is in no trusted JWK set, and by the certificates in its header");
     return ERR_OK;
 }
@@ -152,7 +153,7 @@ static err_t header_key(const struct verifier *v, struct json jwk, int64_t now,
 static err_t known_key(const struct verifier *v, const char *kid, struct token_key *ret)
 {
     if (!kid) FAIL(ERR_CRYPTO, "the token's header has neither jwk nor kid");
-    if (!find_in_sets(v, kid, NULL, ret))
+    if (!find_in_sets(v, kid, NULL, NULL, ret))
         FAIL(ERR_CRYPTO, "no trusted JWK set has a key \"%.60s\"", kid);
     return ERR_OK;
 }
@@ -209,7 +210,7 @@ struct err verifier_check(const struct verifier *v, struct span token, int64_t n
     _cleanup_(token_key_done) struct token_key k = {0};
     TRY(jws_parse(token, &t));
     struct json jwk = json_get(jws_header(t), "jwk");
-    if (json_present(jwk)) TRY(header_key(v, jwk, now, &k));
+    if (json_present(jwk)) TRY(header_key(v, jwk, jws_alg(t), now, &k));
     else TRY(known_key(v, json_string(json_get(jws_header(t), "kid")), &k));
     TRY(check_signature(t, k.key));
     return verifier_read_claims(v, jws_payload(t), now, ret);

@@ -50,10 +50,12 @@ DEFINE_CLEANUP(struct jwk_set, jwk_set_unref);
 #define _cleanup_jwk_set_ _cleanup_(jwk_set_unrefp)
 
 /* Look-ups borrow from the set, which may be NULL: then nothing is found. By kid: none or two of
- * that name give NULL. Alone: the only key of a set of one. Same: the first that is this very key. */
+ * that name give NULL. Alone: the only key of a set of one. Same: this very key, for this alg (NULL:
+ * for none) where the set has it so, for an RSA key may be listed once for each of its algs; else
+ * the first that is this key. */
 const struct jwk *jwk_set_find(const struct jwk_set *s, const char *kid);
 const struct jwk *jwk_set_alone(const struct jwk_set *s);
-const struct jwk *jwk_set_find_same(const struct jwk_set *s, const struct jwk *key);
+const struct jwk *jwk_set_find_same(const struct jwk_set *s, const struct jwk *key, const char *alg);
 size_t jwk_set_count(const struct jwk_set *s);
 size_t jwk_set_skipped(const struct jwk_set *s);
 /* Whether whatever a token found in `old` it finds in s as well, the same key under the same alg. */

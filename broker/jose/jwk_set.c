@@ -88,30 +88,36 @@ const struct jwk *jwk_set_alone(const struct jwk_set *s)
     return s && s->count == 1 ? s->keys[0] : NULL;
 }
 
-const struct jwk *jwk_set_find_same(const struct jwk_set *s, const struct jwk *key)
+static bool has_alg(const struct jwk *k, const char *alg)
 {
-    for (size_t i = 0; s && i < s->count; i++)
-        if (jwk_same_key(s->keys[i], key)) return s->keys[i];
-    return NULL;
+    const char *have = jwk_alg(k);
+    return have && alg ? strcmp(have, alg) == 0 : have == alg;
+}
+
+const struct jwk *jwk_set_find_same(const struct jwk_set *s, const struct jwk *key, const char *alg)
+{
+    const struct jwk *found = NULL;
+    for (size_t i = 0; s && i < s->count; i++) {
+        if (!jwk_same_key(s->keys[i], key)) continue;
+        if (has_alg(s->keys[i], alg)) return s->keys[i];
+        if (!found) found = s->keys[i];
+    }
+    return found;
 }
 
 size_t jwk_set_count(const struct jwk_set *s) { return s ? s->count : 0; }
 size_t jwk_set_skipped(const struct jwk_set *s) { return s ? s->skipped : 0; }
 
-static bool same_alg(const struct jwk *a, const struct jwk *b)
-{
-    const char *x = jwk_alg(a), *y = jwk_alg(b);
-    return x && y ? strcmp(x, y) == 0 : x == y;
-}
-
 bool jwk_set_keeps(const struct jwk_set *s, const struct jwk_set *old)
 {
     for (size_t i = 0; old && i < old->count; i++) {
-        const struct jwk *was = old->keys[i], *is = jwk_set_find_same(s, was);
-        if (!is || !same_alg(is, was)) return false;
+        const struct jwk *was = old->keys[i];
+        const char *alg = jwk_alg(was);
+        const struct jwk *is = jwk_set_find_same(s, was, alg);
+        if (!is || !has_alg(is, alg)) return false;
         if (jwk_set_find(old, jwk_kid(was)) != was) continue; /* nobody found it by name before */
         is = jwk_set_find(s, jwk_kid(was));
-        if (!is || !jwk_same_key(is, was) || !same_alg(is, was)) return false;
+        if (!is || !jwk_same_key(is, was) || !has_alg(is, alg)) return false;
     }
     return true;
 }

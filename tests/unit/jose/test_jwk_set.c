@@ -110,9 +110,9 @@ static void test_jwk_set_find_same__by_key(void **state)
     struct jwk_set *s = set_of("{\"keys\":[{" ED ",\"kid\":\"a\"},{" OTHER ",\"alg\":\"ES256\"}]}");
     struct jwk_set *one = set_of("{\"keys\":[{" OTHER "}]}");
     const struct jwk *wanted = jwk_set_alone(one);
-    assert_string_equal(jwk_alg(jwk_set_find_same(s, wanted)), "ES256");
-    assert_null(jwk_set_find_same(one, jwk_set_find(s, "a")));
-    assert_null(jwk_set_find_same(NULL, wanted));
+    assert_string_equal(jwk_alg(jwk_set_find_same(s, wanted, NULL)), "ES256");
+    assert_null(jwk_set_find_same(one, jwk_set_find(s, "a"), NULL));
+    assert_null(jwk_set_find_same(NULL, wanted, "ES256"));
     assert_null(jwk_set_alone(s));
     assert_null(jwk_set_alone(NULL));
     assert_null(jwk_set_find(NULL, "a"));
@@ -120,6 +120,19 @@ static void test_jwk_set_find_same__by_key(void **state)
     jwk_set_unref(jwk_set_ref(s));
     assert_int_equal(jwk_set_count(s), 2);
     jwk_set_unref(one);
+    jwk_set_unref(s);
+}
+
+/* RFC 7517 4.4: an RSA key stands in a set once for each of its algs. */
+static void test_jwk_set_find_same__of_this_alg(void **state)
+{
+    struct jwk_set *s = set_of("{\"keys\":[{" ED ",\"alg\":\"EdDSA\",\"kid\":\"1\"},{" ED ",\"kid\":\"2\"},{"
+                               ED ",\"alg\":\"Ed25519\",\"kid\":\"3\"}]}");
+    const struct jwk *wanted = jwk_set_find(s, "2");
+    assert_string_equal(jwk_kid(jwk_set_find_same(s, wanted, "EdDSA")), "1");
+    assert_string_equal(jwk_kid(jwk_set_find_same(s, wanted, NULL)), "2");
+    assert_string_equal(jwk_kid(jwk_set_find_same(s, wanted, "Ed25519")), "3");
+    assert_string_equal(jwk_kid(jwk_set_find_same(s, wanted, "PS256")), "1");
     jwk_set_unref(s);
 }
 
@@ -136,6 +149,10 @@ static void test_jwk_set_keeps__table(void **state)
         {"{" ED ",\"kid\":\"a\"}", "{" ED ",\"kid\":\"a\"},{" OTHER ",\"kid\":\"a\"}", false},
         {"{" ED ",\"kid\":\"a\"},{" OTHER ",\"kid\":\"a\"}", "{" OTHER "},{" ED "}", true},
         {"{" ED ",\"kid\":\"a\"}", "{" ED ",\"kid\":\"a\",\"use\":\"enc\"}", false},
+        /* one key for two algs: nothing goes when their order changes, but when one goes */
+        {"{" ED ",\"alg\":\"x\"},{" ED ",\"alg\":\"y\"}", "{" ED ",\"alg\":\"y\"},{" ED ",\"alg\":\"x\"}", true},
+        {"{" ED ",\"alg\":\"x\"},{" ED ",\"alg\":\"y\"}", "{" ED ",\"alg\":\"x\"}", false},
+        {"{" ED ",\"alg\":\"x\"},{" ED "}", "{" ED "},{" ED ",\"alg\":\"x\"}", true},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         char old_text[1024], new_text[1024];
@@ -171,6 +188,7 @@ int main(void)
         cmocka_unit_test(test_jwk_set_parse__limit),
         cmocka_unit_test(test_jwk_set_parse__purpose),
         cmocka_unit_test(test_jwk_set_find_same__by_key),
+        cmocka_unit_test(test_jwk_set_find_same__of_this_alg),
         cmocka_unit_test(test_jwk_set_keeps__table),
         cmocka_unit_test(test_jwk_set_of__one),
     };
