@@ -44,6 +44,10 @@ endif
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS))
 PKG_LIBS   := $(shell pkg-config --libs $(PKGS))
 
+# The heap: with glibc's a release and a handshake cost a tenth more, and more yet with thousands of keys in
+# SoftHSM. The sanitizers bring heaps of their own.
+HEAP_release := -ljemalloc
+
 cc-option = $(shell echo 'int main(void){return 0;}' | $(CC) -Werror $(1) -x c - -o /dev/null 2>/dev/null && echo $(1))
 
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wformat=2 -Wvla -Wstrict-prototypes \
@@ -68,7 +72,7 @@ LDFLAGS_fuzz    := -fsanitize=address,undefined
 ALL_CFLAGS  = -std=gnu11 $(if $(filter release,$(VARIANT)),-fPIE) $(CFLAGS_$(VARIANT)) $(WARN) \
               $(DEFINES) -I. -I"$(GEN)" $(PKG_CFLAGS) $(CFLAGS)
 ALL_LDFLAGS = $(LDFLAGS_$(VARIANT)) $(LDFLAGS)
-LIBS        = $(PKG_LIBS) -lpthread -ldl
+LIBS        = $(HEAP_$(VARIANT)) $(PKG_LIBS) -lpthread -ldl
 
 # ---- rules --------------------------------------------------------------------------------------
 

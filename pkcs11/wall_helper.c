@@ -10,7 +10,6 @@
 #include <openssl/crypto.h>
 
 #include "broker/base/cleanup.h"
-#include "broker/base/heap.h"
 #include "broker/base/log.h"
 #include "pkcs11/p11_internal.h"
 #include "pkcs11/wall.h"
@@ -274,7 +273,6 @@ static _Noreturn void end_with_broker(void)
 
 static err_t load(const struct wall_hello *hello)
 {
-    heap_tune();
     TRY(secret_init(hello->memory_locked, hello->best_effort, false));
     /* The module shares this OpenSSL. openCryptoki loses a little of the secure heap with each HMAC, and no
      * cryptography went on when that was used up; as ordinary memory it is long enough. Nothing of ours needs

@@ -4,7 +4,6 @@
 
 #include "broker/base/clock.h"
 #include "broker/base/file.h"
-#include "broker/base/heap.h"
 #include "broker/base/limits.h"
 #include "broker/base/log.h"
 #include "broker/jose/key_source.h"
@@ -236,7 +235,6 @@ static err_t open_beside_token(const struct config *c, bool offline, struct brok
 
 static err_t open_all(const struct config *c, const char *who, bool offline, struct broker *b)
 {
-    heap_tune();
     TRY(secret_init(c->memory_locked_bytes, c->memory_best_effort, false));
     TRY(open_beside_token(c, offline, b)); /* first: a wrong key file should cost no login */
     TRY(open_token(c, who, b));

@@ -225,7 +225,7 @@ static const struct config_key keys[] = {
      .check = config_check_path, .fallback = "\"\"",
      .doc = "That directory; left empty, `envelopes` in process.state_dir."},
     {"storage.cache", CONFIG_SIZE, FIELD(storage_cache_bytes), .max = CONFIG_MAX_CACHE,
-     .fallback = "64MiB", .doc = "Memory for envelopes; they are ciphertext."},
+     .fallback = "64MiB", .doc = "Memory for envelopes, with what the heap rounds up; they are ciphertext."},
     {"storage.scrub_rate", CONFIG_NUMBER, FIELD(storage_scrub_rate), .max = SCRUB_RATE_MAX,
      .fallback = "20",
      .doc = "Objects a second that are opened in the background to see whether they still do; 0 for "

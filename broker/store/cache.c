@@ -20,18 +20,18 @@ void cache_drop(struct cache *c, struct version *v)
 {
     if (!v->bytes) return;
     unlink_version(c, v);
-    c->bytes -= v->bytes->len;
+    c->bytes -= v->bytes->memory;
     blob_unref(TAKE_PTR(v->bytes));
 }
 
 void cache_keep(struct cache *c, struct version *v, struct blob *bytes, bool make_room)
 {
     cache_drop(c, v);
-    if (bytes->len > c->budget) return;
-    if (!make_room && bytes->len > c->budget - c->bytes) return;
-    while (bytes->len > c->budget - c->bytes) cache_drop(c, c->stalest);
+    if (bytes->memory > c->budget) return;
+    if (!make_room && bytes->memory > c->budget - c->bytes) return;
+    while (bytes->memory > c->budget - c->bytes) cache_drop(c, c->stalest);
     v->bytes = blob_ref(bytes);
-    c->bytes += bytes->len;
+    c->bytes += bytes->memory;
     link_latest(c, v);
 }
 

@@ -6,7 +6,7 @@
 
 struct cache {
     struct version *latest, *stalest; /* by last use */
-    size_t bytes, budget;
+    size_t bytes, budget; /* of memory: with what the heap rounds up */
 };
 
 /* Takes a reference to the blob. make_room: others may go for it; otherwise it is kept only where

@@ -2,6 +2,7 @@
 
 #include "broker/base/clock.h"
 
+#include <malloc.h>
 #include <string.h>
 
 /* ---- bytes ------------------------------------------------------------------------------- */
@@ -11,6 +12,7 @@ struct blob *blob_new(struct span bytes)
     struct blob *b = malloc(sizeof *b + bytes.len);
     if (!b) return NULL;
     b->refs = 1;
+    b->memory = (uint32_t) malloc_usable_size(b);
     b->len = bytes.len;
     if (bytes.len) memcpy(b->data, bytes.data, bytes.len);
     return b;

@@ -10,6 +10,7 @@
  * counting is atomic. */
 struct blob {
     unsigned refs;
+    uint32_t memory; /* bytes that the heap gave for it */
     size_t len;
     uint8_t data[];
 };
