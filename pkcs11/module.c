@@ -37,7 +37,7 @@ static void module_free(struct p11_module *m)
 DEFINE_CLEANUP(struct p11_module, module_free);
 
 /* dlopen's own text for a missing file reads as if the library were broken. */
-static err_t check_file(const char *path)
+struct err p11_module_check(const char *path)
 {
     struct stat st = {0};
     if (path[0] != '/')
@@ -73,7 +73,7 @@ err_t module_functions(const char *path, CK_FUNCTION_LIST **ret)
 static err_t module_new_locked(const struct p11_helper *helper, const char *path,
                                const char *init_args, struct p11_module **ret)
 {
-    TRY(check_file(path));
+    TRY(p11_module_check(path));
     _cleanup_(module_freep) struct p11_module *m = calloc(1, sizeof *m);
     if (!m || !(m->path = strdup(path)) || (init_args && !(m->init_args = strdup(init_args))))
         FAIL(ERR_INTERNAL, "out of memory");

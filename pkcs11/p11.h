@@ -78,6 +78,11 @@ DEFINE_CLEANUP(struct p11, p11_close);
  * "credential:NAME" ($CREDENTIALS_DIRECTORY/NAME) or "prompt" (the terminal, no echo; `what` is
  * shown). Limit PIN_MAX. */
 err_t p11_pin_read(const char *pin_source, const char *what, struct secret **ret);
+/* Whether a start will find its PIN, as far as that shows beforehand: nobody is asked for one, and a
+ * credential is shown to the service alone. p11_pin_read's errors. */
+err_t p11_pin_check(const char *pin_source);
+/* Whether there is a file for a module; it is not loaded. ERR_USAGE names what is wrong. */
+err_t p11_module_check(const char *path);
 
 struct p11_token_info {
     char label[33], serial[17], manufacturer[33], model[17];

@@ -131,3 +131,11 @@ err_t p11_pin_read(const char *pin_source, const char *what, struct secret **ret
     /* Not shown: somebody may have put the PIN itself here. */
     FAIL(ERR_USAGE, "pin-source is none of file:/path, /path, credential:NAME and prompt");
 }
+
+err_t p11_pin_check(const char *pin_source)
+{
+    _cleanup_secret_ struct secret *pin = NULL;
+    if (!pin_source || strcmp(pin_source, "prompt") == 0) return ERR_OK;
+    if (after(pin_source, "credential:") && !getenv("CREDENTIALS_DIRECTORY")) return ERR_OK;
+    return p11_pin_read(pin_source, "PIN", &pin);
+}

@@ -269,11 +269,21 @@ struct err broker_open(const struct config *config, const char *who, bool offlin
     return ERR_OK;
 }
 
+/* What is left out of the configuration the token's URI may name; the start looks there. */
+static err_t check_token_files(const struct config *c)
+{
+    const char *module = or_null(c->token_module), *pin_source = or_null(c->token_pin_source);
+    if (module) TRYC(p11_module_check(module), "token.module");
+    if (pin_source) TRYC(p11_pin_check(pin_source), "token.pin_source");
+    return ERR_OK;
+}
+
 struct err broker_check(const struct config *config)
 {
     struct broker b = {0};
     struct err e = secret_init(config->memory_locked_bytes, true, false);
     if (err_ok(e)) e = open_beside_token(config, false, &b);
+    if (err_ok(e)) e = check_token_files(config);
     struct err_chain chain; /* closing logs */
     if (!err_ok(e)) err_save(e, &chain);
     broker_close(&b);

@@ -326,7 +326,23 @@ class Configuration(unittest.TestCase):
         vault = Vault()
         text = vault.run("serve", "--print-defaults").stdout
         vault.__exit__(None)
-        self.check(text, 0)
+        self.check(text.replace(b"file:/etc/strongroom/pin", b"credential:pin"), 0)
+
+    def test_a_pin_that_cannot_be_read(self):
+        vault = Vault()
+        pin = vault.write("a-pin", "1234\n")
+        config = f'token: {{pin_source: "file:{pin}"}}\nattestation_service: {{verifier: sample}}\n'
+        self.check(config, 0)
+        os.chmod(pin, 0o644)
+        self.check(config, 2, "token.pin_source", "a-pin", "chmod 600")
+        os.remove(pin)
+        self.check(config, 3, "token.pin_source", "a-pin", "No such file")
+        vault.__exit__(None)
+
+    def test_a_module_that_is_not_there(self):
+        self.check("token: {module: /usr/lib/none.so, pin_source: prompt}\n"
+                   "attestation_service: {verifier: sample}\n", 2, "token.module", "/usr/lib/none.so",
+                   "no such PKCS#11 library")
 
     def test_the_example_is_accepted(self):
         example = os.path.join(os.path.dirname(__file__), "../../scripts/share/strongroom.yaml")
@@ -343,7 +359,9 @@ class Configuration(unittest.TestCase):
             self.check(text, 3, "/etc/strongroom/admin.pem.pub")
             os.rename(folder + "tls.crt", folder + "attestation-ca.pem")
             os.symlink(folder + "attestation-ca.pem", folder + "tls.crt")
-            self.check(text.replace("/etc/strongroom/a", folder + "a"), 0, "is right")
+            text = text.replace("/etc/strongroom/a", folder + "a")
+            self.check(text, 2, "/opt/vendor/lib/libvendor-pkcs11.so")
+            self.check(text.replace("/opt/vendor/lib/libvendor-pkcs11.so", MODULE), 0, "is right")
 
     def test_files_that_are_named_are_read(self):
         with Vault() as vault:

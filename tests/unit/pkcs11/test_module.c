@@ -40,6 +40,14 @@ static void test_module_load__bad_paths_are_named(void **state)
     }
 }
 
+/* A file is all that it looks for. */
+static void test_p11_module_check__file(void **state)
+{
+    assert_ok(p11_module_check("/etc/passwd"));
+    assert_fails_with(p11_module_check("/nonexistent/lib.so"), ERR_USAGE, "no such PKCS#11 library");
+    assert_fails_with(p11_module_check("/"), ERR_USAGE, "is no file");
+}
+
 static void test_module_load__shared_by_two_openings(void **state)
 {
     assert_ok(module_load(hsm.module, &a));
@@ -148,6 +156,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(test_module_load__bad_paths_are_named),
+        CASE(test_p11_module_check__file),
         CASE(test_module_load__shared_by_two_openings),
         CASE(test_module_load__init_args),
         CASE(test_module_unref__finalizes_with_the_last),

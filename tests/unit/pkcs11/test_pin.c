@@ -104,6 +104,24 @@ static void test_p11_pin_read__credential(void **state)
     assert_fails(p11_pin_read("credential:", "PIN", &pin), ERR_USAGE);
 }
 
+/* Nobody is asked, and what the service manager will show is not missed. */
+static void test_p11_pin_check__forms(void **state)
+{
+    char source[320], empty[300];
+    snprintf(source, sizeof source, "file:%s", dir.pin_file);
+    assert_ok(p11_pin_check(source));
+    assert_ok(p11_pin_check("prompt"));
+    assert_ok(p11_pin_check(NULL));
+    assert_ok(p11_pin_check("credential:pin"));
+    setenv("CREDENTIALS_DIRECTORY", dir.dir, 1);
+    assert_ok(p11_pin_check("credential:pin"));
+    assert_fails(p11_pin_check("credential:other"), ERR_NOTFOUND);
+    assert_fails(p11_pin_check("/nonexistent/pin"), ERR_NOTFOUND);
+    assert_fails(p11_pin_check("98765"), ERR_USAGE);
+    assert_int_equal(softhsm_write(&dir, "empty", "", 0600, empty, sizeof empty), 0);
+    assert_fails(p11_pin_check(empty), ERR_USAGE);
+}
+
 /* A PIN put where its source belongs must not come back in the error. */
 static void test_p11_pin_read__unknown_form_is_not_shown(void **state)
 {
@@ -201,6 +219,7 @@ int main(void)
         CASE(test_p11_pin_read__readable_by_others),
         CASE(test_p11_pin_read__no_file),
         CASE(test_p11_pin_read__credential),
+        CASE(test_p11_pin_check__forms),
         CASE(test_p11_pin_read__unknown_form_is_not_shown),
         CASE(test_p11_pin_read__prompt_shows_nothing_typed),
         CASE(test_p11_pin_read__prompt_interrupted_or_empty),
