@@ -92,21 +92,22 @@ static void put_in_force(struct appraiser *a, const char *name, struct slot_poli
             stored_set_take(a->slots[i].policy, &TAKE_PTR(fresh)->made, version);
 }
 
-static err_t set_policy(void *context, const char *id, struct span text, uint64_t *ret_version)
+static err_t set_policy(void *context, const struct attest_policy *policy, uint64_t *ret_version)
 {
     struct appraiser *a = context;
     char name[sizeof ATTESTATION_POLICY_PREFIX + ATTESTATION_POLICY_ID_MAX];
     _cleanup_free_ struct rego_errors *errors = calloc(1, sizeof *errors);
     _cleanup_(slot_policy_unrefp) struct slot_policy *p = NULL;
     if (!errors) FAIL(ERR_INTERNAL, "out of memory");
-    TRY(appraiser_check_id(id));
-    TRY(appraiser_compile(text, errors, &p));
-    snprintf(name, sizeof name, ATTESTATION_POLICY_PREFIX "%s", id);
+    TRY(appraiser_check_id(policy->id));
+    TRY(appraiser_compile(policy->text, errors, &p));
+    snprintf(name, sizeof name, ATTESTATION_POLICY_PREFIX "%s", policy->id);
     struct counting c = {.name = name};
     TRY(store_list(a->store, ENVELOPE_POLICY, ATTESTATION_POLICY_PREFIX, false, count_other, &c));
     if (c.others >= ATTESTATION_POLICIES_MAX)
         FAIL(ERR_USAGE, "there are %u attestation policies already", ATTESTATION_POLICIES_MAX);
-    struct store_put put = {.kind = ENVELOPE_POLICY, .name = name, .value = text};
+    struct store_put put = {.kind = ENVELOPE_POLICY, .name = name, .value = policy->text,
+                            .has_if_match = policy->has_if_match, .if_match = policy->if_match};
     TRY(store_put(a->store, &put, ret_version));
     put_in_force(a, name, TAKE_PTR(p), *ret_version);
     return ERR_OK;

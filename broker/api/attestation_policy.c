@@ -68,7 +68,7 @@ bool attestation_policy_decide(struct call *c)
                        : read_body(c);
     if (err_ok(e)) e = check_text(c);
     call_use_upkeep(c);
-    if (err_ok(e)) return false;
+    if (err_ok(e)) return !call_preconditions(c);
     if (e.code == ERR_INTERNAL) call_fail(c, ACTION, e);
     else attestation_policy_refuse(c, ACTION, e, c->errors);
     return true;
@@ -77,7 +77,9 @@ bool attestation_policy_decide(struct call *c)
 struct err attestation_policy_work(struct call *c)
 {
     struct attest_upkeep *upkeep = &c->api->upkeep;
-    return upkeep->set_policy(upkeep->context, c->name, buf_span(&c->text), &c->version);
+    struct attest_policy policy = {.id = c->name, .text = buf_span(&c->text),
+                                   .has_if_match = c->has_if_match, .if_match = c->if_match};
+    return upkeep->set_policy(upkeep->context, &policy, &c->version);
 }
 
 void attestation_policy_finish(struct call *c, struct err e)

@@ -273,10 +273,13 @@ static err_t ask_for_operator(struct as_service *s, const struct as_call *call, 
     return e;
 }
 
-static err_t set_policy(void *context, const char *id, struct span text, uint64_t *ret_version)
+static err_t set_policy(void *context, const struct attest_policy *policy, uint64_t *ret_version)
 {
     _cleanup_buf_ struct buf nothing = BUF_INIT;
-    struct as_call call = {.op = AS_SET_POLICY, .id = id, .text = text};
+    struct as_call call = {.op = AS_SET_POLICY, .id = policy->id, .text = policy->text};
+    if (policy->has_if_match)
+        FAIL(ERR_USAGE, "the attestation service keeps its policies and counts no versions; send this without "
+                        "If-Match and If-None-Match");
     TRY(ask_for_operator(context, &call, &nothing));
     *ret_version = 0; /* it counts none */
     return ERR_OK;

@@ -70,13 +70,21 @@ struct attest_appraiser {
 void attest_appraise_by(struct attest *a, const struct attest_appraiser *appraiser);
 #define ATTEST_POLICY_ID "default" /* what tokens name; policies add the class: default_cpu */
 
+/* The id is checked by the caller, the text is UTF-8; where we appraise it was compiled before. Borrowed. */
+struct attest_policy {
+    const char *id;
+    struct span text;
+    bool has_if_match;  /* set it only if this version is stored (0: none is) */
+    uint64_t if_match;
+};
+
 /* What operators set for appraisal, and where that belongs: to this broker, or to the service that
  * verifies for it. Functions may wait for a token or a network, and run off the event loops. Errors
  * of class ERR_USAGE carry a sentence for the operator. Thread-safe. */
 struct attest_upkeep {
     void *context;
-    /* Policy ids are checked by the caller, text is UTF-8; here it was compiled before. */
-    err_t (*set_policy)(void *context, const char *id, struct span text, uint64_t *ret_version);
+    /* ERR_PRECONDITION: another version is stored than if_match. */
+    err_t (*set_policy)(void *context, const struct attest_policy *policy, uint64_t *ret_version);
     /* The message of kbs-api.md 6.3, JSON text {"version","type","payload"}. */
     err_t (*register_values)(void *context, struct span message);
     /* Appends the value as JSON text. ERR_NOTFOUND. */

@@ -4,7 +4,7 @@
 #define NOWHERE "this broker verifies no evidence (attestation_service.verifier is none), so it has no "
 #define ELSEWHERE "; set them where its attestation tokens are issued"
 
-static err_t set_policy(void *context, const char *id, struct span text, uint64_t *ret_version)
+static err_t set_policy(void *context, const struct attest_policy *policy, uint64_t *ret_version)
 {
     FAIL(ERR_USAGE, NOWHERE "attestation policies" ELSEWHERE);
 }

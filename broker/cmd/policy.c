@@ -98,8 +98,8 @@ struct err cmd_policy_set(const struct command *self, int argc, char **argv)
                   "In force at once; the versions of before are kept (`policy list`), and\n"
                   "`policy rollback` brings them back.", argc, argv, 0, 1, operands));
     if (u.create && u.if_match) FAIL(ERR_USAGE, "--create and --if-match exclude each other");
-    if (u.attestation && (allow_all || deny_all || dry_run || u.create || u.if_match))
-        FAIL(ERR_USAGE, "--attestation goes with a FILE and none of the other options");
+    if (u.attestation && (allow_all || deny_all || dry_run))
+        FAIL(ERR_USAGE, "--attestation goes with a FILE, and not with --allow-all, --deny-all and --dry-run");
     _cleanup_buf_ struct buf text = BUF_INIT;
     TRY(read_text(operands[0], allow_all, deny_all, &text));
     u.file = operands[0] ? operands[0] : "policy";

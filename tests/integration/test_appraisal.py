@@ -108,6 +108,12 @@ class Appraisal(unittest.TestCase):
         self.assertEqual(self.status(), ("affirming", {"hardware": 2}))
         self.assertEqual(self.vault.audit()[-1]["action"], "attest")
         self.assertIn("rollback-attestation-policy", [record["action"] for record in self.vault.audit()])
+        for option, why in ((["--create"], b"default_cpu is there already, at version 3"),
+                            (["--if-match", "2"], b"default_cpu is at version 3")):
+            other = run("policy", "set", "--attestation", "default_cpu", *option, policy, check=False)
+            self.assertEqual(other.returncode, 5, other.stderr)
+            self.assertIn(why, other.stderr)
+        run("policy", "set", "--attestation", "default_cpu", "--if-match", "3", policy)
         wrong = self.vault.write("wrong.rego", CPU + 'trust_claims := {"hardwear": 2}\n')
         refused = run("policy", "set", "--attestation", "default_cpu", wrong, check=False)
         self.assertEqual(refused.returncode, 2)

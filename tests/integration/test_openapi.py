@@ -290,6 +290,8 @@ class Described(unittest.TestCase):
             self.call("setAttestationPolicy", 400, policy(useless, policy_id="spare"), query=query)
         for ident in ("", "../x", "a/b", "x" * 65, ".x"):
             self.call("setAttestationPolicy", 400, policy(usable, policy_id=ident))
+        self.call("setAttestationPolicy", 412, policy(usable, policy_id="spare"), headers={"If-None-Match": "*"})
+        self.call("setAttestationPolicy", 400, policy(usable, policy_id="spare"), headers={"If-Match": "W/1"})
         self.drive_appraisal_history()
         self.call("setReferenceValues", 200, message({"svn": ["1"], "a/b": {"c": None}, "n": 1.5}))
         self.call("setReferenceValues", 200, message({"old": True}, expires=0))

@@ -40,7 +40,8 @@ static struct err set(const char *id, const char *text)
 {
     struct attest_upkeep u = appraiser_upkeep(kit.api->appraiser);
     uint64_t version = 0;
-    return u.set_policy(u.context, id, span_str(text), &version);
+    struct attest_policy policy = {.id = id, .text = span_str(text)};
+    return u.set_policy(u.context, &policy, &version);
 }
 
 static struct err register_values(const char *payload)

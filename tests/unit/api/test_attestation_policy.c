@@ -102,6 +102,33 @@ static void test_set__no_record(void **state)
     check_hardware(3); /* it was stored, so it is in force */
 }
 
+static int set_if(const char *header, unsigned hardware)
+{
+    char text[100];
+    snprintf(text, sizeof text, HEAD "trust_claims := {\"hardware\": %u}\n", hardware);
+    buf_reset(&body);
+    buf_add_str(&body, "{\"policy_id\":\"default_cpu\",\"policy\":\"");
+    b64url_add(&body, span_str(text));
+    buf_add_str(&body, "\"}");
+    return ASK("POST", TARGET, .local = true, .body = buf_span(&body), HEADERS(header));
+}
+
+static void test_set__preconditions(void **state)
+{
+    assert_int_equal(set_if("If-Match: \"1\"", 5), 412);
+    assert_int_equal(set_if("If-None-Match: *", 3), 200);
+    assert_string_equal(header("ETag"), "\"1\"");
+    assert_int_equal(set_if("If-None-Match: *", 5), 412);
+    check_error(412, "PreconditionFailed", NULL);
+    check_hardware(3);
+    assert_int_equal(set_if("If-Match: \"1\"", 4), 200);
+    assert_string_equal(header("ETag"), "\"2\"");
+    assert_int_equal(set_if("If-Match: \"1\"", 5), 412);
+    assert_int_equal(set_if("If-Match: W/\"2\"", 5), 400);
+    check_error(400, "InvalidRequestPath", NULL);
+    check_hardware(4);
+}
+
 /* ---- where another service appraises --------------------------------------------------------- */
 
 static struct {
@@ -109,12 +136,12 @@ static struct {
     struct buf text;
 } remote;
 
-static struct err remote_set(void *context, const char *id, struct span text, uint64_t *ret_version)
+static struct err remote_set(void *context, const struct attest_policy *policy, uint64_t *ret_version)
 {
-    snprintf(remote.id, sizeof remote.id, "%s", id);
+    snprintf(remote.id, sizeof remote.id, "%s", policy->id);
     buf_reset(&remote.text);
-    buf_add_span(&remote.text, text);
-    if (strcmp(id, "refused") == 0) FAIL(ERR_USAGE, "they do not want it");
+    buf_add_span(&remote.text, policy->text);
+    if (strcmp(policy->id, "refused") == 0) FAIL(ERR_USAGE, "they do not want it");
     return ERR_OK;
 }
 
@@ -160,6 +187,7 @@ int main(void)
         TEST(test_set__of_another_slot),
         TEST(test_set__by_others),
         TEST(test_set__no_record),
+        TEST(test_set__preconditions),
         TEST(test_set__elsewhere),
         TEST(test_read),
     };

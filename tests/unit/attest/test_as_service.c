@@ -308,6 +308,12 @@ static void test_refusals_do_not_open_it(void **state)
     assert_int_equal(stats().breaker.state, BREAKER_CLOSED);
 }
 
+static struct err set_policy(const struct attest_upkeep *u, struct span text, uint64_t *ret_version)
+{
+    struct attest_policy policy = {.id = "default_cpu", .text = text};
+    return u->set_policy(u->context, &policy, ret_version);
+}
+
 /* A kept connection that is closed under the question: asked again where that does no harm. */
 static void test_repeated(void **state)
 {
@@ -321,7 +327,7 @@ static void test_repeated(void **state)
     says("200 OK|" TOKEN);
     assert_ok(evaluate());
     atomic_store(&peer.says, NULL);
-    assert_fails(u.set_policy(u.context, "default_cpu", SPAN_LIT("package policy"), &version), ERR_BUSY);
+    assert_fails(set_policy(&u, SPAN_LIT("package policy"), &version), ERR_BUSY);
     assert_int_equal(peer.requests, 5);
     assert_int_equal(version, 1);
 }
@@ -331,10 +337,12 @@ static void test_upkeep(void **state)
     struct attest_upkeep u = as_service_upkeep(s);
     uint64_t version = 1;
     says("200 OK|");
-    assert_ok(u.set_policy(u.context, "default_cpu", SPAN_LIT("package policy"), &version));
+    assert_ok(set_policy(&u, SPAN_LIT("package policy"), &version));
     assert_int_equal(version, 0);
+    struct attest_policy first = {.id = "default_cpu", .text = SPAN_LIT("package policy"), .has_if_match = true};
+    assert_fails_with(u.set_policy(u.context, &first, &version), ERR_USAGE, "without If-Match");
     says("500 No|not rego");
-    assert_fails_with(u.set_policy(u.context, "default_cpu", SPAN_LIT("x"), &version), ERR_USAGE, "not rego");
+    assert_fails_with(set_policy(&u, SPAN_LIT("x"), &version), ERR_USAGE, "not rego");
     assert_fails_with(u.register_values(u.context, SPAN_LIT("{}")), ERR_USAGE, "at the RVPS");
     assert_fails_with(u.query_value(u.context, "x", &got), ERR_USAGE, "at the RVPS");
     assert_int_equal(peer.requests, 2);

@@ -7,7 +7,7 @@ static void test_nowhere__says_where(void **state)
     struct buf value = BUF_INIT;
     uint64_t version = 0;
     static const char where[] = "set them where its attestation tokens are issued";
-    assert_fails_with(u->set_policy(u->context, "default_cpu", SPAN_LIT("package policy"), &version),
+    assert_fails_with(u->set_policy(u->context, &(struct attest_policy){.id = "default_cpu"}, &version),
                       ERR_USAGE, where);
     assert_fails_with(u->register_values(u->context, SPAN_LIT("{}")), ERR_USAGE, where);
     assert_fails_with(u->query_value(u->context, "svn", &value), ERR_USAGE, where);
