@@ -126,12 +126,15 @@ static err_t make_next(struct vault *v)
 
 static err_t move_all(struct vault *v, unsigned rate, struct rotation *r)
 {
-    int64_t moved = 0;
+    int64_t moved = 0, failed = 0;
+    bool got_on = true; /* a batch of which all are damaged gets on too */
     do {
         TRY(rewrap(v, rate < ROTATE_BATCH ? rate : ROTATE_BATCH, r));
+        got_on = r->moved || r->failed > failed;
+        if (r->failed > failed) failed = r->failed;
         moved += r->moved;
         if (r->moved && r->left > r->failed) usleep((useconds_t) (r->moved * 1000000 / rate));
-    } while (r->moved);
+    } while (got_on && r->left > r->failed);
     fprintf(stderr, "%" PRId64 " objects are now under generation %" PRId64 "\n", moved, r->generation);
     if (r->left > r->failed) FAIL(ERR_BUSY, "%" PRId64 " are left; run it again", r->left);
     if (r->failed + r->unreadable)

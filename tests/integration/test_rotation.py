@@ -54,6 +54,23 @@ class Rotation:
 class Offline(Rotation, unittest.TestCase):
     serves = False
 
+    def test_damaged_ones_stay_and_hold_up_no_others(self):
+        whole = (0, COUNT // 2, COUNT - 2, COUNT - 1)
+        for i in set(range(COUNT)) - set(whole):
+            label = f"rotate/key/{i}"
+            data = bytearray(self.vault.object_bytes(label))
+            data[-1] ^= 1
+            self.vault.delete_object(label)
+            self.vault.write_object(label, bytes(data))
+        # Four a batch: in some batches there is nothing but damage.
+        done = self.kek("rotate", "--rate", "4", check=False)
+        self.assertEqual(done.returncode, 8, done.stderr)
+        self.assertIn(b"4 objects are now under generation 2", done.stderr)
+        self.assertIn(b"20 are damaged and stay as they are", done.stderr)
+        for i in whole:
+            got = self.kek("get", f"rotate/key/{i}", group="resource").stdout
+            self.assertEqual(got, b"value %d" % i)
+
 
 class Online(Rotation, unittest.TestCase):
     def test_guests_read_on_and_a_cut_rotation_goes_on(self):
