@@ -71,7 +71,9 @@ static err_t seal(const struct jwe_key *to, struct span plaintext, const uint8_t
     if (plaintext.len > VALUE_MAX)
         FAIL(ERR_TOOLARGE, "a value of %zu bytes is over the limit of %u", plaintext.len, VALUE_MAX);
     _cleanup_buf_ struct buf header = BUF_INIT;
-    TRY(to->alg->wrap(to->alg, to->pkey, cek, ephemeral, &header, &s->encrypted_key));
+    EVP_PKEY *pkey = NULL;
+    TRY(jwe_key_pkey(to, &pkey));
+    TRY(to->alg->wrap(to->alg, pkey, cek, ephemeral, &header, &s->encrypted_key));
     b64url_add(&s->protected, buf_span(&header));
     TRY(buf_ok(&s->protected));
     TRY(gcm_encrypt(cek, plaintext, s));

@@ -1,6 +1,7 @@
 /* ECDH-ES+A256KW (RFC 7518 4.6): an ephemeral key, the shared secret Z, the Concat KDF, and AES key
  * wrap. The hot path of a release: see README.md for what it costs. */
 #include "broker/jose/b64url.h"
+#include "broker/jose/curve.h"
 #include "broker/jose/jwe_alg.h"
 #include "broker/jose/ossl.h"
 
@@ -74,7 +75,7 @@ bool jwe_aes_unwrap(const uint8_t kek[KEK], struct span wrapped, uint8_t cek[JWE
 }
 
 /* Z and the key-encryption key made of it (RFC 7518 4.6.2); both are wiped with *ret_kek. The
- * peer's point was checked when its key was made, so OpenSSL need not do it again: that would
+ * peer's point was checked when it became a key (curve.c), so OpenSSL need not do it again: that would
  * double the cost. Z has the full length of a coordinate, leading zeros kept. */
 static err_t agree(EVP_PKEY *own, EVP_PKEY *peer, struct secret **ret_kek)
 {
@@ -89,69 +90,6 @@ static err_t agree(EVP_PKEY *own, EVP_PKEY *peer, struct secret **ret_kek)
     TRY(jwe_concat_kdf(span_of(z, z_len), NAME, (struct span){0}, (struct span){0}, kek, KEK));
     secret_shrink(block, KEK);
     *ret_kek = TAKE_PTR(block);
-    return ERR_OK;
-}
-
-/* ---- ephemeral keys -------------------------------------------------------------------------------- */
-
-/* A generating context costs more to make than a key, so each thread keeps one per curve. */
-struct generators {
-    EVP_PKEY_CTX *p256, *p521;
-};
-
-static pthread_key_t generators_key;
-static bool generators_ready;
-static pthread_once_t generators_once = PTHREAD_ONCE_INIT;
-
-static void free_generators(void *p)
-{
-    struct generators *g = p;
-    EVP_PKEY_CTX_free(g->p256);
-    EVP_PKEY_CTX_free(g->p521);
-    free(g);
-}
-
-static void make_generators_key(void)
-{
-    generators_ready = pthread_key_create(&generators_key, free_generators) == 0;
-}
-
-static err_t thread_generators(struct generators **ret)
-{
-    pthread_once(&generators_once, make_generators_key);
-    if (!generators_ready) FAIL(ERR_INTERNAL, "no thread-local storage is left");
-    struct generators *g = pthread_getspecific(generators_key);
-    if (!g) {
-        g = calloc(1, sizeof *g);
-        if (!g || pthread_setspecific(generators_key, g) != 0) {
-            free(g);
-            FAIL(ERR_INTERNAL, "out of memory");
-        }
-    }
-    *ret = g;
-    return ERR_OK;
-}
-
-static err_t generator_new(const struct key_kind *kind, EVP_PKEY_CTX **ret)
-{
-    _cleanup_(EVP_PKEY_CTX_freep) EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
-    if (!ctx || EVP_PKEY_keygen_init(ctx) != 1 ||
-        EVP_PKEY_CTX_set_group_name(ctx, kind->group) != 1)
-        FAIL_OSSL(ERR_INTERNAL, "cannot prepare ephemeral %s keys", kind->crv);
-    *ret = TAKE_PTR(ctx);
-    return ERR_OK;
-}
-
-static err_t ephemeral_new(const struct key_kind *kind, EVP_PKEY **ret)
-{
-    struct generators *g = NULL;
-    TRY(thread_generators(&g));
-    EVP_PKEY_CTX **ctx = kind->bytes == KEY_MAX_COORDINATE ? &g->p521 : &g->p256;
-    if (!*ctx) TRY(generator_new(kind, ctx));
-    EVP_PKEY *key = NULL;
-    if (EVP_PKEY_generate(*ctx, &key) != 1)
-        FAIL_OSSL(ERR_INTERNAL, "no ephemeral %s key", kind->crv);
-    *ret = key;
     return ERR_OK;
 }
 
@@ -183,7 +121,7 @@ struct err jwe_ecdh_wrap(const struct jwe_alg *a, EVP_PKEY *to, const uint8_t ce
     const struct key_kind *kind = key_kind_named(a->kty, a->crv);
     _cleanup_pkey_ EVP_PKEY *fresh = NULL;
     if (!ephemeral) {
-        TRY(ephemeral_new(kind, &fresh));
+        TRY(curve_generate(kind, &fresh));
         ephemeral = fresh;
     }
     TRY(add_header(kind, ephemeral, ret_header));

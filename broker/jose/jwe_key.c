@@ -1,4 +1,5 @@
 /* The guest's public key (kbs-api.md 2.1): checked once, used for many releases. */
+#include "broker/jose/curve.h"
 #include "broker/jose/jwe_key.h"
 
 #include <stdlib.h>
@@ -18,16 +19,41 @@ static err_t tee_alg(struct json tee_pubkey, const struct jwe_alg **ret)
     return ERR_OK;
 }
 
+/* Borrowed once to see whether the point is one. */
+static err_t read_point(const struct key_kind *kind, struct json object, struct jwe_key *k)
+{
+    _cleanup_buf_ struct buf point = BUF_INIT;
+    EVP_PKEY *borrowed = NULL;
+    TRY(key_point(kind, object, &point));
+    TRY(curve_borrow(kind, buf_span(&point), &borrowed));
+    memcpy(k->point, point.data, point.len);
+    k->point_len = (uint8_t) point.len;
+    return ERR_OK;
+}
+
+static err_t read_key(struct json object, const struct jwe_alg *a, struct jwe_key *k)
+{
+    const struct key_kind *kind = NULL;
+    if (a->crv) return read_point(key_kind_named(a->kty, a->crv), object, k);
+    return key_from_members(object, &kind, &k->pkey);
+}
+
+struct err jwe_key_pkey(const struct jwe_key *k, EVP_PKEY **ret)
+{
+    *ret = k->pkey;
+    if (k->pkey) return ERR_OK;
+    return curve_borrow(key_kind_named(k->alg->kty, k->alg->crv), span_of(k->point, k->point_len), ret);
+}
+
 struct err jwe_key_from_json(struct json tee_pubkey, bool allow_rsa1_5, struct jwe_key **ret)
 {
     const struct jwe_alg *a = NULL;
-    const struct key_kind *kind = NULL;
     TRY(tee_alg(tee_pubkey, &a));
     if (!allow_rsa1_5 && strcmp(a->alg, "RSA1_5") == 0)
         FAIL(ERR_CRYPTO, "unsupported TEE key: RSA1_5 is switched off; use RSA-OAEP-256");
     _cleanup_(jwe_key_freep) struct jwe_key *k = calloc(1, sizeof *k);
     if (!k) FAIL(ERR_INTERNAL, "out of memory");
-    struct err e = key_from_members(tee_pubkey, &kind, &k->pkey);
+    struct err e = read_key(tee_pubkey, a, k);
     if (e.code == ERR_INTERNAL) return e;
     if (!err_ok(e)) FAIL(ERR_CRYPTO, "unsupported TEE key: its values are no valid %s key", a->kty);
     k->alg = a;

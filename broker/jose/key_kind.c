@@ -2,6 +2,7 @@
 
 #include "broker/base/limits.h"
 #include "broker/jose/b64url.h"
+#include "broker/jose/curve.h"
 #include "broker/jose/jwk.h"
 #include "broker/jose/ossl.h"
 
@@ -42,66 +43,23 @@ static err_t key_from_params(const char *type, int selection, OSSL_PARAM *params
 
 /* ---- EC (RFC 7518 6.2.1) ------------------------------------------------------------------- */
 
-/* A group costs more to make than a point costs to check. So each curve's is made once, as a key of
- * parameters alone, which new keys are copies of. */
-static struct {
-    const char *group;
-    EVP_PKEY *parameters; /* written once, never freed; NULL when OpenSSL lacks the curve */
-} curves[] = {{SN_X9_62_prime256v1, NULL}, {SN_secp384r1, NULL}, {SN_secp521r1, NULL}};
-static pthread_once_t curves_once = PTHREAD_ONCE_INIT;
-
-static void make_curves(void)
+struct err key_point(const struct key_kind *kind, struct json object, struct buf *ret)
 {
-    for (size_t i = 0; i < sizeof curves / sizeof curves[0]; i++) {
-        OSSL_PARAM params[] = {
-            OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, (char *) curves[i].group, 0),
-            OSSL_PARAM_construct_end(),
-        };
-        err_ignore(key_from_params("EC", EVP_PKEY_KEY_PARAMETERS, params, &curves[i].parameters));
-    }
-}
-
-static err_t key_on_curve(const struct key_kind *kind, EVP_PKEY **ret)
-{
-    size_t i = 0;
-    pthread_once(&curves_once, make_curves);
-    while (i < sizeof curves / sizeof curves[0] && strcmp(curves[i].group, kind->group) != 0) i++;
-    ENSURE(i < sizeof curves / sizeof curves[0]);
-    EVP_PKEY *key = curves[i].parameters ? EVP_PKEY_dup(curves[i].parameters) : NULL;
-    if (!key) FAIL_OSSL(ERR_INTERNAL, "no %s key", kind->crv);
-    *ret = key;
-    return ERR_OK;
-}
-
-struct err key_from_point(const struct key_kind *kind, struct span point, EVP_PKEY **ret)
-{
-    _cleanup_pkey_ EVP_PKEY *key = NULL;
-    TRY(key_on_curve(kind, &key));
-    /* An invalid point lets its sender learn a private key that is used with it. The quick check is the
-     * whole one here: not infinity, both coordinates in the field, on the curve. The other looks also
-     * whether the point has the group's order, which on these curves all points have (cofactor 1; SP
-     * 800-56A 5.6.2.3), and costs ten times as much. */
-    _cleanup_(EVP_PKEY_CTX_freep) EVP_PKEY_CTX *ctx = NULL;
-    if (EVP_PKEY_set1_encoded_public_key(key, point.data, point.len) != 1 ||
-        !(ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key, NULL)) ||
-        EVP_PKEY_public_check_quick(ctx) != 1)
-        FAIL_OSSL(ERR_USAGE, "the JWK's point is not on curve %s", kind->crv);
-    *ret = TAKE_PTR(key);
-    return ERR_OK;
+    buf_add_byte(ret, 4); /* uncompressed, SEC 1 2.3.3 */
+    TRY(member_bytes(object, "x", ret));
+    size_t x_end = ret->len;
+    TRY(member_bytes(object, "y", ret));
+    if (x_end != 1 + kind->bytes || ret->len != 1 + 2 * kind->bytes)
+        FAIL(ERR_USAGE, "JWK members x and y must each have %zu bytes on curve %s (RFC 7518 6.2.1.2)",
+             kind->bytes, kind->crv);
+    return buf_ok(ret);
 }
 
 static err_t ec_read(const struct key_kind *kind, struct json object, EVP_PKEY **ret)
 {
     _cleanup_buf_ struct buf point = BUF_INIT;
-    buf_add_byte(&point, 4); /* uncompressed, SEC 1 2.3.3 */
-    TRY(member_bytes(object, "x", &point));
-    size_t x_end = point.len;
-    TRY(member_bytes(object, "y", &point));
-    if (x_end != 1 + kind->bytes || point.len != 1 + 2 * kind->bytes)
-        FAIL(ERR_USAGE, "JWK members x and y must each have %zu bytes on curve %s (RFC 7518 6.2.1.2)",
-             kind->bytes, kind->crv);
-    TRY(buf_ok(&point));
-    return key_from_point(kind, buf_span(&point), ret);
+    TRY(key_point(kind, object, &point));
+    return curve_key(kind, buf_span(&point), ret);
 }
 
 static err_t ec_put(const struct key_kind *kind, const EVP_PKEY *key, struct json_out *o)

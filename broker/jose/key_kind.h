@@ -27,8 +27,9 @@ const struct key_kind *key_kind_of(const EVP_PKEY *key);
  * and of full length, RSA for size and exponent. ERR_USAGE otherwise. The caller owns *ret. */
 err_t key_from_members(struct json object, const struct key_kind **ret_kind, EVP_PKEY **ret);
 
-/* An EC public key from an uncompressed point (1 + 2 * kind->bytes), checked. */
-err_t key_from_point(const struct key_kind *kind, struct span point, EVP_PKEY **ret);
+/* The point of an EC key's members x and y, uncompressed (1 + 2 * kind->bytes), into an empty buffer: of full
+ * length (ERR_USAGE), and not looked at further. */
+err_t key_point(const struct key_kind *kind, struct json object, struct buf *ret);
 
 /* Writes the public members, sorted (RFC 8785), into an open object. */
 err_t key_put_members(const EVP_PKEY *key, struct json_out *o);

@@ -37,61 +37,6 @@ static void test_key_kind_of__keys(void **state)
     EVP_PKEY_free(rsa);
 }
 
-static void test_key_from_point__forms(void **state)
-{
-    const struct key_kind *kind = key_kind_named("EC", "P-256");
-    EVP_PKEY *key = EVP_EC_gen("P-256"), *back = NULL;
-    uint8_t point[65];
-    size_t len = 0;
-    assert_int_equal(EVP_PKEY_get_octet_string_param(key, OSSL_PKEY_PARAM_PUB_KEY, point, 65, &len), 1);
-    assert_ok(key_from_point(kind, span_of(point, len), &back));
-    assert_int_equal(EVP_PKEY_eq(key, back), 1);
-    EVP_PKEY_free(back);
-    back = NULL;
-    point[64] ^= 1; /* off the curve */
-    assert_fails(key_from_point(kind, span_of(point, len), &back), ERR_USAGE);
-    point[0] = 0; /* infinity */
-    assert_fails(key_from_point(kind, span_of(point, 1), &back), ERR_USAGE);
-    assert_null(back);
-    assert_int_equal(ERR_peek_error(), 0); /* nothing stays in OpenSSL's queue */
-    EVP_PKEY_free(key);
-}
-
-/* A point on each curve is taken, and no other pair of numbers: neither one that is off the curve, nor
- * coordinates beyond the field that would be on it when reduced. */
-static void test_key_from_point__every_curve(void **state)
-{
-    static const char *const curves[] = {"P-256", "P-384", "P-521"};
-    /* p of P-256; (p, y) is (0, y) when reduced, and y is a root of its b. */
-    static const char beyond[] =
-        "04ffffffff00000001000000000000000000000000ffffffffffffffffffffffff"
-        "66485c780e2f83d72433bd5d84a06bb6541c2af31dae871728bf856a174f93f4";
-    uint8_t point[KEY_MAX_POINT];
-    EVP_PKEY *back = NULL;
-    for (size_t i = 0; i < COUNT(curves); i++) {
-        const struct key_kind *kind = key_kind_named("EC", curves[i]);
-        EVP_PKEY *key = EVP_EC_gen(curves[i]);
-        size_t len = 0;
-        assert_int_equal(EVP_PKEY_get_octet_string_param(key, OSSL_PKEY_PARAM_PUB_KEY, point,
-                                                         sizeof point, &len), 1);
-        assert_ok(key_from_point(kind, span_of(point, len), &back));
-        assert_int_equal(EVP_PKEY_eq(key, back), 1);
-        assert_ptr_equal(key_kind_of(back), kind);
-        EVP_PKEY_free(back);
-        back = NULL;
-        point[len - 1] ^= 1;
-        assert_fails(key_from_point(kind, span_of(point, len), &back), ERR_USAGE);
-        assert_fails(key_from_point(kind, span_of(point, len - 1), &back), ERR_USAGE);
-        EVP_PKEY_free(key);
-    }
-    const struct key_kind *p256 = key_kind_named("EC", "P-256");
-    assert_true(hex_decode(beyond, point, 65));
-    assert_fails(key_from_point(p256, span_of(point, 65), &back), ERR_USAGE);
-    memset(point + 1, 0, 32); /* the same point, as it should be written */
-    assert_ok(key_from_point(p256, span_of(point, 65), &back));
-    EVP_PKEY_free(back);
-}
-
 /* A key whose PEM holds its point compressed is written with both coordinates all the same. */
 static void test_key_put_members__compressed_point(void **state)
 {
@@ -131,8 +76,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_key_kind_named__table),
         cmocka_unit_test(test_key_kind_of__keys),
-        cmocka_unit_test(test_key_from_point__forms),
-        cmocka_unit_test(test_key_from_point__every_curve),
         cmocka_unit_test(test_key_put_members__compressed_point),
         cmocka_unit_test(test_ossl_drain__empties_the_queue),
         cmocka_unit_test(test_ossl_algorithms__fetched_once),
