@@ -4,8 +4,9 @@
     tests/bench/scale.py BUILD [SECONDS [TURNS]]
 
 Each figure is the median of TURNS, which small and large token take by turns, since the machine is noisy;
-ratios are of core time a release (broker and generator together), which other work disturbs least. Also how
-long a second broker on the large token takes to see what the first one writes.
+ratios are of core time a release (broker and generator together), which other work disturbs least, each of one
+turn, since what disturbs comes and goes over minutes. Also how long a second broker on the large token takes to
+see what the first one writes.
 """
 
 import json
@@ -62,7 +63,7 @@ def verdict(good):
 
 
 def compare(name, few, many, must=None):
-    ratio = median(few, "release_us") / median(many, "release_us")
+    ratio = statistics.median(f["release_us"] / m["release_us"] for f, m in zip(few, many, strict=True))
     print(f"  {name:<44} {median(many, 'release_us'):6.0f} us, {median(many, 'release_per_s'):6.0f}/s;"
           f" rate ratio {ratio:.3f}{verdict(must is None or ratio >= must)}", flush=True)
 
@@ -139,8 +140,10 @@ def main():
     large.__exit__(None)
     big = filled(MANY, BIG)
     base = filled(FEW, BIG)
-    few = [measure(base, FEW, FEW) for _ in range(TURNS)]
-    many = [measure(big, MANY, MANY) for _ in range(TURNS)]
+    few, many = [], []
+    for _ in range(TURNS):
+        few.append(measure(base, FEW, FEW))
+        many.append(measure(big, MANY, MANY))
     held = max(m["envelope_bytes"] for m in many)
     print(f"  {FEW} of {BIG >> 10} KiB {'':<31} {median(few, 'release_us'):6.0f} us, "
           f"{median(few, 'release_per_s'):6.0f}/s")
