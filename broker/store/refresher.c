@@ -12,18 +12,20 @@
 
 #define LOOKERS_MAX 3u /* threads: one, and those that it was replaced for */
 
+/* One thread. */
+struct looker {
+    struct refresher *r;
+    pthread_t thread;
+    bool used, ended; /* used: to be joined */
+    bool replaced;    /* its own, or the watcher's while a call of it is late */
+};
+
 struct refresher {
     struct store *store;
     pthread_mutex_t lock; /* guards all below */
-    pthread_cond_t wake;  /* stop, or a thread ended */
-    unsigned lookers;
+    pthread_cond_t wake;  /* stop */
+    struct looker lookers[LOOKERS_MAX];
     bool stop;
-};
-
-/* One thread. Its own, or the watcher's while a call of it is late. */
-struct looker {
-    struct refresher *r;
-    bool replaced;
 };
 
 /* False when it is time to end. */
@@ -55,33 +57,35 @@ static void looks_late(void *arg)
 {
     struct looker *l = arg;
     SCOPED_LOCK(&l->r->lock);
-    if (l->replaced || l->r->stop || l->r->lookers == LOOKERS_MAX) return;
+    if (l->replaced || l->r->stop) return;
     l->replaced = start_looker_locked(l->r);
 }
 
 static void *refresh(void *arg)
 {
-    struct looker l = {.r = arg};
+    struct looker *l = arg;
     struct watch_thread *me = watch_self();
     bool failed = false;
     me->patient = true;
-    me->arg = &l;
+    me->arg = l;
     me->late = looks_late;
-    while (!l.replaced && await_turn(l.r)) look_round(l.r, &failed);
+    while (!l->replaced && await_turn(l->r)) look_round(l->r, &failed);
     me->late = NULL;
-    SCOPED_LOCK(&l.r->lock);
-    l.r->lookers--;
-    pthread_cond_broadcast(&l.r->wake);
+    SCOPED_LOCK(&l->r->lock);
+    l->ended = true;
     return NULL;
 }
 
+/* In a place that is free, or that of one that has ended, which then needs the lock no more. */
 static bool start_looker_locked(struct refresher *r)
 {
-    pthread_t thread;
-    if (pthread_create(&thread, NULL, refresh, r) != 0) return false;
-    pthread_detach(thread);
-    r->lookers++;
-    return true;
+    struct looker *l = r->lookers;
+    while (l < r->lookers + LOOKERS_MAX && l->used && !l->ended) l++;
+    if (l == r->lookers + LOOKERS_MAX) return false;
+    if (l->used) pthread_join(l->thread, NULL);
+    *l = (struct looker){.r = r};
+    l->used = pthread_create(&l->thread, NULL, refresh, l) == 0;
+    return l->used;
 }
 
 bool store_is_watched(const struct store *s)
@@ -139,8 +143,10 @@ void refresher_stop(struct store *s)
     pthread_mutex_lock(&r->lock);
     r->stop = true;
     pthread_cond_broadcast(&r->wake);
-    while (r->lookers) pthread_cond_wait(&r->wake, &r->lock);
     pthread_mutex_unlock(&r->lock);
+    /* Nobody starts another one now. Joined, so that what OpenSSL keeps for a thread has gone with it. */
+    for (size_t i = 0; i < LOOKERS_MAX; i++)
+        if (r->lookers[i].used) pthread_join(r->lookers[i].thread, NULL);
     s->refresher = NULL;
     refresher_free(r);
 }
