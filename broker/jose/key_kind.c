@@ -30,12 +30,12 @@ static void member_b64url(struct json_out *o, const char *name, struct span valu
 }
 
 /* Takes nothing: the caller frees params. */
-static err_t key_from_params(const char *type, int selection, OSSL_PARAM *params, EVP_PKEY **ret)
+static err_t key_from_params(const char *type, OSSL_PARAM *params, EVP_PKEY **ret)
 {
     _cleanup_(EVP_PKEY_CTX_freep) EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, type, NULL);
     if (!ctx || !params || EVP_PKEY_fromdata_init(ctx) != 1) FAIL_OSSL(ERR_INTERNAL, "no %s key", type);
     _cleanup_pkey_ EVP_PKEY *key = NULL;
-    if (EVP_PKEY_fromdata(ctx, &key, selection, params) != 1)
+    if (EVP_PKEY_fromdata(ctx, &key, EVP_PKEY_PUBLIC_KEY, params) != 1)
         FAIL_OSSL(ERR_USAGE, "the JWK's values are no valid %s public key", type);
     *ret = TAKE_PTR(key);
     return ERR_OK;
@@ -113,7 +113,7 @@ static err_t rsa_read(const struct key_kind *kind, struct json object, EVP_PKEY 
         OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_E, bn_e) != 1)
         FAIL_OSSL(ERR_INTERNAL, "out of memory");
     _cleanup_(OSSL_PARAM_freep) OSSL_PARAM *params = OSSL_PARAM_BLD_to_param(build);
-    return key_from_params(kind->group, EVP_PKEY_PUBLIC_KEY, params, ret);
+    return key_from_params(kind->group, params, ret);
 }
 
 static err_t rsa_put_number(const EVP_PKEY *key, const char *param, const char *name,

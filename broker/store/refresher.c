@@ -76,13 +76,14 @@ static void *refresh(void *arg)
     return NULL;
 }
 
-/* In a place that is free, or that of one that has ended, which then needs the lock no more. */
+/* In a place that is free, or that of one that has ended. The watcher may be who starts it, and waits for
+ * nobody, so that one is let go; a stop has only the last of each place to join. */
 static bool start_looker_locked(struct refresher *r)
 {
     struct looker *l = r->lookers;
     while (l < r->lookers + LOOKERS_MAX && l->used && !l->ended) l++;
     if (l == r->lookers + LOOKERS_MAX) return false;
-    if (l->used) pthread_join(l->thread, NULL);
+    if (l->used) pthread_detach(l->thread);
     *l = (struct looker){.r = r};
     l->used = pthread_create(&l->thread, NULL, refresh, l) == 0;
     return l->used;

@@ -15,12 +15,17 @@ static int teardown(void **state)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, kit_setup, teardown)
 
 /* `more` stands before the rest of the body. */
-static int set_as(const char *target, const char *more, const char *id, const char *text)
+static void make_body(const char *more, const char *id, const char *text)
 {
     buf_reset(&body);
     buf_addf(&body, "{%s\"policy_id\":\"%s\",\"policy\":\"", more, id);
     b64url_add(&body, span_str(text));
     buf_add_str(&body, "\"}");
+}
+
+static int set_as(const char *target, const char *more, const char *id, const char *text)
+{
+    make_body(more, id, text);
     return ASK("POST", target, .local = true, .body = buf_span(&body));
 }
 
@@ -106,10 +111,7 @@ static int set_if(const char *header, unsigned hardware)
 {
     char text[100];
     snprintf(text, sizeof text, HEAD "trust_claims := {\"hardware\": %u}\n", hardware);
-    buf_reset(&body);
-    buf_add_str(&body, "{\"policy_id\":\"default_cpu\",\"policy\":\"");
-    b64url_add(&body, span_str(text));
-    buf_add_str(&body, "\"}");
+    make_body("", "default_cpu", text);
     return ASK("POST", TARGET, .local = true, .body = buf_span(&body), HEADERS(header));
 }
 
