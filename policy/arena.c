@@ -94,7 +94,7 @@ void *arena_take_slow(struct arena *a, size_t size)
     if (a->failed) return NULL;
     size_t used = arena_used(a);
     if (used > a->cap || size > a->cap - used || size > SIZE_MAX - ARENA_UNIT) return arena_fail(a), NULL;
-    size_t whole = (size + ARENA_UNIT - 1) / ARENA_UNIT * ARENA_UNIT;
+    size_t whole = arena_whole(size);
     bool fits = a->chunk && whole <= (size_t) (a->chunk->bytes + a->chunk->size - a->at);
     if (!fits && !add_room(a, whole)) return arena_fail(a), NULL;
     void *p = a->at;

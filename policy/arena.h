@@ -34,11 +34,17 @@ void arena_reset(struct arena *a);
 
 void *arena_take_slow(struct arena *a, size_t size);
 
+/* What is handed out for so many bytes. Wraps to 0 near SIZE_MAX. */
+static inline size_t arena_whole(size_t size)
+{
+    return (size + ARENA_UNIT - 1) & ~(size_t) (ARENA_UNIT - 1);
+}
+
 /* Not zeroed, for what is filled at once; aligned to ARENA_UNIT, for pointers and numbers of 64 bits; NULL
  * beyond the cap. Size 0 gives a valid pointer. */
 static inline void *arena_take(struct arena *a, size_t size)
 {
-    size_t whole = (size + ARENA_UNIT - 1) & ~(size_t) (ARENA_UNIT - 1);
+    size_t whole = arena_whole(size);
 
     if (whole < size || whole > (size_t) (a->end - a->at) || !size) return arena_take_slow(a, size);
     void *p = a->at;

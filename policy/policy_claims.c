@@ -10,8 +10,7 @@ struct policy_claims {
 };
 
 /* Parsing leaves outgrown arrays behind, and arenas come in large chunks. Claims are kept by the
- * thousand, so they are parsed aside and then copied into one piece of the size they need. The first
- * copy is only made to know that size. */
+ * thousand, so they are parsed aside and then copied into one piece of the size they need. */
 enum { SCRATCH_COPIES = 8 };
 
 static const struct value *parse(struct arena *scratch, const char *json, size_t len,
@@ -28,15 +27,12 @@ static const struct value *parse(struct arena *scratch, const char *json, size_t
     return NULL;
 }
 
-static struct policy_claims *keep(struct arena *scratch, const struct value *v,
-                                  struct policy_claims_error *error)
+static struct policy_claims *keep(const struct value *v, struct policy_claims_error *error)
 {
-    size_t before = arena_used(scratch);
-    bool fits = arena_alloc(scratch, sizeof(struct policy_claims)) && value_copy(scratch, v);
-    size_t bytes = arena_used(scratch) - before;
+    size_t bytes = arena_whole(sizeof(struct policy_claims)) + value_copy_bytes(v);
 
     *error = (struct policy_claims_error) { 0, "the claims are too large" };
-    if (!fits || bytes > POLICY_CLAIMS_MAX) return NULL;
+    if (bytes > POLICY_CLAIMS_MAX) return NULL;
     struct arena *a = arena_new_whole(bytes);
     struct policy_claims *c = a ? arena_alloc(a, sizeof *c) : NULL;
     if (c) *c = (struct policy_claims) { .arena = a, .value = value_copy(a, v), .bytes = bytes };
@@ -52,7 +48,7 @@ struct policy_claims *policy_claims_new(const char *json, size_t len,
     struct policy_claims_error error = { 0, "out of memory" };
     struct arena *scratch = arena_new(SCRATCH_COPIES * POLICY_CLAIMS_MAX);
     const struct value *v = scratch ? parse(scratch, json, len, &error) : NULL;
-    struct policy_claims *c = v ? keep(scratch, v, &error) : NULL;
+    struct policy_claims *c = v ? keep(v, &error) : NULL;
 
     arena_free(scratch);
     if (!c && ret_error) *ret_error = error;

@@ -35,9 +35,14 @@ static const struct value *make(struct arena *a, struct value v)
 #define SIXTY_FOUR(n) SIXTEEN(n), SIXTEEN((n) + 16), SIXTEEN((n) + 32), SIXTEEN((n) + 48)
 static const struct value SMALL[] = { SIXTY_FOUR(0), SIXTY_FOUR(64), SIXTY_FOUR(128), SIXTY_FOUR(192) };
 
+bool value_num_ready(struct num n)
+{
+    return !n.len && (uint64_t) n.i < sizeof SMALL / sizeof SMALL[0];
+}
+
 const struct value *value_num(struct arena *a, struct num n)
 {
-    if (!n.len && (uint64_t) n.i < sizeof SMALL / sizeof SMALL[0]) return arena_failed(a) ? NULL : &SMALL[n.i];
+    if (value_num_ready(n)) return arena_failed(a) ? NULL : &SMALL[n.i];
     return make(a, (struct value) { .kind = VALUE_NUMBER, .number = n });
 }
 

@@ -102,6 +102,7 @@ static inline struct value value_key(const char *s, size_t len)
 /* ---- scalars ---- */
 const struct value *value_int(struct arena *a, int64_t i);
 const struct value *value_num(struct arena *a, struct num n);
+bool value_num_ready(struct num n); /* its value is there already, and takes no memory */
 const struct value *value_string(struct arena *a, const char *s, size_t len); /* copies */
 const struct value *value_string_z(struct arena *a, const char *s);           /* copies */
 /* Without a copy: `s` has a NUL behind and lives as long as the value (arena or literal). */
@@ -191,8 +192,9 @@ const struct value *set_union(struct arena *a, const struct value *x, const stru
 const struct value *set_intersection(struct arena *a, const struct value *x, const struct value *y);
 const struct value *set_minus(struct arena *a, const struct value *x, const struct value *y);
 
-/* A deep copy into another arena, so that the first may go. */
+/* A deep copy into another arena, so that the first may go; and what it takes there, in bytes. */
 const struct value *value_copy(struct arena *a, const struct value *v);
+size_t value_copy_bytes(const struct value *v);
 
 static inline bool string_is(const struct value *v, const char *s)
 {

@@ -127,6 +127,27 @@ static const struct value *copy_composite(struct arena *a, const struct value *v
     return copy;
 }
 
+/* The members' array, the composite itself, its members. */
+static size_t composite_bytes(const struct value *v)
+{
+    size_t width = v->kind == VALUE_OBJECT ? 2 : 1, bytes = v->count * width * sizeof *v->items + sizeof *v;
+    const struct value *const *from = v->kind == VALUE_OBJECT ? &v->pairs->key : v->items;
+
+    for (size_t i = 0; i < v->count * width; i++) bytes += value_copy_bytes(from[i]);
+    return bytes;
+}
+
+size_t value_copy_bytes(const struct value *v)
+{
+    if (v->kind == VALUE_NUMBER) {
+        if (v->number.len) return arena_whole(v->number.len + 1) + sizeof *v;
+        return value_num_ready(v->number) ? 0 : sizeof *v;
+    }
+    if (v->kind < VALUE_STRING || v->count == 0) return 0; /* there already */
+    if (v->kind == VALUE_STRING) return arena_whole(v->count + 1) + sizeof *v;
+    return composite_bytes(v);
+}
+
 const struct value *value_copy(struct arena *a, const struct value *v)
 {
     switch (v->kind) {

@@ -294,11 +294,9 @@ static err_t ask_service(struct attest *a, const struct session_view *v, const c
     return ERR_OK;
 }
 
-static err_t verify_evidence(struct attest *a, const struct session_view *v,
+static err_t verify_evidence(struct attest *a, const struct session_view *v, const char *derived,
                              const struct attestation *body, struct guest **ret)
 {
-    char derived[45];
-    TRY(nonce_of(a, v->id, derived));
     const char *nonce = v->nonce ? session_nonce_text(v->nonce) : derived;
     if (!secret_equal(span_str(nonce), span_str(body->nonce)))
         FAIL(ERR_AUTH, "the nonce is not this session's");
@@ -335,7 +333,7 @@ struct err attest_evidence(struct attest *a, const char *session, struct span bo
     ret->tee = v.tee;
     TRY(challenge_of(a, &v, &challenge));
     if (has_token_for(a, &v, &t)) g = TAKE_PTR(v.guest);
-    else TRY(as_auth(verify_evidence(a, &v, &t, &g)));
+    else TRY(as_auth(verify_evidence(a, &v, challenge.nonce, &t, &g)));
     buf_add_span(ret_token, guest_token_text(g));
     TRY(buf_ok(ret_token));
     *ret = challenge;

@@ -27,6 +27,8 @@ bool span_starts(struct span a, const char *prefix)
     return a.len >= len && memcmp(a.data, prefix, len) == 0;
 }
 
+#define CAP_MIN 64 /* bytes */
+
 void buf_free(struct buf *b)
 {
     free(b->data);
@@ -48,7 +50,8 @@ static bool grow(struct buf *b, size_t extra)
     }
     size_t want = b->len + extra + 1; /* room for the NUL of buf_str */
     if (want <= b->cap) return true;
-    size_t cap = b->cap ? b->cap : 64;
+    /* What is filled at once, like a copy that is kept, takes no more than it needs. */
+    size_t cap = b->cap ? b->cap : want < CAP_MIN ? CAP_MIN : want;
     while (cap < want) cap *= 2;
     uint8_t *data = realloc(b->data, cap);
     if (!data) {

@@ -10,6 +10,21 @@ static void test_add__grows_and_terminates(void **state)
     buf_free(&b);
 }
 
+/* Tokens are kept by the thousand: a copy made at once takes what it needs, the NUL included. */
+static void test_add__first_fill_takes_no_more(void **state)
+{
+    static const char text[1000] = "";
+    struct buf b = BUF_INIT, small = BUF_INIT;
+    buf_add(&b, text, sizeof text);
+    assert_int_equal(b.cap, sizeof text + 1);
+    buf_add(&b, text, 2);
+    assert_int_equal(b.cap, 2 * (sizeof text + 1)); /* then it doubles */
+    buf_add_byte(&small, 'a');
+    assert_int_equal(small.cap, 64);
+    buf_free(&b);
+    buf_free(&small);
+}
+
 static void test_max__at_and_beyond(void **state)
 {
     struct buf b = {.max = 4};
@@ -102,6 +117,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_add__grows_and_terminates),
+        cmocka_unit_test(test_add__first_fill_takes_no_more),
         cmocka_unit_test(test_max__at_and_beyond),
         cmocka_unit_test(test_integers__big_endian_round_trip),
         cmocka_unit_test(test_reader__never_past_the_end),

@@ -50,6 +50,40 @@ static void test_write__members_of_every_kind(void **state)
                                 "\"yes\":true,\"k\\\"ey\":\"\"}");
 }
 
+/* Runs of plain bytes are looked at eight at a time: each byte at each place in three eights. */
+static void test_write__escapes_wherever_they_stand(void **state)
+{
+    char text[24], wanted[64], escaped[8];
+    for (int c = 0; c < 0x80; c++)
+        for (size_t at = 0; at < sizeof text; at++) {
+            memset(text, 'a', sizeof text);
+            text[at] = (char) c;
+            const char *shorts = c ? strchr("\bb\tt\nn\ff\rr\"\"\\\\", c) : NULL;
+            if (shorts && !(c >= 'a' && c <= 'z')) snprintf(escaped, sizeof escaped, "\\%c", shorts[1]);
+            else snprintf(escaped, sizeof escaped, c < 0x20 ? "\\u%04x" : "%c", c);
+            snprintf(wanted, sizeof wanted, "\"%.*s%s%.*s\"", (int) at, "aaaaaaaaaaaaaaaaaaaaaaaa", escaped,
+                     (int) (sizeof text - 1 - at), "aaaaaaaaaaaaaaaaaaaaaaaa");
+            buf_reset(&out);
+            struct json_out o = JSON_OUT(&out);
+            json_put_span(&o, span_of(text, sizeof text));
+            assert_span(buf_span(&out), wanted);
+        }
+}
+
+static void test_write__every_number(void **state)
+{
+    static const struct { int64_t value; const char *text; } rows[] = {
+        {0, "0"}, {9, "9"}, {10, "10"}, {-9, "-9"}, {-10, "-10"}, {INT64_MAX, "9223372036854775807"},
+        {INT64_MIN, "-9223372036854775808"}, {1795521600, "1795521600"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        buf_reset(&out);
+        struct json_out o = JSON_OUT(&out);
+        json_put_int(&o, rows[i].value);
+        assert_span(buf_span(&out), rows[i].text);
+    }
+}
+
 static void test_write__commas_after_containers(void **state)
 {
     struct json_out o = JSON_OUT(&out);
@@ -177,6 +211,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WRITES(test_write__compact_and_minimal),
         WRITES(test_write__members_of_every_kind),
+        WRITES(test_write__escapes_wherever_they_stand),
+        WRITES(test_write__every_number),
         WRITES(test_write__commas_after_containers),
         WRITES(test_write__every_character_comes_back),
         WRITES(test_write__bytes_that_are_no_text),

@@ -165,6 +165,26 @@ static void test_copy__outlives_its_arena(void **state)
     assert_true(value_equal(value_copy(*state, set_of(*state, "[2,1]")), set_of(*state, "[1,2]")));
 }
 
+/* Claims get one piece of memory of this size. */
+static void test_copy__takes_the_bytes_foretold(void **state)
+{
+    static const char *const texts[] = {
+        "null", "true", "0", "255", "256", "-1", "9223372036854775807", "9223372036854775808", "1.5", "1e3",
+        "\"\"", "\"seven..\"", "\"eight...\"", "[]", "{}", "[[]]", "[0]", "[256, \"a\"]", "{\"a\": 1}",
+        "{\"a\": [1, 2.5, \"s\", null, true, {}], \"b\": [\"t\", {\"c\": 1.0}]}",
+    };
+
+    for (size_t i = 0; i <= sizeof texts / sizeof *texts; i++) {
+        bool last = i == sizeof texts / sizeof *texts;
+        const struct value *v = last ? set_of(*state, "[1, 300, \"a\"]") : parse(*state, texts[i]);
+        size_t before = arena_used(*state), foretold = value_copy_bytes(v);
+
+        assert_non_null(value_copy(*state, v));
+        if (arena_used(*state) - before != foretold)
+            fail_msg("%s: %zu bytes, %zu foretold", last ? "the set" : texts[i], arena_used(*state) - before, foretold);
+    }
+}
+
 static void test_depth__limit(void **state)
 {
     const struct value *v = value_null();
@@ -316,6 +336,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_edit__objects, setup, teardown),
         cmocka_unit_test_setup_teardown(test_edit__sets, setup, teardown),
         cmocka_unit_test_setup_teardown(test_copy__outlives_its_arena, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_copy__takes_the_bytes_foretold, setup, teardown),
         cmocka_unit_test_setup_teardown(test_depth__limit, setup, teardown),
         cmocka_unit_test_setup_teardown(test_print__strings, setup, teardown),
         cmocka_unit_test_setup_teardown(test_builder__refuses_undefined, setup, teardown),
