@@ -6,6 +6,11 @@
 
 #define NO_ENTRY UINT32_MAX
 
+/* Of so many keys that come to a full cache one gets a place. Where more are asked for in turn than fit, each
+ * would otherwise push out the one that is asked for next, and nothing would ever be found; so most of what
+ * is there stays. A key that is asked for often comes in soon all the same. */
+#define ADMIT_ONE_IN 8
+
 struct cek_entry {
     uint8_t wrapped[CEK_WRAPPED_MAX]; /* with the next three: the key of the table */
     uint32_t generation;
@@ -24,6 +29,7 @@ struct cek_cache {
     uint32_t *buckets;
     uint32_t max, mask, hand, free;
     uint32_t limit;   /* of what the token has room for, as it turned out; max at first */
+    uint32_t waiting; /* keys that came since it was full */
     uint32_t doomed;  /* list of those whose handles are to be destroyed by whoever has key_lock next */
     struct cek_cache_stats stats;
 };
@@ -92,21 +98,29 @@ static CK_OBJECT_HANDLE evict_one_locked(struct cek_cache *c)
     return CK_INVALID_HANDLE;
 }
 
-static struct cek_entry *hit_locked(struct cek_cache *c, const struct cek_source *from)
+static bool is_filled(const struct cek_cache *c)
 {
-    struct cek_entry *e = lookup_locked(c, from);
-    if (!e) return NULL;
-    e->users++;
-    e->recent = true;
-    return e;
+    return c->free == NO_ENTRY || c->stats.held >= c->limit;
 }
 
-static struct cek_entry *hit(struct cek_cache *c, const struct cek_source *from)
+/* Counts the miss too. */
+static bool admits(struct cek_cache *c)
 {
     SCOPED_LOCK(&c->lock);
-    struct cek_entry *e = hit_locked(c, from);
-    if (e) c->stats.hits++;
-    return e;
+    c->stats.misses++;
+    return !is_filled(c) || c->waiting++ % ADMIT_ONE_IN == ADMIT_ONE_IN - 1;
+}
+
+static bool hit(struct cek_cache *c, const struct cek_source *from, struct cek_ref *ret)
+{
+    SCOPED_LOCK(&c->lock);
+    struct cek_entry *e = lookup_locked(c, from);
+    if (!e) return false;
+    e->users++;
+    e->recent = true;
+    c->stats.hits++;
+    *ret = (struct cek_ref){.handle = e->handle, .entry = e};
+    return true;
 }
 
 /* ---- the key session; the caller holds p->key_lock -------------------------------------- */
@@ -157,10 +171,20 @@ static void flush_locked(struct p11 *p)
     }
 }
 
+/* What is still in use or waits to be destroyed goes with the session. Its handle may be another object's
+ * soon, so nobody may destroy by it. */
+static void void_handles_locked(struct p11 *p)
+{
+    struct cek_cache *c = p->cek_cache;
+    SCOPED_LOCK(&c->lock);
+    for (uint32_t i = 0; i < c->max; i++) c->entries[i].handle = CK_INVALID_HANDLE;
+}
+
 /* The session died and all its keys with it. Without a new one we go on uncached. */
 static void reopen_locked(struct p11 *p)
 {
     flush_locked(p);
+    void_handles_locked(p);
     p->fn->C_CloseSession(p->key_session);
     p->key_session = CK_INVALID_HANDLE;
     err_ignore(session_open(p->fn, p->slot, &p->key_session)); /* the worker's session serves */
@@ -222,8 +246,8 @@ static struct cek_entry *enlist(struct p11 *p, const struct cek_source *from,
     struct cek_entry *e = NULL;
     {
         SCOPED_LOCK(&c->lock);
-        if (c->free == NO_ENTRY || c->stats.held >= c->limit) gone = evict_one_locked(c);
-        if (c->free != NO_ENTRY && c->stats.held < c->limit) {
+        if (is_filled(c)) gone = evict_one_locked(c);
+        if (!is_filled(c)) {
             e = &c->entries[c->free];
             c->free = e->next;
             *e = (struct cek_entry){.generation = from->generation, .mechanism = w->mechanism,
@@ -267,17 +291,14 @@ static CK_RV take_new(struct p11 *p, struct cek_op *op, const struct cek_source 
         (void) locked;
         sweep_locked(p);
         /* Somebody may have unwrapped it since we looked. */
-        struct cek_entry *e = hit(c, from);
-        CK_OBJECT_HANDLE handle = e ? e->handle : CK_INVALID_HANDLE;
-        if (!e && p->key_session) {
+        if (hit(c, from, ret)) return CKR_OK;
+        if (p->key_session) {
+            CK_OBJECT_HANDLE handle = CK_INVALID_HANDLE;
             CK_RV rv = unwrap_locked(p, op, from, &handle);
             if (rv != CKR_OK) return rv;
-            e = enlist(p, from, handle);
-            if (!e) destroy_key_locked(p, handle);
-        }
-        if (e) {
-            *ret = (struct cek_ref){.handle = handle, .entry = e};
-            return CKR_OK;
+            *ret = (struct cek_ref){.handle = handle, .entry = enlist(p, from, handle)};
+            if (ret->entry) return CKR_OK;
+            destroy_key_locked(p, handle);
         }
     }
     return take_own_beside(p, op, from, ret);
@@ -289,19 +310,11 @@ CK_RV cek_cache_take(struct p11 *p, struct cek_op *op, const struct cek_source *
     struct cek_cache *c = p->cek_cache;
     size_t len = cek_wrapped_len(from->wrapped.mechanism);
     if (!c || !len || from->wrapped.bytes.len != len) return take_own(op, from, ret);
-    struct cek_entry *e = hit(c, from);
-    if (e) {
-        *ret = (struct cek_ref){.handle = e->handle, .entry = e};
-        return CKR_OK;
-    }
-    {
-        SCOPED_LOCK(&c->lock);
-        c->stats.misses++;
-    }
-    return take_new(p, op, from, ret);
+    if (hit(c, from, ret)) return CKR_OK;
+    return admits(c) ? take_new(p, op, from, ret) : take_own_beside(p, op, from, ret);
 }
 
-void cek_cache_return(struct p11 *p, struct cek_op *op, struct cek_ref *ref, bool stale)
+bool cek_cache_return(struct p11 *p, struct cek_op *op, struct cek_ref *ref, bool stale)
 {
     struct cek_ref r = *ref;
     *ref = (struct cek_ref){0};
@@ -309,11 +322,12 @@ void cek_cache_return(struct p11 *p, struct cek_op *op, struct cek_ref *ref, boo
         const char *call = op->call; /* of the operation before, which is what errors are about */
         if (r.handle) cek_destroy(op, r.handle);
         op->call = call;
-        return;
+        return true;
     }
-    bool last = false;
+    bool last = false, there = true;
     {
         SCOPED_LOCK(&p->cek_cache->lock);
+        there = r.entry->handle == r.handle;
         if (stale && r.entry->listed) unlist_locked(p->cek_cache, r.entry);
         last = --r.entry->users == 0 && !r.entry->listed;
         if (last) {
@@ -321,9 +335,11 @@ void cek_cache_return(struct p11 *p, struct cek_op *op, struct cek_ref *ref, boo
             p->cek_cache->doomed = (uint32_t) (r.entry - p->cek_cache->entries);
         }
     }
-    if (!last || pthread_mutex_trylock(&p->key_lock) != 0) return;
-    sweep_locked(p);
-    pthread_mutex_unlock(&p->key_lock);
+    if (last && pthread_mutex_trylock(&p->key_lock) == 0) {
+        sweep_locked(p);
+        pthread_mutex_unlock(&p->key_lock);
+    }
+    return there;
 }
 
 void cek_cache_stats(struct p11 *p, struct cek_cache_stats *ret)

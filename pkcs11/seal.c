@@ -184,6 +184,7 @@ struct opening {
     const struct suite *suite;
     struct payload payload;
     bool cached;
+    bool gone; /* a key of the cache went while it was used */
     struct secret *out;
     size_t len; /* of the plaintext in out */
 };
@@ -210,7 +211,8 @@ static CK_RV open_on(struct p11 *p, struct cek_op *op, struct opening *x)
     }
     if (rv == CKR_OK) rv = x->suite->open(op, ceks, &x->payload, secret_data(x->out), &x->len);
     bool stale = rv_reaction(rv) == RV_HANDLE || rv_reaction(rv) == RV_CALLER;
-    for (size_t i = 0; i < x->suite->keys; i++) cek_cache_return(p, op, &refs[i], stale);
+    x->gone = false;
+    for (size_t i = 0; i < x->suite->keys; i++) x->gone |= !cek_cache_return(p, op, &refs[i], stale);
     return rv;
 }
 
@@ -230,8 +232,8 @@ static err_t open_once(struct p11 *p, struct opening *x, struct open_result *ret
  * another object's by now. */
 static bool open_again(struct p11 *p, struct opening *x, CK_RV rv, unsigned attempt)
 {
-    bool stale = x->cached && !attempt && rv_reaction(rv) == RV_CALLER;
-    return session_again(p, rv, attempt, true) || stale;
+    bool stale = x->gone || (x->cached && rv_reaction(rv) == RV_CALLER);
+    return session_again(p, rv, attempt, true) || (stale && !attempt && rv != CKR_OK);
 }
 
 err_t open_under(struct p11 *p, const struct seal_key *key, const struct envelope *e,

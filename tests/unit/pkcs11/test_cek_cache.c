@@ -109,9 +109,10 @@ static void test_take__keys_differ_by_bytes_generation_and_use(void **state)
     session_drop(&s);
 }
 
+/* Of eight newcomers to a full cache one gets a place. */
 static void test_take__bounded(void **state)
 {
-    enum { MAX = 4, N = 13 };
+    enum { MAX = 4, N = MAX + 16 };
     struct p11_session s = {0};
     with_cache(MAX);
     struct wrapped w[N];
@@ -121,17 +122,59 @@ static void test_take__bounded(void **state)
     for (int i = 0; i < N; i++) {
         struct cek_ref r = {0};
         assert_int_equal(take_in(&s, &w[i], &r), CKR_OK);
-        assert_non_null(r.entry);
+        assert_true(usable(&s, r.handle));
+        assert_true(!r.entry == !(i < MAX || i == MAX + 7 || i == MAX + 15));
         handles[i] = r.handle;
         give_in(&s, &r, false);
         assert_true(stats().held <= MAX);
     }
     assert_int_equal(stats().held, MAX);
     assert_int_equal(stats().max, MAX);
-    assert_int_equal(stats().evicted, N - MAX);
+    assert_int_equal(stats().evicted, 2);
     int alive = 0;
     for (int i = 0; i < N; i++) alive += usable(&s, handles[i]);
     assert_int_equal(alive, MAX); /* what was evicted is gone from the token */
+    session_drop(&s);
+}
+
+/* Where each is asked for in its turn and not all fit, those that fit are found. */
+static void test_take__more_in_turn_than_fit(void **state)
+{
+    enum { MAX = 4, N = 8, ROUNDS = 6 };
+    struct p11_session s = {0};
+    with_cache(MAX);
+    struct wrapped w[N];
+    struct cek_ref r = {0};
+    for (int i = 0; i < N; i++) w[i] = wrap_new();
+    assert_ok(session_take(token, &s));
+    for (int i = 0; i < ROUNDS * N; i++) {
+        assert_int_equal(take_in(&s, &w[i % N], &r), CKR_OK);
+        give_in(&s, &r, false);
+    }
+    assert_int_equal(stats().hits + stats().misses, ROUNDS * N);
+    assert_true(stats().hits >= (ROUNDS - 1) * (MAX - 1));
+    session_drop(&s);
+}
+
+/* What is asked for again and again gets its place in a full cache of others. */
+static void test_take__others_become_hot(void **state)
+{
+    enum { MAX = 4, ASKED = 8 };
+    struct p11_session s = {0};
+    with_cache(MAX);
+    struct wrapped old[MAX], hot = wrap_new();
+    struct cek_ref r = {0};
+    for (int i = 0; i < MAX; i++) old[i] = wrap_new();
+    assert_ok(session_take(token, &s));
+    for (int i = 0; i < MAX; i++) {
+        assert_int_equal(take_in(&s, &old[i], &r), CKR_OK);
+        give_in(&s, &r, false);
+    }
+    for (int i = 0; i < ASKED; i++) {
+        assert_int_equal(take_in(&s, &hot, &r), CKR_OK);
+        assert_true(!r.entry == (i < ASKED - 1));
+        give_in(&s, &r, false);
+    }
     session_drop(&s);
 }
 
@@ -242,6 +285,85 @@ static void test_take__key_session_closed(void **state)
     buf_free(&b);
 }
 
+static CK_FUNCTION_LIST spied; /* the token's, with one function of ours in front */
+static CK_RV (*real_destroy)(CK_SESSION_HANDLE, CK_OBJECT_HANDLE);
+static CK_OBJECT_HANDLE destroyed[8];
+static size_t destroyed_count;
+
+static CK_RV destroy_and_tell(CK_SESSION_HANDLE h, CK_OBJECT_HANDLE object)
+{
+    destroyed[destroyed_count++ % 8] = object;
+    return real_destroy(h, object);
+}
+
+/* The session of the keys is closed, and its handles with it: a token may give them to other objects at once, even
+ * to those that are stored. So a key that was in use meanwhile is destroyed by nobody. */
+static void test_return__handle_of_a_closed_session(void **state)
+{
+    struct p11_session s = {0};
+    struct wrapped v = wrap_new(), w = wrap_new();
+    struct cek_ref used = {0}, twice = {0}, next = {0};
+    assert_ok(session_take(token, &s));
+    struct cek_op op = {.fn = token->fn, .h = s.h};
+    assert_int_equal(take_in(&s, &v, &used), CKR_OK);
+    assert_int_equal(take_in(&s, &v, &twice), CKR_OK);
+    CK_OBJECT_HANDLE old = used.handle;
+    assert_int_equal(token->fn->C_CloseSession(token->key_session), CKR_OK);
+    assert_int_equal(take_in(&s, &w, &next), CKR_OK); /* opens another one */
+    CK_FUNCTION_LIST *real = token->fn;
+    spied = *real;
+    real_destroy = real->C_DestroyObject;
+    spied.C_DestroyObject = destroy_and_tell;
+    destroyed_count = 0;
+    token->fn = &spied;
+    bool there = cek_cache_return(token, &op, &used, false) | cek_cache_return(token, &op, &twice, true);
+    bool next_there = cek_cache_return(token, &op, &next, true);
+    token->fn = real;
+    assert_false(there);
+    assert_true(next_there);
+    assert_int_equal(destroyed_count, 1); /* the next one, stale as it was said to be */
+    assert_int_not_equal(destroyed[0], old);
+    assert_int_equal(stats().held, 0);
+    session_drop(&s);
+}
+
+static CK_RV (*real_decrypt)(CK_SESSION_HANDLE, CK_BYTE *, CK_ULONG, CK_BYTE *, CK_ULONG *);
+static struct wrapped other_key;
+static unsigned decrypts;
+
+/* While the first one runs, the session of the keys is closed and opened anew by somebody else; what it finds under
+ * its handle then is another key. */
+static CK_RV decrypt_under_another(CK_SESSION_HANDLE h, CK_BYTE *in, CK_ULONG in_len, CK_BYTE *out, CK_ULONG *out_len)
+{
+    CK_RV rv = real_decrypt(h, in, in_len, out, out_len);
+    if (decrypts++) return rv;
+    struct p11_session s = {0};
+    struct cek_ref r = {0};
+    assert_int_equal(token->fn->C_CloseSession(token->key_session), CKR_OK);
+    assert_ok(session_take(token, &s));
+    assert_int_equal(take_in(&s, &other_key, &r), CKR_OK);
+    give_in(&s, &r, false);
+    session_drop(&s);
+    return CKR_ENCRYPTED_DATA_INVALID;
+}
+
+static void test_take__key_goes_while_it_decrypts(void **state)
+{
+    with_cache(4);
+    struct buf a = sealed("a/b/c", SPAN_LIT("value"));
+    other_key = wrap_new();
+    CK_FUNCTION_LIST *real = token->fn;
+    spied = *real;
+    real_decrypt = real->C_Decrypt;
+    spied.C_Decrypt = decrypt_under_another;
+    decrypts = 0;
+    token->fn = &spied;
+    assert_opens(&a, SPAN_LIT("value"));
+    token->fn = real;
+    assert_int_equal(decrypts, 2);
+    buf_free(&a);
+}
+
 static void test_cache_new__limit(void **state)
 {
     token_close();
@@ -296,12 +418,16 @@ int main(void)
         KEK(test_take__hit_gives_the_same_handle),
         KEK(test_take__keys_differ_by_bytes_generation_and_use),
         KEK(test_take__bounded),
+        KEK(test_take__more_in_turn_than_fit),
+        KEK(test_take__others_become_hot),
         KEK(test_take__used_ones_stay_longer),
         KEK(test_take__everything_in_use),
         KEK(test_return__stale_is_dropped_when_nobody_uses_it),
         KEK(test_take__without_a_cache),
         KEK(test_take__bad_key_is_not_kept),
         KEK(test_take__key_session_closed),
+        KEK(test_return__handle_of_a_closed_session),
+        KEK(test_take__key_goes_while_it_decrypts),
         KEK(test_cache_new__limit),
         KEK(test_take__threads_never_see_a_destroyed_key),
     };
