@@ -2,6 +2,7 @@
 
 #include "pkcs11/meter.h"
 #include "pkcs11/wall.h"
+#include "pkcs11/watch.h"
 
 #include <errno.h>
 #include <p11-kit/p11-kit.h>
@@ -163,13 +164,41 @@ static err_t finalize_locked(struct p11_module *m)
     return ERR_OK;
 }
 
+/* One that never returns must be seen: whoever restarts a module keeps all others from the token meanwhile.
+ * Stubs come back by themselves. */
+static void watch_restart(const struct p11_module *m)
+{
+    if (!m->wall) watch_begin(WATCH_LONG);
+}
+
+static void unwatch_restart(const struct p11_module *m)
+{
+    if (!m->wall) watch_end();
+}
+
+static err_t finalize_watched_locked(struct p11_module *m)
+{
+    watch_restart(m);
+    struct err e = finalize_locked(m);
+    unwatch_restart(m);
+    return e;
+}
+
+static CK_RV initialize_watched(struct p11_module *m)
+{
+    watch_restart(m);
+    CK_RV rv = module_initialize(m->fn, m->init_args);
+    unwatch_restart(m);
+    return rv;
+}
+
 err_t module_restart(struct p11_module *m, bool renew)
 {
     module_guard(m);
     SCOPED_LOCK(&modules_lock);
-    TRY(finalize_locked(m));
+    TRY(finalize_watched_locked(m));
     if (renew && m->wall) wall_renew(m->wall);
-    CK_RV rv = module_initialize(m->fn, m->init_args);
+    CK_RV rv = initialize_watched(m);
     if (rv != CKR_OK && rv != CKR_CRYPTOKI_ALREADY_INITIALIZED)
         FAIL_P11(ERR_TOKEN_DOWN, rv, "C_Initialize", "module %s does not start again", m->path);
     m->owner = rv == CKR_OK;

@@ -18,7 +18,7 @@ enum watch_kind {
     WATCH_CRYPTO, /* cryptography, and reading attributes through a handle */
     WATCH_OBJECT, /* what goes through the token's objects, or opens and closes sessions */
     WATCH_WAIT,   /* no call: waiting for a lock that is held over calls */
-    WATCH_LONG,   /* login, making key pairs */
+    WATCH_LONG,   /* login, making key pairs, stopping and starting the module */
     WATCH_KINDS
 };
 

@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include "pkcs11/keypair.h"
-#include "pkcs11/watch.h"
 
 /* ---- what a broker does ----------------------------------------------------------------- */
 
@@ -183,27 +182,6 @@ static void test_keeper__relapses(void **state)
     assert_ok(round_trip());
     assert_int_equal(kept.entered[P11_RECOVERING], ROUNDS + 1);
     assert_int_equal(kept.entered[P11_WAITING], 1);
-}
-
-/* Nobody can say that it works while the look itself does not return. */
-static void test_keeper__its_own_call_hangs(void **state)
-{
-    struct watch_config watch = {.crypto_ms = 500, .object_ms = 500};
-    open_faults();
-    assert_ok(watch_start(&watch));
-    keeper_start();
-    softhsm_fault(&hsm, "C_Decrypt hang");
-    p11_hurry(token);
-    while (!kept.entered[P11_WAITING]) sched_yield();
-    assert_int_equal(kept.entered[P11_RECOVERING], 1);
-    assert_int_equal(status().state, P11_WAITING);
-    assert_int_equal(status().next, P11_STEP_LOOK);
-    assert_non_null(strstr(status().reason, "does not return"));
-    softhsm_fault(&hsm, "");
-    await_state(P11_UP);
-    assert_ok(round_trip());
-    keeper_stop();
-    watch_stop();
 }
 
 /* One session: there is no need of a keeper. */
@@ -555,7 +533,6 @@ int main(void)
         CASE(test_recover__locked_token_is_asked_once),
         CASE(test_keeper__lost_login),
         CASE(test_keeper__relapses),
-        CASE(test_keeper__its_own_call_hangs),
         CASE(test_session__expired_one_is_replaced),
         CASE(test_pool__forgotten_sessions_go_together),
         CASE(test_keeper__finalized_by_another),

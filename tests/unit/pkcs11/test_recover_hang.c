@@ -1,0 +1,89 @@
+/* The keeper's own call does not return. */
+#include "tests/unit/pkcs11/keeper.h"
+
+#include "pkcs11/watch.h"
+
+static void open_faults(void)
+{
+    token_through_faults("");
+    softhsm_fault_clear_log(&hsm);
+}
+
+/* Seals something: the token works. */
+static struct err works(void)
+{
+    _cleanup_buf_ struct buf b = BUF_INIT;
+    struct envelope_meta meta = meta_of("a/b/c", 1);
+    return p11_seal(token, &meta, SPAN_LIT("plaintext"), &b);
+}
+
+/* Nobody can say that it works while the look itself does not return. */
+static void test_keeper__its_own_call_hangs(void **state)
+{
+    struct watch_config watch = {.crypto_ms = 500, .object_ms = 500};
+    open_faults();
+    assert_ok(watch_start(&watch));
+    keeper_start();
+    softhsm_fault(&hsm, "C_Decrypt hang");
+    p11_hurry(token);
+    while (!kept.entered[P11_WAITING]) sched_yield();
+    assert_int_equal(kept.entered[P11_RECOVERING], 1);
+    assert_int_equal(status().state, P11_WAITING);
+    assert_int_equal(status().next, P11_STEP_LOOK);
+    assert_non_null(strstr(status().reason, "does not return"));
+    softhsm_fault(&hsm, "");
+    await_state(P11_UP);
+    assert_ok(works());
+    keeper_stop();
+    watch_stop();
+}
+
+static void hopeless(void *arg)
+{
+    (*(atomic_int *) arg)++;
+}
+
+/* Nobody else can bring the token back: a restart of the program is asked for, until it returns. */
+static void restart_hangs(const char *rules)
+{
+    /* The watcher may look at a long call as late as at a shorter one. */
+    struct watch_config watch = {.crypto_ms = 1000, .object_ms = 1000, .long_ms = 200, .hang_ms = 10};
+    atomic_int told = 0;
+    open_faults();
+    assert_ok(watch_start(&watch));
+    keeper_start();
+    watch_on_hopeless(hopeless, &told);
+    softhsm_fault(&hsm, rules);
+    p11_hurry(token);
+    while (!told) sched_yield();
+    assert_int_equal(status().state, P11_WAITING);
+    assert_int_equal(status().next, P11_STEP_LOOK);
+    softhsm_fault(&hsm, "");
+    await_state(P11_UP);
+    assert_ok(works());
+    watch_on_hopeless(NULL, NULL);
+    keeper_stop();
+    watch_stop();
+}
+
+static void test_keeper__stopping_the_module_hangs(void **state)
+{
+    restart_hangs("C_Decrypt rv=0x30\nC_Finalize hang");
+}
+
+static void test_keeper__starting_the_module_hangs(void **state)
+{
+    restart_hangs("C_Decrypt rv=0x30\nC_Initialize hang");
+}
+
+#define CASE(t) cmocka_unit_test_setup_teardown(t, token_with_kek, end)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(test_keeper__its_own_call_hangs),
+        CASE(test_keeper__stopping_the_module_hangs),
+        CASE(test_keeper__starting_the_module_hangs),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
