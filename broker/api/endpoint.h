@@ -198,6 +198,9 @@ bool policy_list_decide(struct call *c);
 /* Compiles into c->policy and looks for c->warnings. ERR_USAGE: it does not compile, or has warnings
  * and ?strict=1 was asked for; answer with policy_refuse_text. */
 err_t policy_compile_text(struct call *c, struct span text);
+/* c->policy, which is stored as c->version: by work, so that it holds too where nobody waits for the answer any
+ * more. */
+void policy_put_in_force(struct call *c);
 void policy_refuse_text(struct call *c, const char *action, struct err e);
 /* c->warnings into the log, and into the answer to who set the policy. */
 void policy_log_warnings(const struct call *c);

@@ -156,7 +156,9 @@ struct err policy_rollback_work(struct call *c)
         .kind = ENVELOPE_POLICY, .name = c->name, .version = c->wanted, .check = compile, .arg = c,
         .has_if_match = c->has_if_match, .if_match = c->if_match,
     };
-    return store_restore(c->api->config.store, &restore, &c->version);
+    TRY(store_restore(c->api->config.store, &restore, &c->version));
+    policy_put_in_force(c);
+    return ERR_OK;
 }
 
 void policy_reply_rolled_back(struct call *c, const char *digest)
@@ -174,18 +176,15 @@ void policy_reply_rolled_back(struct call *c, const char *digest)
 
 void policy_rollback_finish(struct call *c, struct err e)
 {
-    char digest[17], reason[48];
+    char reason[48];
     if (!err_ok(e)) {
         if (e.code == ERR_USAGE && c->errors) policy_refuse_text(c, "rollback-policy", e);
         else operator_fail(c, "rollback-policy", e);
         return;
     }
-    /* It is stored, so it is in force, even if the record of it then fails. */
-    snprintf(digest, sizeof digest, "%s", release_digest(c->policy));
+    const char *digest = release_digest(c->policy);
     snprintf(reason, sizeof reason, "restored version %ju", (uintmax_t) c->wanted);
     log_info("policy.rolled-back", LOG_U("version", c->version), LOG_U("restored", c->wanted),
              LOG_S("digest", digest), LOG_S("principal", c->principal));
-    bool recorded = call_audit(c, "rollback-policy", "done", reason);
-    release_set_take(c->api->release, TAKE_PTR(c->policy), c->version);
-    if (recorded) policy_reply_rolled_back(c, digest);
+    if (call_audit(c, "rollback-policy", "done", reason)) policy_reply_rolled_back(c, digest);
 }

@@ -102,13 +102,21 @@ bool policy_set_decide(struct call *c)
     return !compile_upload(c) || !call_preconditions(c);
 }
 
+void policy_put_in_force(struct call *c)
+{
+    release_policy_ref(c->policy);
+    release_set_take(c->api->release, c->policy, c->version);
+}
+
 struct err policy_set_work(struct call *c)
 {
     struct store_put put = {
         .kind = ENVELOPE_POLICY, .name = c->name, .value = buf_span(&c->text),
         .has_if_match = c->has_if_match, .if_match = c->if_match,
     };
-    return store_put(c->api->config.store, &put, &c->version);
+    TRY(store_put(c->api->config.store, &put, &c->version));
+    policy_put_in_force(c);
+    return ERR_OK;
 }
 
 void policy_set_finish(struct call *c, struct err e)
@@ -117,13 +125,10 @@ void policy_set_finish(struct call *c, struct err e)
         call_fail(c, "set-policy", e);
         return;
     }
-    /* It is stored, so it is in force, even if the record of it then fails. */
     log_info("policy.set", LOG_U("version", c->version),
              LOG_S("digest", release_digest(c->policy)), LOG_S("principal", c->principal));
     policy_log_warnings(c);
-    bool recorded = call_audit(c, "set-policy", "done", "");
-    release_set_take(c->api->release, TAKE_PTR(c->policy), c->version);
-    if (!recorded) return;
+    if (!call_audit(c, "set-policy", "done", "")) return;
     policy_reply_set(c);
     response_header(&c->x->resp, "ETag", "\"%ju\"", (uintmax_t) c->version);
 }

@@ -124,9 +124,15 @@ static void split_late(struct job *job)
     answer(c);
 }
 
+/* Nobody waits for the answer any more. What an operator has changed after all is recorded all the same. */
 static void split_gone(struct job *job)
 {
-    split_free((struct split *) job);
+    struct split *w = (struct split *) job;
+    const struct endpoint *endpoint = w->call.endpoint;
+    bool changed = endpoint->access >= ACCESS_ADMIN_PLUGIN && endpoint->method != HTTP_GET;
+    if (changed && err_ok(w->call.work_error)) endpoint->finish(&w->call, ERR_OK);
+    response_reset(&w->own.resp);
+    split_free(w);
 }
 
 static bool queue_split(struct call *c)
