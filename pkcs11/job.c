@@ -373,6 +373,11 @@ err_t job_moves(void)
     FAIL(ERR_BUSY, "this waits for the token's objects, among others that do");
 }
 
+void job_settled(void)
+{
+    watch_self()->must_move = false;
+}
+
 void job_lock(pthread_mutex_t *m)
 {
     if (pthread_mutex_trylock(m) == 0) return;

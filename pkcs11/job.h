@@ -63,6 +63,8 @@ bool job_pool_gives_up(const struct job_pool *pool);
 err_t job_moves(void);
 /* The same for what waits for a session: false on an event loop, and it begins again on a worker. */
 bool job_may_wait(void);
+/* What met one of these came to a good end all the same: it is not begun again. */
+void job_settled(void);
 /* Takes a mutex that is held over calls to the token; waiting for it has a deadline as a call has. */
 void job_lock(pthread_mutex_t *m);
 #define SCOPED_JOB_LOCK(m)                                                       \

@@ -12,7 +12,8 @@ static void run_work(struct job *job)
 {
     struct call *c = (struct call *) job;
     c->work_error = c->endpoint->work(c);
-    if (!err_ok(c->work_error)) err_save(c->work_error, &c->chain);
+    if (err_ok(c->work_error)) job_settled(); /* and what it made is not made twice */
+    else err_save(c->work_error, &c->chain);
 }
 
 static void finish(struct call *c)

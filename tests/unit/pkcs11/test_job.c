@@ -144,7 +144,7 @@ static void test_job_submit__many_threads_lose_nothing(void **state)
 /* A job that makes a call; and what became of it. */
 struct calling {
     struct job job; /* first */
-    bool hangs, moves;
+    bool hangs, moves, settles;
     int ran, done, late, gone; /* under gate_lock */
     pthread_t runner;
 };
@@ -154,7 +154,8 @@ static void run_calling(struct job *job)
     struct calling *c = (struct calling *) job;
     c->runner = pthread_self();
     gate_add(&c->ran);
-    if (c->moves && !err_ok(job_moves())) return;
+    if (c->moves && !err_ok(job_moves()) && !c->settles) return;
+    if (c->settles) job_settled();
     watch_begin(WATCH_CRYPTO);
     if (c->hangs) gate_pass();
     watch_end();
@@ -252,6 +253,20 @@ static void test_job_moves__begins_again_on_a_worker(void **state)
     assert_int_equal(c.ran, 2);
     assert_false(pthread_equal(c.runner, pthread_self()));
     assert_false(pace_is_slow(&token_pace));
+}
+
+/* A second try within the first run was good: its result stands. */
+static void test_job_settled__is_not_begun_again(void **state)
+{
+    struct calling here = CALLING(.moves = true, .settles = true), there = CALLING(.moves = true, .settles = true);
+    open_token_pool(1, true);
+    assert_int_equal(job_submit(token_jobs, &here.job), JOB_DONE);
+    assert_int_equal(here.ran, 1);
+    job_pool_free(token_jobs);
+    open_token_pool(1, false);
+    assert_int_equal(job_submit(token_jobs, &there.job), JOB_PENDING);
+    gate_await_count(&there.done, 1);
+    assert_int_equal(there.ran, 1);
 }
 
 /* All workers of cryptography stay free for those who only want that. */
@@ -396,6 +411,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_token_pool__a_number_of_workers_is_meant, token_setup, token_teardown),
         cmocka_unit_test_setup_teardown(test_token_pool__none_is_meant_too, token_setup, token_teardown),
         cmocka_unit_test_setup_teardown(test_job_moves__begins_again_on_a_worker, token_setup, token_teardown),
+        cmocka_unit_test_setup_teardown(test_job_settled__is_not_begun_again, token_setup, token_teardown),
         cmocka_unit_test_setup_teardown(test_job_moves__from_one_worker_to_another, token_setup, token_teardown),
         cmocka_unit_test_setup_teardown(test_token_pool__a_worker_that_hangs_is_replaced, token_setup, token_teardown),
         cmocka_unit_test_setup_teardown(test_token_pool__only_so_many_threads_are_spent, token_setup, token_teardown),
