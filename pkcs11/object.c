@@ -264,7 +264,7 @@ static err_t find_once(struct p11 *p, const char *label, struct handles *ret, ui
     ret->n = 0;
     TRY(job_moves()); /* as find_objects */
     SCOPED_OBJECTS(p);
-    return object_find_locked(&s, label, STORE_MAX_OBJECTS, ret);
+    return object_find_locked(&s, label, STORE_READ_MAX, ret);
 }
 
 static err_t find_ours(struct p11 *p, const char *label, struct handles *ret, uint64_t *ret_epoch)

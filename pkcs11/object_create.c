@@ -10,7 +10,7 @@
 #define TRIAL_LABEL "strongroom:trial"
 #define SAME_LABEL_MAX (STORE_KEEP_VERSIONS_MAX + 28u) /* versions, and what failed writes left */
 
-#define FIND_ALL_MAX (2 * STORE_MAX_OBJECTS) /* a scan tells that they are too many; here they must not hide ours */
+#define FIND_ALL_MAX (2 * STORE_READ_MAX) /* a scan tells that they are too many; here they must not hide ours */
 
 static const CK_BBOOL no = CK_FALSE;
 
@@ -113,7 +113,7 @@ static err_t look_again_locked(struct p11_session *s, const char *label, struct 
 {
     _cleanup_handles_ struct handles found = {0};
     *ret = READ_BACK_MISSING;
-    TRY(object_find_locked(s, label, STORE_MAX_OBJECTS, &found));
+    TRY(object_find_locked(s, label, STORE_READ_MAX, &found));
     return holds(&found, made) ? compare_value(s, made, value, ret) : ERR_OK;
 }
 

@@ -173,7 +173,11 @@
 #define CEK_CACHE_DEFAULT 4096u    /* unwrapped content-key handles */
 #define P11_WORKERS_MAX 64u        /* threads that do token jobs */
 #define CEK_CACHE_MAX 65536u       /* what may be configured */
-#define STORE_MAX_OBJECTS 100000u  /* objects on one token that the catalog takes */
+#define STORE_MAX_OBJECTS 100000u  /* objects on one token, foreign ones too, until nothing more is put */
+#define STORE_SPARE_DELETE 256u    /* tombstones beyond them: a purge makes room after a delete */
+#define STORE_SPARE_MOVE 512u      /* beyond them, tombstones too: copies of rotations that were cut off */
+#define STORE_READ_MAX (STORE_MAX_OBJECTS + 1024u) /* that are read: all that may be written, and what the broker
+                                    * keeps for itself (epoch, canaries, manifest) */
 #define STORE_CACHE_DEFAULT (64u << 20) /* bytes of envelopes kept in memory */
 #define STORE_BATCH_MAX 64u        /* objects that are made together and read back by one find */
 #define STORE_BATCH_BYTES (4u << 20) /* of their envelopes, beside one that is larger */

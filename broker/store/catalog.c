@@ -137,6 +137,15 @@ void catalog_remove(struct catalog *c, enum envelope_kind kind, const char *name
     entry_free(c, e);
 }
 
+/* What the broker keeps for itself must fit beside them, or the token could not be read again. */
+_Static_assert(STORE_SPARE_MOVE + 4 * KEK_MAX <= STORE_READ_MAX - STORE_MAX_OBJECTS, "what is written can be read");
+
+size_t catalog_room(const struct catalog *c, size_t spare)
+{
+    size_t max = STORE_MAX_OBJECTS + spare, there = c->objects + c->odd.foreign + c->odd.torn;
+    return there < max ? max - there : 0;
+}
+
 void catalog_each(const struct catalog *c, void (*visit)(void *arg, const struct entry *e),
                   void *arg)
 {

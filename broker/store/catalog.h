@@ -58,5 +58,8 @@ void catalog_each(const struct catalog *c, void (*visit)(void *arg, const struct
 void entry_describe(const struct entry *e, struct store_entry *ret);
 void version_describe(const struct entry *e, const struct version *v, struct store_entry *ret);
 
+/* How many objects more may be made until STORE_MAX_OBJECTS and `spare` lie there, whosoever they are. */
+size_t catalog_room(const struct catalog *c, size_t spare);
+
 void oddities_need(struct oddities *o, uint32_t generation);
 bool oddities_needs(const struct oddities *o, uint32_t generation);

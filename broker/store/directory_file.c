@@ -43,8 +43,8 @@ void listing_free(struct listing *l)
 
 static err_t listing_add(struct listing *l, const char *path)
 {
-    if (l->n >= STORE_MAX_OBJECTS)
-        FAIL(ERR_TOOLARGE, "the directory of envelopes holds more than %u files", STORE_MAX_OBJECTS);
+    if (l->n >= STORE_READ_MAX)
+        FAIL(ERR_TOOLARGE, "the directory of envelopes holds more than %u files", STORE_READ_MAX);
     if (l->n == l->cap) {
         size_t cap = l->cap ? 2 * l->cap : 32;
         char **at = reallocarray(l->at, cap, sizeof *at);

@@ -54,7 +54,7 @@ struct err store_list(struct store *s, enum envelope_kind kind, const char *pref
 {
     TRY(refresh_tick(s));
     struct names names = {.kind = kind, .prefix = prefix ? prefix : "",
-                          .text.max = (size_t) STORE_MAX_OBJECTS * (NAME_MAX_BYTES + 1)};
+                          .text.max = (size_t) STORE_READ_MAX * (NAME_MAX_BYTES + 1)};
     {
         SCOPED_LOCK(&s->lock);
         catalog_each(s->catalog, collect, &names);

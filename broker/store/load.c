@@ -125,8 +125,8 @@ static struct blob *adopt(struct store *s, const struct entry *e, struct version
 
 static err_t check_room(const struct scan *scan)
 {
-    if (scan->fresh->objects < STORE_MAX_OBJECTS) return ERR_OK;
-    FAIL(ERR_TOOLARGE, "the token holds more than %u objects of ours", STORE_MAX_OBJECTS);
+    if (scan->fresh->objects < STORE_READ_MAX) return ERR_OK;
+    FAIL(ERR_TOOLARGE, "the token holds more than %u objects of ours", STORE_READ_MAX);
 }
 
 static err_t enter(struct scan *scan, enum envelope_kind kind, const char *name,

@@ -32,6 +32,7 @@ struct selection {
     uint32_t active;
     struct due *due; /* has room for limit */
     size_t limit, count;
+    size_t room; /* for copies */
     size_t left, failed, unreadable;
 };
 
@@ -44,12 +45,13 @@ static void select_due(void *arg, const struct entry *e)
         if (v->unreadable || v->generation >= x->active) continue;
         x->left++;
         if (v->broken) x->failed++;
-        if (v->broken || x->count == x->limit) continue;
+        bool copied = before && before->version == v->version && before->generation >= x->active;
+        if (v->broken || x->count == x->limit || (!copied && !x->room)) continue;
         struct due *d = &x->due[x->count++];
         *d = (struct due){.kind = e->kind, .version = v->version, .object = v->object,
-                          .fresh.max = ENVELOPE_MAX};
-        d->copied = before && before->version == v->version && before->generation >= x->active;
-        if (d->copied) d->copy = before->object;
+                          .copied = copied, .fresh.max = ENVELOPE_MAX};
+        if (copied) d->copy = before->object;
+        else x->room--;
         memcpy(d->name, e->name, strlen(e->name) + 1);
     }
 }
@@ -238,6 +240,7 @@ static void look(struct store *s, struct selection *x)
 {
     x->count = x->left = x->failed = x->unreadable = 0;
     SCOPED_LOCK(&s->lock);
+    x->room = catalog_room(s->catalog, STORE_SPARE_MOVE);
     catalog_each(s->catalog, select_due, x);
 }
 
@@ -253,6 +256,8 @@ struct err store_rewrap(struct store *s, size_t limit, struct store_rewrapped *r
     SCOPED_WORK(s);
     TRY(refresh_locked(s));
     look(s, &x);
+    if (limit && !x.count && x.left > x.failed)
+        FAIL(ERR_FULL, "the token has no room for a copy; delete and purge what is not needed");
     TRY(move_all_locked(s, &x, &moved));
     /* Others read on with the old key and old bytes; one scan at the end is enough for them. */
     look(s, &x);

@@ -24,7 +24,7 @@ struct store_config {
                                  * readers do neither, and store_rescans never asks the token */
 };
 
-/* Builds the catalog by one scan. ERR_TOOLARGE beyond STORE_MAX_OBJECTS. */
+/* Builds the catalog by one scan. ERR_TOOLARGE beyond STORE_READ_MAX. */
 err_t store_open(const struct store_config *config, struct store **ret);
 void store_close(struct store *s);
 DEFINE_CLEANUP(struct store, store_close);

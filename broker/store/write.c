@@ -66,8 +66,9 @@ static err_t check_locked(struct store *s, const struct draft *d, uint64_t *ret)
     if (d->tombstone && !exists)
         FAIL(ERR_NOTFOUND, "there is no %s %s", kind_noun(d->kind), d->name);
     TRY(check_precondition(d, exists, highest));
-    if (s->catalog->objects + d->ahead >= STORE_MAX_OBJECTS)
-        FAIL(ERR_FULL, "the catalog is full: %u objects", STORE_MAX_OBJECTS);
+    if (catalog_room(s->catalog, d->tombstone ? STORE_SPARE_DELETE : 0) <= d->ahead)
+        FAIL(ERR_FULL, "the token is full: %zu objects, %zu of them not ours; delete and purge what is not needed",
+             s->catalog->objects, s->catalog->odd.foreign + s->catalog->odd.torn);
     *ret = highest;
     return ERR_OK;
 }

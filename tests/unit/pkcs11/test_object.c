@@ -466,6 +466,28 @@ static void test_object_read__damaged_or_the_token_down(void **state)
     buf_free(&b);
 }
 
+/* So many objects take too long to make. */
+static size_t still_found;
+
+static CK_RV find_many(CK_SESSION_HANDLE s, CK_OBJECT_HANDLE *h, CK_ULONG n, CK_ULONG *got)
+{
+    *got = n < still_found ? n : still_found;
+    for (CK_ULONG i = 0; i < *got; i++) h[i] = still_found - i;
+    still_found -= *got;
+    return CKR_OK;
+}
+
+static void test_find__all_that_may_be_written(void **state)
+{
+    struct p11_object found[1];
+    size_t n = 0;
+    lies_begin()->C_FindObjects = find_many;
+    still_found = STORE_READ_MAX;
+    assert_ok(p11_object_find(token, "a/b/c", found, 1, &n));
+    still_found = STORE_READ_MAX + 1;
+    assert_fails(p11_object_find(token, "a/b/c", found, 1, &n), ERR_TOOLARGE);
+}
+
 /* What fails in the middle of a find must not leave it open. */
 static CK_RV find_fails(CK_SESSION_HANDLE s, CK_OBJECT_HANDLE *h, CK_ULONG n, CK_ULONG *got)
 {
@@ -540,6 +562,7 @@ int main(void)
         LIES(test_object_scan__a_token_that_shows_nothing),
         LIES(test_object_scan__a_failing_token_is_no_damaged_object),
         LIES(test_object_read__damaged_or_the_token_down),
+        LIES(test_find__all_that_may_be_written),
         LIES(test_find__ends_on_failure),
         KEK(test_find__over_its_limit),
     };

@@ -152,6 +152,14 @@ UNUSED_OK struct store_stats fx_stats(void)
     return stats;
 }
 
+/* As if so many objects of others lay there that `room` are left until STORE_MAX_OBJECTS and `spare`: until the next
+ * scan. */
+UNUSED_OK void fx_leave_room(size_t room, size_t spare)
+{
+    struct catalog *c = fx.store->catalog;
+    c->odd.foreign = STORE_MAX_OBJECTS + spare - room - c->objects;
+}
+
 /* ---- objects that the store would not write ---------------------------------------------- */
 
 /* A sound envelope, to be spoilt by the caller. */

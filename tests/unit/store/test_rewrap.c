@@ -179,6 +179,22 @@ static void test_rewrap__what_is_damaged_stays(void **state)
     buf_free(&bad);
 }
 
+/* Copies of a full token are made; so many that it could not be read again are not, whatever was cut off. */
+static void test_rewrap__not_beyond_what_can_be_read(void **state)
+{
+    fx_put("a/b/one", "1");
+    fx_put("a/b/two", "2");
+    fx_put("a/b/three", "3");
+    next_kek();
+    fx_leave_room(0, STORE_SPARE_MOVE);
+    assert_fails_with(store_rewrap(fx.store, 16, &done), ERR_FULL, "no room for a copy");
+    rewrap(0, 0, 3);
+    fx_leave_room(1, STORE_SPARE_MOVE);
+    rewrap(16, 1, 2);
+    fx_leave_room(0, 0);
+    rewrap(16, 2, 0);
+}
+
 static void test_drop_key__not_while_it_is_needed(void **state)
 {
     fx_put("a/b/c", "x");
@@ -258,6 +274,7 @@ int main(void)
         TEST(test_rewrap__a_copy_of_something_else_is_made_again),
         TEST(test_rewrap__two_damaged_ones_both_stay),
         TEST(test_rewrap__what_is_damaged_stays),
+        TEST(test_rewrap__not_beyond_what_can_be_read),
         TEST(test_drop_key__not_while_it_is_needed),
         TEST(test_drop_key__not_while_something_cannot_be_read),
         TEST(test_drop_key__not_while_a_misplaced_object_needs_it),

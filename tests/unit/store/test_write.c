@@ -198,6 +198,28 @@ static void test_store_delete__nothing_there(void **state)
     assert_fails(store_delete(fx.store, ENVELOPE_RESOURCE, "..", false, 0, NULL), ERR_USAGE);
 }
 
+/* What is written must be readable after a restart, with all that others have put there. */
+static void test_store_put__not_beyond_what_can_be_read(void **state)
+{
+    struct store_batch_put batch[2] = {
+        {.put = {.kind = ENVELOPE_RESOURCE, .name = "a/b/1", .value = SPAN_LIT("x")}},
+        {.put = {.kind = ENVELOPE_RESOURCE, .name = "a/b/2", .value = SPAN_LIT("x")}}};
+    uint64_t version = 0;
+    size_t gone = 0;
+    fx_leave_room(2, 0);
+    fx_put("a/b/c", "one");
+    assert_ok(store_put_batch(fx.store, batch, 2));
+    assert_int_equal(batch[0].outcome.err.code, ERR_NONE);
+    assert_int_equal(batch[1].outcome.err.code, ERR_FULL);
+    assert_fails_with(fx_try_put(fx.store, "a/b/c", "two", &version), ERR_FULL, "purge what is not needed");
+    assert_value("a/b/c", "one");
+    fx_delete("a/b/c"); /* the way out */
+    assert_ok(store_purge(fx.store, ENVELOPE_RESOURCE, "a/b/c", &gone));
+    fx_put("a/b/2", "x");
+    fx_leave_room(0, STORE_SPARE_DELETE);
+    assert_fails(store_delete(fx.store, ENVELOPE_RESOURCE, "a/b/2", false, 0, NULL), ERR_FULL);
+}
+
 static void test_store_put__reader_names_the_writer(void **state)
 {
     fx_put("a/b/c", "one");
@@ -263,6 +285,7 @@ int main(void)
         TEST(test_store_delete__and_put_again),
         TEST(test_store_delete__tombstone_survives_a_restart),
         TEST(test_store_delete__nothing_there),
+        TEST(test_store_put__not_beyond_what_can_be_read),
         TEST(test_store_put__reader_names_the_writer),
         TEST(test_store_put__kinds_do_not_meet),
         TEST(test_store_put__without_a_kek),
