@@ -48,7 +48,8 @@
 #define HTTP_REQUEST_SECONDS 60u     /* the whole request */
 #define HTTP_DISCARD_MAX (64u << 10) /* bytes of a body that nobody wants, read to keep the connection */
 #define HTTP_DRAIN_MAX (1u << 20)    /* bytes beyond body_limit read before a chunked body is cut */
-#define HTTP_PUBLIC_BODIES_MAX (64u << 20) /* bytes of bodies that anybody may send, all together */
+#define HTTP_PUBLIC_BODY_OWN (64u << 10) /* bytes of a body that anybody may send which each connection has */
+#define HTTP_PUBLIC_BODIES_MAX (64u << 20) /* bytes of such bodies beyond that, all together */
 #define HTTP_ADMIN_CONNECTIONS 16u   /* on the admin socket, beside HTTP_MAX_CONNECTIONS */
 #define HTTP_PROBE_CONNECTIONS 64u   /* that begin with a probe, beside those as well */
 #define HTTP_PROBE_SECONDS 5u        /* for each step of such a one */

@@ -34,7 +34,7 @@ struct http_server {
     atomic_bool tls_wants_clients;
     atomic_bool stopping;
     uint64_t stop_ms;           /* for what does not end by itself, beyond the grace */
-    atomic_size_t public_bytes; /* of bodies that anybody may send */
+    atomic_size_t public_bytes; /* of bodies that anybody may send, beyond HTTP_PUBLIC_BODY_OWN of each */
     atomic_uint_fast64_t next_id, accepted, refused_busy, refused_malformed, timed_out,
         handshakes_failed;
 };

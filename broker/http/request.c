@@ -381,12 +381,22 @@ static enum MHD_Result read_past(struct txn *t)
     return MHD_NO;
 }
 
+/* Each connection has room for a small body of its own, so that large ones, which share what there is,
+ * keep no small one out however many of them nobody finishes. False: what they share is spent. */
+static bool share_room(struct txn *t)
+{
+    size_t shared = t->got > HTTP_PUBLIC_BODY_OWN ? t->got - HTTP_PUBLIC_BODY_OWN : 0;
+    size_t more = shared - t->public_held;
+    if (more == 0) return true;
+    t->public_held = shared;
+    return atomic_fetch_add(&t->server->public_bytes, more) + more <= HTTP_PUBLIC_BODIES_MAX;
+}
+
 /* False: no memory, or what strangers may take of it is spent. */
 static bool keep_piece(struct txn *t, const char *data, size_t len)
 {
     if (!t->x.body_public) return err_ok(secret_buf_add(&t->body, data, len));
-    t->public_held += len;
-    if (atomic_fetch_add(&t->server->public_bytes, len) + len > HTTP_PUBLIC_BODIES_MAX) return false;
+    if (!share_room(t)) return false;
     buf_add(&t->x.req.public_body, data, len);
     return !t->x.req.public_body.failed;
 }

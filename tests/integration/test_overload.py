@@ -10,6 +10,9 @@ from vault import Vault, wait_until
 CONNECTIONS = 8
 CROWD = 32      # guests that come again and again, each time by another connection
 ROUNDS = 25     # of each
+STRANGERS = 32  # as many as have room together, or fewer
+LARGEST = 2 << 20
+SMALL = 64 << 10
 PROBES = ("/healthz", "/readyz", "/metrics")
 
 
@@ -112,6 +115,30 @@ class Overload(unittest.TestCase):
         self.assertEqual(set(probes), {200})
         self.end([])
         self.assertEqual(self.token.get("a/b/c"), b"value")
+
+
+class LargeBodies(unittest.TestCase):
+    def test_strangers_keep_no_guest_out(self):
+        """Bodies as large as they may be, of which nobody sends the last byte."""
+        with Vault(config={"http_server": {"body_timeout": 300, "request_timeout": 600}}) as vault:
+            vault.start().allow_all()
+            vault.put("a/b/c", b"value")
+            held = []
+
+            def one_more():
+                held.append(socket.create_connection(vault.address(), timeout=30))
+                held[-1].sendall(f"POST /kbs/v0/attest HTTP/1.1\r\nHost: x\r\nContent-Length: {LARGEST}\r\n\r\n"
+                                 .encode() + b" " * (LARGEST - 1))
+                return len(held) > STRANGERS and vault.ask("POST", "/kbs/v0/attest", b" " * LARGEST)[0] == 503
+
+            wait_until(one_more, seconds=120, what="no room for one more")
+            for _ in range(3):
+                self.assertEqual(vault.guest().fetch("a/b/c"), b"value")
+            status, _, _ = vault.ask("POST", "/kbs/v0/attest", b" " * SMALL)
+            self.assertEqual(status, 401)
+            for connection in held:
+                connection.close()
+            wait_until(lambda: vault.ask("POST", "/kbs/v0/attest", b" " * LARGEST)[0] == 401, what="room again")
 
 
 class Https(unittest.TestCase):

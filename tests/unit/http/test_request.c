@@ -236,58 +236,6 @@ static void test_body__secret_memory_spent(void **state)
     assert_int_equal(secret_used(), 0);
 }
 
-/* A body that anybody may send takes nothing of the locked memory, announced or in chunks. */
-static void test_body__public_is_kept_elsewhere(void **state)
-{
-    static const char *const requests[] = {
-        "POST /pend-public HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello",
-        "POST /pend-public HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
-        "2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n",
-    };
-    int fd = client();
-    for (size_t i = 0; i < 2; i++) {
-        put_text(fd, requests[i]);
-        struct exchange *x = await_pending();
-        assert_int_equal(secret_used(), 0);
-        assert_null(x->req.body);
-        assert_true(span_eq_str(request_body(&x->req), "hello"));
-        fill_text(&x->resp, 200, "thanks");
-        x->resume(x);
-        struct reply r = read_reply(fd);
-        expect_body(&r, 200, "thanks");
-    }
-    char over[200];
-    snprintf(over, sizeof over, "POST /pend-public HTTP/1.1\r\nContent-Length: %u\r\n\r\n",
-             ECHO_LIMIT + 1);
-    assert_int_equal(ask(fd, over).status, 413);
-    close(fd);
-}
-
-static void test_body__public_budget_spent(void **state)
-{
-    static const char zeros[1u << 16];
-    int fd = client();
-    char head[200];
-    snprintf(head, sizeof head, "POST /huge-public HTTP/1.1\r\nContent-Length: %zu\r\n\r\n",
-             HTTP_PUBLIC_BODIES_MAX + sizeof zeros);
-    for (int round = 0; round < 2; round++) { /* again: nothing of it stays counted */
-        put_text(fd, head);
-        for (size_t sent = 0; sent < HTTP_PUBLIC_BODIES_MAX + sizeof zeros; sent += sizeof zeros)
-            assert_true(put(fd, zeros, sizeof zeros));
-        assert_int_equal(read_reply(fd).status, 503);
-        expect_end(fd);
-        close(fd);
-        fd = client();
-        put_text(fd, "POST /pend-public HTTP/1.1\r\nContent-Length: 2\r\n\r\nok");
-        struct exchange *x = await_pending();
-        assert_true(span_eq_str(request_body(&x->req), "ok"));
-        fill_text(&x->resp, 200, "thanks");
-        x->resume(x);
-        assert_int_equal(read_reply(fd).status, 200);
-    }
-    close(fd);
-}
-
 static void test_body__hang_up_in_the_middle(void **state)
 {
     static const char *const starts[] = {
@@ -411,17 +359,6 @@ static void test_refusal__unframed_bodies_are_not_requests(void **state)
         expect_body(&r, 200, "GET 0 /after - tcp 0");
         close(fd);
     }
-}
-
-static void send_repeated(int fd, const char *begin, char c, size_t n, const char *end)
-{
-    char *text = malloc(n);
-    ENSURE(text);
-    memset(text, c, n);
-    put_text(fd, begin);
-    put(fd, text, n);
-    put_text(fd, end);
-    free(text);
 }
 
 static void test_refusal__long_target(void **state)
@@ -561,8 +498,6 @@ int main(void)
         TEST(test_body__endless_chunks_are_cut),
         TEST(test_body__unwanted_beyond_the_bound),
         TEST(test_body__secret_memory_spent),
-        TEST(test_body__public_is_kept_elsewhere),
-        TEST(test_body__public_budget_spent),
         TEST(test_body__hang_up_in_the_middle),
         TEST(test_refusal__ends_the_connection),
         TEST(test_refusal__nul_in_target),
