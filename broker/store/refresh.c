@@ -176,19 +176,6 @@ struct err refresh_tick(struct store *s)
     return e;
 }
 
-/* Nobody else looks as long as this succeeds often enough; a thread that the token holds up does not, and
- * readers look again. */
-struct err refresh_watched(struct store *s)
-{
-    if (!is_current(s)) {
-        SCOPED_WORK(s);
-        TRY(refresh_locked(s));
-    }
-    SCOPED_LOCK(&s->lock);
-    s->next_look = clock_mono_ns() + BLIND_NS;
-    return ERR_OK;
-}
-
 static bool changed_since(struct store *s, uint64_t changes)
 {
     SCOPED_LOCK(&s->lock);
@@ -211,13 +198,34 @@ void announce_locked(struct store *s)
     bool alone = is_current(s);
     char epoch[P11_EPOCH_TEXT] = "";
     struct err e = p11_epoch_touch(s->config.token, epoch);
-    if (!err_ok(e)) {
-        log_warn_err(e, "store.epoch", LOG_S("effect", "other brokers see this write late"));
-        return;
-    }
-    if (!alone) return;
     SCOPED_LOCK(&s->lock);
-    memcpy(s->epoch, epoch, sizeof s->epoch);
+    if (!err_ok(e) && !s->unannounced)
+        log_warn_err(e, "store.epoch", LOG_S("effect", "other brokers see this write late"));
+    s->unannounced = !err_ok(e);
+    if (err_ok(e) && alone) memcpy(s->epoch, epoch, sizeof s->epoch);
+}
+
+static bool owes_announcement(struct store *s)
+{
+    SCOPED_LOCK(&s->lock);
+    return s->unannounced;
+}
+
+/* Nobody else looks as long as this succeeds often enough; a thread that the token holds up does not, and
+ * readers look again. */
+struct err refresh_watched(struct store *s)
+{
+    if (!is_current(s)) {
+        SCOPED_WORK(s);
+        TRY(refresh_locked(s));
+    }
+    if (owes_announcement(s)) {
+        SCOPED_WORK(s);
+        if (owes_announcement(s)) announce_locked(s);
+    }
+    SCOPED_LOCK(&s->lock);
+    s->next_look = clock_mono_ns() + BLIND_NS;
+    return ERR_OK;
 }
 
 struct err store_refresh(struct store *s)

@@ -41,6 +41,7 @@ struct store {
     uint64_t next_look; /* clock_mono_ns: when a reader looks at the epoch object again */
     uint64_t next_scan; /* clock_mono_ns: when every object is read, though the epoch object is the same */
     bool doubt;         /* a write failed midway: every object is read at the next look */
+    bool unannounced;   /* we have written, and could not touch the epoch object */
     bool stale;         /* the last rescan failed, so the catalog may be out of date */
     uint64_t behind_since; /* clock_mono_ns: others have written, and that was not read yet; 0: nobody has */
 

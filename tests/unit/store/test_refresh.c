@@ -367,6 +367,32 @@ static void test_refresh__nothing_at_all_is_not_believed(void **state)
     assert_value("a/b/c", "acknowledged");
 }
 
+/* A write is acknowledged when it is stored; that others were not told of it is made good. */
+static void test_refresh__a_failed_announcement_is_repeated(void **state)
+{
+    char before[P11_EPOCH_TEXT], now[P11_EPOCH_TEXT];
+    if (!softhsm_fault_module()) skip();
+    fx_put("a/b/c", "one");
+    assert_ok(p11_epoch_read(fx.token, before));
+    faults("C_SetAttributeValue rv=0x6\nC_CreateObject rv=0x6 after=1\n");
+    fx_put("a/b/c", "two");
+    assert_ok(p11_epoch_read(fx.token, now));
+    assert_string_equal(now, before);
+    assert_ok(refresh_watched(fx.store));
+    assert_ok(p11_epoch_read(fx.token, now));
+    assert_string_equal(now, before);
+    faults("");
+    uint64_t rescans = fx_stats().rescans;
+    assert_ok(refresh_watched(fx.store));
+    assert_ok(p11_epoch_read(fx.token, now));
+    assert_string_not_equal(now, before);
+    memcpy(before, now, sizeof before);
+    assert_ok(refresh_watched(fx.store));
+    assert_ok(p11_epoch_read(fx.token, now));
+    assert_string_equal(now, before);
+    assert_int_equal(fx_stats().rescans, rescans);
+}
+
 /* ---- threads ----------------------------------------------------------------------------- */
 
 static void *look_in_vain(void *arg)
@@ -430,6 +456,7 @@ int main(void)
         TEST(test_refresh__writers_number_above_each_other),
         TEST(test_refresh__own_writes_cause_no_rescan),
         TEST(test_refresh__rescan_keeps_the_cached_bytes),
+        FAULTS(test_refresh__a_failed_announcement_is_repeated),
         TEST(test_refresh__slow_scan_finds_what_touched_no_epoch),
         TEST(test_refresh__epoch_object_gone),
         TEST(test_refresh__stale_catalog_serves_nothing),
