@@ -124,7 +124,7 @@ static err_t make_next(struct vault *v)
     return answer.status == 200 ? ERR_OK : http_answer_error(&answer, "kek rotate");
 }
 
-static err_t move_all(struct vault *v, unsigned rate, struct rotation *r)
+static err_t move_all(struct vault *v, unsigned rate, struct rotation *r, int64_t *ret_moved)
 {
     int64_t moved = 0, failed = 0;
     bool got_on = true; /* a batch of which all are damaged gets on too */
@@ -137,9 +137,29 @@ static err_t move_all(struct vault *v, unsigned rate, struct rotation *r)
     } while (got_on && r->left > r->failed);
     fprintf(stderr, "%" PRId64 " objects are now under generation %" PRId64 "\n", moved, r->generation);
     if (r->left > r->failed) FAIL(ERR_BUSY, "%" PRId64 " are left; run it again", r->left);
-    if (r->failed + r->unreadable)
+    *ret_moved = moved;
+    return ERR_OK;
+}
+
+/* What a rotation that was cut off has left is moved first, and was the rotation then. Damage looks like that to
+ * a store that has not opened it yet: if there was nothing else, the next key is made as ever. */
+static err_t rotate(struct vault *v, unsigned rate)
+{
+    struct rotation r = {0};
+    int64_t moved = 0;
+    TRY(rewrap(v, 0, &r));
+    bool begun = r.left > r.failed;
+    if (begun) {
+        fprintf(stderr, "going on with the move to generation %" PRId64 "\n", r.generation);
+        TRY(move_all(v, rate, &r, &moved));
+    }
+    if (!begun || (!moved && r.failed)) {
+        TRY(make_next(v));
+        TRY(move_all(v, rate, &r, &moved));
+    }
+    if (r.failed + r.unreadable)
         FAIL(ERR_DAMAGED, "%" PRId64 " are damaged and stay as they are; `strongroom resource list` and "
-             "the log name them", r->failed + r->unreadable);
+             "the log name them", r.failed + r.unreadable);
     return ERR_OK;
 }
 
@@ -157,14 +177,10 @@ struct err cmd_kek_rotate(const struct command *self, int argc, char **argv)
                   "in between, run it again: it goes on where it was, and makes no further key. The old\n"
                   "key stays; `kek rm` removes it.", argc, argv, 0, 0, NULL));
     if (rate == 0) FAIL(ERR_USAGE, "--rate wants a number from 1 on");
-    struct rotation r = {0};
     _cleanup_(config_freep) struct config *config = NULL;
     _cleanup_(vault_closep) struct vault *vault = NULL;
     TRY(vault_open_file(config_file, "strongroom kek rotate", &config, &vault));
-    TRY(rewrap(vault, 0, &r));
-    if (r.left > r.failed) fprintf(stderr, "going on with the move to generation %" PRId64 "\n", r.generation);
-    else TRY(make_next(vault));
-    return move_all(vault, rate, &r);
+    return rotate(vault, rate);
 }
 
 struct err cmd_kek_rm(const struct command *self, int argc, char **argv)

@@ -70,6 +70,12 @@ class Offline(Rotation, unittest.TestCase):
         for i in whole:
             got = self.kek("get", f"rotate/key/{i}", group="resource").stdout
             self.assertEqual(got, b"value %d" % i)
+        # The next command, a process of its own, does not take the damage for a rotation that was cut off.
+        done = self.kek("rotate", "--rate", "4", check=False)
+        self.assertEqual(done.returncode, 8, done.stderr)
+        self.assertIn(b"4 objects are now under generation 3", done.stderr)
+        self.assertIn(b"20 are damaged and stay as they are", done.stderr)
+        self.assertEqual(self.keys(), [1, 2, 3])
 
 
 class Online(Rotation, unittest.TestCase):
