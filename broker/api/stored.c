@@ -1,6 +1,11 @@
 #include "broker/api/stored.h"
 
+#include "broker/base/clock.h"
+#include "broker/base/limits.h"
+
 #include <stdatomic.h>
+
+#define READ_NS (STORED_READ_SECONDS * CLOCK_SECOND_NS)
 
 struct stored {
     struct store *store;
@@ -9,7 +14,8 @@ struct stored {
     struct made *current;
     uint64_t seen;        /* store_rescans() when `current` was read */
     bool certain;         /* false: the store could not be read then, so ask again */
-    bool reading;         /* some thread reads the store */
+    uint64_t reading;     /* clock_mono_ns, since when some thread reads the store; 0: none does */
+    uint64_t behind;      /* clock_mono_ns, since when the store is known to hold something newer; 0: it is not */
     uint64_t sets;        /* how often it was set: what was read before it is old */
     struct store_listener listener;
 };
@@ -59,8 +65,8 @@ static struct made *renew(struct stored *s, struct made *old, uint64_t rescans, 
     bool certain = false;
     _cleanup_(made_unrefp) struct made *fresh = s->kind.load(s->kind.arg, old, &certain);
     SCOPED_LOCK(&s->lock);
-    s->reading = false;
-    if (fresh && s->sets == sets) {
+    s->reading = 0;
+    if (fresh && s->sets == sets && rescans >= s->seen) {
         struct made *gone = s->current;
         s->current = TAKE_PTR(fresh);
         s->seen = rescans;
@@ -70,15 +76,21 @@ static struct made *renew(struct stored *s, struct made *old, uint64_t rescans, 
     return made_ref(s->current);
 }
 
+/* A call to the token that reads may never come back: then it is no excuse for what others have set. */
+static bool somebody_reads_locked(const struct stored *s, uint64_t now)
+{
+    return s->reading && now - s->reading < READ_NS;
+}
+
 /* What is in force, after a look at the store. */
 static struct made *look_again(struct stored *s)
 {
-    uint64_t rescans = store_rescans(s->store);
+    uint64_t rescans = store_rescans(s->store), now = clock_mono_ns();
     pthread_mutex_lock(&s->lock);
     struct made *current = made_ref(s->current);
-    bool renews = !s->reading && (rescans != s->seen || !s->certain);
+    bool renews = !somebody_reads_locked(s, now) && (rescans != s->seen || !s->certain);
     uint64_t sets = s->sets;
-    if (renews) s->reading = true;
+    if (renews) s->reading = now;
     pthread_mutex_unlock(&s->lock);
     if (!renews) return current;
     struct made *fresh = renew(s, current, rescans, sets);
@@ -97,9 +109,19 @@ static void look(void *arg)
     made_unref(look_again(arg));
 }
 
+/* Whether whose turn it is to look at the store has not come to it for so long that it must hang. */
+static bool is_left_behind(struct stored *s)
+{
+    uint64_t rescans = store_rescans(s->store), now = clock_mono_ns();
+    SCOPED_LOCK(&s->lock);
+    if (rescans == s->seen) s->behind = 0;
+    else if (!s->behind) s->behind = now;
+    return s->behind && now - s->behind >= READ_NS;
+}
+
 struct made *stored_current(struct stored *s)
 {
-    return store_is_watched(s->store) ? stored_last(s) : look_again(s);
+    return store_is_watched(s->store) && !is_left_behind(s) ? stored_last(s) : look_again(s);
 }
 
 void stored_set_take(struct stored *s, struct made *m, uint64_t version)

@@ -31,8 +31,9 @@ void stored_free(struct stored *s); /* NULL-safe */
 DEFINE_CLEANUP(struct stored, stored_free);
 
 /* What is in force now, as a reference of the caller's. Looks at the store again when another writer was
- * there, unless a thread of the store's does so; so it never waits for the token then. Whoever comes while
- * another thread looks gets the one of before. */
+ * there, unless a thread of the store's does so; so it does not wait for the token then, as long as that thread
+ * is not held up for STORED_READ_SECONDS. Whoever comes while another thread looks gets the one of before, for no
+ * longer than that either. */
 struct made *stored_current(struct stored *s);
 /* The same without looking: never waits. */
 struct made *stored_last(struct stored *s);

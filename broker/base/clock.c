@@ -6,7 +6,9 @@
 
 #ifdef STRONGROOM_TEST
 static _Atomic int64_t test_time;
+static _Atomic uint64_t test_ahead;
 void clock_test_set(int64_t unix_seconds) { test_time = unix_seconds; }
+void clock_test_skip(uint64_t mono_ns) { test_ahead = mono_ns; }
 #endif
 
 static struct timespec now(void)
@@ -42,7 +44,11 @@ uint64_t clock_mono_ns(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t) t.tv_sec * CLOCK_SECOND_NS + (uint64_t) t.tv_nsec;
+    uint64_t ns = (uint64_t) t.tv_sec * CLOCK_SECOND_NS + (uint64_t) t.tv_nsec;
+#ifdef STRONGROOM_TEST
+    ns += test_ahead;
+#endif
+    return ns;
 }
 
 static struct tm split(int64_t unix_seconds)

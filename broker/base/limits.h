@@ -201,6 +201,7 @@
 #define SCRUB_CONFIRM_MS 1000u     /* what seems gone is looked at again so much later */
 #define LEFTOVER_SECONDS 60u       /* an empty object file of SoftHSM's that is younger may be in the making */
 #define STORE_BLIND_MS 1000u       /* nobody has looked for so long: readers look themselves */
+#define STORED_READ_SECONDS 10u    /* a policy is being read for so long: somebody else reads it too */
 #define STORE_BEHIND_SECONDS 120u  /* what others wrote is not read for so long: nothing is served */
 #define STORE_RESCAN_SECONDS 600u  /* a scan even so: for writers that are no Strongroom */
 

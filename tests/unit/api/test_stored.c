@@ -2,6 +2,8 @@
 #include "broker/api/stored.h"
 #include "tests/unit/api/kit.h"
 
+#include <sched.h>
+
 struct thing {
     struct made made;
     char text[16];
@@ -10,8 +12,9 @@ struct thing {
 static struct {
     struct stored *stored;
     struct made *held[2];
-    struct store *second;
-    _Atomic unsigned made, freed;
+    struct store *second, *watched;
+    _Atomic unsigned made, freed, hanging;
+    _Atomic bool hangs; /* the next who has read the store */
     bool uncertain, no_memory;
 } t;
 
@@ -40,6 +43,10 @@ static struct made *load(void *arg, struct made *old, bool *ret_certain)
     struct err e = store_get(arg, ENVELOPE_POLICY, "thing", &value, NULL);
     if (err_ok(e)) snprintf(text, sizeof text, "%.*s", (int) secret_span(value).len, secret_span(value).data);
     secret_free(value);
+    if (atomic_exchange(&t.hangs, false)) {
+        t.hanging++;
+        while (t.hanging) sched_yield();
+    }
     if (old && strcmp(((struct thing *) old)->text, text) == 0) return made_ref(old);
     return thing_new(text);
 }
@@ -56,9 +63,12 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
+    t.hanging = 0;
+    clock_test_skip(0);
     for (size_t i = 0; i < COUNT(t.held); i++) made_unref(TAKE_PTR(t.held[i]));
     stored_free(TAKE_PTR(t.stored));
     store_close(TAKE_PTR(t.second));
+    store_close(TAKE_PTR(t.watched));
     unsigned left = t.made - t.freed;
     kit_teardown(state);
     return left == 0 ? 0 : -1; /* each is freed once, with its last reference */
@@ -118,6 +128,53 @@ static void test_set__the_later_version_stays(void **state)
     assert_string_equal(((struct thing *) t.held[1])->text, "two");
 }
 
+/* The thread whose turn it is reads the store, and hangs with what it has read. */
+static void await_hang(void)
+{
+    while (!t.hanging) sched_yield();
+}
+
+static void test_current__does_not_wait_for_who_hangs(void **state)
+{
+    struct store_config config = {.token = kit.token, .keep_versions = 1, .watch = true};
+    struct stored_kind kind = {.load = load};
+    stored_free(TAKE_PTR(t.stored));
+    assert_ok(store_open(&config, &t.watched));
+    kind.arg = t.watched;
+    assert_ok(stored_new(t.watched, &kind, &t.stored));
+    t.hangs = true;
+    write_elsewhere("thing", "theirs");
+    await_hang();
+    assert_string_equal(now(), "none"); /* as it is for the time that reading takes */
+    clock_test_skip((STORED_READ_SECONDS - 1) * CLOCK_SECOND_NS);
+    assert_string_equal(now(), "none");
+    clock_test_skip((STORED_READ_SECONDS + 1) * CLOCK_SECOND_NS);
+    assert_string_equal(now(), "theirs");
+}
+
+static void *look_and_hang(void *arg)
+{
+    made_unref(stored_current(t.stored));
+    return NULL;
+}
+
+/* Nobody watches: who comes first reads. What it has read is older than what others have by the time it returns. */
+static void test_current__who_hung_changes_nothing(void **state)
+{
+    pthread_t thread;
+    write_elsewhere("thing", "first");
+    t.hangs = true;
+    assert_int_equal(pthread_create(&thread, NULL, look_and_hang, NULL), 0);
+    await_hang();
+    write_elsewhere("thing", "second");
+    assert_string_equal(now(), "none");
+    clock_test_skip((STORED_READ_SECONDS + 1) * CLOCK_SECOND_NS);
+    assert_string_equal(now(), "second");
+    t.hanging = 0;
+    pthread_join(thread, NULL);
+    assert_string_equal(now(), "second");
+}
+
 static void test_load__out_of_memory(void **state)
 {
     struct stored_kind kind = {.load = load, .arg = kit.store};
@@ -137,6 +194,8 @@ int main(void)
         TEST(test_current__follows_another_writer),
         TEST(test_current__asks_again_while_uncertain),
         TEST(test_set__the_later_version_stays),
+        TEST(test_current__does_not_wait_for_who_hangs),
+        TEST(test_current__who_hung_changes_nothing),
         TEST(test_load__out_of_memory),
     };
     return cmocka_run_group_tests(tests, kit_token, kit_token_end);
