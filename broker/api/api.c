@@ -230,9 +230,13 @@ static const struct endpoint *find_endpoint(const char *prefix, const struct rou
 }
 
 /* 405, with the methods that this name has; below /kbs/v0 those of every plugin, as clients know it
- * (kbs-api.md 15.17). */
+ * (kbs-api.md 9.2, 15.17). The reference has a /healthz for GET alone. */
 static void refuse_method(struct call *c, const char *prefix, size_t segments)
 {
+    if (call_as_reference(c) && span_eq_str(c->x->req.path, "/healthz")) {
+        call_error(c, KBS_UNKNOWN_PATH, NULL);
+        return;
+    }
     static const char *const methods[] = {"GET", "HEAD", "POST", "PUT", "DELETE", ""};
     char allow[64] = "";
     for (size_t i = 0, len = 0; i < endpoint_count && len < sizeof allow; i++) {
@@ -240,7 +244,7 @@ static void refuse_method(struct call *c, const char *prefix, size_t segments)
         if (strcmp(e->prefix, prefix) != 0 || name_segments(e->name, &c->route) != segments) continue;
         len += (size_t) snprintf(allow + len, sizeof allow - len, "%s%s", len ? ", " : "", methods[e->method]);
     }
-    call_error(c, KBS_METHOD, NULL);
+    call_error(c, KBS_PATH_METHOD, NULL);
     bool kbs = strcmp(prefix, KBS_PREFIX) == 0;
     response_header(&c->x->resp, "Allow", "%s", kbs ? "GET, POST, PUT, DELETE" : allow);
 }

@@ -38,6 +38,7 @@ static const struct {
                       "a resource path is repository/type/tag, of letters, digits, '_', '-' and, "
                       "not in front, '.'"},
     [KBS_METHOD] = {"PluginInternalError", 405, 401, "method not allowed here"},
+    [KBS_PATH_METHOD] = {"PluginInternalError", 405, 405, "method not allowed here"},
     [KBS_PRECONDITION] = {"PreconditionFailed", 412, 401,
                           "If-Match does not name the version that is stored"},
     [KBS_CONFLICT] = {"Conflict", 409, 401, "it exists already"},

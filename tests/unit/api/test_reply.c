@@ -46,6 +46,7 @@ static const struct {
     {KBS_NOT_FOUND, 404, 401, "ResourceNotFound"},
     {KBS_BAD_PATH, 400, 401, "InvalidRequestPath"},
     {KBS_METHOD, 405, 401, "PluginInternalError"},
+    {KBS_PATH_METHOD, 405, 405, "PluginInternalError"},
     {KBS_PRECONDITION, 412, 401, "PreconditionFailed"},
     {KBS_CONFLICT, 409, 401, "Conflict"},
     {KBS_TOO_LARGE, 413, 413, "PayloadTooLarge"},
