@@ -98,8 +98,13 @@ struct err kek_remove_work(struct call *c)
 
 void kek_finish(struct call *c, struct err e)
 {
-    bool rewrap = c->endpoint->work == kek_rewrap_work, removal = c->endpoint->work == kek_remove_work;
+    static const struct { err_t (*work)(struct call *c); const char *action; } actions[] = {
+        {kek_list_work, "keks"}, {kek_create_work, "kek-create"}, {kek_rewrap_work, "kek-rewrap"},
+        {kek_remove_work, "kek-remove"},
+    };
+    size_t i = 0;
+    while (actions[i].work != c->endpoint->work) i++;
     if (err_ok(e)) e = buf_ok(&c->text);
     if (err_ok(e)) reply_json(&c->x->resp, &c->text);
-    else call_fail(c, rewrap ? "kek-rewrap" : removal ? "kek-remove" : "kek-create", e);
+    else call_fail(c, actions[i].action, e);
 }

@@ -363,13 +363,22 @@ static void test_pending__expired_is_503_and_not_run(void **state)
 static void test_pending__expired_is_recorded(void **state)
 {
     open_with_workers(8);
-    gate_close();
-    assert_false(visit_start(&visits[0], guests_get(TARGET)));
-    ((struct call *) visits[0].x.user)->job.deadline = 1;
-    gate_open();
-    assert_true(kit_wait(&visits[0].resumed, 1));
-    check_record("release", "error", "timeout");
-    assert_int_equal(metric_now("strongroom_failures_total"), 1);
+    struct { struct ask ask; const char *action; } rows[] = {
+        {guests_get(TARGET), "release"},
+        {{.target = "/strongroom/v1/keks", .local = true}, "keks"},
+        {{.target = "/strongroom/v1/keypairs", .local = true}, "keypairs"},
+        {{.method = "POST", .target = "/strongroom/v1/keks", .local = true}, "kek-create"},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        gate_close();
+        assert_false(visit_start(&visits[i], rows[i].ask));
+        ((struct call *) visits[i].x.user)->job.deadline = 1;
+        gate_open();
+        assert_true(kit_wait(&visits[i].resumed, 1));
+        assert_true(kit_wait(&gate.gone, WORKERS));
+        check_record(rows[i].action, "error", "timeout");
+    }
+    assert_int_equal(metric_now("strongroom_failures_total"), COUNT(rows));
 }
 
 /* An error's chain travels from the worker to where the answer is made. */
