@@ -44,6 +44,7 @@ static void split_free(struct split *w)
 {
     secret_free(w->own.req.body);
     buf_free(&w->own.req.public_body);
+    response_reset(&w->own.resp); /* of work that could not write its record */
     call_free(w); /* its call lies at its beginning */
 }
 

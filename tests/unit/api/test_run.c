@@ -167,6 +167,18 @@ static void test_call_run__a_policy_that_hangs_comes_into_force(void **state)
     assert_int_equal(guest_get(TARGET), 200);
 }
 
+/* Work that could not write its record has made an error body of its own, which goes with it. */
+static void test_call_run__work_without_a_record(void **state)
+{
+    open_token_pool(20000, 20000, true);
+    audit_break();
+    assert_false(visit_start(&pending[0], (struct ask){.method = "POST", .target = "/strongroom/v1/keks?next=true",
+                                                       .local = true}));
+    assert_true(kit_wait(&pending[0].resumed, 1));
+    audit_heal();
+    assert_int_equal(pending[0].x.resp.status, 503);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -176,6 +188,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_call_run__a_call_that_hangs_is_given_up, setup, teardown),
         cmocka_unit_test_setup_teardown(test_call_run__a_write_that_hangs_keeps_its_body, setup, teardown),
         cmocka_unit_test_setup_teardown(test_call_run__a_policy_that_hangs_comes_into_force, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_call_run__work_without_a_record, setup, teardown),
     };
     return cmocka_run_group_tests(tests, kit_token_faults, kit_token_end);
 }
