@@ -358,6 +358,7 @@ static bool serve(void *ctx, struct exchange *x)
 {
     struct call *c = x->user;
     if (!call_run(c)) return false; /* c may be gone already */
+    if (c->if_refused) metric_add(&c->api->metrics, c->if_refused);
     call_count_answer(c);
     return true;
 }

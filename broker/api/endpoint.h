@@ -76,6 +76,7 @@ struct call {
     struct exchange *x;
     char session[SESSION_COOKIE_TEXT]; /* of the guest that attests; or "" */
     uint64_t began;           /* clock_mono_ns, at the end of the head */
+    enum metric if_refused;   /* counts when no worker has room for the work; 0: nothing does */
     bool counted, answered;   /* below /kbs, so the metrics know of it; .. and of its answer */
     const struct endpoint *endpoint;
     struct route route;

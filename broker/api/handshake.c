@@ -40,6 +40,7 @@ static void set_cookie(struct call *c)
 bool handshake_auth_decide(struct call *c)
 {
     metric_add(&c->api->metrics, METRIC_AUTH_REQUESTS);
+    c->if_refused = METRIC_AUTH_ERRORS;
     c->pool = c->api->config.service_jobs;
     if (attest_auth_waits(c->api->config.attest, request_body(&c->x->req))) return false;
     handshake_auth_finish(c, handshake_auth_work(c));
@@ -66,6 +67,7 @@ static void put_params(struct json_out *o, const char *hash)
 
 void handshake_auth_finish(struct call *c, struct err e)
 {
+    c->if_refused = 0;
     metric_add(&c->api->metrics, err_ok(e) ? METRIC_AUTH_SUCCESSES : METRIC_AUTH_ERRORS);
     if (!err_ok(e) && !is_refusal(e)) {
         log_err(e, "auth.failed");
@@ -99,6 +101,7 @@ static const char *session_of(const struct call *c)
 bool handshake_attest_decide(struct call *c)
 {
     metric_add(&c->api->metrics, METRIC_ATTEST_REQUESTS);
+    c->if_refused = METRIC_ATTEST_ERRORS;
     if (!cookie_read(&c->x->req, c->session)) c->session[0] = '\0';
     if (attest_evidence_waits(c->api->config.attest, session_of(c))) {
         c->pool = c->api->config.service_jobs;
@@ -136,6 +139,7 @@ void handshake_attest_finish(struct call *c, struct err e)
 {
     struct metrics *metrics = &c->api->metrics;
     bool judged = err_ok(e) || err_http_status(e.code) < 500; /* otherwise it is no fault of the evidence */
+    c->if_refused = 0;
     if (c->challenge.tee && judged) metric_attested(metrics, c->challenge.tee, err_ok(e));
     else metric_add(metrics, METRIC_ATTEST_ERRORS);
     if (!err_ok(e)) {

@@ -225,7 +225,7 @@ static void write_chain(char path[320])
 }
 
 /* The broker again, with its signer on the token; made by the first who asks. */
-static void open_signer(unsigned workers)
+static void open_signer_queue(unsigned workers, unsigned queue_max)
 {
     static bool made;
     struct p11_pair_info info = {0};
@@ -234,8 +234,13 @@ static void open_signer(unsigned workers)
     made = true;
     p11_pair_info_done(&info);
     write_chain(chain);
-    kit_open((struct kit_options){.workers = workers, .signer_label = SIGNER,
+    kit_open((struct kit_options){.workers = workers, .queue_max = queue_max, .signer_label = SIGNER,
                                   .signer_chain = chain});
+}
+
+static void open_signer(unsigned workers)
+{
+    open_signer_queue(workers, 0);
 }
 
 static void test_attest__signed_by_the_token(void **state)
@@ -288,6 +293,27 @@ static void test_attest__refusals_with_a_signer_on_the_token(void **state)
     check_refused(400, "usage");
     ASK("POST", "/kbs/v0/attest", HEADERS(kit.cookie), .body = evidence("another nonce"));
     check_refused(401, "auth");
+}
+
+/* Each request is an error, a success or a failure, those that no worker had room for too. */
+static void test_attest__a_full_queue_is_counted(void **state)
+{
+    static struct visit visits[4];
+    size_t last = 0;
+    open_signer_queue(1, 1);
+    struct span sent = evidence(guest_auth());
+    kit_faults("C_Sign hang");
+    while (last < COUNT(visits) - 1 &&
+           !visit_start(&visits[last], (struct ask){.method = "POST", .target = "/kbs/v0/attest",
+                                                    .headers = {kit.cookie}, .body = sent}))
+        last++;
+    kit_faults("");
+    for (size_t i = 0; i < last; i++) assert_true(kit_wait(&visits[i].resumed, 1));
+    assert_int_equal(visits[last].x.resp.status, 503);
+    for (size_t i = 0; i <= last; i++) kit_visit_end(&visits[i]);
+    assert_int_equal(metric_now("kbs_attestation_requests_total"), last + 1);
+    assert_int_equal(metric_now("kbs_attestation_errors_total"), 1);
+    assert_int_equal(metric_now("kbs_attestation_successes_total{tee_type=\"sample\"}"), last);
 }
 
 static void test_attest__survives_recovery_of_the_token(void **state)
@@ -423,6 +449,7 @@ int main(void)
         KIT_TEST(test_attest__signed_by_the_token),
         KIT_TEST(test_attest__token_that_does_not_sign_is_503),
         KIT_TEST(test_attest__refusals_with_a_signer_on_the_token),
+        KIT_TEST(test_attest__a_full_queue_is_counted),
         KIT_TEST(test_attest__survives_recovery_of_the_token),
         KIT_TEST(test_signer__chain_of_another_key),
         KIT_TEST(test_attest__service_down),
