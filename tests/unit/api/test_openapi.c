@@ -158,6 +158,19 @@ static void test_document__body_limits(void **state)
     }
 }
 
+/* A body may come too late and be too large, whatever it is. */
+static void test_document__bodies_may_be_refused(void **state)
+{
+    struct reading *r = *state;
+    for (size_t i = 0; i < r->count; i++) {
+        const struct operation *o = &r->operations[i];
+        struct json responses = json_get(o->text, "responses");
+        if (json_present(json_get(o->text, "requestBody")) &&
+            (!json_present(json_get(responses, "408")) || !json_present(json_get(responses, "413"))))
+            fail_msg("%s %s has a body, and no 408 or no 413", o->method, o->path);
+    }
+}
+
 static void test_document__version(void **state)
 {
     struct reading *r = *state;
@@ -221,6 +234,7 @@ int main(void)
         DOCUMENT_TEST(test_document__each_row_has_an_operation),
         DOCUMENT_TEST(test_document__who_may),
         DOCUMENT_TEST(test_document__body_limits),
+        DOCUMENT_TEST(test_document__bodies_may_be_refused),
         DOCUMENT_TEST(test_document__version),
         KIT_TEST(test_read__by_anybody),
         KIT_TEST(test_read__not_modified),
