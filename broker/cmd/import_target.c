@@ -174,10 +174,11 @@ static err_t attestation_check(const struct import_item *item)
 static err_t attestation_write(struct vault *v, const struct import_item *item,
                                const struct import_found *found)
 {
-    (void) found; /* the endpoint knows no conditions */
+    char condition[64];
     _cleanup_buf_ struct buf body = BUF_INIT;
     TRY(policy_upload_body(item->name, secret_span(item->value), &body));
-    return post(v, "/kbs/v0/attestation-policy?usable=1", "", buf_span(&body), item->name);
+    return post(v, "/kbs/v0/attestation-policy?usable=1", condition_of(found, condition), buf_span(&body),
+                item->name);
 }
 
 /* ---- reference values ---------------------------------------------------------------------- */
