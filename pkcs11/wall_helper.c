@@ -43,15 +43,16 @@ static void count_busy(int more)
 
 /* ---- logging in -------------------------------------------------------------------------- */
 
-/* Reads it again each time, as it may have been corrected; a person is asked once. */
+/* Reads it again each time, as it may have been corrected; a person is asked once. A helper that is new cannot
+ * tell whether it is the same as before: the gate can, by the marker, of one that was refused. */
 static err_t renew_pin(CK_FUNCTION_LIST *fn, CK_SLOT_ID slot, const char *source, bool spent)
 {
     _cleanup_secret_ struct secret *read = NULL;
     struct p11_token_info info = {0};
     bool typed = strcmp(source, "prompt") == 0 && helper.pin;
     if (!typed) TRY(login_pin(fn, slot, source, &read));
-    /* A helper that is new cannot tell whether it is the same. */
-    bool same = typed || !helper.pin || secret_equal(secret_span(read), secret_span(helper.pin));
+    bool same = typed || !read ||
+                (helper.pin && secret_equal(secret_span(read), secret_span(helper.pin)));
     if (spent && same) {
         TRY(slot_info(fn, slot, &info));
         FAIL(ERR_HUMAN, PIN_SPENT, info.label);

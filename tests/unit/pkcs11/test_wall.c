@@ -201,6 +201,34 @@ static void test_wall__a_spent_pin_waits_for_another(void **state)
     assert_ok(round_trip(token, 9));
 }
 
+/* A helper that is new knows none of the PINs before; the marker does. */
+static void spend_and_kill(bool corrected_first)
+{
+    char pin[300];
+    softhsm_write(&hsm, "own-pin", SOFTHSM_PIN "\n", 0600, pin, sizeof pin);
+    config.pin_source = pin;
+    open_with_kek(softhsm_fault_module());
+    softhsm_fault_clear_log(&hsm);
+    softhsm_write(&hsm, "own-pin", "another\n", 0600, pin, sizeof pin);
+    assert_fails_with(p11_recover(token), ERR_HUMAN, "CKR_PIN_INCORRECT");
+    assert_int_equal(kill(helper_pid(), SIGKILL), 0);
+    for (int i = 0; i < 2 && !corrected_first; i++) assert_fails(p11_recover(token), ERR_HUMAN);
+    assert_int_equal(softhsm_fault_count(&hsm, "C_Login"), 1);
+    softhsm_write(&hsm, "own-pin", SOFTHSM_PIN "\n", 0600, pin, sizeof pin);
+    assert_ok(p11_recover(token));
+    assert_ok(round_trip(token, 9));
+}
+
+static void test_wall__a_spent_pin_is_corrected_after_its_helper_died(void **state)
+{
+    spend_and_kill(false);
+}
+
+static void test_wall__a_spent_pin_is_corrected_while_there_is_no_helper(void **state)
+{
+    spend_and_kill(true);
+}
+
 static void test_wall__values_of_all_sizes(void **state)
 {
     helper.memory_locked = 8u << 20;
@@ -486,6 +514,8 @@ int main(int argc, char **argv)
         TEST(test_open__found_is_asked_before_the_login),
         TEST(test_wall__a_wrong_pin_is_sent_once),
         TEST(test_wall__a_spent_pin_waits_for_another),
+        TEST(test_wall__a_spent_pin_is_corrected_after_its_helper_died),
+        TEST(test_wall__a_spent_pin_is_corrected_while_there_is_no_helper),
         TEST(test_wall__a_typed_pin_is_for_one_helper),
         cmocka_unit_test(test_auto__all_but_softhsm),
         TEST(test_wall__values_of_all_sizes),
