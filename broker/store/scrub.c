@@ -282,8 +282,10 @@ static err_t compare_once(struct store *s, bool rescan, struct findings *ret)
     return ERR_OK;
 }
 
-static bool all_known(const struct findings *known, const struct findings *found)
+static bool all_known(struct store *s, const struct findings *found)
 {
+    const struct findings *known = &s->scrub.found[SCRUB_MANIFEST];
+    SCOPED_LOCK(&s->scrub.turn); /* others publish, and free what was known before */
     for (size_t i = 0; i < found->n; i++)
         if (!findings_hold(known, &found->at[i])) return false;
     return true;
@@ -297,7 +299,7 @@ struct err scrub_compare(const struct scrub_walk *walk)
     _cleanup_findings_ struct findings second = {0};
     _cleanup_findings_ struct findings both = {0};
     TRY(compare_once(s, false, &first));
-    if (all_known(&s->scrub.found[SCRUB_MANIFEST], &first)) {
+    if (all_known(s, &first)) {
         publish(s, SCRUB_MANIFEST, &first);
         return ERR_OK;
     }

@@ -109,6 +109,38 @@ static void test_scrub_run__sees_a_removal_without_a_pass(void **state)
 static atomic_bool done;
 static atomic_uint wrong;
 
+static void *compare_on(void *arg)
+{
+    const struct scrub_walk walk = {.s = fx.store};
+    for (unsigned i = 0; i < 200; i++)
+        if (!err_ok(scrub_compare(&walk))) atomic_fetch_add(&wrong, 1);
+    return NULL;
+}
+
+/* Each puts a list of its own in the place of the one that the other holds its findings against. */
+static void test_scrub_run__two_compare_at_once(void **state)
+{
+    pthread_t other;
+    struct p11_object o[2];
+    size_t n = 0;
+    const struct scrub_walk walk = {.s = fx.store};
+    atomic_store(&wrong, 0);
+    fx_put("a/b/c", "one");
+    manifest_flush(fx.store);
+    assert_ok(p11_object_find(fx.token, "a/b/c", o, 2, &n));
+    assert_ok(p11_object_destroy(fx.token, o[0]));
+    {
+        SCOPED_LOCK(&fx.store->work);
+        assert_ok(rescan_locked(fx.store));
+    }
+    assert_ok(scrub_compare(&walk));
+    assert_int_equal(pthread_create(&other, NULL, compare_on, NULL), 0);
+    compare_on(NULL);
+    pthread_join(other, NULL);
+    assert_int_equal(atomic_load(&wrong), 0);
+    assert_int_equal(stats().found[FAULT_MISSING], 1);
+}
+
 static void *read_on(void *arg)
 {
     while (!atomic_load(&done)) {
@@ -151,6 +183,7 @@ int main(void)
         TEST(test_scrub_run__a_pass_that_is_asked_for),
         TEST(test_scrub_run__asking_ends_a_slow_pass),
         TEST(test_scrub_run__sees_a_removal_without_a_pass),
+        TEST(test_scrub_run__two_compare_at_once),
         TEST(test_scrub_run__beside_readers_and_writers),
     };
     return cmocka_run_group_tests(tests, setup_token, teardown_token);
