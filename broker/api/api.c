@@ -84,6 +84,7 @@ bool call_audit(struct call *c, const char *action, const char *decision, const 
     struct audit_event event = {
         .action = action, .decision = decision, .reason = reason,
         .request_id = c->x->req.id, .peer = c->x->req.peer, .principal = c->principal,
+        .stranger = !c->principal[0],
         .certificate = verified_subject(c),
         .resource = c->name, .version = c->version,
         .policy = release_digest(c->policy), .rule = c->rule, .suite = c->entry.suite,

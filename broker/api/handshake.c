@@ -101,6 +101,7 @@ static const char *session_of(const struct call *c)
 bool handshake_attest_decide(struct call *c)
 {
     metric_add(&c->api->metrics, METRIC_ATTEST_REQUESTS);
+    c->name[0] = '\0'; /* what follows "attest" in the path names nothing, and has no place in the record */
     c->if_refused = METRIC_ATTEST_ERRORS;
     if (!cookie_read(&c->x->req, c->session)) c->session[0] = '\0';
     if (attest_evidence_waits(c->api->config.attest, session_of(c))) {

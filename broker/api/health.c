@@ -184,6 +184,8 @@ static void put_gauges(struct call *c, struct buf *out)
          release_version(c->policy)},
         {"strongroom_audit_failures_total", "counter", "Audit records that could not be written",
          audit_failures(config->audit)},
+        {"strongroom_audit_unrecorded_total", "counter", "Refusals of strangers that the audit file only counts",
+         audit_unrecorded(config->audit)},
         {"strongroom_locked_bytes", "gauge", "Locked memory in use", secret_used()},
         {"strongroom_locked_bytes_max", "gauge", "Locked memory in all", secret_budget()},
     };

@@ -20,13 +20,16 @@ struct audit {
     char *path, *serial;
     char run[2 * RUN_BYTES + 1];
     bool off; /* no file: nothing is written */
-    _Atomic uint64_t failures;
+    _Atomic uint64_t failures, unrecorded;
 
     pthread_mutex_t lock; /* over everything below, and over the order of lines in the file */
     struct audit_file file;
     struct buf line;      /* keeps its memory from record to record */
     uint64_t seq;         /* of the last whole record */
     uint64_t synced_ns;   /* monotonic; when fdatasync last returned */
+    uint64_t strangers_ns; /* monotonic; until when strangers have used up their records */
+    uint64_t told;        /* of unrecorded: so many stand in a summary */
+    uint64_t summary_ns;  /* monotonic; no other summary before it */
 };
 
 bool audit_sync_from(const char *name, enum audit_sync *ret)
@@ -135,11 +138,40 @@ static bool sync_due_locked(const struct audit *a)
            (a->sync == AUDIT_SYNC_BATCH && clock_mono_ns() - a->synced_ns > CLOCK_SECOND_NS);
 }
 
+/* ---- strangers --------------------------------------------------------------------------------- */
+
+#define STRANGER_NS (CLOCK_SECOND_NS / AUDIT_STRANGERS_PER_SECOND)
+
+/* Each record takes its share of time, and a burst of them may take it in advance. */
+static bool has_room_locked(struct audit *a)
+{
+    uint64_t now = clock_mono_ns(), from = a->strangers_ns > now ? a->strangers_ns : now;
+    if (from - now > (AUDIT_STRANGERS_BURST - 1) * STRANGER_NS) return false;
+    a->strangers_ns = from + STRANGER_NS;
+    return true;
+}
+
+static err_t summarize_locked(struct audit *a)
+{
+    char reason[96];
+    uint64_t more = a->unrecorded - a->told;
+    if (!more) return ERR_OK;
+    snprintf(reason, sizeof reason, "%ju more were refused before they showed who they are", (uintmax_t) more);
+    struct audit_event event = {.action = "strangers", .decision = "deny", .reason = reason};
+    TRY(append_locked(a, &event));
+    a->told += more;
+    a->summary_ns = clock_mono_ns() + AUDIT_SUMMARY_SECONDS * CLOCK_SECOND_NS;
+    return ERR_OK;
+}
+
 static err_t write_record(struct audit *a, const struct audit_event *e)
 {
     SCOPED_LOCK(&a->lock);
+    bool counted = e->stranger && !has_room_locked(a);
     TRY(mend_locked(a));
-    TRY(append_locked(a, e));
+    if (counted) a->unrecorded++;
+    if (clock_mono_ns() >= a->summary_ns) TRY(summarize_locked(a));
+    if (!counted) TRY(append_locked(a, e));
     return sync_due_locked(a) ? sync_locked(a) : ERR_OK;
 }
 
@@ -154,6 +186,11 @@ struct err audit_write(struct audit *a, const struct audit_event *e)
 uint64_t audit_failures(const struct audit *a)
 {
     return a->failures;
+}
+
+uint64_t audit_unrecorded(const struct audit *a)
+{
+    return a->unrecorded;
 }
 
 /* ---- rotation ----------------------------------------------------------------------------------- */
@@ -241,6 +278,7 @@ void audit_close(struct audit *a)
 {
     if (!a) return;
     if (a->file.fd >= 0) {
+        err_ignore(summarize_locked(a)); /* nobody else has it any more */
         if (a->sync != AUDIT_SYNC_NONE) fdatasync(a->file.fd); /* nobody is left to tell */
         if (a->seq) log_info("audit.closed", LOG_S("file", a->path), LOG_S("head", a->file.last.hex));
         audit_file_close(&a->file);

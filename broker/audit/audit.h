@@ -25,6 +25,7 @@ struct audit_event {
     unsigned suite;        /* of the envelope that was opened (pkcs11/envelope.h); 0: none was */
     const char *tee;       /* TEE name or "" */
     uint64_t duration_us;  /* since the request began; 0: none */
+    bool stranger;         /* refused before they showed who they are: many of these are only counted */
 };
 
 /* path NULL: no file (dev without audit is loud in the log); the serial is in every record.
@@ -34,7 +35,9 @@ err_t audit_open(const char *path, enum audit_sync sync, const char *token_seria
                  struct audit **ret);
 void audit_close(struct audit *a);
 
-/* Thread-safe. An error means the decision must not take effect (503 to the client). */
+/* Thread-safe. An error means the decision must not take effect (503 to the client). Of strangers beyond
+ * AUDIT_STRANGERS_BURST at once or AUDIT_STRANGERS_PER_SECOND one record (action "strangers") in
+ * AUDIT_SUMMARY_SECONDS says how many they were: else anybody could fill the disk, and end all releases. */
 err_t audit_write(struct audit *a, const struct audit_event *e);
 
 /* After the file was renamed (log rotation): begins a new one at its path, whose first record links
@@ -43,4 +46,5 @@ err_t audit_write(struct audit *a, const struct audit_event *e);
 err_t audit_reopen(struct audit *a, bool *ret_changed);
 
 uint64_t audit_failures(const struct audit *a);
+uint64_t audit_unrecorded(const struct audit *a); /* strangers that were counted only, since the start */
 bool audit_sync_from(const char *name, enum audit_sync *ret); /* "none", "batch", "each" */

@@ -6,9 +6,9 @@
 
 #ifdef STRONGROOM_TEST
 static _Atomic int64_t test_time;
-static _Atomic uint64_t test_ahead;
+static _Atomic uint64_t test_mono;
 void clock_test_set(int64_t unix_seconds) { test_time = unix_seconds; }
-void clock_test_skip(uint64_t mono_ns) { test_ahead = mono_ns; }
+void clock_test_mono(uint64_t ns) { test_mono = ns; }
 #endif
 
 static struct timespec now(void)
@@ -43,12 +43,12 @@ int64_t clock_now(void)
 uint64_t clock_mono_ns(void)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    uint64_t ns = (uint64_t) t.tv_sec * CLOCK_SECOND_NS + (uint64_t) t.tv_nsec;
 #ifdef STRONGROOM_TEST
-    ns += test_ahead;
+    uint64_t set = test_mono;
+    if (set) return set;
 #endif
-    return ns;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t) t.tv_sec * CLOCK_SECOND_NS + (uint64_t) t.tv_nsec;
 }
 
 static struct tm split(int64_t unix_seconds)

@@ -18,5 +18,5 @@ const char *clock_imf_fixdate(int64_t unix_seconds, char out[CLOCK_TEXT]);
 
 #ifdef STRONGROOM_TEST
 void clock_test_set(int64_t unix_seconds); /* 0 gives the real clock back */
-void clock_test_skip(uint64_t mono_ns);    /* the monotonic clock is so far ahead; 0 gives the real one back */
+void clock_test_mono(uint64_t ns);         /* the same of the monotonic one */
 #endif

@@ -217,6 +217,9 @@
 /* Audit */
 #define AUDIT_MEMBER_MAX 1024u     /* bytes of one text in a record; longer ones are cut */
 #define AUDIT_LINE_MAX (64u << 10) /* one record; its texts, each byte escaped, fit */
+#define AUDIT_STRANGERS_BURST 10000u /* records of who has not shown who they are, at once; then so many a second: */
+#define AUDIT_STRANGERS_PER_SECOND 10u
+#define AUDIT_SUMMARY_SECONDS 60u  /* how often a record tells how many more there were */
 #define AUDIT_PROBLEMS_MAX 100u    /* told one by one by `audit verify`; the rest is counted */
 
 /* Moving in from a KBS (cmd/import.c) */

@@ -332,7 +332,7 @@ static const struct config_key keys[] = {
 
     {"audit.file", CONFIG_PATH, CONFIG_MAY_BE_EMPTY, FIELD(audit_file),
      .check = config_check_path, .fallback = "/var/log/strongroom/audit.jsonl",
-     .doc = "The record of every decision, one JSON object a line; \"\" for none. A decision that "
+     .doc = "The record of every decision, one JSON object a line; \"\" for none. A release that "
             "cannot be recorded does not happen."},
     {"audit.sync", CONFIG_WORD, FIELD(audit_sync), .choices = syncs, .fallback = "none",
      .doc = "When a record counts as written. none: the kernel has it. batch: it is on disk, many "

@@ -100,8 +100,9 @@ static void test_attest__one_answer_for_every_refusal(void **state)
     char good[sizeof kit.cookie];
     struct span sent = evidence(guest_auth());
     snprintf(good, sizeof good, "%s", kit.cookie);
-    ASK("POST", "/kbs/v0/attest", .body = sent);
+    ASK("POST", "/kbs/v0/attest/default/key/1", .body = sent);
     check_refused(401, "auth");
+    assert_false(json_present(json_get(json_root(kit.record), "resource"))); /* a text of anybody's */
     ASK("POST", "/kbs/v0/attest", .body = sent, HEADERS("Cookie: KBS-SESSION-ID=x"));
     check_refused(401, "auth");
     ASK("POST", "/kbs/v0/attest", .body = sent, HEADERS("Cookie: kbs-session-id=" NONCE_A));

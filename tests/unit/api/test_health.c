@@ -263,7 +263,7 @@ static void test_metrics__text_of_all(void **state)
         "\nstrongroom_objects_foreign 0\n", "\nstrongroom_objects_torn 0\n",
         "\nstrongroom_sessions 1\n", "\nstrongroom_sessions_attested 0\n",
         "\nstrongroom_sessions_evicted_total 0\n", "\nstrongroom_jobs_waiting 0\n",
-        "\nstrongroom_audit_failures_total 0\n", "\n# TYPE strongroom_resources gauge\n",
+        "\nstrongroom_audit_failures_total 0\n", "\nstrongroom_audit_unrecorded_total 0\n", "\n# TYPE strongroom_resources gauge\n",
         "\n# TYPE strongroom_rescans_total counter\n", "\n# TYPE kbs_build_info gauge\n",
         "\nkbs_build_info{version=\"" STRONGROOM_VERSION "\"} 1\n", "\nstrongroom_locked_bytes ",
         "\nstrongroom_locked_bytes_max ", "\nkbs_policy_errors_total 0\n",

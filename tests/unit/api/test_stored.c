@@ -64,7 +64,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     t.hanging = 0;
-    clock_test_skip(0);
+    clock_test_mono(0);
     for (size_t i = 0; i < COUNT(t.held); i++) made_unref(TAKE_PTR(t.held[i]));
     stored_free(TAKE_PTR(t.stored));
     store_close(TAKE_PTR(t.second));
@@ -134,6 +134,11 @@ static void await_hang(void)
     while (!t.hanging) sched_yield();
 }
 
+static void seconds_on(unsigned seconds)
+{
+    clock_test_mono(clock_mono_ns() + seconds * CLOCK_SECOND_NS);
+}
+
 static void test_current__does_not_wait_for_who_hangs(void **state)
 {
     struct store_config config = {.token = kit.token, .keep_versions = 1, .watch = true};
@@ -146,9 +151,9 @@ static void test_current__does_not_wait_for_who_hangs(void **state)
     write_elsewhere("thing", "theirs");
     await_hang();
     assert_string_equal(now(), "none"); /* as it is for the time that reading takes */
-    clock_test_skip((STORED_READ_SECONDS - 1) * CLOCK_SECOND_NS);
+    seconds_on(STORED_READ_SECONDS - 1);
     assert_string_equal(now(), "none");
-    clock_test_skip((STORED_READ_SECONDS + 1) * CLOCK_SECOND_NS);
+    seconds_on(1);
     assert_string_equal(now(), "theirs");
 }
 
@@ -168,7 +173,7 @@ static void test_current__who_hung_changes_nothing(void **state)
     await_hang();
     write_elsewhere("thing", "second");
     assert_string_equal(now(), "none");
-    clock_test_skip((STORED_READ_SECONDS + 1) * CLOCK_SECOND_NS);
+    seconds_on(STORED_READ_SECONDS + 1);
     assert_string_equal(now(), "second");
     t.hanging = 0;
     pthread_join(thread, NULL);

@@ -49,6 +49,7 @@ static int setup(void **state)
     if (!mkdtemp(fx.dir)) return -1;
     snprintf(fx.path, sizeof fx.path, "%s/audit.jsonl", fx.dir);
     clock_test_set(NOW);
+    clock_test_mono(CLOCK_SECOND_NS); /* stands still */
     signal(SIGXFSZ, SIG_IGN); /* write fails with EFBIG instead, as on a full disk */
     return 0;
 }
@@ -68,6 +69,7 @@ static int teardown(void **state)
     unlink(fx.path);
     rmdir(fx.dir);
     clock_test_set(0);
+    clock_test_mono(0);
     return 0;
 }
 
@@ -169,6 +171,56 @@ static void test_write__empty_members_are_left_out(void **state)
     assert_ok(audit_write(fx.audit, &e));
     assert_int_equal(json_count(record(1)), 7); /* time run seq action decision token prev */
 }
+
+/* ---- strangers --------------------------------------------------------------------------------- */
+
+static void write_strangers(unsigned n)
+{
+    struct audit_event e = small;
+    e.stranger = true;
+    for (unsigned i = 0; i < n; i++) assert_ok(audit_write(fx.audit, &e));
+}
+
+static const char *text_of_line(size_t n, const char *name)
+{
+    return json_string(json_get(record(n), name));
+}
+
+#define BURST AUDIT_STRANGERS_BURST
+#define MORE " more were refused before they showed who they are"
+
+/* Else anybody could fill the disk. Whoever is known has a record, however many strangers there are. */
+static void test_write__strangers_beyond_the_burst_are_counted(void **state)
+{
+    open_audit(AUDIT_SYNC_NONE);
+    write_strangers(BURST);
+    assert_string_equal(text_of_line(BURST, "action"), "attest");
+    assert_int_equal(audit_unrecorded(fx.audit), 0);
+    write_strangers(3);
+    assert_ok(audit_write(fx.audit, &release));
+    assert_int_equal(audit_unrecorded(fx.audit), 3);
+    assert_string_equal(text_of_line(BURST + 1, "action"), "strangers");
+    assert_string_equal(text_of_line(BURST + 1, "reason"), "1" MORE);
+    assert_string_equal(text_of_line(BURST + 2, "action"), "release");
+    clock_test_mono(clock_mono_ns() + AUDIT_SUMMARY_SECONDS * CLOCK_SECOND_NS);
+    write_strangers(AUDIT_SUMMARY_SECONDS * AUDIT_STRANGERS_PER_SECOND);
+    assert_int_equal(audit_unrecorded(fx.audit), 3);
+    assert_string_equal(text_of_line(BURST + 3, "action"), "strangers");
+    assert_string_equal(text_of_line(BURST + 3, "reason"), "2" MORE);
+    assert_string_equal(text_of_line(BURST + 4, "action"), "attest");
+    assert_string_equal(prev_of_line(BURST + 4), hash_of_line(BURST + 3));
+}
+
+static void test_close__tells_of_the_last_strangers(void **state)
+{
+    open_audit(AUDIT_SYNC_NONE);
+    write_strangers(BURST + 5); /* the first beyond it is told at once */
+    audit_close(TAKE_PTR(fx.audit));
+    assert_string_equal(text_of_line(BURST + 2, "action"), "strangers");
+    assert_string_equal(text_of_line(BURST + 2, "reason"), "4" MORE);
+}
+
+/* ---- texts ------------------------------------------------------------------------------------- */
 
 static void test_write__text_of_a_peer_stays_one_line(void **state)
 {
@@ -516,6 +568,8 @@ int main(void)
         TEST(test_open__writes_the_start_record),
         TEST(test_write__all_members_in_order),
         TEST(test_write__empty_members_are_left_out),
+        TEST(test_write__strangers_beyond_the_burst_are_counted),
+        TEST(test_close__tells_of_the_last_strangers),
         TEST(test_write__text_of_a_peer_stays_one_line),
         TEST(test_write__long_text_is_cut_at_the_limit),
         TEST(test_write__the_largest_record_fits_its_limit),
