@@ -82,8 +82,9 @@ struct store_put {
     bool has_if_match;        /* write only if the newest live version is if_match (0: none is) */
     uint64_t if_match;
 };
-/* Acknowledged only when the new version was read back. ERR_PRECONDITION, ERR_FULL,
- * ERR_READONLY, ERR_TOOLARGE. On any error what was stored before is still served. */
+/* Acknowledged only when the new version was read back and nothing that cannot be read lies above it: else the
+ * error says that it is written. ERR_PRECONDITION, ERR_FULL, ERR_READONLY, ERR_TOOLARGE. On any error what was
+ * stored before is still served. */
 err_t store_put(struct store *s, const struct store_put *put, uint64_t *ret_version);
 
 /* One of several writes. */

@@ -162,9 +162,16 @@ size_t versions_count(const struct version *list)
     return n;
 }
 
-size_t versions_surplus(const struct version *list, unsigned keep, struct p11_object *ret)
+size_t versions_unknown(const struct version *list)
 {
     size_t n = 0;
+    for (; list && list->version == VERSION_UNKNOWN; list = list->older) n++;
+    return n;
+}
+
+size_t versions_surplus(const struct version *list, unsigned keep, struct p11_object *ret)
+{
+    size_t n = 0, unknown = versions_unknown(list);
     uint64_t last = 0; /* versions begin at 1 */
     for (const struct version *v = list; v; v = v->older) {
         bool counts = !v->unreadable && v->version != last;
@@ -175,10 +182,11 @@ size_t versions_surplus(const struct version *list, unsigned keep, struct p11_ob
             ret[n++] = v->object;
         }
     }
-    for (size_t i = 0; i < n / 2; i++) {
+    /* Unknown ones are never kept, so they are the first of ret already. */
+    for (size_t i = unknown, j = n; i + 1 < j; i++) {
         struct p11_object o = ret[i];
-        ret[i] = ret[n - 1 - i];
-        ret[n - 1 - i] = o;
+        ret[i] = ret[--j];
+        ret[j] = o;
     }
     return n;
 }

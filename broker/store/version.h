@@ -74,7 +74,9 @@ enum store_state versions_state(const struct version *list);
 /* Past its not-after, by the clock. */
 bool version_expired(const struct version *v);
 size_t versions_count(const struct version *list);
+/* Those that nobody can tell the version of: they lie above all others. */
+size_t versions_unknown(const struct version *list);
 /* What goes after a successful write: all beyond the newest `keep` readable versions (tombstones
- * count), copies of a version, and unreadable ones. Oldest first into ret, which has room for
- * versions_count(list). */
+ * count), copies of a version, and unreadable ones. Into ret, which has room for versions_count(list):
+ * those of unknown version first, which hide what was written, then the oldest first. */
 size_t versions_surplus(const struct version *list, unsigned keep, struct p11_object *ret);

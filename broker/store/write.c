@@ -110,8 +110,9 @@ static unsigned keep_of(const struct store *s, enum envelope_kind kind)
     return kind == ENVELOPE_POLICY ? s->config.keep_policies : s->config.keep_versions;
 }
 
+/* The first *ret_hiding of them lie above what was written. */
 static err_t list_surplus(struct store *s, const struct draft *d, struct p11_object **ret,
-                          size_t *ret_n)
+                          size_t *ret_n, size_t *ret_hiding)
 {
     SCOPED_LOCK(&s->lock);
     const struct entry *e = catalog_find(s->catalog, d->kind, d->name);
@@ -119,30 +120,47 @@ static err_t list_surplus(struct store *s, const struct draft *d, struct p11_obj
     struct p11_object *surplus = calloc(versions_count(e->versions), sizeof *surplus);
     if (!surplus) FAIL(ERR_INTERNAL, "out of memory");
     *ret_n = versions_surplus(e->versions, keep_of(s, d->kind), surplus);
+    *ret_hiding = versions_unknown(e->versions);
     *ret = surplus;
     return ERR_OK;
 }
 
+static err_t destroy_locked(struct store *s, const struct draft *d, struct p11_object o)
+{
+    struct err gone = p11_object_destroy(s->config.token, o);
+    if (gone.code != ERR_NOTFOUND) TRY(gone);
+    SCOPED_LOCK(&s->lock);
+    catalog_remove(s->catalog, d->kind, d->name, o);
+    s->changes++;
+    return ERR_OK;
+}
+
+static err_t tell_hidden(const struct draft *d, uint64_t version, const struct err_chain *why)
+{
+    TRYC(token_failure(err_load(why)), "%s %s version %llu is written, but an object under its name that cannot be "
+         "read may be newer, and stays: write it again, or remove that object with the token's own tools",
+         kind_noun(d->kind), d->name, (unsigned long long) version);
+    return ERR_OK;
+}
+
 /* The new version is safe by now, so what fails here is logged only; the next write of this name
- * tries again. */
-static void prune_locked(struct store *s, const struct draft *d)
+ * tries again. But one that may be newer for all anybody knows must go, or nobody is given the new one. */
+static err_t prune_locked(struct store *s, const struct draft *d, uint64_t version)
 {
     _cleanup_free_ struct p11_object *surplus = NULL;
-    size_t n = 0;
-    struct err e = list_surplus(s, d, &surplus, &n);
-    for (size_t i = 0; i < n; i++) {
-        struct err gone = p11_object_destroy(s->config.token, surplus[i]);
-        if (!err_ok(gone) && gone.code != ERR_NOTFOUND) {
-            e = gone;
-            break; /* a newer one must not go before it */
-        }
-        SCOPED_LOCK(&s->lock);
-        catalog_remove(s->catalog, d->kind, d->name, surplus[i]);
-        s->changes++;
+    struct err_chain hidden = {.err = ERR_OK};
+    size_t n = 0, hiding = 0;
+    struct err e = list_surplus(s, d, &surplus, &n, &hiding);
+    for (size_t i = 0; i < hiding; i++) {
+        struct err stays = destroy_locked(s, d, surplus[i]);
+        if (!err_ok(stays)) err_save(stays, &hidden);
     }
+    /* a newer one must not go before an older one */
+    for (size_t i = hiding; i < n && err_ok(e); i++) e = destroy_locked(s, d, surplus[i]);
     if (!err_ok(e))
         log_warn_err(e, "store.prune", LOG_S("kind", kind_noun(d->kind)), LOG_S("name", d->name),
                      LOG_S("effect", "an old version stays until the next write"));
+    return tell_hidden(d, version, &hidden);
 }
 
 static err_t write_version(struct store *s, const struct draft *d, uint64_t *ret_version)
@@ -156,8 +174,11 @@ static err_t write_version(struct store *s, const struct draft *d, uint64_t *ret
     TRY(seal(s, d, version, &bytes));
     TRYC(version_create_locked(s, d->kind, d->name, buf_span(&bytes)), "writing %s %s version %llu", kind_noun(d->kind),
          d->name, (unsigned long long) version);
-    prune_locked(s, d);
+    struct err e = prune_locked(s, d, version);
+    struct err_chain outcome;
+    err_save(e, &outcome);
     announce_locked(s);
+    TRY(err_load(&outcome));
     if (ret_version) *ret_version = version;
     return ERR_OK;
 }
@@ -238,7 +259,7 @@ static err_t write_all_locked(struct store *s, struct sealed *x, size_t m)
     for (size_t i = 0; i < m; i++) {
         x[i].of->outcome = drafts[i].outcome;
         if (!err_ok(drafts[i].outcome.err)) continue;
-        prune_locked(s, &x[i].draft);
+        err_save(prune_locked(s, &x[i].draft, x[i].of->version), &x[i].of->outcome);
         written++;
     }
     if (written) announce_locked(s);

@@ -119,13 +119,13 @@ static void test_versions_surplus__oldest_first(void **state)
 
 static void test_versions_surplus__copies_and_unreadable_ones_go(void **state)
 {
-    add((struct row){.version = VERSION_UNKNOWN, .handle = 90, .unreadable = true});
+    add((struct row){.version = VERSION_UNKNOWN, .handle = 90, .unreadable = true}); /* hides the others */
     add((struct row){.version = 5, .generation = 2, .handle = 50});
     add((struct row){.version = 5, .generation = 1, .handle = 51});
     add((struct row){.version = 4, .handle = 40, .unreadable = true});
     add((struct row){.version = 3, .generation = 1, .handle = 30});
-    assert_surplus(2, HANDLES(40, 51, 90));
-    assert_surplus(1, HANDLES(30, 40, 51, 90));
+    assert_surplus(2, HANDLES(90, 40, 51));
+    assert_surplus(1, HANDLES(90, 30, 40, 51));
 }
 
 static void test_version_new__attributes(void **state)
