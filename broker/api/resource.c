@@ -125,7 +125,7 @@ static bool operator_named(struct call *c, const char *action)
     return false;
 }
 
-/* ?not_after=SECONDS (Unix time): from then on the resource is not there. */
+/* ?not_after=SECONDS (Unix time): behind it the resource is not there. */
 static bool read_not_after(struct call *c)
 {
     const char *text = call_query(c, "not_after");
