@@ -255,8 +255,10 @@ static void test_write__the_largest_record_fits_its_limit(void **state)
     static char text[AUDIT_MEMBER_MAX];
     memset(text, 1, sizeof text - 1); /* six bytes each in JSON */
     open_audit(AUDIT_SYNC_NONE);
-    struct audit_event e = {text, text, UINT64_MAX, text, text, text, text, UINT64_MAX, text, text,
-                            UINT32_MAX, UINT32_MAX, text, UINT64_MAX};
+    struct audit_event e = {.action = text, .decision = text, .request_id = UINT64_MAX, .principal = text,
+                            .certificate = text, .peer = text, .resource = text, .version = UINT64_MAX,
+                            .reason = text, .policy = text, .rule = UINT32_MAX, .suite = UINT32_MAX,
+                            .tee = text, .duration_us = UINT64_MAX};
     assert_ok(audit_write(fx.audit, &e));
     assert_true(line(1).len > 9 * 6 * (AUDIT_MEMBER_MAX - 1));
 }
