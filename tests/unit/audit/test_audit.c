@@ -220,8 +220,6 @@ static void test_close__tells_of_the_last_strangers(void **state)
     assert_string_equal(text_of_line(BURST + 2, "reason"), "4" MORE);
 }
 
-/* ---- texts ------------------------------------------------------------------------------------- */
-
 static void test_write__text_of_a_peer_stays_one_line(void **state)
 {
     open_audit(AUDIT_SYNC_NONE);
