@@ -156,7 +156,8 @@ static err_t summarize_locked(struct audit *a)
     char reason[96];
     uint64_t more = a->unrecorded - a->told;
     if (!more) return ERR_OK;
-    snprintf(reason, sizeof reason, "%ju more were refused before they showed who they are", (uintmax_t) more);
+    snprintf(reason, sizeof reason, "refused before they showed who they are, beside those with a record: %ju",
+             (uintmax_t) more);
     struct audit_event event = {.action = "strangers", .decision = "deny", .reason = reason};
     TRY(append_locked(a, &event));
     a->told += more;
