@@ -4,6 +4,7 @@
 #include "broker/base/limits.h"
 #include "broker/base/log.h"
 #include "broker/cmd/broker.h"
+#include "broker/cmd/early_stop.h"
 #include "broker/cmd/stop_limit.h"
 #include "broker/cmd/supervisor.h"
 #include "broker/config/config_check.h"
@@ -113,10 +114,10 @@ static atomic_flag recorded = ATOMIC_FLAG_INIT; /* how it stops, or is about to 
 
 /* Requests still run, in a token that does not answer, or threads of our own: what they use cannot be freed
  * under them, nor can anybody be waited for who asks that token too. The kernel takes everything back, the
- * lock included. */
+ * lock included. `a` NULL: it is not open yet. */
 static _Noreturn void end_at_once(struct audit *a)
 {
-    if (!atomic_flag_test_and_set(&recorded)) record_stop(a, "error");
+    if (a && !atomic_flag_test_and_set(&recorded)) record_stop(a, "error");
     log_error("stop.unfinished", LOG_S("why", "calls do not end; does the token hang?"),
               LOG_S("effect", "the process ends at once, requests under way are not answered"));
     _exit(err_exit_code(ERR_TOKEN_DOWN));
@@ -134,6 +135,11 @@ static void end_in_order(struct broker *b)
 static void stop_is_over(void *audit)
 {
     end_at_once(audit);
+}
+
+static void start_is_over(void)
+{
+    end_at_once(NULL);
 }
 
 static void limit_stop(struct broker *b)
@@ -218,8 +224,12 @@ struct err daemon_run(const struct config *config, const char *who,
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
     struct broker b = {0};
-    TRY(broker_open(config, who, false, &b));
-    struct err e = serve(config, &b, &signals, hooks);
+    TRY(early_stop_listen(STOP_SECONDS * 1000, start_is_over));
+    struct err e = broker_open(config, who, false, &b);
+    bool stops = early_stop_end();
+    TRY(e);
+    if (stops) limit_stop(&b);
+    else e = serve(config, &b, &signals, hooks);
     struct err_chain chain;
     if (!err_ok(e)) err_save(e, &chain);
     end_in_order(&b);

@@ -123,6 +123,18 @@ class Workers(unittest.TestCase):
                 self.assertIn("stop.unfinished", vault.read("log"))
                 self.assertEqual([r["decision"] for r in vault.audit() if r["action"] == "stop"], ["error"])
 
+    def test_stopping_ends_a_start_that_hangs(self):
+        with Vault() as vault:
+            vault.with_faults()
+            vault.faults(f"log {vault.path('calls')}", "C_Login hang")
+            vault.start(wait=False)
+            wait_until(lambda: called(vault, "C_Login"), 60, "C_Login")
+            with self.assertRaisesRegex(AssertionError, "ended with 6:"):
+                vault.stop()
+            self.assertIn("stop.unfinished", vault.read("log"))
+            vault.faults()
+            vault.start()
+
     def test_stopping_waits_for_what_is_under_way(self):
         with Vault() as vault:
             vault.with_faults(workers=1, crypto_deadline=20000)

@@ -158,13 +158,15 @@ class Vault:
 
     # ---- the broker --------------------------------------------------------------------------
 
-    def start(self, env=None, expect_url=True):
+    def start(self, env=None, wait=True):
         log = open(self.path("log"), "ab")
         before = os.path.getsize(self.path("log"))
         self.process = subprocess.Popen(
             [program(self.variant), "serve", "-c", self.path("strongroom.yaml")],
             stdout=log, stderr=log, stdin=subprocess.DEVNULL, env={**self.env, **(env or {})})
         log.close()
+        if not wait:
+            return self
 
         def serving():
             if self.process.poll() is not None:
