@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 
 struct writer_lock {
     int fd;
@@ -26,11 +27,13 @@ static const char *read_holder(int fd, char out[HOLDER_MAX])
     return len ? log_escape(out, HOLDER_MAX, span_of(raw, len)) : "another program";
 }
 
+/* Whoever may open the file for reading may lock it, and keep us out. */
 static err_t open_locked(const char *path, int *ret)
 {
-    _cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+    _cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         FAIL_ERRNO(ERR_USAGE, "cannot open the lock file %s; check the directory's owner", path);
+    if (fchmod(fd, 0600)) FAIL_ERRNO(ERR_USAGE, "cannot close the lock file %s to others; check its owner", path);
     if (flock(fd, LOCK_EX | LOCK_NB)) {
         char holder[HOLDER_MAX];
         if (errno != EWOULDBLOCK) FAIL_ERRNO(ERR_INTERNAL, "cannot lock %s", path);

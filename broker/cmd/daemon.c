@@ -89,15 +89,16 @@ static void wait_for_end(struct broker *b, struct http_server *server, const sig
     for (;;) {
         int signal = 0;
         sigwait(signals, &signal);
-        if (signal != SIGHUP) {
-            log_info("stopping", LOG_S("signal", signal == SIGTERM ? "SIGTERM" : "SIGINT"));
+        /* Without anything to reload, SIGHUP is that of a terminal that was closed. */
+        if (signal != SIGHUP || !hooks->reload) {
+            log_info("stopping", LOG_S("signal", signal == SIGTERM ? "SIGTERM" : signal == SIGINT ? "SIGINT" : "SIGHUP"));
             return;
         }
         NOTIFY("RELOADING=1");
         rotate_audit(b->audit);
         broker_refresh_keys(b);
         p11_hurry(b->token); /* a PIN may have been corrected, or a token unlocked */
-        if (hooks->reload) hooks->reload(hooks->arg, server);
+        hooks->reload(hooks->arg, server);
         NOTIFY("READY=1");
     }
 }

@@ -12,6 +12,8 @@
 #include "policy/policy.h"
 
 #include <ftw.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -175,14 +177,41 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
     return remove(path);
 }
 
-static err_t run(struct dev *d)
+/* So that nothing is left of what was begun, token and PIN above all: who interrupts is heard between two steps, and
+ * by daemon_run from then on. */
+static void hold_interrupts(sigset_t *ret)
 {
-    _cleanup_(config_freep) struct config *config = NULL;
+    sigemptyset(ret);
+    sigaddset(ret, SIGTERM);
+    sigaddset(ret, SIGINT);
+    sigaddset(ret, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, ret, NULL);
+}
+
+static err_t check_interrupts(const sigset_t *held)
+{
+    sigset_t pending;
+    sigpending(&pending);
+    for (int i = 1; i < NSIG; i++)
+        if (sigismember(held, i) == 1 && sigismember(&pending, i) == 1) FAIL(ERR_INTERNAL, "interrupted");
+    return ERR_OK;
+}
+
+static err_t make_all(struct dev *d, const sigset_t *held, struct config **ret)
+{
     TRY(secret_init(SECRET_BUDGET_DEFAULT, true, false));
     TRY(make_token(d));
+    TRY(check_interrupts(held));
     TRY(make_operator(d));
-    TRY(make_config(d, &config));
-    TRY(fill(config));
+    TRY(make_config(d, ret));
+    TRY(check_interrupts(held));
+    return fill(*ret);
+}
+
+static err_t run(struct dev *d, const sigset_t *held)
+{
+    _cleanup_(config_freep) struct config *config = NULL;
+    TRY(make_all(d, held, &config));
     log_set_level(LOG_LEVEL_INFO);
     struct daemon_hooks hooks = {.ready = tell, .arg = d};
     return daemon_run(config, "strongroom dev", &hooks);
@@ -203,9 +232,11 @@ struct err cmd_dev(const struct command *self, int argc, char **argv)
                   argc, argv, 0, 0, NULL));
     if (!config_is_loopback(d.listen))
         FAIL(ERR_USAGE, "dev listens on loopback only (127.0.0.1:PORT), not on %s", d.listen);
+    sigset_t held;
+    hold_interrupts(&held);
     TRY(make_folder(&d));
     struct err_chain chain;
-    struct err e = run(&d);
+    struct err e = run(&d, &held);
     if (!err_ok(e)) err_save(e, &chain);
     if (d.keep) printf("kept: %s\n", d.dir);
     else nftw(d.dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);

@@ -31,8 +31,8 @@ class Dev:
         found = re.search(pattern, self.text())
         return found and found.group(1)
 
-    def stop(self):
-        self.process.send_signal(signal.SIGINT)
+    def stop(self, by=signal.SIGINT):
+        self.process.send_signal(by)
         code = self.process.wait(60)
         self.out.close()
         return code
@@ -68,6 +68,24 @@ class DevMode(unittest.TestCase):
         self.assertEqual(code, 0, dev.text())
         self.assertFalse(os.path.exists(dev.dir))
         dev.remove()
+
+    def test_a_closed_terminal_ends_it(self):
+        dev = Dev()
+        self.assertEqual(dev.stop(signal.SIGHUP), 0, dev.text())
+        self.assertFalse(os.path.exists(dev.dir))
+        dev.remove()
+
+    def test_interrupted_while_it_is_set_up(self):
+        """Whenever that is: nothing is left, the PIN least of all."""
+        for by in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            with tempfile.TemporaryDirectory() as base:
+                process = subprocess.Popen([program(), "dev", "--listen", "127.0.0.1:0"], stdout=subprocess.DEVNULL,
+                                           stderr=subprocess.PIPE, env={**os.environ, "TMPDIR": base})
+                wait_until(lambda: os.listdir(base) or process.poll() is not None, 60, "its folder")
+                process.send_signal(by)
+                _, err = process.communicate(timeout=60)
+                self.assertIn(process.returncode, (0, 1), err)
+                self.assertEqual(os.listdir(base), [])
 
     def test_keep_keeps(self):
         dev = Dev("--keep")

@@ -41,10 +41,28 @@ static void test_writer_lock_take__makes_the_directory_and_file(void **state)
     assert_non_null(f);
     assert_non_null(fgets(text, sizeof text, f));
     fclose(f);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600); /* who may open it may lock it */
     snprintf(want, sizeof want, "strongroom serve, pid %d\n", (int) getpid());
     assert_string_equal(text, want);
     writer_lock_release(l);
     assert_int_equal(access(path, F_OK), 0);
+}
+
+static void test_writer_lock_take__closes_a_file_that_others_may_open(void **state)
+{
+    struct writer_lock *l = NULL;
+    struct stat st;
+    char path[400];
+    snprintf(path, sizeof path, "%s/token-s1.lock", dir);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fclose(f);
+    assert_int_equal(chmod(path, 0644), 0);
+    assert_ok(writer_lock_take(dir, "s1", "strongroom serve", &l));
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    writer_lock_release(l);
 }
 
 static void test_writer_lock_take__second_taker_is_told_the_holder(void **state)
@@ -114,6 +132,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(test_writer_lock_take__makes_the_directory_and_file),
+        CASE(test_writer_lock_take__closes_a_file_that_others_may_open),
         CASE(test_writer_lock_take__second_taker_is_told_the_holder),
         CASE(test_writer_lock_take__held_by_another_process),
         CASE(test_writer_lock_take__no_place_for_it),
