@@ -1,10 +1,14 @@
 #include "broker/cmd/import_postgres.h"
 
+#include "broker/base/clock.h"
 #include "broker/base/limits.h"
 #include "broker/base/log.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <libpq-fe.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -67,15 +71,15 @@ enum import_way import_postgres_way(const struct sockaddr *peer, bool tls, const
     return verified ? IMPORT_WAY_GOOD : IMPORT_WAY_UNVERIFIED;
 }
 
-/* Wherever it was set: in the URL, a service, or PGSSLMODE. All that libpq gives here is a copy, a
- * password among it, so it is wiped. */
-static void get_sslmode(PGconn *conn, char *ret, size_t size)
+/* A setting, wherever it was set: in the URL, a service, or the environment. All that libpq gives here
+ * is a copy, a password among it, so it is wiped. */
+static void get_setting(PGconn *conn, const char *keyword, char *ret, size_t size)
 {
     PQconninfoOption *options = PQconninfo(conn);
     ret[0] = '\0';
     for (PQconninfoOption *o = options; o && o->keyword; o++) {
         if (!o->val) continue;
-        if (strcmp(o->keyword, "sslmode") == 0) snprintf(ret, size, "%s", o->val);
+        if (strcmp(o->keyword, keyword) == 0) snprintf(ret, size, "%s", o->val);
         explicit_bzero(o->val, strlen(o->val));
     }
     PQconninfoFree(options);
@@ -89,7 +93,7 @@ static err_t check_way(PGconn *conn, const char **ret_warning)
     char sslmode[16];
     if (getpeername(PQsocket(conn), (struct sockaddr *) &peer, &len) != 0)
         FAIL_ERRNO(ERR_TOKEN_DOWN, "PostgreSQL: the connection has gone");
-    get_sslmode(conn, sslmode, sizeof sslmode);
+    get_setting(conn, "sslmode", sslmode, sizeof sslmode);
     enum import_way way =
         import_postgres_way((const struct sockaddr *) &peer, PQsslInUse(conn) != 0, sslmode);
     if (way == IMPORT_WAY_OPEN)
@@ -116,6 +120,46 @@ static err_t server_error(const PGconn *conn, enum err_class code, const char *w
     size_t len = strcspn(message, "\n");
     log_escape(text, sizeof text, span_of(message, len));
     FAIL(code, "%s: %s", what, text);
+}
+
+/* 0: no end, as libpq has it. */
+static uint64_t connect_deadline(PGconn *conn)
+{
+    char text[16];
+    get_setting(conn, "connect_timeout", text, sizeof text);
+    long seconds = strtol(text, NULL, 10);
+    return seconds > 0 ? clock_mono_ns() + (uint64_t) seconds * CLOCK_SECOND_NS : 0;
+}
+
+static err_t wait_for(PGconn *conn, PostgresPollingStatusType what, uint64_t deadline)
+{
+    struct pollfd fd = {.fd = PQsocket(conn), .events = what == PGRES_POLLING_READING ? POLLIN : POLLOUT};
+    for (;;) {
+        uint64_t now = clock_mono_ns(), left_ms = INT_MAX;
+        if (deadline && now >= deadline)
+            FAIL(ERR_TOKEN_DOWN, "PostgreSQL: no connection within connect_timeout");
+        if (deadline) left_ms = (deadline - now) / (CLOCK_SECOND_NS / 1000) + 1;
+        int n = poll(&fd, 1, left_ms < INT_MAX ? (int) left_ms : INT_MAX);
+        if (n > 0) return ERR_OK;
+        if (n < 0 && errno != EINTR) FAIL_ERRNO(ERR_INTERNAL, "PostgreSQL: cannot wait for the server");
+    }
+}
+
+/* Step by step, since the way is looked at before a password goes along it: a server that has yet to
+ * answer has been sent no more than the names of user and database, and libpq comes back once before it
+ * reads that answer, for each host of a list and each try with or without TLS. */
+static err_t connect_on_good_way(PGconn *conn, const char **ret_warning)
+{
+    uint64_t deadline = connect_deadline(conn);
+    PostgresPollingStatusType what = PGRES_POLLING_WRITING;
+    if (PQstatus(conn) == CONNECTION_BAD) return server_error(conn, ERR_TOKEN_DOWN, "PostgreSQL");
+    while (what != PGRES_POLLING_OK) {
+        if (PQstatus(conn) == CONNECTION_AWAITING_RESPONSE) TRY(check_way(conn, ret_warning));
+        TRY(wait_for(conn, what, deadline));
+        what = PQconnectPoll(conn);
+        if (what == PGRES_POLLING_FAILED) return server_error(conn, ERR_TOKEN_DOWN, "PostgreSQL");
+    }
+    return check_way(conn, ret_warning);
 }
 
 /* A result, wiped before it is freed: it may have held a value. */
@@ -148,11 +192,9 @@ struct err import_postgres_open(const char *conninfo, struct import_postgres **r
     if (getenv("PGPASSWORD"))
         FAIL(ERR_USAGE, "a password stands in the environment (PGPASSWORD), where others may see it; "
              WHERE_PASSWORDS_BELONG);
-    p->conn = PQconnectdbParams(keys, values, 1);
+    p->conn = PQconnectStartParams(keys, values, 1);
     if (!p->conn) FAIL(ERR_INTERNAL, "out of memory");
-    if (PQstatus(p->conn) != CONNECTION_OK)
-        return server_error(p->conn, ERR_TOKEN_DOWN, "PostgreSQL");
-    TRY(check_way(p->conn, ret_warning));
+    TRY(connect_on_good_way(p->conn, ret_warning));
     PQsetNoticeProcessor(p->conn, be_quiet, NULL);
     snprintf(p->place, sizeof p->place, "postgresql %.50s on %.50s", PQdb(p->conn),
              PQhost(p->conn));

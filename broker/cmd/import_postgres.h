@@ -24,7 +24,8 @@ struct import_postgres;
 
 /* conninfo: a URL, or keywords and values, as libpq has them; further settings (service, password
  * file, sslmode) come from where libpq finds them. ERR_USAGE: PGPASSWORD is set, or the way is
- * IMPORT_WAY_OPEN. ERR_TOKEN_DOWN: the server does not answer or let us in. *ret_warning: a sentence for
+ * IMPORT_WAY_OPEN, in which case no password has gone along it. ERR_TOKEN_DOWN: the server does not
+ * answer (connect_timeout is for all hosts of a list together), or does not let us in. *ret_warning: a sentence for
  * the user, or NULL; of static storage. The caller closes. Values pass through libpq's own buffer, which
  * is not wiped. */
 err_t import_postgres_open(const char *conninfo, struct import_postgres **ret,
