@@ -182,6 +182,33 @@ class WrapKey(unittest.TestCase):
                 unwrap(guest, public.encrypt(KEY, oaep(hashes.SHA256)))
             self.assertNotIn("token.oaep", vault.read("log"))    # the token does all of it
 
+    def test_a_kbs_s_configuration_goes_on_unwrapping(self):
+        """What was wrapped for a KBS opens here, with its label and its hash (RsaPkcsTest is SHA-1)."""
+        for mechanism, algorithm in (("RsaPkcsTest", hashes.SHA1), ("RsaPkcsOaep", hashes.SHA256)):
+            with Vault() as vault:
+                vault.write("kbs.toml", f'''
+[[plugins]]
+name = "pkcs11"
+module = "/usr/lib/softhsm/libsofthsm2.so"
+pin = "12345678"
+lookup_label = "my-wrap"
+rsa_mechanism = "{mechanism}"
+''')
+                done = vault.run("config", "convert", vault.path("kbs.toml"), check=False)
+                self.assertNotIn("wrap", done.stderr.decode())
+                said = [line.strip().split(": ", 1) for line in done.stdout.decode().splitlines()
+                        if line.startswith("  wrap_key_")]
+                vault.configure(token={key: json.loads(value) for key, value in said})
+                vault.pkcs11_tool("--keypairgen", "--key-type", "rsa:2048", "--label", "my-wrap",
+                                  "--id", "07", "--usage-decrypt")
+                vault.command("token", "keypair", "list", "--label", "my-wrap", "--public-out",
+                              vault.path("wrap.pem"))
+                public = serialization.load_pem_public_key(vault.read("wrap.pem").encode())
+                vault.start().allow_all()
+                guest = vault.guest().handshake()
+                self.assertEqual(unwrap(guest, public.encrypt(KEY, oaep(algorithm))), KEY)
+                self.assertEqual(unwrap(guest, vault.admin("POST", PATH, KEY)[2]), KEY)
+
     def test_a_pair_of_another_tool(self):
         with Vault() as vault:
             vault.pkcs11_tool("--keypairgen", "--key-type", "rsa:2048", "--label",

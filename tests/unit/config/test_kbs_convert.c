@@ -149,10 +149,33 @@ static void test_convert__secrets_stay_where_they_are(void **state)
     assert_null(strstr(buf_str(&notes), "hunter2"));
     assert_string_equal(config->token_module, "/usr/lib/x.so");
     for (const char *const *p = (const char *const[]){"plugins[0].pin: a PIN never", "plugins[0].slot_index",
-             "plugins[0].lookup_label", "plugins[0].other", "left plugins[1]: resources are kept elsewhere",
+             "plugins[0].other", "left plugins[1]: resources are kept elsewhere",
              "left plugins[2]: there is no such plugin", "note storage_backend", "attestation_service.api_key",
              "attestation_service.as_addr", "left x.password: ", NULL}; *p; p++)
         assert_told(*p);
+}
+
+/* The names of the KBS's mechanisms say OAEP with SHA-256 and OAEP with SHA-1 (kbs-api.md 8.3). */
+static void test_convert__wrap_key(void **state)
+{
+#define PKCS11 "[[plugins]]\nname = \"pkcs11\"\n"
+    toml(PKCS11 "lookup_label = \"my-wrap\"\nrsa_mechanism = \"RsaPkcsTest\"\n");
+    assert_string_equal(config->token_wrap_key_label, "my-wrap");
+    assert_true(config->token_wrap_key_sha1);
+    assert_null(strstr(buf_str(&notes), "plugins[0]."));
+    toml(PKCS11 "lookup_label = \"a: 'b'\"\nrsa_mechanism = \"RsaPkcsOaep\"\n");
+    assert_string_equal(config->token_wrap_key_label, "a: 'b'");
+    assert_false(config->token_wrap_key_sha1);
+    assert_null(strstr(buf_str(&notes), "plugins[0]."));
+    assert_non_null(strstr(buf_str(&out.yaml), "wrap_key_oaep: \"sha256\"")); /* said, not left to a default */
+    toml(PKCS11 "lookup_label = \"\"\nrsa_mechanism = \"RsaPkcs\"\n");
+    assert_string_equal(config->token_wrap_key_label, "strongroom-wrap-key"); /* the default */
+    assert_told("left plugins[0].lookup_label: a key pair without a label");
+    assert_told("left plugins[0].rsa_mechanism: no mechanism that a KBS has");
+    toml(PKCS11 "lookup_label = [\"x\"]\nrsa_mechanism = {x = 1}\n");
+    assert_told("left plugins[0].lookup_label[0]: ");
+    assert_told("left plugins[0].rsa_mechanism: ");
+#undef PKCS11
 }
 
 /* A key cannot break out of its comment. */
@@ -185,7 +208,7 @@ int main(void)
         TEST(test_convert__same_keys),       TEST(test_convert__out_of_range_is_named),
         TEST(test_convert__old_operators),   TEST(test_convert__no_provider_left),
         TEST(test_convert__secrets_stay_where_they_are), TEST(test_convert__hostile_keys),
-        TEST(test_convert__beside_the_place),
+        TEST(test_convert__beside_the_place), TEST(test_convert__wrap_key),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
