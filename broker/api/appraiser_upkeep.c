@@ -103,7 +103,8 @@ static err_t set_policy(void *context, const struct attest_policy *policy, uint6
     TRY(appraiser_compile(policy->text, errors, &p));
     snprintf(name, sizeof name, ATTESTATION_POLICY_PREFIX "%s", policy->id);
     struct counting c = {.name = name};
-    TRY(store_list(a->store, ENVELOPE_POLICY, ATTESTATION_POLICY_PREFIX, false, count_other, &c));
+    const struct store_listing policies = {.kind = ENVELOPE_POLICY, .prefix = ATTESTATION_POLICY_PREFIX};
+    TRY(store_list(a->store, &policies, count_other, &c, NULL));
     if (c.others >= ATTESTATION_POLICIES_MAX)
         FAIL(ERR_USAGE, "there are %u attestation policies already", ATTESTATION_POLICIES_MAX);
     struct store_put put = {.kind = ENVELOPE_POLICY, .name = name, .value = policy->text,

@@ -291,6 +291,7 @@ void operator_fail(struct call *c, const char *action, struct err e);
 bool operator_read_version(const struct call *c, uint64_t *ret);
 /* The members of an entry of the store, as lists have them. */
 void operator_put_entry(struct json_out *o, const struct store_entry *e);
+bool operator_list_decide(struct call *c);
 err_t operator_list_work(struct call *c);
 void operator_list_finish(struct call *c, struct err e);
 bool operator_read_decide(struct call *c);

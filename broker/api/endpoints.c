@@ -53,7 +53,7 @@ const struct endpoint endpoints[] = {
      reference_get_work, reference_get_finish, WORK_OBJECTS},
 
     /* Strongroom's own */
-    {OWN, "resources", HTTP_GET, ACCESS_ADMIN_PLUGIN, BODY_IGNORED, operator_job_decide,
+    {OWN, "resources", HTTP_GET, ACCESS_ADMIN_PLUGIN, BODY_IGNORED, operator_list_decide,
      operator_list_work, operator_list_finish, WORK_OBJECTS},
     {OWN, "resources", HTTP_POST, ACCESS_LOCAL, BODY_BATCH, operator_job_decide,
      resource_batch_work, resource_batch_finish, WORK_OBJECTS},

@@ -56,28 +56,48 @@ void operator_put_entry(struct json_out *o, const struct store_entry *e)
     if (e->content_type[0]) json_member_str(o, "content_type", e->content_type);
 }
 
+/* Entries on their way out, and the name of the last. */
+struct page {
+    struct json_out out;
+    char last[NAME_MAX_BYTES + 1];
+};
+
 static err_t put_entry(void *arg, const struct store_entry *e)
 {
-    struct json_out *o = arg;
-    json_begin_object(o);
-    json_member_str(o, "name", e->name);
-    operator_put_entry(o, e);
-    json_member_uint(o, "versions", e->versions);
-    json_end_object(o);
+    struct page *p = arg;
+    json_begin_object(&p->out);
+    json_member_str(&p->out, "name", e->name);
+    operator_put_entry(&p->out, e);
+    json_member_uint(&p->out, "versions", e->versions);
+    json_end_object(&p->out);
+    snprintf(p->last, sizeof p->last, "%s", e->name);
     return ERR_OK;
+}
+
+bool operator_list_decide(struct call *c)
+{
+    const char *limit = call_query(c, "limit");
+    if (!call_path_ends(c, 0)) return true;
+    if (!limit || (call_read_version(span_str(limit), &c->wanted) && c->wanted > 0)) return false;
+    call_error(c, KBS_BAD_PATH, "limit is a number from 1 on");
+    return true;
 }
 
 struct err operator_list_work(struct call *c)
 {
-    struct json_out o = JSON_OUT(&c->text);
+    struct page p = {.out = JSON_OUT(&c->text)};
+    struct store_listing listing = {
+        .kind = ENVELOPE_RESOURCE, .prefix = call_query(c, "prefix"), .after = call_query(c, "after"),
+        .limit = (size_t) c->wanted, .deleted = call_asks(c, "deleted")};
+    bool more = false;
     c->text.max = LIST_MAX;
-    json_begin_object(&o);
-    json_key(&o, "resources");
-    json_begin_array(&o);
-    TRY(store_list(c->api->config.store, ENVELOPE_RESOURCE, call_query(c, "prefix"),
-                   call_asks(c, "deleted"), put_entry, &o));
-    json_end_array(&o);
-    json_end_object(&o);
+    json_begin_object(&p.out);
+    json_key(&p.out, "resources");
+    json_begin_array(&p.out);
+    TRY(store_list(c->api->config.store, &listing, put_entry, &p, &more));
+    json_end_array(&p.out);
+    if (more) json_member_str(&p.out, "next", p.last);
+    json_end_object(&p.out);
     return ERR_OK;
 }
 

@@ -73,7 +73,7 @@ static err_t find_deleted(struct vault *v, const char *name, bool *ret)
     char path[PATH_ROOM];
     _cleanup_(http_answer_free) struct http_answer answer = {0};
     _cleanup_json_ struct json_doc *doc = NULL;
-    snprintf(path, sizeof path, "/strongroom/v1/resources?deleted=true&prefix=%s", name);
+    snprintf(path, sizeof path, "/strongroom/v1/resources?deleted=true&limit=1&prefix=%s", name);
     TRY(get(v, path, &answer));
     if (answer.status != 200) return http_answer_error(&answer, name);
     TRY(json_parse(secret_span(answer.body), &doc));

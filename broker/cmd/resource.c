@@ -103,21 +103,67 @@ struct err cmd_resource_get(const struct command *self, int argc, char **argv)
     return file_write_all(STDOUT_FILENO, secret_span(answer.body));
 }
 
-static err_t print_table(struct span text)
+/* Entries of one answer: a long list is more than a text of JSON may be. */
+#ifdef STRONGROOM_TEST
+#define PAGE 3u
+#else
+#define PAGE 5000u
+#endif
+
+struct err resource_each(struct vault *v, const char *query, err_t (*each)(void *arg, struct json entry),
+                         void *arg)
 {
-    _cleanup_json_ struct json_doc *doc = NULL;
-    TRY(json_parse(text, &doc));
-    struct json list = json_get(json_root(doc), "resources");
+    char after[NAME_MAX_BYTES + 1] = "", path[1024];
+    do {
+        _cleanup_(http_answer_free) struct http_answer answer = {0};
+        _cleanup_json_ struct json_doc *doc = NULL;
+        snprintf(path, sizeof path, "/strongroom/v1/resources?limit=%u%s%s%s", PAGE, query,
+                 after[0] ? "&after=" : "", after);
+        TRY(vault_send(v, "GET", path, NULL, span_of(NULL, 0), &answer));
+        if (answer.status != 200) return http_answer_error(&answer, "list");
+        TRY(json_parse(secret_span(answer.body), &doc));
+        for (struct json j = json_first(json_get(json_root(doc), "resources")); json_present(j); j = json_next(j))
+            TRY(each(arg, j));
+        const char *next = json_string(json_get(json_root(doc), "next"));
+        snprintf(after, sizeof after, "%s", next ? next : "");
+    } while (after[0]);
+    return ERR_OK;
+}
+
+static err_t print_row(void *arg, struct json j)
+{
+    int64_t version = 0, size = 0, kek = 0;
+    json_int(json_get(j, "version"), &version);
+    json_int(json_get(j, "size"), &size);
+    json_int(json_get(j, "kek_generation"), &kek);
+    printf("%-40s %-8s %8" PRId64 " %10" PRId64 " %4" PRId64 "  %s\n",
+           json_string(json_get(j, "name")), json_string(json_get(j, "state")), version, size,
+           kek, json_string(json_get(j, "created")));
+    return ERR_OK;
+}
+
+static err_t print_table(struct vault *v, const char *query)
+{
     printf("%-40s %-8s %8s %10s %4s  %s\n", "NAME", "STATE", "VERSION", "SIZE", "KEK", "CREATED");
-    for (struct json j = json_first(list); json_present(j); j = json_next(j)) {
-        int64_t version = 0, size = 0, kek = 0;
-        json_int(json_get(j, "version"), &version);
-        json_int(json_get(j, "size"), &size);
-        json_int(json_get(j, "kek_generation"), &kek);
-        printf("%-40s %-8s %8" PRId64 " %10" PRId64 " %4" PRId64 "  %s\n",
-               json_string(json_get(j, "name")), json_string(json_get(j, "state")), version, size,
-               kek, json_string(json_get(j, "created")));
-    }
+    return resource_each(v, query, print_row, NULL);
+}
+
+static err_t print_entry(void *arg, struct json j)
+{
+    bool *later = arg;
+    struct span text = json_text(j);
+    printf("%s%.*s", *later ? "," : "", (int) text.len, (const char *) text.data);
+    *later = true;
+    return ERR_OK;
+}
+
+/* One document, whatever it came in. */
+static err_t print_json(struct vault *v, const char *query)
+{
+    bool later = false;
+    printf("{\"resources\":[");
+    TRY(resource_each(v, query, print_entry, &later));
+    printf("]}\n");
     return ERR_OK;
 }
 
@@ -137,16 +183,12 @@ struct err cmd_resource_list(const struct command *self, int argc, char **argv)
     if (strspn(prefix, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-/") !=
         strlen(prefix))
         FAIL(ERR_USAGE, "a prefix is the beginning of REPOSITORY/TYPE/TAG");
-    char path[600];
-    snprintf(path, sizeof path, "/strongroom/v1/resources?prefix=%.300s%s", prefix,
-             deleted ? "&deleted=true" : "");
+    char query[400];
+    snprintf(query, sizeof query, "&prefix=%.300s%s", prefix, deleted ? "&deleted=true" : "");
     _cleanup_(config_freep) struct config *config = NULL;
     _cleanup_(vault_closep) struct vault *vault = NULL;
     TRY(vault_open_file(config_file, "strongroom resource list", &config, &vault));
-    _cleanup_(http_answer_free) struct http_answer answer = {0};
-    TRY(vault_send(vault, "GET", path, NULL, span_of(NULL, 0), &answer));
-    if (answer.status != 200) return http_answer_error(&answer, "list");
-    return json ? http_answer_print(&answer) : print_table(secret_span(answer.body));
+    return (json ? print_json : print_table)(vault, query);
 }
 
 struct err cmd_resource_rm(const struct command *self, int argc, char **argv)

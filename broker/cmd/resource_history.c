@@ -134,21 +134,17 @@ static err_t purge_one(struct vault *v, const char *name)
     return ERR_OK;
 }
 
+static err_t purge_if_over(void *vault, struct json j)
+{
+    bool expired = false;
+    bool over = strcmp(text_of(j, "state"), "deleted") == 0 ||
+                (json_bool(json_get(j, "expired"), &expired) && expired);
+    return over ? purge_one(vault, text_of(j, "name")) : ERR_OK;
+}
+
 static err_t purge_all(struct vault *v)
 {
-    _cleanup_(http_answer_free) struct http_answer answer = {0};
-    _cleanup_json_ struct json_doc *doc = NULL;
-    TRY(vault_send(v, "GET", "/strongroom/v1/resources?deleted=true", NULL, span_of(NULL, 0), &answer));
-    if (answer.status != 200) return http_answer_error(&answer, "list");
-    TRY(json_parse(secret_span(answer.body), &doc));
-    struct json list = json_get(json_root(doc), "resources");
-    for (struct json j = json_first(list); json_present(j); j = json_next(j)) {
-        bool expired = false;
-        bool over = strcmp(text_of(j, "state"), "deleted") == 0 ||
-                    (json_bool(json_get(j, "expired"), &expired) && expired);
-        if (over) TRY(purge_one(v, text_of(j, "name")));
-    }
-    return ERR_OK;
+    return resource_each(v, "&deleted=true", purge_if_over, v);
 }
 
 struct err cmd_resource_purge(const struct command *self, int argc, char **argv)

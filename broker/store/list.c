@@ -5,8 +5,7 @@
 /* Names are collected under the lock and entries are described one by one later, so that a long
  * list neither holds the lock while it is visited nor costs a copy of every entry. */
 struct names {
-    enum envelope_kind kind;
-    const char *prefix;
+    const struct store_listing *of;
     struct buf text; /* names with their NULs */
     size_t count;
 };
@@ -14,7 +13,9 @@ struct names {
 static void collect(void *arg, const struct entry *e)
 {
     struct names *n = arg;
-    if (e->kind != n->kind || strncmp(e->name, n->prefix, strlen(n->prefix)) != 0) return;
+    const char *prefix = n->of->prefix ? n->of->prefix : "";
+    if (e->kind != n->of->kind || strncmp(e->name, prefix, strlen(prefix)) != 0) return;
+    if (n->of->after && strcmp(e->name, n->of->after) <= 0) return;
     buf_add(&n->text, e->name, strlen(e->name) + 1);
     n->count++;
 }
@@ -48,13 +49,11 @@ static bool describe(struct store *s, enum envelope_kind kind, const char *name,
     return e != NULL;
 }
 
-struct err store_list(struct store *s, enum envelope_kind kind, const char *prefix,
-                      bool with_deleted, err_t (*visit)(void *arg, const struct store_entry *e),
-                      void *arg)
+struct err store_list(struct store *s, const struct store_listing *listing,
+                      err_t (*visit)(void *arg, const struct store_entry *e), void *arg, bool *ret_more)
 {
     TRY(refresh_tick(s));
-    struct names names = {.kind = kind, .prefix = prefix ? prefix : "",
-                          .text.max = (size_t) STORE_READ_MAX * (NAME_MAX_BYTES + 1)};
+    struct names names = {.of = listing, .text.max = (size_t) STORE_READ_MAX * (NAME_MAX_BYTES + 1)};
     {
         SCOPED_LOCK(&s->lock);
         catalog_each(s->catalog, collect, &names);
@@ -63,12 +62,17 @@ struct err store_list(struct store *s, enum envelope_kind kind, const char *pref
     TRY(buf_ok(&text));
     _cleanup_free_ const char **sorted = NULL;
     TRY(sort_names(&names, &sorted));
-    for (size_t i = 0; i < names.count; i++) {
+    bool more = false;
+    for (size_t i = 0, told = 0; i < names.count; i++) {
         struct store_entry e;
-        if (!describe(s, kind, sorted[i], &e)) continue;
-        if (e.state == STORE_DELETED && !with_deleted) continue;
+        if (!describe(s, listing->kind, sorted[i], &e)) continue;
+        if (e.state == STORE_DELETED && !listing->deleted) continue;
+        more = listing->limit && told == listing->limit;
+        if (more) break;
         TRY(visit(arg, &e));
+        told++;
     }
+    if (ret_more) *ret_more = more;
     return ERR_OK;
 }
 

@@ -137,9 +137,17 @@ err_t store_rewrap(struct store *s, size_t limit, struct store_rewrapped *ret);
  * still does; ERR_NOTFOUND. */
 err_t store_drop_key(struct store *s, uint32_t generation);
 
-/* Entries of a kind whose name begins with prefix (NULL: all), in name order. */
-err_t store_list(struct store *s, enum envelope_kind kind, const char *prefix, bool with_deleted,
-                 err_t (*visit)(void *arg, const struct store_entry *e), void *arg);
+/* Entries of a kind, in name order. */
+struct store_listing {
+    enum envelope_kind kind;
+    const char *prefix;  /* of names; NULL: all */
+    const char *after;   /* only names behind it; NULL: from the first */
+    size_t limit;        /* of entries; 0: none */
+    bool deleted;        /* tombstones too */
+};
+/* *ret_more (may be NULL): whether the limit left some out. */
+err_t store_list(struct store *s, const struct store_listing *listing,
+                 err_t (*visit)(void *arg, const struct store_entry *e), void *arg, bool *ret_more);
 
 struct store_stats {
     size_t live, deleted, damaged, foreign, torn; /* foreign and torn: objects, the rest: names */

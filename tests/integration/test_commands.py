@@ -274,6 +274,21 @@ class Resources:
         self.assertTrue(table[0].startswith("NAME"))
         self.assertNotIn("value of it", "".join(table))
 
+    def test_a_list_of_several_pages(self):
+        """The test build takes three entries a page."""
+        wanted = [f"pages/a/{n}" for n in range(7)]
+        for name in wanted:
+            self.put(name, b"x")
+        listed = self.json_of("resource", "list", "pages/")["resources"]
+        self.assertEqual([r["name"] for r in listed], wanted)
+        table = self.vault.command("resource", "list", "pages/").stdout.decode().splitlines()
+        self.assertEqual([row.split()[0] for row in table], ["NAME", *wanted])
+        for name in wanted[1:]:
+            self.vault.command("resource", "rm", name)
+        self.vault.command("resource", "purge", "--all")
+        listed = self.json_of("resource", "list", "pages/", "--deleted")["resources"]
+        self.assertEqual([r["name"] for r in listed], wanted[:1])
+
     def test_kek_list(self):
         keks = self.json_of("kek", "list")["keks"]
         self.assertEqual(len(keks), 1)

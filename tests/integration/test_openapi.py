@@ -311,8 +311,10 @@ class Described(unittest.TestCase):
         self.vault.put("openapi/test/1", b"value")
         self.vault.put("openapi/test/2", b"value")
         self.vault.admin("DELETE", "/kbs/v0/resource/openapi/test/2")
-        for query in ("", "?prefix=openapi/", "?deleted=1", "?prefix=none", "?deleted=x&prefix"):
+        for query in ("", "?prefix=openapi/", "?deleted=1", "?prefix=none", "?deleted=x&prefix", "?deleted=1&limit=1",
+                      "?after=openapi"):
             self.call("listResources", 200, query=query)
+        self.call("listResources", 400, query="?limit=0")
         _, _, body = self.call("readResource", 200)
         self.assertEqual(body, b"value")
         self.call("readResource", 404, path={"tag": "none"})

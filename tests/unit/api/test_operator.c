@@ -62,7 +62,10 @@ static void test_list__prefix_and_deleted(void **state)
 {
     static const struct { const char *query; size_t count; } rows[] = {
         {"", 2}, {"?prefix=a/", 1}, {"?prefix=a%2Fb", 1}, {"?prefix=zz", 0}, {"?prefix=", 2},
-        {"?deleted=true", 3}, {"?deleted=false", 2}, {"?deleted", 2}, {"?deleted=true&prefix=c", 1},
+        {"?deleted=true", 3}, {"?deleted=false", 2}, {"?deleted", 2},
+        {"?limit=1", 1}, {"?limit=2", 2}, {"?limit=18446744073709551615", 2}, {"?after=a/b/c", 1}, {"?after=b/b/b", 0},
+        {"?after=a", 2}, {"?deleted=true&limit=2&after=a%2Fb%2Fc", 2}, {"?limit=1&prefix=b&after=a", 1},
+        {"?deleted=true&prefix=c", 1},
     };
     put("a/b/c", "1");
     put("b/b/b", "2");
@@ -76,6 +79,24 @@ static void test_list__prefix_and_deleted(void **state)
             fail_msg("%s: %s", rows[i].query, response_text());
     }
     assert_string_equal(text_at("/resources/0/state"), "deleted");
+}
+
+static void test_list__says_where_it_goes_on(void **state)
+{
+    static const char *const wrong[] = {"0", "", "x", "-1", "1.5", "18446744073709551616"};
+    put("a/b/c", "1");
+    put("b/b/b", "2");
+    assert_int_equal(ASK("GET", OWN "resources?limit=1", .local = true), 200);
+    assert_string_equal(text_at("/next"), "a/b/c");
+    assert_int_equal(ASK("GET", OWN "resources?limit=1&after=a/b/c", .local = true), 200);
+    assert_string_equal(text_at("/resources/0/name"), "b/b/b");
+    assert_false(json_present(member("/next")));
+    for (size_t i = 0; i < COUNT(wrong); i++) {
+        char target[80];
+        snprintf(target, sizeof target, OWN "resources?limit=%s", wrong[i]);
+        assert_int_equal(ASK("GET", target, .local = true), 400);
+        check_error(400, "InvalidRequestPath", "limit is a number from 1 on");
+    }
 }
 
 static void test_list__empty(void **state)
@@ -239,6 +260,7 @@ int main(void)
         KIT_TEST(test_local__not_reachable_by_tcp),
         KIT_TEST(test_list__entries),
         KIT_TEST(test_list__prefix_and_deleted),
+        KIT_TEST(test_list__says_where_it_goes_on),
         KIT_TEST(test_list__empty),
         KIT_TEST(test_read__value_in_secret_memory),
         KIT_TEST(test_read__refusals),

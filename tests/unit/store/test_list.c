@@ -18,8 +18,11 @@ static err_t note(void *arg, const struct store_entry *e)
 
 static size_t list(enum envelope_kind kind, const char *prefix, bool with_deleted)
 {
+    struct store_listing all = {.kind = kind, .prefix = prefix, .deleted = with_deleted};
+    bool more = true;
     memset(&seen, 0, sizeof seen);
-    assert_ok(store_list(fx.store, kind, prefix, with_deleted, note, NULL));
+    assert_ok(store_list(fx.store, &all, note, NULL, &more));
+    assert_false(more);
     return seen.count;
 }
 
@@ -65,6 +68,34 @@ static void test_store_list__kinds_and_states(void **state)
     assert_int_equal(stats.damaged, 1);
 }
 
+/* Each page begins behind the last name of the one before; tombstones count only where they are told. */
+static void test_store_list__by_pages(void **state)
+{
+    static const struct { size_t limit; bool deleted; size_t pages[4]; } rows[] = {
+        {1, false, {1, 1, 1}}, {2, false, {2, 1}}, {3, false, {3}}, {4, false, {3}}, {2, true, {2, 2}},
+    };
+    fx_put("a/b/1", "x");
+    fx_put("a/b/2", "x");
+    fx_delete("a/b/2");
+    fx_put("a/b/3", "x");
+    fx_put("a/b/4", "x");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct store_listing page = {.kind = ENVELOPE_RESOURCE, .limit = rows[i].limit, .deleted = rows[i].deleted};
+        bool more = true;
+        memset(&seen, 0, sizeof seen);
+        for (size_t n = 0, before = 0; more; before = seen.count, n++) {
+            char after[NAME_MAX_BYTES + 1];
+            snprintf(after, sizeof after, "%s", seen.last);
+            page.after = after;
+            assert_ok(store_list(fx.store, &page, note, NULL, &more));
+            assert_int_equal(seen.count - before, rows[i].pages[n]);
+        }
+        assert_int_equal(seen.count, rows[i].deleted ? 4 : 3);
+    }
+}
+
+static const struct store_listing resources = {.kind = ENVELOPE_RESOURCE};
+
 static err_t delete_it(void *arg, const struct store_entry *e)
 {
     seen.count++;
@@ -77,7 +108,7 @@ static void test_store_list__visit_may_use_the_store(void **state)
     fx_put("a/b/1", "x");
     fx_put("a/b/2", "x");
     memset(&seen, 0, sizeof seen);
-    assert_ok(store_list(fx.store, ENVELOPE_RESOURCE, NULL, false, delete_it, NULL));
+    assert_ok(store_list(fx.store, &resources, delete_it, NULL, NULL));
     assert_int_equal(seen.count, 2);
     assert_int_equal(list(ENVELOPE_RESOURCE, NULL, false), 0);
 }
@@ -88,7 +119,7 @@ static void test_store_list__error_of_visit_ends_it(void **state)
     fx_put("a/b/2", "x");
     memset(&seen, 0, sizeof seen);
     seen.stop_at = 1;
-    assert_fails(store_list(fx.store, ENVELOPE_RESOURCE, NULL, false, note, NULL), ERR_LIMIT);
+    assert_fails(store_list(fx.store, &resources, note, NULL, NULL), ERR_LIMIT);
     assert_int_equal(seen.count, 1);
 }
 
@@ -191,6 +222,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_store_list__five_hundred_in_name_order),
         TEST(test_store_list__kinds_and_states),
+        TEST(test_store_list__by_pages),
         TEST(test_store_list__visit_may_use_the_store),
         TEST(test_store_list__error_of_visit_ends_it),
         TEST(test_store_list_versions__newest_first),

@@ -159,8 +159,9 @@ static err_t write_down(void *arg, const struct store_entry *e)
 
 static struct buf listed(void)
 {
+    struct store_listing all = {.kind = ENVELOPE_RESOURCE, .deleted = true};
     struct buf text = BUF_INIT;
-    assert_ok(store_list(fx.store, ENVELOPE_RESOURCE, NULL, true, write_down, &text));
+    assert_ok(store_list(fx.store, &all, write_down, &text, NULL));
     assert_ok(store_list_versions(fx.store, ENVELOPE_RESOURCE, "kept/in/versions", write_down, &text));
     assert_ok(buf_ok(&text));
     return text;
