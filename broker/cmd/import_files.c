@@ -379,3 +379,22 @@ struct err import_file_offer(const char *path, enum kbs_space space, const char 
     TRYC(look(AT_FDCWD, path, "/", &s), "%s", path);
     return offer(&r, &s, path, span_str(key), S_ISREG(s.mode) ? NULL : "it is no regular file");
 }
+
+struct err import_files_others(const char *folder, const struct import_others *others,
+                               const struct import_walk *walk)
+{
+    const struct reading r = {.root = "/", .space = KBS_REPOSITORY, .walk = walk};
+    _cleanup_spot_ struct spot s = SPOT_INIT;
+    _cleanup_(names_free) struct names names = {0};
+    TRYC(look(AT_FDCWD, folder, "/", &s), "%s", folder);
+    TRYC(read_names(&s, &names), "%s", folder);
+    for (size_t i = 0; i < names.count; i++) {
+        const char *name = names.at[i];
+        _cleanup_free_ char *path = NULL;
+        if (name[0] == '.') continue;
+        TRY(path_join(folder, name, &path));
+        if (others->known(others->arg, path, name)) continue;
+        TRY(offer(&r, NULL, path, span_str(name), others->flaw));
+    }
+    return ERR_OK;
+}

@@ -17,3 +17,13 @@ err_t import_files_walk(const char *root, const char *path, enum kbs_space space
 /* One file that is the value of this key, such as the policy of a KBS until v0.18. */
 err_t import_file_offer(const char *path, enum kbs_space space, const char *key,
                         const struct import_walk *walk);
+
+/* The visible names of a folder, in order, that known() does not answer for: each is offered as a flawed
+ * resource with this sentence. Nothing in them is read. */
+struct import_others {
+    bool (*known)(void *arg, const char *path, const char *name); /* path: folder/name */
+    void *arg;
+    const char *flaw;
+};
+err_t import_files_others(const char *folder, const struct import_others *others,
+                          const struct import_walk *walk);

@@ -25,6 +25,8 @@ struct import_source {
     struct bump arena; /* of every text here */
     struct place places[KBS_SPACES];
     const char *policy; /* one file, or NULL */
+    const char *folder; /* namespaces were found there: what lies beside them is told; or NULL */
+    const char *json;   /* the same of its local_json */
     struct import_postgres *postgres;
     struct buf notes;
 };
@@ -98,15 +100,51 @@ static err_t note_others(struct import_source *s, const char *folder)
  * beside the others (kbs-api.md 12.1). Anything else is taken for the repository itself. */
 static err_t from_folder(struct import_source *s, const char *folder)
 {
+    _cleanup_free_ char *json = NULL;
     size_t found = 0, beside = 0;
     for (enum kbs_space i = 0; i < KBS_SPACES; i++)
         TRY(put_if_there(s, i, folder, kbs_space_name(i), &found));
     if (!s->places[KBS_REFERENCE_VALUES].root)
         TRY(put_if_there(s, KBS_REFERENCE_VALUES, folder, "local_json/reference_value", &beside));
     TRY(note_others(s, folder));
-    if (found) return ERR_OK;
+    TRY(path_join(folder, "local_json", &json));
+    if (found && is_folder(json)) {
+        TRY(note_others(s, json));
+        TRY(keep(s, json, &s->json));
+    }
+    if (found) return keep(s, folder, &s->folder);
     buf_addf(&s->notes, "no namespaces below this folder, so it is read as a repository\n");
     return put_place(s, KBS_REPOSITORY, folder, NULL);
+}
+
+static bool is_same_file(const char *a, const char *b)
+{
+    struct stat x, y;
+    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+/* What has its place in a store, here or elsewhere: namespaces that are read or have their note, sessions
+ * (which are not taken), and what file systems keep in their root. */
+static bool is_known(void *arg, const char *path, const char *name)
+{
+    static const char *const passed[] = {"kbs_protocol_session", "provisioner", "lost+found"};
+    const struct import_source *s = arg;
+    for (size_t i = 0; i < sizeof passed / sizeof *passed; i++)
+        if (strcmp(name, passed[i]) == 0) return true;
+    for (enum kbs_space i = 0; i < KBS_SPACES; i++)
+        if (s->places[i].path && strcmp(path, s->places[i].path) == 0) return true;
+    if (s->json && strcmp(path, s->json) == 0) return true;
+    return s->policy && is_same_file(path, s->policy);
+}
+
+static err_t walk_others(struct import_source *s, const struct import_walk *walk)
+{
+    const struct import_others beside = {is_known, s, "it is no namespace of a KBS, so it is not read; a nested "
+                                         "repository is imported from a folder where no namespace is beside it"};
+    const struct import_others inside = {is_known, s, "it lies in local_json, of which reference values alone are "
+                                         "read; import that folder by itself"};
+    if (s->folder) TRY(import_files_others(s->folder, &beside, walk));
+    return s->json ? import_files_others(s->json, &inside, walk) : ERR_OK;
 }
 
 /* ---- a configuration ----------------------------------------------------------------------- */
@@ -312,6 +350,7 @@ static err_t walk_place(struct import_source *s, enum kbs_space space,
 struct err import_source_walk(struct import_source *s, const struct import_walk *walk)
 {
     for (enum kbs_space i = 0; i < KBS_SPACES; i++) TRY(walk_place(s, i, walk));
+    TRY(walk_others(s, walk));
     if (s->policy && is_there(s->policy))
         return import_file_offer(s->policy, KBS_POLICIES, "resource-policy.rego", walk);
     if (s->policy) FAIL(ERR_NOTFOUND, "there is no policy file %s", s->policy);

@@ -146,6 +146,17 @@ class Layouts(Story):
         self.assertEqual(summary, {"taken": 2, "skipped": 1})
         self.assert_taken({"default/x/a": b"flat", "default/x/b": b"B"})
 
+    def test_a_nested_store_beside_a_namespace_is_not_lost_in_silence(self):
+        root = kbs_store.nested(self.path("storage"), {"default/key/1": b"nested"})
+        os.mkdir(os.path.join(root, "reference_value"))
+        for more in ([], ["--apply"]):
+            entries, summary, _ = self.run_import(root, *more, code=9)
+            self.assertEqual(summary, {"skipped": 1})
+            self.assertIn("no namespace", entries["resource", "default"]["reason"])
+        os.rmdir(os.path.join(root, "reference_value"))
+        self.run_import(root, "--apply")
+        self.assert_taken({"default/key/1": b"nested"})
+
     def test_by_configuration(self):
         flat = kbs_store.local_fs(self.path("fs"), {"repository": {"a/b/c": b"flat"}})
         values = kbs_store.local_json(self.path("json"), {

@@ -31,7 +31,49 @@ static void test_folder__namespaces_as_folders_and_files(void **state)
     make("reference_value", "{\"m\":\"b25l\"}"); /* the one beside the others counts */
     walk_source(dir, NULL);
     assert_saw("reference-value m");
-    assert_false(saw("reference-value n"));
+    assert_false(saw("reference-value n = "));
+    assert_saw("resource reference_value ! it lies in local_json");
+}
+
+/* What lies beside namespaces is not read, and not passed over in silence: a nested store whose
+ * repository is called as a namespace would be lost so. */
+static void test_folder__what_lies_beside_namespaces(void **state)
+{
+    static const char *const passed[] = {"kbs_protocol_session", "lost+found", "provisioner", ".hidden", "..data",
+                                         "default", "default/key"};
+    for (size_t i = 0; i < sizeof passed / sizeof *passed; i++) make_folder(passed[i]);
+    make_folder("reference_value");
+    make("default/key/1", "one");
+    make("notes.txt", "x");
+    make("p.rego", "package policy");
+    walk_source(dir, NULL);
+    assert_string_equal(buf_str(&seen), /* in the order of their names */
+        "resource default ! it is no namespace of a KBS, so it is not read; a nested repository is imported "
+        "from a folder where no namespace is beside it\n"
+        "resource notes.txt ! it is no namespace of a KBS, so it is not read; a nested repository is imported "
+        "from a folder where no namespace is beside it\n"
+        "resource p.rego ! it is no namespace of a KBS, so it is not read; a nested repository is imported "
+        "from a folder where no namespace is beside it\n");
+    walk_source(dir, in("p.rego")); /* that one has its use */
+    assert_false(saw("p.rego"));
+    assert_saw("policy resource-policy = package policy\n");
+    make("local_json", "{}"); /* no folder: it is none of Trustee's */
+    walk_source(dir, NULL);
+    assert_saw("resource local_json ! it is no namespace");
+}
+
+static void test_folder__what_lies_in_local_json(void **state)
+{
+    make_folder("repository");
+    make_folder("local_json");
+    make("local_json/reference_value", "{\"n\":\"b25l\"}");
+    make("local_json/repository", "{\"a/b/c\":\"b25l\"}");
+    make("local_json/kbs_protocol_session", "{}");
+    make("local_json/provisioner", "{}");
+    walk_source(dir, NULL);
+    assert_string_equal(buf_str(&seen), "reference-value n = one\nresource repository ! it lies in local_json, of "
+                        "which reference values alone are read; import that folder by itself\n");
+    assert_non_null(strstr(notes, "provisioner"));
 }
 
 static void test_folder__the_repository_itself(void **state)
@@ -108,6 +150,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         IN_DIR(test_folder__namespaces_as_folders_and_files),
         IN_DIR(test_folder__the_repository_itself),
+        IN_DIR(test_folder__what_lies_beside_namespaces),
+        IN_DIR(test_folder__what_lies_in_local_json),
         IN_DIR(test_config),
         IN_DIR(test_refused),
     };
