@@ -5,6 +5,8 @@ import base64
 import json
 import os
 import re
+import shlex
+import shutil
 import signal
 import stat
 import subprocess
@@ -14,6 +16,7 @@ import unittest
 from guest import Refused
 from vault import ALLOW_ALL, MODULE, Vault, program, wait_until
 
+README = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../README.md")
 VALUE_MAX = 2 << 20
 COMMANDS = ("serve", "dev", "status", "token init", "token status", "token verify",
             "token keypair create", "token keypair list", "kek create", "kek list", "kek rotate",
@@ -30,6 +33,45 @@ COMMANDS = ("serve", "dev", "status", "token init", "token status", "token verif
 
 def decode(part):
     return json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+
+
+class Readme(unittest.TestCase):
+    """The commands of README's "Setting it up", line by line, on a host that has nothing of ours yet: of
+    what they name only the folders' place is another, and the editor writes what a test needs."""
+
+    def run_line(self, vault, words):
+        if words[0] == "editor":
+            vault.configure(token={"uri": "pkcs11:token=strongroom",
+                                   "pin_source": "file:" + vault.path("etc/strongroom/pin")},
+                            audit={"file": vault.path("var/log/strongroom/audit.jsonl")})
+            shutil.copy(vault.path("strongroom.yaml"), words[1])
+        elif words[0] != "strongroom":
+            subprocess.run(words, input=vault.read("pin").encode(), check=True)
+        elif words[1:] == ["serve"]:
+            vault.start()
+        elif words[1:3] == ["token", "init"]:
+            vault.run(*words[1:], "--so-pin-file", vault.path("so-pin"), "--pin-file", vault.path("pin"),
+                      "--state-dir", vault.path("state"))
+        elif words[1] == "admin":
+            vault.run(*words[1:])
+        else:
+            vault.run(*words[1:], "-c", vault.path("etc/strongroom/strongroom.yaml"))
+
+    def test_setting_it_up(self):
+        with open(README, encoding="utf-8") as file:
+            block = re.search(r"\n## Setting it up .*\n\n((?:    .*\n)+)", file.read()).group(1)
+        with Vault() as vault:
+            policy = vault.write("policy.rego", ALLOW_ALL)
+            places = {"/etc/": vault.path("etc/"), "/var/log/": vault.path("var/log/"), "MODULE": MODULE,
+                      "policy.rego": policy}
+            for line in block.splitlines():
+                words = shlex.split(line, comments=True)
+                for readme, here in places.items():
+                    words = [here + w[len(readme):] if w.startswith(readme) else w for w in words]
+                self.run_line(vault, words)
+            vault.command("resource", "put", "a/b/c", stdin=b"1")
+            self.assertEqual(vault.guest().fetch("a/b/c"), b"1")
+            self.assertIn('"release"', vault.read("var/log/strongroom/audit.jsonl"))
 
 
 class Commands(unittest.TestCase):
