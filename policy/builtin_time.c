@@ -181,12 +181,19 @@ const struct value *builtin_time_diff(struct builtin_call *call, const struct va
 
 /* ---- text ---- */
 
+/* What follows one would not be looked at. */
+static bool has_nul(const struct value *text)
+{
+    return strlen(text->string) != text->count;
+}
+
 const struct value *builtin_time_format(struct builtin_call *call, const struct value *const *args)
 {
     struct moment m;
     struct text t;
 
     if (!read_moment(call, args[0], &m)) return NULL;
+    if (m.layout && has_nul(m.layout)) return builtin_fail(call, "NUL in the layout");
     const char *name = m.layout && m.layout->count ? m.layout->string : "RFC3339Nano";
     if (!builtin_spend(call, 2 * strlen(name))) return NULL;
     text_init(&t, call->arena);
@@ -201,7 +208,7 @@ static const struct value *parse(struct builtin_call *call, const char *layout, 
 
     if (!builtin_spend(call, strlen(layout) + text->count / 16)) return NULL;
     const char *problem = "NUL in the text";
-    if (strlen(text->string) == text->count) problem = time_parse(layout, text->string, &t, &where);
+    if (!has_nul(text)) problem = time_parse(layout, text->string, &t, &where);
     if (where.layout)
         return builtin_fail(call, "parsing time \"%.100s\" as \"%.100s\": %s \"%.100s\" as \"%.*s\"", text->string, layout,
                             problem, where.text, (int) where.layout_len, where.layout);
@@ -212,6 +219,7 @@ static const struct value *parse(struct builtin_call *call, const char *layout, 
 
 const struct value *builtin_time_parse_ns(struct builtin_call *call, const struct value *const *args)
 {
+    if (has_nul(args[0])) return builtin_fail(call, "NUL in the layout");
     return parse(call, time_layout(args[0]->string), args[1]);
 }
 
@@ -264,6 +272,7 @@ const struct value *builtin_time_parse_duration_ns(struct builtin_call *call, co
     unsigned __int128 total = 0;
 
     if (!builtin_spend(call, args[0]->count / 16)) return NULL;
+    if (has_nul(args[0])) return builtin_fail(call, "time: NUL in duration \"%.100s\"", at);
     if (*at == '-' || *at == '+') at++;
     if (strcmp(at, "0") == 0) return value_int(call->arena, 0);
     do problem = add_part(&at, &total);

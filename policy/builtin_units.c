@@ -66,6 +66,7 @@ static bool split(struct builtin_call *call, const struct value *v, const struct
     for (uint32_t i = 0; i < v->count; i++)
         if (v->string[i] != '"') s[len++] = v->string[i];
     if (memchr(s, ' ', len)) return builtin_fail(call, "spaces not allowed in resource strings"), false;
+    if (memchr(s, '\0', len)) return builtin_fail(call, "NUL not allowed in resource strings"), false;
     if (!number_length(s, &number)) return builtin_fail(call, "exponent too large"), false;
     if (number == 0) return builtin_fail(call, "%s", words->no_amount), false;
     *ret = (struct amount) { .number = s, .number_len = number, .rest = s + number };

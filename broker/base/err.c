@@ -40,7 +40,10 @@ static void put_text(char *out, size_t size, const char *fmt, va_list ap)
 {
     int n = vsnprintf(out, size, fmt, ap);
     if (n < 0) out[0] = '\0';
-    if (n >= (int) size) memcpy(out + size - 4, "...", 4);
+    if (n < (int) size) return;
+    size_t at = size - 4;
+    for (size_t i = 0; i < 3 && at > 0 && ((unsigned char) out[at] & 0xc0) == 0x80; i++) at--; /* no half of a character */
+    memcpy(out + at, "...", 4);
 }
 
 static struct err_frame *push(const char *file, int line, const char *func)

@@ -106,6 +106,19 @@ static bool keys_small(STACK_OF(X509) *list)
     return small;
 }
 
+/* Go lets no certificate of version 3 sign another one unless it says that it may, a root neither; OpenSSL asks
+ * that of no certificate that is trusted by name. */
+static bool signers_good(STACK_OF(X509) *chain)
+{
+    bool good = true;
+    for (int i = 1; good && i < sk_X509_num(chain); i++) {
+        X509 *signer = sk_X509_value(chain, i);
+        uint32_t flags = X509_get_extension_flags(signer);
+        good = flags & EXFLAG_BCONS ? (flags & EXFLAG_CA) != 0 : X509_get_version(signer) != X509_VERSION_3;
+    }
+    return good;
+}
+
 /* The chain found, leaf first, is the caller's; NULL when there is none. */
 static STACK_OF(X509) *find_chain(STACK_OF(X509) *list, const struct chain_options *o)
 {
@@ -120,7 +133,7 @@ static STACK_OF(X509) *find_chain(STACK_OF(X509) *list, const struct chain_optio
         chain = X509_STORE_CTX_get1_chain(ctx);
     X509_STORE_CTX_free(ctx);
     X509_STORE_free(roots);
-    if (chain && !usages_good(chain, o->usages)) {
+    if (chain && !(signers_good(chain) && usages_good(chain, o->usages))) {
         x509_free_list(chain);
         chain = NULL;
     }

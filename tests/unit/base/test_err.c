@@ -1,3 +1,4 @@
+#include "broker/base/json.h"
 #include "tests/lib/test.h"
 
 #include <errno.h>
@@ -65,6 +66,14 @@ static void test_text__long_is_cut(void **state)
     struct err e = ERR_MAKE(ERR_USAGE, "%s", big);
     assert_int_equal(strlen(err_reason(e)), ERR_TEXT - 1);
     assert_string_equal(err_reason(e) + ERR_TEXT - 4, "...");
+    for (size_t ahead = 0; ahead < 4; ahead++) { /* no character is cut into halves */
+        char wide[2000] = "xxx";
+        for (size_t i = ahead; i + 4 < sizeof wide; i += 4) memcpy(wide + i, "\xf0\x9f\x94\x91", 5);
+        e = ERR_MAKE(ERR_USAGE, "%s", wide);
+        assert_true(utf8_valid(span_str(err_reason(e))));
+        assert_string_equal(err_reason(e) + strlen(err_reason(e)) - 3, "...");
+        assert_true(strlen(err_reason(e)) > ERR_TEXT - 5);
+    }
 }
 
 static void *other_thread(void *arg)

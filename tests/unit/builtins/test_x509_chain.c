@@ -117,6 +117,31 @@ static void test_verify__only_a_ca_signs(void **state)
     chain_free(&c);
 }
 
+/* Neither does a root that does not say so, but for those of before version 3, which cannot. */
+static void test_verify__a_root_says_that_it_signs(void **state)
+{
+    static const struct { long version; int nid; const char *value; bool good; } rows[] = {
+        {2, NID_key_usage, "keyCertSign", false},
+        {2, NID_basic_constraints, "CA:FALSE", false},
+        {2, NID_basic_constraints, "CA:TRUE", true},
+        {0, 0, NULL, true},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct cert_plan plan = {.common_name = "root", .extensions = {{rows[i].nid, rows[i].value}}};
+        struct made_cert root = cert_draft(&plan, NULL, NULL);
+        struct buf t = {.max = 1 << 16};
+        X509_set_version(root.cert, rows[i].version);
+        cert_sign(root.cert, root.key, NULL);
+        struct made_cert leaf = cert_make(&LEAF, NULL, &root);
+        cert_add_pem(&t, &root);
+        cert_add_pem(&t, &leaf);
+        if (valid(buf_str(&t), NULL) != rows[i].good) fail_msg("row %zu", i);
+        cert_free(&root);
+        cert_free(&leaf);
+        buf_free(&t);
+    }
+}
+
 /* The whole chain must allow one and the same usage. */
 static void test_verify__usages(void **state)
 {
@@ -308,6 +333,7 @@ int main(void)
         TEST(test_verify__leaf_first_in_the_answer),
         TEST(test_verify__what_is_no_chain),
         TEST(test_verify__only_a_ca_signs),
+        TEST(test_verify__a_root_says_that_it_signs),
         TEST(test_verify__usages),
         TEST(test_verify__host_names),
         TEST(test_verify__common_name_is_no_host_name),
