@@ -67,13 +67,17 @@ static err_t copy_config(struct outbound *o, const struct outbound_config *c)
     return copy_path(c->client_key, &o->config.client_key);
 }
 
-/* The environment may name a proxy, as curl's users expect, but never for this host: what is asked here
- * passes nobody. */
-static err_t list_no_proxy(char **ret)
+/* Of two names the small one goes first and an empty one is none, as libcurl has it, which takes * for all
+ * hosts only where it stands alone. */
+struct err outbound_no_proxy(char **ret)
 {
     const char *more = getenv("no_proxy");
-    if (!more) more = getenv("NO_PROXY");
-    if (asprintf(ret, "localhost,127.0.0.0/8,::1%s%s", more ? "," : "", more ? more : "") < 0)
+    if (!more || !*more) more = getenv("NO_PROXY");
+    if (!more) more = "";
+    int len = strcmp(more, "*") == 0
+                  ? asprintf(ret, "*")
+                  : asprintf(ret, "localhost,127.0.0.0/8,::1%s%s", *more ? "," : "", more);
+    if (len < 0)
         FAIL(ERR_INTERNAL, "out of memory");
     return ERR_OK;
 }
@@ -84,7 +88,7 @@ struct err outbound_new(const struct outbound_config *config, struct outbound **
     if (!o) FAIL(ERR_INTERNAL, "out of memory");
     pthread_mutex_init(&o->lock, NULL);
     TRY(copy_config(o, config));
-    TRY(list_no_proxy(&o->no_proxy));
+    TRY(outbound_no_proxy(&o->no_proxy));
     o->idle = calloc(o->config.idle_max, sizeof *o->idle);
     if (!o->idle) FAIL(ERR_INTERNAL, "out of memory");
     if (config->http2) TRY(watchdog_new(&o->stop_at, &o->watchdog));

@@ -60,6 +60,10 @@ struct outbound_answer {
 err_t outbound_send(struct outbound *o, const struct outbound_request *request,
                     struct outbound_answer *ret);
 
+/* The hosts for which no proxy of the environment is used, as CURLOPT_NOPROXY wants them: this one, since what
+ * is asked here passes nobody, and those of no_proxy. The caller frees. */
+err_t outbound_no_proxy(char **ret);
+
 /* Whether a URL of the configuration can be asked: absolute, http or https, a host, no user part, no
  * fragment. ERR_USAGE says what is wrong. */
 err_t outbound_check_url(const char *url);

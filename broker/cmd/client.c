@@ -4,6 +4,7 @@
 #include "broker/base/json.h"
 #include "broker/base/limits.h"
 #include "broker/base/log.h"
+#include "broker/base/outbound.h"
 
 #include <curl/curl.h>
 #include <string.h>
@@ -18,11 +19,14 @@ struct err http_client_new(const char *base, const char *unix_socket, const char
                            struct http_client **ret)
 {
     _cleanup_(http_client_freep) struct http_client *c = calloc(1, sizeof *c);
+    _cleanup_free_ char *no_proxy = NULL;
     if (!c || !(c->curl = curl_easy_init())) FAIL(ERR_INTERNAL, "cannot start the HTTP client");
     c->base = strdup(base ? base : "http://localhost");
     if (!c->base) FAIL(ERR_INTERNAL, "out of memory");
     size_t len = strlen(c->base);
     while (len && c->base[len - 1] == '/') c->base[--len] = '\0';
+    TRY(outbound_no_proxy(&no_proxy));
+    curl_easy_setopt(c->curl, CURLOPT_NOPROXY, no_proxy);
     if (unix_socket) curl_easy_setopt(c->curl, CURLOPT_UNIX_SOCKET_PATH, unix_socket);
     if (cacert) curl_easy_setopt(c->curl, CURLOPT_CAINFO, cacert);
     curl_easy_setopt(c->curl, CURLOPT_ERRORBUFFER, c->reason);

@@ -459,6 +459,36 @@ static void test_send__no_proxy_to_this_host(void **state)
     stop(&p);
 }
 
+/* Of another host: the peer is the proxy, which is asked unless no_proxy names that host or all. */
+static void test_send__a_proxy_but_for_those_named(void **state)
+{
+    static const struct { const char *small, *large; bool by_proxy; } rows[] = {
+        {NULL, NULL, true}, {"example.org", "service.invalid", true}, {"service.invalid", NULL, false},
+        {"example.org,service.invalid", NULL, false}, {"*", NULL, false}, {NULL, "*", false},
+        {"", "service.invalid", false},
+    };
+    struct peer p;
+    char proxy[64];
+    const struct outbound_request r = {.method = "GET", .url = "http://service.invalid/"};
+    start(&p, answer_hello);
+    snprintf(proxy, sizeof proxy, "http://127.0.0.1:%u", p.port);
+    setenv("http_proxy", proxy, 1);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct outbound_answer a = {0};
+        if (rows[i].small) setenv("no_proxy", rows[i].small, 1);
+        if (rows[i].large) setenv("NO_PROXY", rows[i].large, 1);
+        struct outbound *o = client(&(struct outbound_config){0});
+        struct err e = outbound_send(o, &r, &a);
+        unsetenv("no_proxy");
+        unsetenv("NO_PROXY");
+        buf_free(&a.body);
+        outbound_free(o);
+        if (err_ok(e) != rows[i].by_proxy) fail_msg("row %zu", i);
+    }
+    unsetenv("http_proxy");
+    stop(&p);
+}
+
 static void test_check_url(void **state)
 {
     static const struct { const char *url; bool good; } rows[] = {
@@ -510,6 +540,7 @@ int main(void)
         cmocka_unit_test(test_stop_in__ends_it_later),
         cmocka_unit_test(test_new__files),
         cmocka_unit_test(test_send__no_proxy_to_this_host),
+        cmocka_unit_test(test_send__a_proxy_but_for_those_named),
         cmocka_unit_test(test_check_url),
         cmocka_unit_test(test_check_believed_url),
     };
