@@ -216,10 +216,12 @@ static err_t show_rest(FILE *f, const struct filter *filter)
     return e;
 }
 
+/* Another file has the name, and records in it: as long as it is empty, the broker may still write into the
+ * old one (a rotation makes the new file first and tells the broker after). */
 static bool was_replaced(FILE *f, const char *path)
 {
     struct stat held, named;
-    return stat(path, &named) == 0 && fstat(fileno(f), &held) == 0 &&
+    return stat(path, &named) == 0 && named.st_size > 0 && fstat(fileno(f), &held) == 0 &&
            (held.st_ino != named.st_ino || held.st_dev != named.st_dev);
 }
 
@@ -235,6 +237,7 @@ static err_t follow(FILE **f, const char *path, const struct filter *filter)
     for (;;) {
         TRY(show_rest(*f, filter));
         if (was_replaced(*f, path)) {
+            TRY(show_rest(*f, filter)); /* what came between the end above and the change */
             fclose(*f);
             TRY(open_read(path, f));
             continue;

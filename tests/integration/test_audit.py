@@ -101,6 +101,37 @@ class Chain(unittest.TestCase):
             tail.wait()
             tail.stdout.close()
 
+    def test_tail_loses_no_record_at_a_rotation(self):
+        """The new file may be there before the broker writes into it; until then the old one gets records."""
+        path = self.vault.path("rotated.jsonl")
+        number = 0
+
+        def add(file):
+            nonlocal number
+            number += 1
+            with open(file, "a", encoding="ascii") as out:
+                out.write(json.dumps({"action": "put", "resource": str(number)}) + "\n")
+
+        add(path)
+        tail = subprocess.Popen([program(self.vault.variant), "audit", "tail", "-f", "--format", "json", path],
+                                stdout=subprocess.PIPE, env=self.vault.env)
+        try:
+            self.assertEqual(json.loads(tail.stdout.readline())["resource"], "1")
+            for turn in range(40):
+                old, first = f"{path}.{turn}", number + 1
+                add(path)
+                os.rename(path, old)
+                open(path, "x", encoding="ascii").close()
+                for _ in range(20):
+                    add(old)
+                add(path)
+                for wanted in range(first, number + 1):
+                    self.assertEqual(json.loads(tail.stdout.readline())["resource"], str(wanted))
+        finally:
+            tail.kill()
+            tail.wait()
+            tail.stdout.close()
+
     def test_a_full_disk_releases_nothing_and_recovers(self):
         guest = self.vault.guest().handshake()
         size = os.path.getsize(self.file)
