@@ -52,6 +52,12 @@ err_t opt_parse(const struct command *self, const struct opt *table, const char 
 /* A version as an operator writes it: a number from 1 on. ERR_USAGE, with the command that shows them. */
 err_t opt_version(const char *text, const char *shown_by, uint64_t *ret);
 
+/* The header of --if-match: a version as ETag gives it, "3" in quotes or bare, 0 for none. text NULL:
+ * the option was not given, and *ret_header is empty. ERR_USAGE for anything else: a condition that is
+ * not understood must not pass for none. */
+#define IF_MATCH_SIZE 40
+err_t opt_if_match(const char *text, char ret_header[IF_MATCH_SIZE]);
+
 /* Whether --format says json; ERR_USAGE for anything but table and json. */
 err_t opt_format(const char *format, bool *ret_json);
 

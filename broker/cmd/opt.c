@@ -115,6 +115,19 @@ struct err opt_version(const char *text, const char *shown_by, uint64_t *ret)
     return ERR_OK;
 }
 
+struct err opt_if_match(const char *text, char ret_header[IF_MATCH_SIZE])
+{
+    size_t len = text ? strlen(text) : 0;
+    bool quoted = len > 2 && text[0] == '"' && text[len - 1] == '"';
+    size_t digits = text ? strspn(text + quoted, "0123456789") : 0;
+    char shown[60];
+    if (text && (digits == 0 || digits > 20 || digits + 2 * (size_t) quoted != len))
+        FAIL(ERR_USAGE, "--if-match wants a version, such as 3, not \"%s\"",
+             log_escape(shown, sizeof shown, span_str(text)));
+    snprintf(ret_header, IF_MATCH_SIZE, "%s%s", text ? "If-Match: " : "", text ? text : "");
+    return ERR_OK;
+}
+
 struct err opt_format(const char *format, bool *ret_json)
 {
     *ret_json = strcmp(format, "json") == 0;

@@ -41,6 +41,7 @@ struct upload {
     bool create, strict;
     const char *attestation; /* id of an attestation policy; NULL: the release policy */
     const char *if_match; /* or NULL */
+    char match[IF_MATCH_SIZE]; /* the header of it */
 };
 
 static const char *upload_path(const struct upload *u)
@@ -54,9 +55,7 @@ static const char *upload_path(const struct upload *u)
 
 static err_t upload(struct vault *vault, const struct upload *u)
 {
-    char match[64];
-    snprintf(match, sizeof match, "If-Match: %s", u->if_match ? u->if_match : "");
-    const char *headers[] = {u->create ? "If-None-Match: *" : u->if_match ? match : NULL, NULL};
+    const char *headers[] = {u->create ? "If-None-Match: *" : u->if_match ? u->match : NULL, NULL};
     _cleanup_buf_ struct buf body = BUF_INIT;
     TRY(policy_upload_body(u->attestation, u->text, &body));
     _cleanup_(http_answer_free) struct http_answer answer = {0};
@@ -98,6 +97,7 @@ struct err cmd_policy_set(const struct command *self, int argc, char **argv)
                   "In force at once; the versions of before are kept (`policy list`), and\n"
                   "`policy rollback` brings them back.", argc, argv, 0, 1, operands));
     if (u.create && u.if_match) FAIL(ERR_USAGE, "--create and --if-match exclude each other");
+    TRY(opt_if_match(u.if_match, u.match));
     if (u.attestation && (allow_all || deny_all || dry_run))
         FAIL(ERR_USAGE, "--attestation goes with a FILE, and not with --allow-all, --deny-all and --dry-run");
     _cleanup_buf_ struct buf text = BUF_INIT;

@@ -154,13 +154,13 @@ struct err cmd_policy_list(const struct command *self, int argc, char **argv)
 
 /* ---- rollback ------------------------------------------------------------------------------- */
 
-static err_t roll_back(struct vault *vault, const char *id, uint64_t version, const char *if_match)
+/* match: the header If-Match, or "". */
+static err_t roll_back(struct vault *vault, const char *id, uint64_t version, const char *match)
 {
-    char body[48], match[64], path[PATH_SIZE];
+    char body[48], path[PATH_SIZE];
     TRY(policy_path(id, "policy/rollback", "attestation-policy-rollback", path));
     snprintf(body, sizeof body, "{\"version\":%" PRIu64 "}", version);
-    snprintf(match, sizeof match, "If-Match: %s", if_match ? if_match : "");
-    const char *headers[] = {if_match ? match : NULL, NULL};
+    const char *headers[] = {match[0] ? match : NULL, NULL};
     _cleanup_(http_answer_free) struct http_answer answer = {0};
     TRY(vault_send(vault, "POST", path, headers, span_str(body), &answer));
     char shown[48];
@@ -186,7 +186,8 @@ struct err cmd_policy_rollback(const struct command *self, int argc, char **argv
                   "set as the next version, so a rollback can be rolled back; `policy list` shows all.",
                   argc, argv, 0, 1, operands));
     uint64_t version = 0;
-    char seen[32];
+    char seen[32], match[IF_MATCH_SIZE];
+    TRY(opt_if_match(if_match, match));
     if (operands[0]) TRY(opt_version(operands[0], "strongroom policy list", &version));
     _cleanup_(config_freep) struct config *config = NULL;
     _cleanup_(vault_closep) struct vault *vault = NULL;
@@ -194,7 +195,7 @@ struct err cmd_policy_rollback(const struct command *self, int argc, char **argv
     if (!version) {
         TRY(policy_find_previous(vault, id, &version, seen));
         /* "The one before" means something only at the version it was looked up at. */
-        if (!if_match && seen[0]) if_match = seen;
+        if (!if_match && seen[0]) TRY(opt_if_match(seen, match));
     }
-    return roll_back(vault, id, version, if_match);
+    return roll_back(vault, id, version, match);
 }

@@ -65,7 +65,8 @@ struct err cmd_resource_put(const struct command *self, int argc, char **argv)
                   "The value comes from FILE, or from standard input (-).", argc, argv, 1, 2,
                   operands));
     if (create && if_match) FAIL(ERR_USAGE, "--create and --if-match exclude each other");
-    char path[400], match[64];
+    char path[400], match[IF_MATCH_SIZE];
+    TRY(opt_if_match(if_match, match));
     TRY(resource_path("/kbs/v0/resource/", operands[0], path, sizeof path));
     TRY(add_expiry(days, path, sizeof path));
     _cleanup_secret_ struct secret *value = NULL;
@@ -73,7 +74,6 @@ struct err cmd_resource_put(const struct command *self, int argc, char **argv)
     _cleanup_(config_freep) struct config *config = NULL;
     _cleanup_(vault_closep) struct vault *vault = NULL;
     TRY(vault_open_file(config_file, "strongroom resource put", &config, &vault));
-    snprintf(match, sizeof match, "If-Match: %s", if_match ? if_match : "");
     const char *headers[] = {create ? "If-None-Match: *" : if_match ? match : NULL, NULL};
     _cleanup_(http_answer_free) struct http_answer answer = {0};
     TRY(vault_send(vault, "POST", path, headers, secret_span(value), &answer));
@@ -200,12 +200,12 @@ struct err cmd_resource_rm(const struct command *self, int argc, char **argv)
         {0},
     };
     TRY(opt_parse(self, table, "REPOSITORY/TYPE/TAG", NULL, argc, argv, 1, 1, operands));
-    char path[400], match[64];
+    char path[400], match[IF_MATCH_SIZE];
+    TRY(opt_if_match(if_match, match));
     TRY(resource_path("/kbs/v0/resource/", operands[0], path, sizeof path));
     _cleanup_(config_freep) struct config *config = NULL;
     _cleanup_(vault_closep) struct vault *vault = NULL;
     TRY(vault_open_file(config_file, "strongroom resource rm", &config, &vault));
-    snprintf(match, sizeof match, "If-Match: %s", if_match ? if_match : "");
     const char *headers[] = {if_match ? match : NULL, NULL};
     _cleanup_(http_answer_free) struct http_answer answer = {0};
     TRY(vault_send(vault, "DELETE", path, headers, span_of(NULL, 0), &answer));

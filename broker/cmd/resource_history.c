@@ -102,7 +102,8 @@ struct err cmd_resource_restore(const struct command *self, int argc, char **arg
                   "newest before the present one, so a deleted resource comes back. `resource versions`\n"
                   "shows what there is.", argc, argv, 1, 2, operands));
     uint64_t version = 0;
-    char path[400], body[48], match[64], seen[32] = "";
+    char path[400], body[48], match[IF_MATCH_SIZE], seen[32] = "";
+    TRY(opt_if_match(if_match, match));
     TRY(resource_path("/strongroom/v1/resource-restore/", operands[0], path, sizeof path));
     if (operands[1]) TRY(opt_version(operands[1], "strongroom resource versions", &version));
     _cleanup_(config_freep) struct config *config = NULL;
@@ -111,8 +112,8 @@ struct err cmd_resource_restore(const struct command *self, int argc, char **arg
     /* "The one before" means something only at the version it was looked up at. */
     if (!version) TRY(find_previous(vault, operands[0], &version, seen));
     snprintf(body, sizeof body, "{\"version\":%" PRIu64 "}", version);
-    snprintf(match, sizeof match, "If-Match: %s", if_match ? if_match : seen);
-    const char *headers[] = {if_match || seen[0] ? match : NULL, NULL};
+    if (!if_match && seen[0]) TRY(opt_if_match(seen, match));
+    const char *headers[] = {match[0] ? match : NULL, NULL};
     _cleanup_(http_answer_free) struct http_answer answer = {0};
     TRY(vault_send(vault, "POST", path, headers, span_str(body), &answer));
     if (answer.status != 200) return http_answer_error(&answer, operands[0]);

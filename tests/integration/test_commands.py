@@ -283,6 +283,21 @@ class Resources:
         self.refused(rm("soon"), 2)
         self.assertEqual(rm("2").returncode, 0)
 
+    def test_an_if_match_that_is_no_version_is_refused(self):
+        self.put("cmd/if/z", b"1")
+        self.put("cmd/if/z", b"2")
+        command = lambda *args: self.vault.command(*args, stdin=b"3", check=False)
+        for text in ("", " ", "soon", '"', '""', '"2', "2 ", 'W/"2"', "-1", "9" * 21, "2" + " " * 80 + "x"):
+            for args in (("resource", "put", "cmd/if/z"), ("resource", "rm", "cmd/if/z"),
+                         ("resource", "restore", "cmd/if/z"), ("resource", "restore", "cmd/if/z", "1"),
+                         ("policy", "set", "--allow-all"), ("policy", "rollback"),
+                         ("policy", "rollback", "1")):
+                self.refused(command(*args, "--if-match", text), 2, "--if-match wants a version")
+        self.assertEqual(self.get("cmd/if/z").stdout, b"2")
+        self.assertEqual(command("resource", "put", "cmd/if/z", "--if-match", '"2"').returncode, 0)
+        self.assertEqual(self.get("cmd/if/z").stdout, b"3")
+        self.assertEqual(command("resource", "rm", "cmd/if/z", "--if-match", '"3"').returncode, 0)
+
     def test_the_largest_value_and_one_byte_more(self):
         value = os.urandom(VALUE_MAX)
         self.put("cmd/size/x", value)

@@ -116,7 +116,7 @@ class History:
         self.assertEqual(self.policy("get"), only("b"))
         self.policy("rollback")
         self.assertEqual(self.policy("get"), only("c"))
-        self.policy("rollback", "1")
+        self.policy("rollback", "1", "--if-match", "6")
         self.assertEqual(self.policy("get"), only("a"))
         self.assertEqual([v["version"] for v in self.versions()], [7, 6, 5, 4, 3, 2, 1])
         self.assertEqual(len({v["digest"] for v in self.versions()}), 3)
@@ -138,6 +138,7 @@ class History:
         self.refused(3, "no version 7, or no longer", args=("diff", "7"))
         self.refused(3, "none.rego", args=("diff", self.vault.path("none.rego")))
         self.refused(5, "at version 2 already", args=("rollback", "2"))
+        self.refused(5, args=("rollback", "1", "--if-match", "1"))
         self.assertEqual(self.policy("get"), DENY_ALL)
         self.assertEqual(len(self.versions()), 2)
 
