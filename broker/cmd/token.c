@@ -34,6 +34,16 @@ static err_t new_pin(const char *file, const char *what, struct secret **ret)
     return ERR_OK;
 }
 
+/* One attribute's value in a PKCS#11 URI (RFC 7512 2.3): all but unreserved characters is escaped. */
+static void print_uri_value(const char *text)
+{
+    for (; *text; text++) {
+        bool plain = (*text >= 'a' && *text <= 'z') || (*text >= 'A' && *text <= 'Z') ||
+                     (*text >= '0' && *text <= '9') || strchr("-._~", *text);
+        printf(plain ? "%c" : "%%%02X", (unsigned char) *text);
+    }
+}
+
 struct err cmd_token_init(const struct command *self, int argc, char **argv)
 {
     const char *module = NULL, *label = NULL, *so_file = NULL, *pin_file = NULL;
@@ -61,7 +71,11 @@ struct err cmd_token_init(const struct command *self, int argc, char **argv)
     struct p11_token_info info = {0};
     _cleanup_free_ char *backup = NULL;
     TRY(p11_token_init(module, label, so_pin, pin, state_dir, &info, &backup));
-    printf("pkcs11:token=%s;serial=%s\n", info.label, info.serial);
+    printf("pkcs11:token=");
+    print_uri_value(info.label);
+    printf(";serial=");
+    print_uri_value(info.serial);
+    putchar('\n');
     if (backup) fprintf(stderr, "a copy of token.object is in %s\n", backup);
     return ERR_OK;
 }
@@ -121,6 +135,19 @@ static void print_members(struct json object, const char *prefix)
     }
 }
 
+static err_t check_pin(bool locked, bool final_try)
+{
+    if (locked) FAIL(ERR_HUMAN, "the user PIN is locked; the security officer must reset it");
+    if (final_try) FAIL(ERR_HUMAN, "one more wrong PIN locks the token; log in by hand once");
+    return ERR_OK;
+}
+
+static bool is_true(struct json object, const char *name)
+{
+    bool value = false;
+    return json_bool(json_get(object, name), &value) && value;
+}
+
 static err_t print_served(const struct config *config, bool json)
 {
     _cleanup_(vault_closep) struct vault *vault = NULL;
@@ -128,10 +155,16 @@ static err_t print_served(const struct config *config, bool json)
     TRY(vault_open(config, "strongroom token status", &vault));
     TRY(vault_send(vault, "GET", "/strongroom/v1/status", NULL, span_of(NULL, 0), &answer));
     if (answer.status != 200) return http_answer_error(&answer, "status");
-    if (json) return http_answer_print(&answer);
     _cleanup_json_ struct json_doc *doc = NULL;
     TRY(json_parse(secret_span(answer.body), &doc));
-    print_members(json_root(doc), "");
+    if (json) TRY(http_answer_print(&answer));
+    else print_members(json_root(doc), "");
+    struct json token = json_get(json_root(doc), "token");
+    TRY(check_pin(is_true(token, "pin_locked"), is_true(token, "pin_final_try")));
+    const char *state = json_string(json_get(token, "state"));
+    /* A token that lets nobody in was not looked at since: what it said before is shown. */
+    if (state && strcmp(state, "human") == 0)
+        FAIL(ERR_HUMAN, "the broker cannot log in before a person acts; `strongroom status` says why");
     return ERR_OK;
 }
 
@@ -146,7 +179,8 @@ struct err cmd_token_status(const struct command *self, int argc, char **argv)
     };
     TRY(opt_parse(self, table, "",
                   "Asks the broker when it runs; otherwise the token itself, without logging in.\n"
-                  "Exit code 7 when the token's PIN is locked or on its final try.",
+                  "Exit code 7 when the token's PIN is locked or on its final try, or when the broker\n"
+                  "cannot log in before a person acts.",
                   argc, argv, 0, 0, NULL));
     TRY(opt_format(format, &json));
     _cleanup_(config_freep) struct config *config = NULL;
@@ -157,7 +191,5 @@ struct err cmd_token_status(const struct command *self, int argc, char **argv)
     const char *args = *config->token_init_args ? config->token_init_args : NULL;
     TRY(p11_info_by_uri(module, args, config->token_uri, &info));
     print_info(&info, json);
-    if (info.pin_locked) FAIL(ERR_HUMAN, "the user PIN is locked; the security officer must reset it");
-    if (info.pin_final_try) FAIL(ERR_HUMAN, "one more wrong PIN locks the token; log in by hand once");
-    return ERR_OK;
+    return check_pin(info.pin_locked, info.pin_final_try);
 }

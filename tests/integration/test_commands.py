@@ -422,6 +422,17 @@ class OnTheToken(Resources, Commands):
             self.refused(done, 2, "chmod 600")
 
 
+    def test_token_init_prints_a_uri_that_the_configuration_takes(self):
+        for label in ("my token;a%2F", "schlüssel?b=c&d", "-._~"):
+            with Vault() as vault:
+                uri = vault.init_token("second " + label).stdout.decode().strip()
+                self.assertRegex(uri, r"^pkcs11:token=[\w.~%-]+;serial=[\w.~%-]+$")
+                vault.configure(token={"uri": uri})
+                vault.command("kek", "create")
+                token = json.loads(vault.command("token", "status", "--format", "json").stdout)["token"]
+                self.assertEqual(token["label"], "second " + label)
+
+
 class ThroughTheBroker(Resources, Commands):
     serves = True
 

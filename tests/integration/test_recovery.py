@@ -18,6 +18,7 @@ from vault import MODULE, Vault, wait_until
 NAME, VALUE = "a/b/c", b"value"
 EXIT = {"up": 0, "recovering": 6, "waiting": 6, "human": 7}
 DEVICE_ERROR, DEVICE_REMOVED, SESSION_HANDLE_INVALID, NOT_LOGGED_IN = 0x30, 0x32, 0xb3, 0x101
+PIN_FINAL_TRY_FLAG = 0x20000
 PIN_LOCKED_FLAG = 0x40000
 
 
@@ -293,9 +294,33 @@ class LoginCases:
         self.assert_state("human")
         self.assertEqual(self.calls("C_Login"), 0)
         self.assertIn("locked", self.status()[1]["reason"])
+        self.assert_token_status(7, "before a person acts")
         self.vault.faults()
         self.hurry()
         self.comes_back("restart", HUMAN)
+        self.assert_token_status(0, "")
+
+    def test_pin_locked_by_somebody_else(self):
+        """Who is logged in stays so: the broker serves on, and `token status` tells before the next login does."""
+        for flag, sentence in ((PIN_LOCKED_FLAG, "the user PIN is locked"),
+                               (PIN_FINAL_TRY_FLAG, "one more wrong PIN locks the token"), (0, "")):
+            self.vault.faults(f"tokeninfo set={flag:#x}")
+            self.vault.reload()
+            code = 7 if flag else 0
+            wait_until(lambda: self.token_status().returncode == code, 60, "a look at the token")
+            self.assert_token_status(code, sentence)
+            self.assertEqual(self.status()[1]["state"], "up")
+
+    def token_status(self, *more):
+        return self.vault.command("token", "status", *more, check=False)
+
+    def assert_token_status(self, code, sentence):
+        """Of the command, which asks the broker; it prints all the same."""
+        for form in ("table", "json"):
+            done = self.token_status("--format", form)
+            self.assertEqual(done.returncode, code, done.stderr)
+            self.assertIn(sentence, done.stderr.decode())
+            self.assertIn(b"pin_locked", done.stdout)
 
 
 class TokenInProcess(TokenCases, Broker):
