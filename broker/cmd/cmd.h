@@ -61,6 +61,10 @@ err_t opt_if_match(const char *text, char ret_header[IF_MATCH_SIZE]);
 /* Whether --format says json; ERR_USAGE for anything but table and json. */
 err_t opt_format(const char *format, bool *ret_json);
 
+/* The exit code of a command that ends with `code`, after what it printed is written. If that fails, which
+ * is said on stderr, it is that of an internal error where code is 0. */
+int finish_output(int code);
+
 /* The commands */
 err_t cmd_serve(const struct command *self, int argc, char **argv);
 err_t cmd_dev(const struct command *self, int argc, char **argv);

@@ -143,7 +143,7 @@ static int help(int argc, char **argv)
     return err_exit_code(c->run(c, 2, ask).code);
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
     int words = 0;
     const char *first = argc > 1 ? argv[1] : "help";
@@ -158,4 +158,9 @@ int main(int argc, char **argv)
     struct err e = c->run(c, argc - words, argv + words);
     if (!err_ok(e)) fprintf(stderr, "strongroom: %s\n", err_text(e));
     return err_exit_code(e.code);
+}
+
+int main(int argc, char **argv)
+{
+    return finish_output(run(argc, argv));
 }

@@ -2,6 +2,7 @@
 
 #include "broker/base/log.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -87,7 +88,7 @@ struct err opt_parse(const struct command *self, const struct opt *table, const 
     for (int c; (c = getopt_long(argc, argv, shorts, longs, NULL)) != -1;) {
         if (c == 'h') {
             print_help(self, table, operands, more_help);
-            exit(0);
+            exit(finish_output(0));
         }
         const struct opt *o = option_of(table, c);
         const char *word = argv[optind - 1];
@@ -100,6 +101,16 @@ struct err opt_parse(const struct command *self, const struct opt *table, const 
     if (given > max) FAIL(ERR_USAGE, "too much: \"%s\"; see --help", argv[optind + (int) max]);
     for (size_t i = 0; i < max; i++) ret_operands[i] = i < given ? argv[optind + (int) i] : NULL;
     return ERR_OK;
+}
+
+int finish_output(int code)
+{
+    bool failed = ferror(stdout) != 0; /* at an earlier write, whose errno is gone */
+    errno = 0;
+    if (fflush(stdout) == 0 && !failed) return code;
+    fprintf(stderr, "strongroom: cannot write to standard output%s%s\n", errno ? ": " : "",
+            errno ? strerror(errno) : "");
+    return code ? code : err_exit_code(ERR_INTERNAL);
 }
 
 struct err opt_version(const char *text, const char *shown_by, uint64_t *ret)

@@ -146,6 +146,23 @@ class Help(Commands):
         self.assertIn("is right", done.stdout.decode())
 
 
+    def test_output_that_cannot_be_written(self):
+        key = self.vault.path("full.pem")
+        self.vault.run("admin", "keygen", key)
+        records = self.vault.write("full.jsonl", '{"time":"t","action":"put"}\n')
+        for args in ((), ("help",), ("--version",), ("admin", "keygen", "--help"), ("serve", "--print-defaults"),
+                     ("admin", "token", "--key", key), ("audit", "tail", records)):
+            with open("/dev/full", "wb") as full:
+                done = subprocess.run([program(), *args], stdin=subprocess.DEVNULL, stdout=full,
+                                      stderr=subprocess.PIPE, env=self.vault.env, timeout=60)
+            self.assertEqual((done.returncode, done.stderr.count(b"cannot write to standard output")),
+                             (1, 1), (args, done.stderr))
+        with open("/dev/full", "wb") as full:   # its own error is the one that counts
+            done = subprocess.run([program(), "audit", "verify", "--head", "none", records], stdout=full,
+                                  stderr=subprocess.PIPE, env=self.vault.env, timeout=60)
+        self.assertEqual(done.returncode, 8, done.stderr)
+
+
 class Operators(Commands):
     """`admin keygen` and `admin token`."""
 
