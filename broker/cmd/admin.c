@@ -10,14 +10,19 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
-/* Never overwrites: a key in use must not be lost to a repeated command. */
+/* Never overwrites: a key in use must not be lost to a repeated command. On failure there is no such file
+ * unless there was one. */
 static err_t write_new(const char *path, struct span data, unsigned mode)
 {
     _cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
     if (fd < 0)
         FAIL_ERRNO(errno == EEXIST ? ERR_CONFLICT : ERR_USAGE, "cannot create %s", path);
-    return file_write_all(fd, data);
+    struct err e = file_write_all(fd, data);
+    if (!err_ok(e)) unlink(path);
+    TRYC(e, "%s", path);
+    return ERR_OK;
 }
 
 struct err admin_keygen(const char *key_file, const char *public_file)
@@ -29,7 +34,9 @@ struct err admin_keygen(const char *key_file, const char *public_file)
     TRY(key_to_pem(key, &pem));
     TRY(key_public_pem(key, &public_pem));
     TRY(write_new(key_file, secret_span(pem), 0600));
-    return write_new(public_file, buf_span(&public_pem), 0644);
+    struct err e = write_new(public_file, buf_span(&public_pem), 0644);
+    if (!err_ok(e)) unlink(key_file); /* half a pair would be in the way of the next try */
+    return e;
 }
 
 struct err admin_token_sign(const char *key_file, const struct admin_token *t, struct buf *ret)

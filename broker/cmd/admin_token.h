@@ -8,7 +8,7 @@ struct admin_token {
     int64_t seconds;                                /* from now */
 };
 
-/* An Ed25519 pair in two new files (0600 and 0644). ERR_CONFLICT when one exists. */
+/* An Ed25519 pair in two new files (0600 and 0644): both or none. ERR_CONFLICT when one exists. */
 err_t admin_keygen(const char *key_file, const char *public_file);
 
 /* A signed token, appended to *ret; EdDSA or ES256 by the key (kbs-api.md 6.1). */

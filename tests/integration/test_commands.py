@@ -5,6 +5,7 @@ import base64
 import json
 import os
 import re
+import resource
 import shlex
 import shutil
 import signal
@@ -191,6 +192,23 @@ class Operators(Commands):
         before = self.vault.read("op.pem"), self.vault.read("op.pem.pub")
         self.refused(self.vault.run("admin", "keygen", self.key, check=False), 5, self.key)
         self.assertEqual(before, (self.vault.read("op.pem"), self.vault.read("op.pem.pub")))
+
+    def test_keygen_leaves_no_half_pair(self):
+        path = self.vault.path("half.pem")
+        self.vault.write("half.pem.pub", "old")
+        for _ in range(2):
+            self.refused(self.vault.run("admin", "keygen", path, check=False), 5, path + ".pub")
+            self.assertFalse(os.path.exists(path))
+        self.assertEqual(self.vault.read("half.pem.pub"), "old")
+        os.unlink(path + ".pub")
+        done = subprocess.run(
+            [program("release"), "admin", "keygen", path], capture_output=True, env=self.vault.env, timeout=60,
+            restore_signals=False,  # SIGXFSZ stays ignored: a write that fails
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20, 20)))
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn(path, done.stderr.decode())
+        self.assertFalse(os.path.exists(path))
+        self.vault.run("admin", "keygen", path)
 
     def test_keygen_in_a_folder_that_is_missing(self):
         path = self.vault.path("none/op.pem")
