@@ -471,52 +471,6 @@ class OnTheToken(Resources, Commands):
 class ThroughTheBroker(Resources, Commands):
     serves = True
 
-    def fetch(self, name, output, **options):
-        return self.vault.run("fetch", "--url", self.vault.url, "--output", output, name, **options)
-
-    def test_fetch_into_a_file(self):
-        self.vault.command("policy", "set", "--allow-all")
-        self.put("cmd/fetch/x", b"value")
-        new = self.vault.path("fetched")
-        self.fetch("cmd/fetch/x", new)
-        old = self.vault.write("fetched.old", "what was there", mode=0o644)
-        os.link(old, self.vault.path("fetched.other"))
-        self.fetch("cmd/fetch/x", old)
-        for path in (new, old):
-            with open(path, "rb") as file:
-                self.assertEqual(file.read(), b"value")
-            self.assertEqual(stat.S_IMODE(os.stat(path).st_mode), 0o600)
-        self.assertEqual(self.vault.read("fetched.other"), "what was there")   # replaced, not emptied
-        self.refused(self.fetch("cmd/fetch/none", old, check=False), 3)
-        self.assertEqual(self.vault.read("fetched.old"), "value")
-        self.refused(self.fetch("cmd/fetch/x", self.vault.path("none/x"), check=False), 2, "none/x")
-
-    def test_fetch_into_what_is_no_file(self):
-        self.vault.command("policy", "set", "--allow-all")
-        self.put("cmd/fetch/y", b"value")
-        target = self.vault.write("target", "longer than the value")
-        os.symlink(target, self.vault.path("link"))
-        self.fetch("cmd/fetch/y", self.vault.path("link"))
-        self.assertTrue(os.path.islink(self.vault.path("link")))
-        self.assertEqual(self.vault.read("target"), "value")
-        self.assertEqual(self.fetch("cmd/fetch/y", "/dev/stdout").stdout, b"value")
-        self.assertEqual(self.fetch("cmd/fetch/y", "-").stdout, b"value")
-        pipe = self.vault.path("pipe")
-        os.mkfifo(pipe)
-        reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-        try:
-            self.fetch("cmd/fetch/y", pipe)
-            self.assertEqual(os.read(reader, 100), b"value")
-        finally:
-            os.close(reader)
-
-    def test_fetch_asks_this_host_by_no_proxy(self):
-        self.vault.command("policy", "set", "--allow-all")
-        self.put("cmd/fetch/z", b"value")
-        for more in ({}, {"no_proxy": "example.org"}, {"no_proxy": "*"}):
-            done = self.fetch("cmd/fetch/z", "-", env={"http_proxy": "http://127.0.0.1:1", **more})
-            self.assertEqual(done.stdout, b"value")
-
     def test_status(self):
         token = self.json_of("status")["token"]
         self.assertEqual((token["label"], token["state"]), (self.vault.label, "up"))
