@@ -61,7 +61,7 @@ static const char *condition_of(const struct import_found *f, char out[64])
 {
     bool none = f->state == IMPORT_ABSENT || f->state == IMPORT_DELETED;
     if (none) snprintf(out, 64, "If-None-Match: *");
-    else snprintf(out, 64, "If-Match: %s", f->etag);
+    else snprintf(out, 64, "If-Match: %s", f->etag[0] ? f->etag : "0"); /* a header without a value is sent by nobody */
     return out;
 }
 
