@@ -33,6 +33,7 @@ static struct {
     unsigned long spoiled; /* what every call answers; outlives the rules */
     unsigned long together; /* the most of them at one time */
     struct stat seen;
+    unsigned long edition; /* of the rules; outlives them. Inodes do not tell: the next file but one may have the same */
     unsigned once; /* effects that wait for the next call */
     bool unplugged_before;
 } control = {.log_fd = -1, .count_fd = -1};
@@ -247,6 +248,7 @@ static void forget_rules(void)
     bool unplugged = control.powers.unplugged;
     unsigned once = control.once;
     unsigned long sessions = control.sessions, under_way = control.under_way, spoiled = control.spoiled;
+    unsigned long edition = control.edition + 1;
     if (control.log_fd >= 0) close(control.log_fd);
     if (control.count_fd >= 0) close(control.count_fd);
     memset(&control, 0, sizeof control);
@@ -255,6 +257,7 @@ static void forget_rules(void)
     control.sessions = sessions;
     control.under_way = under_way;
     control.spoiled = spoiled;
+    control.edition = edition;
     control.once = once; /* not yet done, since nobody called */
 }
 
@@ -293,11 +296,11 @@ static void read_rules_locked(void)
     take_acts();
 }
 
-bool rules_are(ino_t rules)
+bool rules_are(unsigned long edition)
 {
     pthread_mutex_lock(&lock);
     read_rules_locked();
-    bool same = control.seen.st_ino == rules;
+    bool same = control.edition == edition;
     pthread_mutex_unlock(&lock);
     return same;
 }
@@ -383,7 +386,7 @@ void control_look(struct call *c, unsigned *ret_once)
     note_begin_locked();
     for (size_t i = 0; i < control.n; i++)
         if (fires(&control.rules[i], c->fn)) apply(&control.rules[i], c);
-    c->rules = control.seen.st_ino;
+    c->rules = control.edition;
     /* Logging out needs a session: it waits for a call that has one. */
     unsigned now = control.once & (c->session == NO_SESSION ? ~(unsigned) FORGET : ~0u);
     control.once &= ~now;

@@ -43,7 +43,7 @@ struct call {
     unsigned long delay_us, short_by, within;
     CK_ATTRIBUTE_TYPE flips[FLIPS_MAX];
     size_t flip_count;
-    ino_t rules;               /* those that were in force; see rules_are */
+    unsigned long rules;       /* those that were in force; see rules_are */
 };
 
 /* Standing powers: lines of the control file that are not about one function. A flag is 0 or 1. */
@@ -66,7 +66,7 @@ void control_look(struct call *c, unsigned *ret_once);
 void control_done(void); /* that call is over */
 struct powers powers_now(void);
 /* Whether these rules are in force still; reads them again if they changed. */
-bool rules_are(ino_t rules);
+bool rules_are(unsigned long edition);
 void powers_unplug(void); /* as the line would, until the rules change */
 void powers_renew(void);  /* C_Initialize ends `stale` */
 void control_sessions(unsigned long n); /* how many are open now, for the file of counts */

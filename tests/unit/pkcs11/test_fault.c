@@ -75,6 +75,20 @@ static void test_hang__until_the_rules_change(void **state)
     assert_rv(rv, CKR_OK);
 }
 
+/* A file that was replaced twice may have the inode of the one before. */
+static void test_hang__until_other_rules_have_the_same_inode(void **state)
+{
+    CK_RV rv = CKR_CANCEL;
+    pthread_t thread;
+    rules("C_GetSessionInfo hang");
+    softhsm_fault_clear_log(&hsm);
+    pthread_create(&thread, NULL, ask_and_tell, &rv);
+    while (softhsm_fault_count(&hsm, "C_GetSessionInfo") < 1) sched_yield();
+    assert_int_equal(truncate(hsm.control, 0), 0); /* no rules */
+    pthread_join(thread, NULL);
+    assert_rv(rv, CKR_OK);
+}
+
 static void test_short__lengths_are_too_small(void **state)
 {
     CK_OBJECT_HANDLE o = 0, found[FOUND_MAX];
@@ -443,6 +457,7 @@ int main(void)
         CASE(test_done__the_token_did_it_and_the_answer_was_lost),
         CASE(test_delay__takes_at_least_so_long),
         CASE(test_hang__until_the_rules_change),
+        CASE(test_hang__until_other_rules_have_the_same_inode),
         CASE(test_short__lengths_are_too_small),
         CASE(test_flip__attributes_read_back_otherwise),
         CASE(test_count__calls_by_function),
