@@ -109,19 +109,21 @@ static void look(void *arg)
     made_unref(look_again(arg));
 }
 
-/* Whether whose turn it is to look at the store has not come to it for so long that it must hang. */
-static bool is_left_behind(struct stored *s)
+/* NULL: whose turn it is to look at the store has not come to it for so long that it must hang. */
+static struct made *watched(struct stored *s)
 {
-    uint64_t rescans = store_rescans(s->store), now = clock_mono_ns();
+    uint64_t rescans = store_rescans(s->store);
     SCOPED_LOCK(&s->lock);
     if (rescans == s->seen) s->behind = 0;
-    else if (!s->behind) s->behind = now;
-    return s->behind && now - s->behind >= READ_NS;
+    else if (!s->behind) s->behind = clock_mono_ns();
+    bool left = s->behind && clock_mono_ns() - s->behind >= READ_NS;
+    return left ? NULL : made_ref(s->current);
 }
 
 struct made *stored_current(struct stored *s)
 {
-    return store_is_watched(s->store) && !is_left_behind(s) ? stored_last(s) : look_again(s);
+    struct made *current = store_is_watched(s->store) ? watched(s) : NULL;
+    return current ? current : look_again(s);
 }
 
 void stored_set_take(struct stored *s, struct made *m, uint64_t version)

@@ -191,6 +191,12 @@ struct err refresh_lost(struct store *s, uint64_t changes, bool again)
     return replace_locked(s, again ? READ_ALL : how_much(s));
 }
 
+static bool owes_announcement(struct store *s)
+{
+    SCOPED_LOCK(&s->lock);
+    return s->unannounced;
+}
+
 void announce_locked(struct store *s)
 {
     /* Who wrote between our look and our touch would be forgotten: then what we remember stays
@@ -198,17 +204,11 @@ void announce_locked(struct store *s)
     bool alone = is_current(s);
     char epoch[P11_EPOCH_TEXT] = "";
     struct err e = p11_epoch_touch(s->config.token, epoch);
-    SCOPED_LOCK(&s->lock);
-    if (!err_ok(e) && !s->unannounced)
+    if (!err_ok(e) && !owes_announcement(s))
         log_warn_err(e, "store.epoch", LOG_S("effect", "other brokers see this write late"));
+    SCOPED_LOCK(&s->lock);
     s->unannounced = !err_ok(e);
     if (err_ok(e) && alone) memcpy(s->epoch, epoch, sizeof s->epoch);
-}
-
-static bool owes_announcement(struct store *s)
-{
-    SCOPED_LOCK(&s->lock);
-    return s->unannounced;
 }
 
 /* Nobody else looks as long as this succeeds often enough; a thread that the token holds up does not, and

@@ -113,16 +113,6 @@ static err_t rewrap_bytes(struct store *s, const struct due *d, struct span byte
     return try_open(s, d, buf_span(ret), &new);
 }
 
-static err_t destroy_locked(struct store *s, const struct due *d, struct p11_object o)
-{
-    struct err gone = p11_object_destroy(s->config.token, o);
-    if (gone.code != ERR_NOTFOUND) TRY(gone);
-    SCOPED_LOCK(&s->lock);
-    catalog_remove(s->catalog, d->kind, d->name, o);
-    s->changes++;
-    return ERR_OK;
-}
-
 /* What a rotation that was cut off has left: whether the copy is whole, says the same as the old one and
  * opens. One that does not is destroyed, if the old one does open, and made again. */
 static err_t check_copy(struct store *s, const struct due *d, struct span old, bool *ret_good)
@@ -140,7 +130,7 @@ static err_t check_copy(struct store *s, const struct due *d, struct span old, b
     if (*ret_good) return ERR_OK;
     log_warn("store.copy-damaged", LOG_S("kind", kind_noun(d->kind)), LOG_S("name", d->name),
              LOG_U("version", d->version), LOG_S("action", "made again from the old one"));
-    return destroy_locked(s, d, d->copy);
+    return version_destroy_locked(s, d->kind, d->name, d->copy);
 }
 
 static err_t prepare_locked(struct store *s, struct due *d)
@@ -214,7 +204,7 @@ static err_t retire_all_locked(struct store *s, struct selection *x, size_t *mov
 {
     for (size_t i = 0; i < x->count; i++) {
         const struct due *d = &x->due[i];
-        if (d->step == STEP_THERE) TRY_MOVE(destroy_locked(s, d, d->object), d);
+        if (d->step == STEP_THERE) TRY_MOVE(version_destroy_locked(s, d->kind, d->name, d->object), d);
         *moved += d->step == STEP_THERE || d->step == STEP_GONE;
     }
     return ERR_OK;

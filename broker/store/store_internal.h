@@ -77,6 +77,8 @@ err_t load_catalog_locked(struct store *s, enum reading reading, struct catalog 
 /* Writes an envelope that was just sealed as an object and enters it. The caller holds `work`. */
 err_t version_create_locked(struct store *s, enum envelope_kind kind, const char *name,
                            struct span bytes);
+/* Off the token and out of the catalog; one that has gone already is as good. The caller holds `work`. */
+err_t version_destroy_locked(struct store *s, enum envelope_kind kind, const char *name, struct p11_object o);
 /* A batch, of at most STORE_BATCH_MAX, is read back by one find. The bytes are the caller's. */
 struct version_draft {
     enum envelope_kind kind;

@@ -125,12 +125,12 @@ static err_t list_surplus(struct store *s, const struct draft *d, struct p11_obj
     return ERR_OK;
 }
 
-static err_t destroy_locked(struct store *s, const struct draft *d, struct p11_object o)
+struct err version_destroy_locked(struct store *s, enum envelope_kind kind, const char *name, struct p11_object o)
 {
     struct err gone = p11_object_destroy(s->config.token, o);
     if (gone.code != ERR_NOTFOUND) TRY(gone);
     SCOPED_LOCK(&s->lock);
-    catalog_remove(s->catalog, d->kind, d->name, o);
+    catalog_remove(s->catalog, kind, name, o);
     s->changes++;
     return ERR_OK;
 }
@@ -152,11 +152,11 @@ static err_t prune_locked(struct store *s, const struct draft *d, uint64_t versi
     size_t n = 0, hiding = 0;
     struct err e = list_surplus(s, d, &surplus, &n, &hiding);
     for (size_t i = 0; i < hiding; i++) {
-        struct err stays = destroy_locked(s, d, surplus[i]);
+        struct err stays = version_destroy_locked(s, d->kind, d->name, surplus[i]);
         if (!err_ok(stays)) err_save(stays, &hidden);
     }
     /* a newer one must not go before an older one */
-    for (size_t i = hiding; i < n && err_ok(e); i++) e = destroy_locked(s, d, surplus[i]);
+    for (size_t i = hiding; i < n && err_ok(e); i++) e = version_destroy_locked(s, d->kind, d->name, surplus[i]);
     if (!err_ok(e))
         log_warn_err(e, "store.prune", LOG_S("kind", kind_noun(d->kind)), LOG_S("name", d->name),
                      LOG_S("effect", "an old version stays until the next write"));
