@@ -26,15 +26,9 @@ static err_t list_all(struct store *s, enum envelope_kind kind, const char *name
 static err_t destroy_locked(struct store *s, enum envelope_kind kind, const char *name,
                             const struct p11_object *all, size_t n)
 {
-    for (size_t i = 0; i < n; i++) {
-        struct err e = p11_object_destroy(s->config.token, all[i]);
-        if (e.code != ERR_NOTFOUND)
-            TRYC(e, "%zu of %zu versions of %s %s are gone; purge it again", i, n, kind_noun(kind),
-                 name);
-        SCOPED_LOCK(&s->lock);
-        catalog_remove(s->catalog, kind, name, all[i]);
-        s->changes++;
-    }
+    for (size_t i = 0; i < n; i++)
+        TRYC(version_destroy_locked(s, kind, name, all[i]), "%zu of %zu versions of %s %s are gone; purge it again",
+             i, n, kind_noun(kind), name);
     return ERR_OK;
 }
 

@@ -102,6 +102,21 @@ static int setup_store(void **state)
     return 0;
 }
 
+/* The same through the fault module, where it is there. */
+static inline int setup_store_faults(void **state)
+{
+    if (setup_token(state)) return -1;
+    p11_close(TAKE_PTR(fx.token));
+    struct p11_config config = {.module = fx.hsm.module, .token_uri = fx.hsm.uri, .cek_cache = 64,
+                                .pin_source = fx.hsm.pin_file, .state_dir = fx.hsm.state};
+    if (softhsm_fault_module()) {
+        assert_int_equal(softhsm_fault(&fx.hsm, ""), 0);
+        config.module = softhsm_fault_module();
+    }
+    assert_ok(p11_open(&config, &fx.token));
+    return setup_store(state);
+}
+
 /* ---- acting and asserting ---------------------------------------------------------------- */
 
 UNUSED_OK err_t fx_try_put(struct store *s, const char *name, const char *value, uint64_t *ret)

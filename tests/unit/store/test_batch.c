@@ -3,20 +3,6 @@
 
 static struct store_rewrapped done;
 
-static int setup_faults(void **state)
-{
-    if (setup_token(state)) return -1;
-    p11_close(TAKE_PTR(fx.token));
-    struct p11_config config = {.module = fx.hsm.module, .token_uri = fx.hsm.uri, .cek_cache = 64,
-                                .pin_source = fx.hsm.pin_file, .state_dir = fx.hsm.state};
-    if (softhsm_fault_module()) {
-        assert_int_equal(softhsm_fault(&fx.hsm, ""), 0);
-        config.module = softhsm_fault_module();
-    }
-    assert_ok(p11_open(&config, &fx.token));
-    return setup_store(state);
-}
-
 static void rules(const char *text)
 {
     if (!softhsm_fault_module()) skip();
@@ -220,7 +206,7 @@ static void test_put_batch__a_reader_does_not(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup_faults, teardown_token)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup_store_faults, teardown_token)
     const struct CMUnitTest tests[] = {
         TEST(test_rewrap__one_find_a_batch),
         TEST(test_rewrap__one_that_is_not_taken_fails_alone),

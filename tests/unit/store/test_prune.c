@@ -3,20 +3,6 @@
 
 #define AT_FORMAT 4 /* in an envelope; what has a format of the future may have any version */
 
-static int setup(void **state)
-{
-    if (setup_token(state)) return -1;
-    p11_close(TAKE_PTR(fx.token));
-    struct p11_config config = {.module = fx.hsm.module, .token_uri = fx.hsm.uri, .cek_cache = 64,
-                                .pin_source = fx.hsm.pin_file, .state_dir = fx.hsm.state};
-    if (softhsm_fault_module()) {
-        assert_int_equal(softhsm_fault(&fx.hsm, ""), 0);
-        config.module = softhsm_fault_module();
-    }
-    assert_ok(p11_open(&config, &fx.token));
-    return setup_store(state);
-}
-
 /* A value, and above it an object of which nobody can tell the version. */
 static void place_both(const char *name)
 {
@@ -91,7 +77,7 @@ static void test_prune__a_delete_and_a_batch_tell_it_too(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown_token)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup_store_faults, teardown_token)
     const struct CMUnitTest tests[] = {
         TEST(test_prune__what_hides_the_new_version_goes_first),
         TEST(test_prune__a_version_that_stays_hidden_is_told),
