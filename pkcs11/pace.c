@@ -7,8 +7,16 @@
 
 #define US_NS UINT64_C(1000)
 #define MS_NS UINT64_C(1000000)
-/* A thread that loses its core in the middle of a call is no slow token: one sample counts for so much. */
+/* A thread that loses its core in the middle of a call is no slow token: one sample counts for so much, and a
+ * very long one, of which two in PACE_CALLS are enough, for so much. */
 #define SAMPLE_MAX_NS (4 * PACE_SLOW_US * US_NS)
+#define STUMBLE_NS (3 * SAMPLE_MAX_NS)
+
+static uint64_t sample_of(uint64_t ns)
+{
+    if (ns > PACE_STUMBLE_MS * MS_NS) return STUMBLE_NS;
+    return ns < SAMPLE_MAX_NS ? ns : SAMPLE_MAX_NS;
+}
 
 struct pace token_pace = PACE_INIT;
 
@@ -56,14 +64,13 @@ void pace_note(struct pace *p, uint64_t ns)
 {
     unsigned n = atomic_load_explicit(&p->count, memory_order_relaxed);
     uint64_t average = atomic_load_explicit(&p->average_ns, memory_order_relaxed);
-    uint64_t sample = ns < SAMPLE_MAX_NS ? ns : SAMPLE_MAX_NS;
+    uint64_t sample = sample_of(ns);
     if (n < PACE_CALLS) atomic_store_explicit(&p->count, ++n, memory_order_relaxed);
     /* Of two threads at once one may win: it is an average all the same. */
     average = sample > average ? average + (sample - average) / n : average - (average - sample) / n;
     atomic_store_explicit(&p->average_ns, average, memory_order_relaxed);
-    bool far = n >= PACE_FIRST && average > PACE_SLOW_US * US_NS;
     if (pace_is_slow(p)) while_slow(p, ns);
-    else if (far || ns > PACE_STUMBLE_MS * MS_NS) to_slow(p, ns);
+    else if (n >= PACE_FIRST && average > PACE_SLOW_US * US_NS) to_slow(p, ns);
 }
 
 void pace_stumble(struct pace *p)

@@ -361,6 +361,14 @@ void watch_on_hopeless(void (*hopeless)(void *arg), void *arg)
 
 /* ---- asking ----------------------------------------------------------------------------- */
 
+/* Until its deadline, who lacks a core is not stuck. */
+static bool is_stuck(const struct watch_thread *t, uint64_t now)
+{
+    uint64_t until = atomic_load(&t->until);
+    if (!until || now <= atomic_load(&t->since) + P11_STUCK_MS * MS_NS) return false;
+    return now >= until || !is_runnable(t);
+}
+
 bool watch_loop_stuck(uint64_t now)
 {
     static _Atomic uint64_t next_look;
@@ -371,8 +379,7 @@ bool watch_loop_stuck(uint64_t now)
     bool found = false;
     unsigned end = atomic_load(&slots_end);
     for (unsigned i = 0; i < end && !found; i++)
-        found = atomic_load(&slots[i].here) && atomic_load(&slots[i].until) &&
-                now > atomic_load(&slots[i].since) + P11_STUCK_MS * MS_NS;
+        found = atomic_load(&slots[i].here) && is_stuck(&slots[i], now);
     atomic_store(&stuck, found);
     return found;
 }

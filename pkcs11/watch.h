@@ -78,7 +78,8 @@ void watch_on_hopeless(void (*hopeless)(void *arg), void *arg);
 /* Something has a deadline that only sweep knows of. */
 void watch_arm(void);
 
-/* Whether an event loop is in a call for longer than P11_STUCK_MS. Looks at most so often. */
+/* Whether an event loop is in a call for longer than P11_STUCK_MS, and not for want of a core. Looks at most four
+ * times as often. */
 bool watch_loop_stuck(uint64_t now);
 
 struct watch_stats {

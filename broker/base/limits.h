@@ -153,7 +153,7 @@
 #define P11_STOP_MS 2000u          /* a stop waits so long for calls that hang */
 #define PACE_SLOW_US 1000u         /* average of a call beyond which work goes to workers */
 #define PACE_FAST_US 300u          /* a quarter of the calls below it: work runs where the request is */
-#define PACE_STUMBLE_MS 50u        /* one call beyond it is enough */
+#define PACE_STUMBLE_MS 50u        /* two calls beyond it in PACE_CALLS are enough */
 #define PACE_CALLS 16u             /* that the average is of */
 #define PACE_FIRST 4u              /* calls before it says anything */
 #define PACE_WINDOW 64u            /* calls that going back is decided by */

@@ -62,11 +62,17 @@ static void test_pace_note__a_lost_core_is_no_slow_token(void **state)
     assert_false(pace_is_slow(&p));
 }
 
-static void test_pace_note__one_very_long_call_is_enough(void **state)
+static void test_pace_note__two_very_long_calls_are_enough(void **state)
 {
     note(100, 20 * US);
-    note(1, PACE_STUMBLE_MS * MS);
+    note(2, PACE_STUMBLE_MS * MS);
     assert_false(pace_is_slow(&p));
+    note(100, 20 * US);
+    note(1, PACE_STUMBLE_MS * MS + 1);
+    note(3 * PACE_CALLS, 20 * US);
+    note(1, PACE_STUMBLE_MS * MS + 1); /* a core was lost for long, twice */
+    assert_false(pace_is_slow(&p));
+    note(PACE_CALLS / 4, 20 * US);
     note(1, PACE_STUMBLE_MS * MS + 1);
     assert_true(pace_is_slow(&p));
 }
@@ -136,7 +142,7 @@ int main(void)
         cmocka_unit_test_setup(test_pace_note__milliseconds_are_slow, setup),
         cmocka_unit_test_setup(test_pace_note__a_slow_token_is_known_by_its_first_calls, setup),
         cmocka_unit_test_setup(test_pace_note__a_lost_core_is_no_slow_token, setup),
-        cmocka_unit_test_setup(test_pace_note__one_very_long_call_is_enough, setup),
+        cmocka_unit_test_setup(test_pace_note__two_very_long_calls_are_enough, setup),
         cmocka_unit_test_setup(test_pace_note__back_when_a_quarter_is_quick, setup),
         cmocka_unit_test_setup(test_pace_note__between_the_limits_nothing_changes, setup),
         cmocka_unit_test_setup(test_pace_note__held_and_longer_each_time, setup),

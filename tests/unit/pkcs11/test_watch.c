@@ -221,6 +221,37 @@ static void test_watch_loop_stuck__only_event_loops(void **state)
     assert_false(watch_loop_stuck(later + 2000 * MS));
 }
 
+static atomic_bool worked_enough;
+
+static void *work_here(void *arg)
+{
+    struct watch_thread *me = watch_self();
+    atomic_store(&me->here, true);
+    watch_begin(WATCH_OBJECT);
+    gate_add(arg);
+    while (!atomic_load(&worked_enough)) continue;
+    watch_end();
+    atomic_store(&me->here, false);
+    return NULL;
+}
+
+/* Until its deadline a loop that works, or would had it a core, is no reason to take work from the others. */
+static void test_watch_loop_stuck__not_for_want_of_a_core(void **state)
+{
+    pthread_t thread;
+    int began = 0;
+    atomic_store(&worked_enough, false);
+    assert_int_equal(pthread_create(&thread, NULL, work_here, &began), 0);
+    gate_await_count(&began, 1);
+    uint64_t now = clock_mono_ns();
+    bool before = watch_loop_stuck(now + (P11_OBJECT_MS - 500) * MS);
+    bool after = watch_loop_stuck(now + (P11_OBJECT_MS + 500) * MS);
+    atomic_store(&worked_enough, true);
+    pthread_join(thread, NULL);
+    assert_false(before);
+    assert_true(after);
+}
+
 static int swept;
 
 static uint64_t sweep(void *arg, uint64_t now)
@@ -348,6 +379,7 @@ int main(void)
         cmocka_unit_test_teardown(test_watch__longer_calls_are_late_too, teardown),
         cmocka_unit_test_teardown(test_watch__deadlines_of_objects_may_be_the_shorter_ones, teardown),
         cmocka_unit_test_teardown(test_watch_loop_stuck__only_event_loops, teardown),
+        cmocka_unit_test(test_watch_loop_stuck__not_for_want_of_a_core),
         cmocka_unit_test_teardown(test_watch_on_hopeless__each_time_that_a_thread_cannot_be_done_without, teardown),
         cmocka_unit_test_teardown(test_watch_on_hopeless__waiting_is_no_reason_without_a_call_that_hangs, teardown),
         cmocka_unit_test_teardown(test_watch_arm__sweeps_until_nothing_is_due, teardown),
