@@ -35,6 +35,7 @@ struct attest {
     struct issuer *issuer;
     struct verifier *verifier;
     _Atomic uint64_t signer_trusted; /* the moment_of when our own signer was found to be trusted */
+    _Atomic int64_t signer_until;    /* and verified_token.trusted_until of its tokens; set before that */
 };
 
 /* ---- making ------------------------------------------------------------------------------- */
@@ -108,7 +109,10 @@ static err_t check_own_signer(struct attest *a, int64_t now)
     TRY(buf_ok(&claims));
     TRY(issuer_sign(a->issuer, buf_span(&claims), &token));
     struct err e = verifier_check(a->verifier, buf_span(&token), now, &verified);
-    if (err_ok(e)) atomic_store(&a->signer_trusted, moment);
+    if (err_ok(e)) {
+        atomic_store(&a->signer_until, verified.trusted_until);
+        atomic_store(&a->signer_trusted, moment);
+    }
     if (err_ok(e) || err_http_status(e.code) >= 500) return e;
     e.code = ERR_USAGE;
     return err_add(e, __FILE__, __LINE__, __func__, "our own attestation tokens would not be "
@@ -248,7 +252,8 @@ static err_t remember(struct attest *a, struct span token, const struct digest *
 {
     _cleanup_guest_ struct guest *g = NULL;
     struct guest_token t = {.text = token, .sha256 = sha256, .payload = buf_span(&v->payload),
-                            .claims = json_root(v->claims), .exp = v->exp, .removals = removals};
+                            .claims = json_root(v->claims), .exp = v->exp,
+                            .trusted_until = v->trusted_until, .removals = removals};
     TRY(guest_new(&t, &a->rules, &g));
     TRY(cache_put(a->cache, sha256, g));
     *ret = TAKE_PTR(g);
@@ -274,6 +279,7 @@ static err_t issue(struct attest *a, const struct session_view *v, const char *n
     TRY(check_own_signer(a, appraisal.now));
     TRY(issuer_sign(a->issuer, buf_span(&claims), &token));
     TRY(verifier_read_claims(a->verifier, buf_span(&claims), appraisal.now, &own));
+    own.trusted_until = atomic_load(&a->signer_until);
     TRY(digest_compute(DIGEST_SHA256, buf_span(&token), &sha256));
     TRY(remember(a, buf_span(&token), &sha256, &own, removals, &g));
     TRYC(guest_key(g, &key), "the guest's key"); /* an unusable one is refused now, not at GET */

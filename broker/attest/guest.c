@@ -15,7 +15,7 @@ struct guest {
     _Atomic int refs;
     char fingerprint[2 * FINGERPRINT_BYTES + 1];
     const char *tee; /* static */
-    int64_t exp;
+    int64_t exp, trusted_until;
     uint64_t removals;
     struct buf token;
     struct policy_claims *claims;
@@ -106,6 +106,7 @@ struct err guest_new(const struct guest_token *token, const struct guest_rules *
     if (!g) FAIL(ERR_INTERNAL, "out of memory");
     g->refs = 1;
     g->exp = token->exp;
+    g->trusted_until = token->trusted_until;
     g->removals = token->removals;
     g->tee = find_tee(token->claims);
     hex_encode(span_of(token->sha256->bytes, FINGERPRINT_BYTES), g->fingerprint);
@@ -154,7 +155,8 @@ bool guest_holds_key(const struct guest *g, struct span canonical)
 
 bool guest_expired(const struct guest *g, int64_t now)
 {
-    return g->exp < now - TOKEN_LEEWAY_SECONDS; /* exp is the token's word: it may be the largest */
+    bool distrusted = g->trusted_until && now >= g->trusted_until;
+    return distrusted || g->exp < now - TOKEN_LEEWAY_SECONDS; /* exp is the token's word: it may be the largest */
 }
 
 uint64_t guest_removals(const struct guest *g) { return g->removals; }

@@ -25,7 +25,7 @@ struct guest_token {
     const struct digest *sha256;
     struct span payload;
     struct json claims;
-    int64_t exp;
+    int64_t exp, trusted_until; /* of struct verified_token */
     uint64_t removals; /* key_sources_removals before it was verified */
 };
 err_t guest_new(const struct guest_token *token, const struct guest_rules *rules,
@@ -43,7 +43,8 @@ struct span guest_token_text(const struct guest *g);
 /* Whether this is the guest's key, both in the canonical form of jwe_tee_key_canonical. */
 bool guest_holds_key(const struct guest *g, struct span canonical);
 
-/* Whether the token is past its end, leeway included. */
+/* Whether the token is past its end, leeway included, or the certificates by which it was believed are past
+ * theirs: whoever brought it now for the first time would be refused. */
 bool guest_expired(const struct guest *g, int64_t now);
 
 /* How many keys had gone when the token was verified: with more of them it must be verified again. */

@@ -108,6 +108,7 @@ struct token_key {
     const struct jwk *key;
     struct jwk_set *set;
     struct jwk *brought;
+    int64_t until; /* verified_token.trusted_until */
 };
 
 static void token_key_done(struct token_key *k)
@@ -143,7 +144,7 @@ static err_t header_key(const struct verifier *v, struct json jwk, const char *a
     TRYC(jwk_from_json(jwk, &ret->brought), "the jwk in the token's header");
     ret->key = ret->brought;
     if (v->insecure_header_jwk) return ERR_OK;
-    struct err e = x5c_verify(v->certs, ret->brought, now);
+    struct err e = x5c_verify(v->certs, ret->brought, now, &ret->until);
     if (err_ok(e) || e.code == ERR_INTERNAL) return e;
     if (find_in_sets(v, NULL, ret->brought, alg, ret)) return ERR_OK;
     TRYC(e, "the token's key is in no trusted JWK set, and by the certificates in its header");
@@ -213,5 +214,7 @@ struct err verifier_check(const struct verifier *v, struct span token, int64_t n
     if (json_present(jwk)) TRY(header_key(v, jwk, jws_alg(t), now, &k));
     else TRY(known_key(v, json_string(json_get(jws_header(t), "kid")), &k));
     TRY(check_signature(t, k.key));
-    return verifier_read_claims(v, jws_payload(t), now, ret);
+    TRY(verifier_read_claims(v, jws_payload(t), now, ret));
+    ret->trusted_until = k.until;
+    return ERR_OK;
 }

@@ -22,6 +22,7 @@ struct verified_token {
     struct json_doc *claims;
     struct buf payload;
     int64_t exp;
+    int64_t trusted_until; /* when the chain ends by which its key is believed; 0: no chain has a say */
 };
 void verified_token_done(struct verified_token *t);
 

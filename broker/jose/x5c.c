@@ -8,6 +8,7 @@
 #include <openssl/pem.h>
 #include <openssl/x509_vfy.h>
 #include <string.h>
+#include <time.h>
 
 #define AUTH_LEVEL 2 /* OpenSSL's name for 112 bits */
 
@@ -134,7 +135,20 @@ static bool holds_key(const X509 *cert, const EVP_PKEY *key)
     return same;
 }
 
-struct err x5c_verify(const struct x5c_store *s, const struct jwk *key, int64_t now)
+/* When the first certificate of a chain that verified ends. */
+static int64_t end_of(const STACK_OF(X509) *chain)
+{
+    int64_t end = INT64_MAX;
+    for (int i = 0; i < sk_X509_num(chain); i++) {
+        struct tm tm = {0};
+        if (ASN1_TIME_to_tm(X509_get0_notAfter(sk_X509_value(chain, i)), &tm) != 1) return 1; /* long ago */
+        int64_t its = (int64_t) timegm(&tm);
+        if (its < end) end = its;
+    }
+    return end;
+}
+
+struct err x5c_verify(const struct x5c_store *s, const struct jwk *key, int64_t now, int64_t *ret_end)
 {
     if (jwk_x5c_count(key) == 0)
         FAIL(ERR_CRYPTO, "the token's key has no certificate chain (x5c)");
@@ -159,6 +173,7 @@ struct err x5c_verify(const struct x5c_store *s, const struct jwk *key, int64_t 
     if (!good)
         FAIL(ERR_CRYPTO, "the token's certificate chain does not verify: %s",
              X509_verify_cert_error_string(X509_STORE_CTX_get_error(ctx)));
+    if (ret_end) *ret_end = end_of(X509_STORE_CTX_get0_chain(ctx));
     return ERR_OK;
 }
 

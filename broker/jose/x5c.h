@@ -19,8 +19,9 @@ DEFINE_CLEANUP(struct x5c_store, x5c_store_free);
 /* kbs-api.md 4.4: the key's x5c must be non-empty, its leaf certificate must hold this very key
  * and must chain to the store at `now` (Unix seconds); see x5c_store_only_key. x5c entries: base64, falling back to
  * base64url, newlines stripped. Keys and signatures of the chain below 112 bits of strength (RSA
- * under 2048, SHA-1) are refused. ERR_CRYPTO otherwise. Thread-safe once the store is filled. */
-err_t x5c_verify(const struct x5c_store *s, const struct jwk *key, int64_t now);
+ * under 2048, SHA-1) are refused. ERR_CRYPTO otherwise. *ret_end (may be NULL): the second from which on the
+ * first certificate of the chain has expired. Thread-safe once the store is filled. */
+err_t x5c_verify(const struct x5c_store *s, const struct jwk *key, int64_t now, int64_t *ret_end);
 
 /* Writes a PEM chain, leaf first, as the values (base64 DER) of an array that the caller has begun
  * and ends. ERR_USAGE when the leaf does not hold `key`, or with more than JOSE_MAX_X5C. */

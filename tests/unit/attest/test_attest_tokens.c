@@ -42,6 +42,39 @@ static void test_attest_by_token__foreign_and_remembered(void **state)
     mint_done(&m);
 }
 
+/* Remembered or not: a token counts as long as its signer's certificate, though it names a later end. */
+static void test_attest_by_token__certificate_ends(void **state)
+{
+    struct mint m;
+    struct guest *g = NULL;
+    struct secret *pem = NULL;
+    mint_init(&m); /* until a day from NOON */
+    assert_ok(key_to_pem(m.key, &pem));
+    char *chain = mint_file(buf_span(&m.chain)), *key = mint_file(secret_span(pem));
+    const char *files[] = {chain};
+    start((struct attest_config){.sample_verifier = true, .signer_key_file = key, .signer_chain_file = chain,
+                                 .trusted_certs = files, .trusted_cert_count = 1,
+                                 .session_seconds = 10 * 86400, .token_seconds = 10 * 86400});
+    struct attest_challenge c = attested(NULL); /* one of our own, */
+    char *own = strdup(buf_str(&token));
+    mint_token(&m, "{\"exp\":1796385600}", &token); /* and of somebody else's: ten days */
+    for (int second = 86398; second <= 86400; second++) {
+        clock_test_set(NOON + second);
+        const char *const texts[] = {own, buf_str(&token)};
+        for (size_t i = 0; i < LENGTH(texts); i++) {
+            struct err e = attest_by_token(a, span_str(texts[i]), &g);
+            assert_int_equal(e.code, second < 86400 ? ERR_NONE : ERR_AUTH);
+            if (err_ok(e)) guest_unref(g);
+        }
+        assert_int_equal(by_session(c.session), second < 86400);
+    }
+    free(own);
+    secret_free(pem);
+    mint_file_remove(key);
+    mint_file_remove(chain);
+    mint_done(&m);
+}
+
 static void test_attest_by_token__refused(void **state)
 {
     struct guest *g = NULL;
@@ -227,6 +260,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_attest_by_token__foreign_and_remembered),
+        TEST(test_attest_by_token__certificate_ends),
         TEST(test_attest_by_token__refused),
         TEST(test_attest_by_token__recorded),
         TEST(test_attest__key_removed),

@@ -132,9 +132,9 @@ static void test_x5c_verify__recorded_token(void **state)
     assert_ok(x5c_store_new(&s));
     assert_ok(x5c_store_add_pem(s, buf_span(&pem)));
     assert_int_equal(x5c_store_count(s), 1);
-    assert_ok(x5c_verify(s, key, RECORDED_AT));
-    assert_fails_with(x5c_verify(s, key, RECORDED_AT - 365 * DAY), ERR_CRYPTO, "not yet valid");
-    assert_fails_with(x5c_verify(s, key, RECORDED_AT + 366 * DAY), ERR_CRYPTO, "expired");
+    assert_ok(x5c_verify(s, key, RECORDED_AT, NULL));
+    assert_fails_with(x5c_verify(s, key, RECORDED_AT - 365 * DAY, NULL), ERR_CRYPTO, "not yet valid");
+    assert_fails_with(x5c_verify(s, key, RECORDED_AT + 366 * DAY, NULL), ERR_CRYPTO, "expired");
     assert_ok(json_parse(jws_payload(t), &claims));
     assert_ok(jwt_check_times(json_root(claims), RECORDED_AT, 60, NULL));
     assert_fails(jwt_check_times(json_root(claims), RECORDED_AT + DAY, 60, NULL), ERR_CRYPTO);
@@ -163,19 +163,21 @@ static void test_x5c_verify__chains(void **state)
     for (size_t i = 0; i < COUNT(CASES); i++) {
         struct x5c_store *s = store_of(CASES[i].trusted);
         struct jwk *k = key_with_chain(CASES[i].chain[0]->key, CASES[i].chain, CASES[i].n);
-        struct err e = x5c_verify(s, k, NOW);
+        struct err e = x5c_verify(s, k, NOW, NULL);
         if (e.code != (CASES[i].good ? ERR_NONE : ERR_CRYPTO)) fail_msg("case %zu", i);
-        assert_fails(x5c_verify(s, k, NOW + 2 * DAY), ERR_CRYPTO);
-        assert_fails(x5c_verify(s, k, NOW - 2 * DAY), ERR_CRYPTO);
+        assert_fails(x5c_verify(s, k, NOW + 2 * DAY, NULL), ERR_CRYPTO);
+        assert_fails(x5c_verify(s, k, NOW - 2 * DAY, NULL), ERR_CRYPTO);
         jwk_free(k);
         x5c_store_free(s);
     }
 }
 
 /* One link that ended among others that did not: signer, intermediate, root. */
+/* Whichever ends first is the end of all. */
 static void test_x5c_verify__one_link_expired(void **state)
 {
     for (size_t expired = 0; expired < 3; expired++) {
+        int64_t end = 0;
         struct entity top = certify("top", NULL, true, EVP_sha256());
         struct entity between = certify("between", &top, true, EVP_sha256());
         struct entity signer = certify("signer", &between, false, EVP_sha256());
@@ -184,14 +186,19 @@ static void test_x5c_verify__one_link_expired(void **state)
         const struct entity *chain[] = {&signer, &between};
         struct x5c_store *s = store_of(&top);
         struct jwk *k = key_with_chain(signer.key, chain, 2);
-        assert_ok(x5c_verify(s, k, NOW));
+        assert_ok(x5c_verify(s, k, NOW, &end));
+        assert_int_equal(end, NOW + DAY);
         jwk_free(k);
         x5c_store_free(s);
-        ASN1_TIME_set(X509_getm_notAfter(links[expired].e->cert), NOW - 1);
+        ASN1_TIME_set(X509_getm_notAfter(links[expired].e->cert), NOW + 60);
         assert_true(X509_sign(links[expired].e->cert, links[expired].issuer->key, EVP_sha256()) > 0);
         s = store_of(&top);
         k = key_with_chain(signer.key, chain, 2);
-        assert_fails_with(x5c_verify(s, k, NOW), ERR_CRYPTO, "expired");
+        assert_ok(x5c_verify(s, k, NOW, &end));
+        assert_int_equal(end, NOW + 60);
+        assert_ok(x5c_verify(s, k, end - 1, NULL));
+        assert_fails_with(x5c_verify(s, k, end, &end), ERR_CRYPTO, "expired");
+        assert_int_equal(end, NOW + 60);
         jwk_free(k);
         x5c_store_free(s);
         entity_done(&signer);
@@ -206,7 +213,7 @@ static void test_x5c_verify__not_a_ca(void **state)
     const struct entity *chain[] = {&below, &leaf, &middle};
     struct x5c_store *s = store_of(&root);
     struct jwk *k = key_with_chain(below.key, chain, 3);
-    assert_fails(x5c_verify(s, k, NOW), ERR_CRYPTO);
+    assert_fails(x5c_verify(s, k, NOW, NULL), ERR_CRYPTO);
     jwk_free(k);
     x5c_store_free(s);
     entity_done(&below);
@@ -218,7 +225,7 @@ static void test_x5c_verify__weak_signature(void **state)
     const struct entity *chain[] = {&weak};
     struct x5c_store *s = store_of(&root);
     struct jwk *k = key_with_chain(weak.key, chain, 1);
-    assert_fails(x5c_verify(s, k, NOW), ERR_CRYPTO);
+    assert_fails(x5c_verify(s, k, NOW, NULL), ERR_CRYPTO);
     jwk_free(k);
     x5c_store_free(s);
     entity_done(&weak);
@@ -229,10 +236,10 @@ static void test_x5c_verify__other_key(void **state)
     const struct entity *chain[] = {&leaf, &middle};
     struct x5c_store *s = store_of(&root);
     struct jwk *k = key_with_chain(other_root.key, chain, 2);
-    assert_fails_with(x5c_verify(s, k, NOW), ERR_CRYPTO, "another key");
+    assert_fails_with(x5c_verify(s, k, NOW, NULL), ERR_CRYPTO, "another key");
     jwk_free(k);
     assert_ok(jwk_from_pkey(leaf.key, NULL, &k));
-    assert_fails_with(x5c_verify(s, k, NOW), ERR_CRYPTO, "x5c");
+    assert_fails_with(x5c_verify(s, k, NOW, NULL), ERR_CRYPTO, "x5c");
     jwk_free(k);
     x5c_store_free(s);
 }
@@ -245,17 +252,17 @@ static void test_x5c_store_only_key__others_are_refused(void **state)
     struct buf pem = BUF_INIT;
     struct x5c_store *s = store_of(&root);
     struct jwk *own = key_with_chain(leaf.key, ours, 2), *other = key_with_chain(sister.key, hers, 2);
-    assert_ok(x5c_verify(s, other, NOW));
+    assert_ok(x5c_verify(s, other, NOW, NULL));
     add_pem(&pem, &leaf);
     add_pem(&pem, &middle);
     assert_fails(x5c_store_only_key(s, SPAN_LIT("nothing")), ERR_USAGE);
     assert_ok(x5c_store_only_key(s, buf_span(&pem)));
-    assert_ok(x5c_verify(s, own, NOW));
-    assert_fails_with(x5c_verify(s, other, NOW), ERR_CRYPTO, "own signer");
-    assert_fails_with(x5c_verify(s, own, NOW + 2 * DAY), ERR_CRYPTO, "expired");
+    assert_ok(x5c_verify(s, own, NOW, NULL));
+    assert_fails_with(x5c_verify(s, other, NOW, NULL), ERR_CRYPTO, "own signer");
+    assert_fails_with(x5c_verify(s, own, NOW + 2 * DAY, NULL), ERR_CRYPTO, "expired");
     add_pem(&pem, &sister);
     assert_ok(x5c_store_only_key(s, buf_span(&pem))); /* the first is the one */
-    assert_fails(x5c_verify(s, other, NOW), ERR_CRYPTO);
+    assert_fails(x5c_verify(s, other, NOW, NULL), ERR_CRYPTO);
     jwk_free(own);
     jwk_free(other);
     x5c_store_free(s);
@@ -292,7 +299,7 @@ static void test_x5c_verify__encodings(void **state)
         buf_addf(&text, ",\"x5c\":[\"%s%s%s\"]}", CASES[i].before, CASES[i].text, CASES[i].after);
         struct json_doc *doc = parsed(buf_str(&text));
         assert_ok(jwk_from_json(json_root(doc), &k));
-        struct err e = x5c_verify(s, k, NOW);
+        struct err e = x5c_verify(s, k, NOW, NULL);
         if (e.code != (CASES[i].good ? ERR_NONE : ERR_CRYPTO)) fail_msg("case %zu", i);
         jwk_free(k);
         json_free(doc);

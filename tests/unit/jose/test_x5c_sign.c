@@ -37,10 +37,10 @@ static void test_x5c_self_sign__verifies_by_itself(void **state)
     json_end_object(&o);
     struct json_doc *doc = parsed(buf_str(&text));
     assert_ok(jwk_from_json(json_root(doc), &k));
-    assert_ok(x5c_verify(s, k, NOW));
-    assert_ok(x5c_verify(s, k, NOW + 3599));
-    assert_fails(x5c_verify(s, k, NOW + 3600), ERR_CRYPTO);
-    assert_fails(x5c_verify(s, k, NOW - 2), ERR_CRYPTO);
+    assert_ok(x5c_verify(s, k, NOW, NULL));
+    assert_ok(x5c_verify(s, k, NOW + 3599, NULL));
+    assert_fails(x5c_verify(s, k, NOW + 3600, NULL), ERR_CRYPTO);
+    assert_fails(x5c_verify(s, k, NOW - 2, NULL), ERR_CRYPTO);
     json_free(doc);
     jwk_free(k);
     x5c_store_free(s);
