@@ -103,62 +103,6 @@ struct err verifier_new(const struct attest_config *config, struct span own_chai
 
 /* ---- whose key it is -------------------------------------------------------------------------- */
 
-/* The key of a token, and what it is borrowed from: a set, or the token's own header. */
-struct token_key {
-    const struct jwk *key;
-    struct jwk_set *set;
-    struct jwk *brought;
-    int64_t until; /* verified_token.trusted_until */
-};
-
-static void token_key_done(struct token_key *k)
-{
-    jwk_set_unref(k->set);
-    jwk_free(k->brought);
-}
-
-/* By kid, or as the very same key where `like` is not NULL: then for alg, when it is there so. */
-static bool find_in_sets(const struct verifier *v, const char *kid, const struct jwk *like,
-                         const char *alg, struct token_key *ret)
-{
-    for (size_t i = 0; i < v->set_count; i++) {
-        _cleanup_jwk_set_ struct jwk_set *set = key_source_get(v->sets[i]);
-        const struct jwk *key = like ? jwk_set_find_same(set, like, alg)
-                                    : jwk_set_find(set, kid);
-        if (!key) continue;
-        ret->key = key;
-        ret->set = TAKE_PTR(set);
-        return true;
-    }
-    /* Some signers show a key only when they begin to use it. */
-    for (size_t i = 0; i < v->set_count; i++) key_source_want(v->sets[i]);
-    return false;
-}
-
-/* A key in the header counts by its certificate, or by being a key of a trusted set: the CoCo
- * attestation service's set has no kid to look for (kbs-api.md 4.3). When both fail there is no third
- * way by the token's kid (4.4). */
-static err_t header_key(const struct verifier *v, struct json jwk, const char *alg, int64_t now,
-                        struct token_key *ret)
-{
-    TRYC(jwk_from_json(jwk, &ret->brought), "the jwk in the token's header");
-    ret->key = ret->brought;
-    if (v->insecure_header_jwk) return ERR_OK;
-    struct err e = x5c_verify(v->certs, ret->brought, now, &ret->until);
-    if (err_ok(e) || e.code == ERR_INTERNAL) return e;
-    if (find_in_sets(v, NULL, ret->brought, alg, ret)) return ERR_OK;
-    TRYC(e, "the token's key is in no trusted JWK set, and by the certificates in its header");
-    return ERR_OK;
-}
-
-static err_t known_key(const struct verifier *v, const char *kid, struct token_key *ret)
-{
-    if (!kid) FAIL(ERR_CRYPTO, "the token's header has neither jwk nor kid");
-    if (!find_in_sets(v, kid, NULL, NULL, ret))
-        FAIL(ERR_CRYPTO, "no trusted JWK set has a key \"%.60s\"", kid);
-    return ERR_OK;
-}
-
 /* The key must say what it is for: without alg of its own it takes whatever the token names. */
 static err_t check_signature(const struct jws *t, const struct jwk *key)
 {
@@ -167,6 +111,49 @@ static err_t check_signature(const struct jws *t, const struct jwk *key)
         FAIL(ERR_CRYPTO, "the key's alg is %.20s, the token's is %.20s", alg ? alg : "missing",
              jws_alg(t));
     return jws_verify(t, key);
+}
+
+/* By kid, or as the very same key where `like` is not NULL. Two sets may have a key of one name, for
+ * signers know nothing of each other: whichever fits counts. */
+static err_t check_by_sets(const struct verifier *v, const struct jws *t, const char *kid,
+                           const struct jwk *like)
+{
+    struct err e = like ? ERR_MAKE(ERR_CRYPTO, "the token's key is in no trusted JWK set")
+                        : ERR_MAKE(ERR_CRYPTO, "no trusted JWK set has a key \"%.60s\"", kid);
+    for (size_t i = 0; i < v->set_count; i++) {
+        _cleanup_jwk_set_ struct jwk_set *set = key_source_get(v->sets[i]);
+        const struct jwk *key = like ? jwk_set_find_same(set, like, jws_alg(t)) : jwk_set_find(set, kid);
+        if (key) e = check_signature(t, key);
+        if (err_ok(e)) return e;
+    }
+    /* Some signers show a key only when they begin to use it, or under the name of the one before. */
+    for (size_t i = 0; i < v->set_count; i++) key_source_want(v->sets[i]);
+    return e;
+}
+
+/* A key in the header counts by its certificate, or by being a key of a trusted set: the CoCo
+ * attestation service's set has no kid to look for (kbs-api.md 4.3). When both fail there is no third
+ * way by the token's kid (4.4). *ret_until: verified_token.trusted_until. */
+static err_t check_by_header(const struct verifier *v, const struct jws *t, struct json jwk, int64_t now,
+                             int64_t *ret_until)
+{
+    _cleanup_jwk_ struct jwk *key = NULL;
+    char why[ERR_TEXT];
+    TRYC(jwk_from_json(jwk, &key), "the jwk in the token's header");
+    if (v->insecure_header_jwk) return check_signature(t, key);
+    struct err e = x5c_verify(v->certs, key, now, ret_until);
+    if (err_ok(e)) return check_signature(t, key);
+    if (e.code == ERR_INTERNAL) return e;
+    snprintf(why, sizeof why, "%s", err_reason(e));
+    TRYC(check_by_sets(v, t, NULL, key), "by the certificates in its header: %s", why);
+    return ERR_OK;
+}
+
+static err_t check_by_kid(const struct verifier *v, const struct jws *t)
+{
+    const char *kid = json_string(json_get(jws_header(t), "kid"));
+    if (!kid) FAIL(ERR_CRYPTO, "the token's header has neither jwk nor kid");
+    return check_by_sets(v, t, kid, NULL);
 }
 
 void verified_token_done(struct verified_token *t)
@@ -208,13 +195,11 @@ struct err verifier_check(const struct verifier *v, struct span token, int64_t n
                           struct verified_token *ret)
 {
     _cleanup_jws_ struct jws *t = NULL;
-    _cleanup_(token_key_done) struct token_key k = {0};
+    int64_t until = 0;
     TRY(jws_parse(token, &t));
     struct json jwk = json_get(jws_header(t), "jwk");
-    if (json_present(jwk)) TRY(header_key(v, jwk, jws_alg(t), now, &k));
-    else TRY(known_key(v, json_string(json_get(jws_header(t), "kid")), &k));
-    TRY(check_signature(t, k.key));
+    TRY(json_present(jwk) ? check_by_header(v, t, jwk, now, &until) : check_by_kid(v, t));
     TRY(verifier_read_claims(v, jws_payload(t), now, ret));
-    ret->trusted_until = k.until;
+    ret->trusted_until = until;
     return ERR_OK;
 }

@@ -1,4 +1,5 @@
 #include "broker/attest/verifier.h"
+#include "tests/lib/key_looks.h"
 #include "tests/lib/vectors.h"
 #include "tests/unit/attest/mint.h"
 
@@ -215,6 +216,68 @@ static void test_verifier_check__jwk_sets(void **state)
     buf_free(&set);
 }
 
+static void write_set(const char *file, const struct mint *m, const char *kid, const char *alg)
+{
+    struct buf set = BUF_INIT;
+    buf_add_str(&set, "{\"keys\":[");
+    add_to_set(&set, m, kid, alg);
+    buf_add_str(&set, "]}");
+    FILE *f = fopen(file, "w");
+    assert_non_null(f);
+    assert_int_equal(fwrite(set.data, 1, set.len, f), set.len);
+    fclose(f);
+    buf_free(&set);
+}
+
+/* Signers name their keys without asking each other. */
+static void test_verifier_check__one_name_in_two_sets(void **state)
+{
+    char *first = mint_file(SPAN_LIT("")), *second = mint_file(SPAN_LIT(""));
+    const char *files[] = {first, second};
+    struct attest_config config = {.trusted_jwk_sets = files, .trusted_jwk_set_count = 2};
+    struct verifier *v = NULL;
+    struct mint third;
+    mint_init(&third);
+    write_set(first, &mint, "1", "ES256");
+    write_set(second, &stranger, "1", "ES256");
+    assert_ok(verifier_new(&config, buf_span(&mint.chain), &v));
+    sign_with_kid(&mint, "1");
+    assert_ok(check(v, buf_span(&token), NOON));
+    sign_with_kid(&stranger, "1");
+    assert_ok(check(v, buf_span(&token), NOON));
+    sign_with_kid(&third, "1");
+    assert_fails(check(v, buf_span(&token), NOON), ERR_CRYPTO);
+    verifier_free(v);
+
+    write_set(first, &stranger, NULL, "ES384"); /* one key, with an alg in each */
+    write_set(second, &stranger, NULL, "ES256");
+    assert_ok(verifier_new(&config, buf_span(&mint.chain), &v));
+    forge(stranger.key, stranger.key, (struct span){0}, "ES256");
+    assert_ok(check(v, buf_span(&token), NOON));
+    verifier_free(v);
+    mint_file_remove(second);
+    mint_file_remove(first);
+    mint_done(&third);
+}
+
+/* Another key under the name of one that is known is found as one of an unknown name is. */
+static void test_verifier_check__name_with_another_key(void **state)
+{
+    char *file = mint_file(SPAN_LIT(""));
+    const char *files[] = {file};
+    struct attest_config config = {.trusted_jwk_sets = files, .trusted_jwk_set_count = 1};
+    struct verifier *v = NULL;
+    write_set(file, &mint, "1", "ES256");
+    assert_ok(verifier_new(&config, buf_span(&mint.chain), &v));
+    write_set(file, &stranger, "1", "ES256");
+    sign_with_kid(&stranger, "1");
+    assert_fails(check(v, buf_span(&token), NOON), ERR_CRYPTO);
+    key_looks_await(verifier_keys(v), 2, 0);
+    assert_ok(check(v, buf_span(&token), NOON));
+    verifier_free(v);
+    mint_file_remove(file);
+}
+
 /* The CoCo attestation service's set has no kid: the header's own key counts when it is in a set. */
 static void test_verifier_check__header_key_in_a_set(void **state)
 {
@@ -403,6 +466,8 @@ int main(void)
         TEST(test_verifier_check__quoted_chain),
         TEST(test_verifier_check__texts),
         TEST(test_verifier_check__jwk_sets),
+        TEST(test_verifier_check__one_name_in_two_sets),
+        TEST(test_verifier_check__name_with_another_key),
         TEST(test_verifier_check__header_key_in_a_set),
         TEST(test_verifier_check__iss_and_aud),
         TEST(test_verifier_check__key_for_something_else),
