@@ -270,6 +270,7 @@ static void converter_done(struct kbs_converter *c)
     bump_free(&c->arena);
     buf_free(&c->providers);
     buf_free(&c->acls);
+    buf_free(&c->free_acls);
     free(c->values);
 }
 

@@ -9,7 +9,9 @@ struct kbs_converter {
     const char **values;    /* by index of config_keys: JSON text, or NULL */
     struct kbs_note *last;
     struct buf providers, acls; /* JSON records with commas between */
-    bool type_seen;         /* attestation_service.type */
+    struct buf free_acls;   /* the same, of old operators whom no role restricts */
+    bool roles_seen;        /* admin.roles */
+    bool type_seen;         /* who verifies evidence */
 };
 
 /* A row's own way, for what is no plain copy. */

@@ -16,12 +16,14 @@
 #define SERVICE "attestation_service."
 #define BROKER SERVICE "attestation_token_broker."
 #define OLD_BROKER SERVICE "attestation_token_config."
-#define EVERYTHING "^/kbs/v0/.*$" /* what an operator of an old KBS may call */
+#define EVERYTHING "^/kbs/v0/.*$" /* what an operator of an old KBS may call without roles */
 #define PATH_ROOM 300
 
 #define IGNORED "a KBS of today ignores it"
 #define BY_IMPORT "resources, policies and reference values lie on the token; " \
                   "`strongroom import --from-kbs` with this file takes them there"
+#define NOT_IMPORTED "a KBS of today ignores it; policies and reference values that an older one keeps " \
+                     "there are not imported: set them (policy set --attestation, reference-value set)"
 #define TLS_LISTS "cipher suites and groups are those of GnuTLS for the profile"
 #define TOKEN_TEXTS "attestation tokens of this broker have no such text to set"
 
@@ -64,11 +66,10 @@ static err_t insecure_api(struct kbs_converter *c, const char *path, const struc
     return is_true(node) ? put_text(c, path, MODE, "InsecureAllowAll") : ERR_OK;
 }
 
-/* A record into one of the two lists, when our table takes it. */
-static err_t add_record(struct kbs_converter *c, const char *ours, const char *record)
+/* A record into a list of those for our key, when our table takes it. */
+static err_t add_record(struct kbs_converter *c, const char *ours, struct buf *list, const char *record)
 {
     _cleanup_buf_ struct buf alone = BUF_INIT;
-    struct buf *list = strcmp(ours, ACLS) == 0 ? &c->acls : &c->providers;
     buf_addf(&alone, "[%s]", record);
     TRY(buf_ok(&alone));
     TRY(kbs_try(c, ours, buf_str(&alone)));
@@ -76,11 +77,11 @@ static err_t add_record(struct kbs_converter *c, const char *ours, const char *r
     return buf_ok(list);
 }
 
-static err_t add_or_tell(struct kbs_converter *c, const char *path, const char *ours,
+static err_t add_or_tell(struct kbs_converter *c, const char *path, const char *ours, struct buf *list,
                          const char *record)
 {
     char reason[ERR_TEXT];
-    struct err e = add_record(c, ours, record);
+    struct err e = add_record(c, ours, list, record);
     if (e.code != ERR_USAGE) return e;
     snprintf(reason, sizeof reason, "%s", err_reason(e));
     return kbs_tell(c, path, ours, true, reason);
@@ -115,7 +116,7 @@ static err_t add_provider(struct kbs_converter *c, const char *path, const struc
     if (!kbs_config_text(map, "public_key_uri") && !kbs_config_text(map, "jwk_set_uri"))
         return kbs_tell(c, path, PROVIDERS, true, "it has neither public_key_uri nor jwk_set_uri");
     TRY(record_json(map, provider_names, NULL, &whole));
-    struct err e = add_record(c, PROVIDERS, buf_str(&whole));
+    struct err e = add_record(c, PROVIDERS, &c->providers, buf_str(&whole));
     if (e.code != ERR_USAGE) return e;
     snprintf(reason, sizeof reason, "%s", err_reason(e));
     snprintf(inner, sizeof inner, "%s.jwk_set_uri", path);
@@ -123,14 +124,24 @@ static err_t add_provider(struct kbs_converter *c, const char *path, const struc
     if (!both) return kbs_tell(c, path, PROVIDERS, true, reason);
     TRY(record_json(map, provider_names, "jwk_set_uri", &less));
     TRY(kbs_tell(c, inner, PROVIDERS, true, reason));
-    return add_or_tell(c, path, PROVIDERS, buf_str(&less));
+    return add_or_tell(c, path, PROVIDERS, &c->providers, buf_str(&less));
 }
 
 static err_t add_acl(struct kbs_converter *c, const char *path, const struct yaml_node *map)
 {
     _cleanup_buf_ struct buf record = BUF_INIT;
     TRY(record_json(map, acl_names, NULL, &record));
-    return add_or_tell(c, path, ACLS, buf_str(&record));
+    return add_or_tell(c, path, ACLS, &c->acls, buf_str(&record));
+}
+
+static err_t put_acl(const char *role, const char *endpoints, struct buf *ret)
+{
+    struct json_out o = JSON_OUT(ret);
+    json_begin_object(&o);
+    json_member_str(&o, "role", role);
+    json_member_str(&o, "allowed_endpoints", endpoints);
+    json_end_object(&o);
+    return buf_ok(ret);
 }
 
 /* Tokens of old clients carry no role: the file that verifies them gives them one (kbs-api.md 6.2). */
@@ -138,19 +149,15 @@ static err_t add_old_key(struct kbs_converter *c, const char *path, const char *
                          const char *role)
 {
     _cleanup_buf_ struct buf provider = BUF_INIT, acl = BUF_INIT;
-    struct json_out p = JSON_OUT(&provider), a = JSON_OUT(&acl);
+    struct json_out p = JSON_OUT(&provider);
     json_begin_object(&p);
     json_member_str(&p, "public_key_uri", file);
     json_member_str(&p, "default_role", role);
     json_end_object(&p);
-    json_begin_object(&a);
-    json_member_str(&a, "role", role);
-    json_member_str(&a, "allowed_endpoints", EVERYTHING);
-    json_end_object(&a);
     TRY(buf_ok(&provider));
-    TRY(buf_ok(&acl));
-    TRY(add_or_tell(c, path, PROVIDERS, buf_str(&provider)));
-    return add_or_tell(c, path, ACLS, buf_str(&acl));
+    TRY(put_acl(role, EVERYTHING, &acl));
+    TRY(add_or_tell(c, path, PROVIDERS, &c->providers, buf_str(&provider)));
+    return add_or_tell(c, path, ACLS, &c->free_acls, buf_str(&acl));
 }
 
 static err_t add_persona(struct kbs_converter *c, const char *path, const struct yaml_node *map)
@@ -158,6 +165,15 @@ static err_t add_persona(struct kbs_converter *c, const char *path, const struct
     const char *id = kbs_config_text(map, "id"), *file = kbs_config_text(map, "public_key_path");
     if (!id || !file) return kbs_tell(c, path, PROVIDERS, true, "it has no id or no public_key_path");
     return add_old_key(c, path, file, id);
+}
+
+static err_t add_role(struct kbs_converter *c, const char *path, const struct yaml_node *map)
+{
+    _cleanup_buf_ struct buf acl = BUF_INIT;
+    const char *id = kbs_config_text(map, "id"), *endpoints = kbs_config_text(map, "allowed_endpoints");
+    if (!id || !endpoints) return kbs_tell(c, path, ACLS, true, "it has no id or no allowed_endpoints");
+    TRY(put_acl(id, endpoints, &acl));
+    return add_or_tell(c, path, ACLS, &c->acls, buf_str(&acl));
 }
 
 static err_t old_key(struct kbs_converter *c, const char *path, const struct yaml_node *node)
@@ -212,6 +228,14 @@ static err_t personas(struct kbs_converter *c, const char *path, const struct ya
     return each(c, path, node, names, PROVIDERS, add_persona);
 }
 
+/* From v0.18 to v0.20: what the persona of the same id may call. With any role, who has none may nothing. */
+static err_t roles(struct kbs_converter *c, const char *path, const struct yaml_node *node)
+{
+    static const char *const names[] = {"id", "allowed_endpoints", NULL};
+    c->roles_seen = node->type != YAML_LIST || node->first;
+    return each(c, path, node, names, ACLS, add_role);
+}
+
 /* ---- who verifies evidence ------------------------------------------------------------------ */
 
 #define BUILT_IN "this broker verifies no evidence of real hardware by itself, as the KBS does when " \
@@ -241,15 +265,9 @@ static bool same_word(const char *given, const char *plain)
 static err_t put_verifier(struct kbs_converter *c, const char *path, const char *verifier,
                           const char *sentence)
 {
-    _cleanup_buf_ struct buf json = BUF_INIT;
-    TRY(text_json(verifier, &json));
-    struct err e = kbs_put(c, SERVICE "verifier", buf_str(&json));
-    if (!err_ok(e) && e.code != ERR_USAGE) return e;
-    if (sentence) return kbs_tell(c, path, SERVICE, true, sentence);
-    if (err_ok(e)) return ERR_OK;
-    TRY(kbs_put(c, SERVICE "verifier", "\"none\""));
-    return kbs_tell(c, path, SERVICE, true, "this version cannot ask an attestation service; guests "
-                    "bring tokens of it (attestation_token)");
+    c->type_seen = true;
+    TRY(put_text(c, path, SERVICE "verifier", verifier));
+    return sentence ? kbs_tell(c, path, SERVICE, true, sentence) : ERR_OK;
 }
 
 static err_t service_type(struct kbs_converter *c, const char *path, const struct yaml_node *node)
@@ -269,11 +287,25 @@ static err_t service_address(struct kbs_converter *c, const char *path, const st
     return kbs_copy(c, path, node, SERVICE "as_addr");
 }
 
+/* Until v0.10 the section said which service it is. */
+static err_t old_address(struct kbs_converter *c, const char *path, const struct yaml_node *node)
+{
+    TRY(put_verifier(c, path, "grpc", NULL));
+    return service_address(c, path, node);
+}
+
+static err_t old_intel(struct kbs_converter *c, const char *path, const struct yaml_node *node)
+{
+    (void) node; /* its api_key is a secret */
+    return put_verifier(c, path, "none", INTEL);
+}
+
 /* ---- plugins -------------------------------------------------------------------------------- */
 
 static err_t resource_plugin(struct kbs_converter *c, const char *path, const struct yaml_node *map)
 {
     const char *type = kbs_config_text(map, "storage_backend_type");
+    if (!type) type = kbs_config_text(map, "backend"); /* of v0.19 */
     if (!type) type = kbs_config_text(map, "type");
     bool ours = !type || same_word(type, "kvstorage") || same_word(type, "localfs");
     if (ours) return kbs_tell(c, path, "token", false, BY_IMPORT);
@@ -380,6 +412,7 @@ const struct kbs_row kbs_rows[] = {
     {"admin.auth_public_key", .handler = old_key},
     {"auth_public_key", .handler = old_key},
     {"admin.personas", .handler = personas},
+    {"admin.roles", .handler = roles},
     {PROVIDERS, .handler = providers},
     {ACLS, .handler = acls},
 
@@ -390,8 +423,9 @@ const struct kbs_row kbs_rows[] = {
     {"attestation_token.insecure_key", .ours = "attestation_token.insecure_header_jwk"},
     {"attestation_token.attestation_token_type", .sentence = IGNORED, .harmless = true},
     {"attestation_token_type", .section = "attestation_token", .sentence = IGNORED, .harmless = true},
-    {"attestation_token_config", .section = "attestation_token", .sentence = IGNORED,
+    {"attestation_token_config.attestation_token_type", .section = "attestation_token", .sentence = IGNORED,
      .harmless = true},
+    {"attestation_token_config.trusted_certs_paths", .ours = "attestation_token.trusted_certs_paths"},
 
     {SERVICE "type", .handler = service_type},
     {SERVICE "as_addr", .handler = service_address},
@@ -406,35 +440,52 @@ const struct kbs_row kbs_rows[] = {
     {BROKER "build_name", .sentence = TOKEN_TEXTS},
     {BROKER "profile_name", .sentence = TOKEN_TEXTS},
     {BROKER "verbose_token", .sentence = "what stands in a token is not to be chosen"},
-    {BROKER "policy_dir", .sentence = BY_IMPORT, .harmless = true},
+    {BROKER "policy_dir", .sentence = NOT_IMPORTED},
     {BROKER "type", .sentence = IGNORED, .harmless = true},
     {OLD_BROKER "duration_min", .ours = BROKER "duration_min"},
     {OLD_BROKER "issuer_name", .ours = BROKER "issuer_name"},
     {OLD_BROKER "signer.key_path", .ours = BROKER "signer.key_path"},
     {OLD_BROKER "signer.cert_path", .ours = BROKER "signer.cert_path"},
-    {SERVICE "attestation_token_config", .sentence = IGNORED, .harmless = true},
     {SERVICE "attestation_token_type", .sentence = IGNORED, .harmless = true},
     {SERVICE "rvps_config.type", .sentence = "reference values lie on the token", .harmless = true},
     {SERVICE "rvps_config.storage_type", .sentence = BY_IMPORT, .harmless = true},
     {SERVICE "rvps_config.extractors",
      .sentence = "reference values are set as they are (reference-value set); nothing is extracted"},
     {SERVICE "rvps_config.address", .sentence = "reference values are not fetched from a server"},
-    {SERVICE "rvps_config", .sentence = IGNORED, .harmless = true},
+    {SERVICE "rvps_config.storage", .sentence = NOT_IMPORTED},
+    {SERVICE "rvps_config.store_type", .sentence = NOT_IMPORTED},
+    {SERVICE "rvps_config.store_config", .sentence = NOT_IMPORTED},
+    {SERVICE "rvps_config.remote_addr", .sentence = "reference values are not fetched from a server"},
     {SERVICE "verifier_config", .sentence = "it is for verifiers of hardware, which are not here"},
     {SERVICE "storage_type", .sentence = BY_IMPORT, .harmless = true},
-    {SERVICE "work_dir", .sentence = IGNORED, .harmless = true},
+    {SERVICE "work_dir", .sentence = NOT_IMPORTED, .harmless = true},
     {SERVICE "policy_engine", .sentence = IGNORED, .harmless = true},
     {SERVICE "base_url", .sentence = INTEL},
     {SERVICE "api_key", .sentence = "it is a secret of Intel Trust Authority, which is not asked here"},
     {SERVICE "certs_file", .sentence = INTEL},
     {SERVICE "allow_unmatched_policy", .sentence = INTEL},
     {SERVICE "policy_ids", .sentence = INTEL},
+    /* until v0.10 */
+    {"timeout", .ours = SERVICE "timeout"},
+    {"grpc_config.as_addr", .handler = old_address},
+    {"grpc_config.pool_size", .ours = SERVICE "pool_size"},
+    {"intel_trust_authority_config", .handler = old_intel},
+    {"as_config.work_dir", .section = SERVICE, .sentence = NOT_IMPORTED, .harmless = true},
+    {"as_config.rvps_config", .section = SERVICE, .sentence = NOT_IMPORTED},
+    {"as_config.rvps_store_type", .section = SERVICE, .sentence = NOT_IMPORTED},
+    {"as_config.policy_engine", .section = SERVICE, .sentence = IGNORED, .harmless = true},
+    {"as_config.attestation_token_broker", .section = SERVICE, .sentence = IGNORED, .harmless = true},
+    {"as_config.attestation_token_config.duration_min", .ours = BROKER "duration_min"},
+    {"as_config.attestation_token_config.issuer_name", .ours = BROKER "issuer_name"},
+    {"as_config.attestation_token_config.signer.key_path", .ours = BROKER "signer.key_path"},
+    {"as_config.attestation_token_config.signer.cert_path", .ours = BROKER "signer.cert_path"},
+    {"policy_engine_config", .section = "policy", .sentence = BY_IMPORT, .harmless = true},
 
     {"storage_backend", .handler = storage},
     {"session_storage_type", .section = "attestation_service", .harmless = true,
      .sentence = "sessions are kept in memory; guests attest again after a restart"},
     {"plugins", .handler = plugins},
-    {"repository_config", .section = "token", .sentence = BY_IMPORT, .harmless = true},
+    {"repository_config", .section = "token", .handler = resource_plugin},
     {"policy_engine", .section = "policy", .sentence = BY_IMPORT, .harmless = true},
 };
 
@@ -473,10 +524,23 @@ static err_t drop(struct kbs_converter *c, const char *ours, bool left, const ch
     return kbs_tell(c, ours, ours, left, sentence);
 }
 
+/* Fails closed: a role that is lost must not let anybody do more. */
+static err_t finish_roles(struct kbs_converter *c)
+{
+    static const char anybody[] = "roles restrict everybody there, and InsecureAllowAll here lets everybody do all";
+    if (!c->roles_seen) {
+        if (c->free_acls.len) buf_addf(&c->acls, "%s%s", c->acls.len ? ", " : "", buf_str(&c->free_acls));
+        return buf_ok(&c->acls);
+    }
+    if (!c->acls.len) buf_reset(&c->providers);
+    return says(c, MODE, "\"InsecureAllowAll\"") ? drop(c, MODE, true, anybody) : ERR_OK;
+}
+
 /* An old KBS asks for a token as soon as there is a key. Without any key nobody may operate. */
 static err_t finish_admin(struct kbs_converter *c)
 {
     static const char authenticated[] = "\"AuthenticatedAuthorization\"";
+    TRY(finish_roles(c));
     TRY(put_list(c, PROVIDERS, &c->providers));
     TRY(put_list(c, ACLS, &c->acls));
     if (kbs_has(c, PROVIDERS)) return kbs_has(c, MODE) ? ERR_OK : kbs_put(c, MODE, authenticated);

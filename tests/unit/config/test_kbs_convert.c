@@ -115,6 +115,74 @@ static void test_convert__old_operators(void **state)
     assert_int_equal(config->admin_mode, ADMIN_DENY_ALL);
 }
 
+/* With roles, a persona may what the role of its id says, and nothing without one. */
+static void test_convert__roles(void **state)
+{
+#define SIMPLE "[admin]\ntype = \"Simple\"\n[[admin.personas]]\nid = \"admin\"\npublic_key_path = \"/a.pem\"\n" \
+               "[[admin.personas]]\nid = \"bob\"\npublic_key_path = \"/b.pem\"\n"
+    toml(SIMPLE "[[admin.roles]]\nid = \"bob\"\nallowed_endpoints = \"^/kbs/v0/reference-value/[a-z]+$\"\n");
+    assert_int_equal(config->admin_provider_count, 2);
+    assert_int_equal(config->admin_acl_count, 1);
+    assert_string_equal(config->admin_acls[0].role, "bob");
+    assert_string_equal(config->admin_acls[0].allowed_endpoints, "^/kbs/v0/reference-value/[a-z]+$");
+    assert_null(strstr(buf_str(&notes), "admin."));
+    toml("[[admin.roles]]\nid = \"x\"\nallowed_endpoints = \"^/kbs/a$\"\n" SIMPLE); /* whichever comes first */
+    assert_int_equal(config->admin_acl_count, 1);
+    toml(SIMPLE "[[admin.roles]]\nid = \"bob\"\n"); /* without any entry here, "admin" might do everything */
+    assert_told("left admin.roles[0]: ");
+    assert_int_equal(config->admin_mode, ADMIN_DENY_ALL);
+    assert_int_equal(config->admin_provider_count, 0);
+    toml("[admin]\ntype = \"InsecureAllowAll\"\n[[admin.roles]]\nid = \"Anonymous\"\nallowed_endpoints = \"^/kbs/a$\"\n");
+    assert_int_equal(config->admin_mode, ADMIN_DENY_ALL);
+    assert_told("left admin.authorization_mode: roles restrict everybody");
+    toml("[admin]\nroles = []\ntype = \"Simple\"\npersonas = [{id = \"a\", public_key_path = \"/a\"}]\n");
+    assert_string_equal(config->admin_acls[0].allowed_endpoints, "^/kbs/v0/.*$");
+#undef SIMPLE
+}
+
+/* Sections of their own for each service, and none for the server. */
+static void test_convert__until_v0_10(void **state)
+{
+#define OLD "sockets = [\"127.0.0.1:1\"]\ntimeout = 6\nauth_public_key = \"/a.pem\"\n"
+    toml(OLD "[attestation_token_config]\nattestation_token_type = \"CoCo\"\ntrusted_certs_paths = [\"/ca.pem\"]\n"
+         "[grpc_config]\nas_addr = \"http://as:50004\"\n[policy_engine_config]\npolicy_path = \"/p\"\n"
+         "[repository_config]\ntype = \"LocalFs\"\ndir_path = \"/r\"\n");
+    assert_int_equal(config->attestation_verifier, CONFIG_VERIFIER_GRPC);
+    assert_string_equal(config->attestation_as_addr, "http://as:50004");
+    assert_string_equal(config->token_trusted_certs[0], "/ca.pem");
+    assert_int_equal(config->attestation_session_seconds, 6 * 60);
+    assert_int_equal(out.left, 0);
+    toml(OLD "[as_config]\nwork_dir = \"/w\"\npolicy_engine = \"opa\"\nattestation_token_broker = \"Simple\"\n"
+         "[as_config.attestation_token_config]\nduration_min = 9\n[as_config.rvps_config]\nstore_type = \"LocalFs\"\n");
+    assert_int_equal(config->attestation_verifier, CONFIG_VERIFIER_NONE);
+    assert_int_equal(config->attestation_token_seconds, 9 * 60);
+    assert_told("left attestation_service.type: this broker verifies no evidence");
+    assert_told("left as_config.rvps_config: ");
+    toml(OLD "[intel_trust_authority_config]\napi_key = \"hunter2\"\n[repository_config]\ntype = \"Aliyun\"\n"
+         "password = \"hunter2\"\n");
+    assert_told("left intel_trust_authority_config: evidence is not sent to Intel");
+    assert_told("left repository_config: resources are kept elsewhere");
+    assert_null(strstr(buf_str(&notes), "hunter2"));
+    assert_null(strstr(buf_str(&notes), "built in"));
+#undef OLD
+}
+
+/* What a section's own row would hide. */
+static void test_convert__below_sections(void **state)
+{
+    toml("[attestation_service]\ntype = \"coco_as_builtin\"\n[attestation_service.rvps_config]\n"
+         "type = \"GrpcRemote\"\naddress = \"127.0.0.1:50003\"\n"
+         "[attestation_service.attestation_token_config]\nduration_min = 7\n");
+    assert_told("left attestation_service.rvps_config.address: reference values are not fetched");
+    assert_int_equal(config->attestation_token_seconds, 7 * 60);
+    toml("[attestation_service.rvps_config.storage]\ntype = \"LocalJson\"\nfile_path = \"/r.json\"\n");
+    assert_told("left attestation_service.rvps_config.storage: ");
+    toml("[[plugins]]\nname = \"resource\"\nbackend = \"Vault\"\n[[plugins]]\nname = \"resource\"\n"
+         "backend = \"kvstorage\"\ntype = \"LocalFs\"\n");
+    assert_told("left plugins[0]: resources are kept elsewhere");
+    assert_told("note plugins[1]: ");
+}
+
 /* Fails closed: without a provider of ours nobody operates. */
 static void test_convert__no_provider_left(void **state)
 {
@@ -209,6 +277,7 @@ int main(void)
         TEST(test_convert__old_operators),   TEST(test_convert__no_provider_left),
         TEST(test_convert__secrets_stay_where_they_are), TEST(test_convert__hostile_keys),
         TEST(test_convert__beside_the_place), TEST(test_convert__wrap_key),
+        TEST(test_convert__roles), TEST(test_convert__until_v0_10), TEST(test_convert__below_sections),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,6 +16,17 @@ static void test_rows__are_complete(void **state)
     }
 }
 
+/* A row of a section is for all below it, so no row may stand there. */
+static void test_rows__are_all_reached(void **state)
+{
+    for (size_t i = 0; i < kbs_row_count; i++)
+        for (size_t k = 0; k < kbs_row_count; k++) {
+            size_t len = strlen(kbs_rows[i].kbs);
+            if (strncmp(kbs_rows[k].kbs, kbs_rows[i].kbs, len) == 0 && kbs_rows[k].kbs[len] == '.')
+                fail_msg("%s is hidden by %s", kbs_rows[k].kbs, kbs_rows[i].kbs);
+        }
+}
+
 static void test_scalars(void **state)
 {
     static const struct {
@@ -37,6 +48,7 @@ static void test_scalars(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_rows__are_complete),
+                                       cmocka_unit_test(test_rows__are_all_reached),
                                        cmocka_unit_test(test_scalars)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
