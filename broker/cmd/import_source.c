@@ -66,6 +66,7 @@ static err_t put_place(struct import_source *s, enum kbs_space space, const char
 {
     _cleanup_free_ char *path = NULL;
     if (name) TRY(path_join(root, name, &path));
+    s->places[space].postgres = false;
     TRY(keep(s, root, &s->places[space].root));
     return keep(s, path ? path : root, &s->places[space].path);
 }
@@ -261,14 +262,25 @@ static bool is_name_of_resource_plugin(const char *name)
     return name && (strcmp(name, "resource") == 0 || strcmp(name, "ResourceStorage") == 0);
 }
 
-/* The resource plugin: with a folder of its own until v0.18, with another keeper now and then. */
-static err_t put_plugin(struct import_source *s, const struct yaml_node *plugin)
+/* What keeps the resources, by the word of the day: "storage_backend_type", before that "backend", before
+ * that "type". Whoever moved on may have left old lines, which the KBS passes over. */
+static const char *keeper_of(const struct import_source *s, const struct yaml_node *plugin)
 {
+    const struct place *kept = &s->places[KBS_REPOSITORY];
     const char *type = kbs_config_text(plugin, "storage_backend_type");
-    const char *folder = kbs_config_text(plugin, "dir_path");
+    const char *backend = kbs_config_text(plugin, "backend");
+    if (type) return type;
+    /* At first "kvstorage" had its "type" and folder beside it, and no [storage_backend]. */
+    if (backend && (kept->root || kept->postgres || !same_word(backend, "kvstorage"))) return backend;
+    return kbs_config_text(plugin, "type");
+}
+
+/* The resource plugin, and the section before there were plugins: with a folder of its own until v0.18,
+ * with another keeper now and then. */
+static err_t put_resources(struct import_source *s, const struct yaml_node *plugin)
+{
+    const char *type = keeper_of(s, plugin), *folder = kbs_config_text(plugin, "dir_path");
     char shown[60];
-    if (!is_name_of_resource_plugin(kbs_config_text(plugin, "name"))) return ERR_OK;
-    if (!type) type = kbs_config_text(plugin, "type");
     if (type && same_word(type, "kvstorage")) return ERR_OK;
     if (type && !same_word(type, "localfs"))
         FAIL(ERR_USAGE, "its resources are kept by \"%s\", which is not read here: write them to "
@@ -285,15 +297,22 @@ static err_t from_config(struct import_source *s, const char *file)
     TRY(put_backends(s, root));
     const struct yaml_node *plugins = kbs_config_member(root, "plugins");
     const struct yaml_node *plugin = plugins && plugins->type == YAML_LIST ? plugins->first : NULL;
-    for (; plugin; plugin = plugin->next) TRY(put_plugin(s, plugin));
-    const char *old = kbs_config_text(root, "repository_config.dir_path");
-    if (old) TRY(put_place(s, KBS_REPOSITORY, old, NULL));
+    for (; plugin; plugin = plugin->next)
+        if (is_name_of_resource_plugin(kbs_config_text(plugin, "name"))) TRY(put_resources(s, plugin));
+    TRY(put_resources(s, kbs_config_member(root, "repository_config")));
     if (!s->policy) s->policy = kbs_config_text(root, "policy_engine.policy_path");
-    for (enum kbs_space i = 0; i < KBS_SPACES; i++)
-        if (s->places[i].root || s->places[i].postgres) return ERR_OK;
+    if (!s->policy) s->policy = kbs_config_text(root, "policy_engine_config.policy_path");
+    bool old = !kbs_config_member(root, "storage_backend");
+    for (enum kbs_space i = 0; i < KBS_SPACES; i++) {
+        if (!s->places[i].root && !s->places[i].postgres) continue;
+        if (old)
+            buf_addf(&s->notes, "not taken: attestation policies and reference values, which a KBS until v0.18 "
+                     "keeps elsewhere: set them (policy set --attestation, reference-value set)\n");
+        return ERR_OK;
+    }
     if (s->notes.len) FAIL(ERR_USAGE, "%s: %s", file, buf_str(&s->notes));
-    FAIL(ERR_USAGE, "%s names no store: without [storage_backend] a KBS keeps everything in memory, "
-         "and nothing lies anywhere", file);
+    FAIL(ERR_USAGE, "%s names no store: without [storage_backend] a KBS keeps everything in memory, and one "
+         "until v0.18 in " OLD_REPOSITORY ": then name that folder", file);
 }
 
 /* ---- public -------------------------------------------------------------------------------- */

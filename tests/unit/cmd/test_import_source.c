@@ -120,6 +120,54 @@ static void test_config(void **state)
     assert_string_equal(buf_str(&seen), "resource a/b/c = 1\n");
 }
 
+/* Until v0.10 the policy's section had another name; what such a KBS has elsewhere is not passed over in silence. */
+static void test_config__until_v0_10(void **state)
+{
+    char text[800];
+    make_folder("r");
+    make_folder("r/a");
+    make_folder("r/a/b");
+    make("r/a/b/c", "1");
+    make("p.rego", "package policy");
+    snprintf(text, sizeof text, "[repository_config]\ntype = \"LocalFs\"\ndir_path = \"%s/r\"\n"
+             "[policy_engine_config]\npolicy_path = \"%s/p.rego\"\n", dir, dir);
+    make("k.toml", text);
+    walk_source(in("k.toml"), NULL);
+    assert_string_equal(buf_str(&seen), "resource a/b/c = 1\npolicy resource-policy = package policy\n");
+    assert_non_null(strstr(notes, "not taken: attestation policies and reference values"));
+}
+
+/* Whoever went from a folder to [storage_backend] may have left the folder's lines. */
+static void test_config__lines_that_were_left(void **state)
+{
+    char text[800];
+    make_folder("s");
+    make_folder("s/repository");
+    make("s/repository/a\\x2Fb\\x2Fc", "new");
+    make_folder("old");
+    make_folder("old/a");
+    make_folder("old/a/b");
+    make("old/a/b/c", "old");
+    for (int i = 0; i < 3; i++) {
+        static const char *const said[] = {"storage_backend_type = \"kvstorage\"\n", "backend = \"kvstorage\"\n", ""};
+        static const char *const value[] = {"new", "new", "old"};
+        char wanted[60];
+        snprintf(text, sizeof text, "[storage_backend]\nstorage_type = \"LocalFs\"\n"
+                 "[storage_backend.backends.local_fs]\ndir_path = \"%s/s\"\n"
+                 "[[plugins]]\nname = \"resource\"\n%stype = \"LocalFs\"\ndir_path = \"%s/old\"\n", dir, said[i], dir);
+        make("k.toml", text);
+        walk_source(in("k.toml"), NULL);
+        snprintf(wanted, sizeof wanted, "resource a/b/c = %s\n", value[i]);
+        assert_string_equal(buf_str(&seen), wanted);
+        assert_null(strstr(notes, "not taken"));
+    }
+    snprintf(text, sizeof text, "[[plugins]]\nname = \"resource\"\nbackend = \"kvstorage\"\ntype = \"LocalFs\"\n"
+             "dir_path = \"%s/old\"\n", dir); /* at first they belonged together */
+    make("k.toml", text);
+    walk_source(in("k.toml"), NULL);
+    assert_string_equal(buf_str(&seen), "resource a/b/c = old\n");
+}
+
 static void refused(const char *what, enum err_class class_, const char *sentence)
 {
     struct import_source *s = NULL;
@@ -143,6 +191,10 @@ static void test_refused(void **state)
     refused(in("c.toml"), ERR_USAGE, "kept by \"aws\"");
     make("d.toml", "[http_server]\n");
     refused(in("d.toml"), ERR_USAGE, "names no store");
+    make("e.toml", "[[plugins]]\nname = \"resource\"\nbackend = \"Vault\"\n");
+    refused(in("e.toml"), ERR_USAGE, "kept by \"Vault\"");
+    make("f.toml", "[repository_config]\ntype = \"Aliyun\"\npassword = \"x\"\n");
+    refused(in("f.toml"), ERR_USAGE, "kept by \"Aliyun\"");
 }
 
 int main(void)
@@ -153,6 +205,8 @@ int main(void)
         IN_DIR(test_folder__what_lies_beside_namespaces),
         IN_DIR(test_folder__what_lies_in_local_json),
         IN_DIR(test_config),
+        IN_DIR(test_config__until_v0_10),
+        IN_DIR(test_config__lines_that_were_left),
         IN_DIR(test_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
