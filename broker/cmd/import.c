@@ -12,7 +12,6 @@
 #include <string.h>
 
 #define WHO "strongroom import"
-#define DELETED "it was deleted here; --replace brings it back"
 #define ELSEWHERE "guests are not appraised here (attestation_service.verifier); set it where they are"
 
 struct importing {
@@ -82,16 +81,25 @@ static err_t send_batch(struct importing *im)
     return import_batch_send(&im->batch, im->vault, told, im);
 }
 
+/* What stands in the way of a value; NULL: nothing does. */
+static const char *obstacle(enum import_state state)
+{
+    static const char *const obstacles[] = {
+        [IMPORT_DELETED] = "it was deleted here; --replace brings it back",
+        [IMPORT_EXPIRED] = "it expired here; --replace brings it back, without an end",
+        [IMPORT_DIFFERS] = "another value is here",
+    };
+    return obstacles[state];
+}
+
 static err_t take(struct importing *im, struct import_line *line, const struct import_item *item)
 {
     struct import_found found = {0};
     TRY(import_look(im->vault, item, &found));
-    bool over = found.state == IMPORT_DIFFERS || found.state == IMPORT_DELETED;
+    const char *over = obstacle(found.state);
     if (found.state == IMPORT_SAME) return set(im, line, IMPORT_IS_SAME);
     TRY(import_check(item));
-    if (over && !im->replace)
-        return import_report_set(&im->report, line, IMPORT_CLASHES,
-                                 found.state == IMPORT_DELETED ? DELETED : "another value is here");
+    if (over && !im->replace) return import_report_set(&im->report, line, IMPORT_CLASHES, over);
     if (!im->apply) return set(im, line, over ? IMPORT_WOULD_REPLACE : IMPORT_WOULD);
     enum import_result done = over ? IMPORT_REPLACED : IMPORT_TAKEN;
     if (import_batch_takes(item)) return import_batch_add(&im->batch, item, &found, line, done);

@@ -67,8 +67,19 @@ static const char *condition_of(const struct import_found *f, char out[64])
 
 /* ---- resources ----------------------------------------------------------------------------- */
 
-/* Whether a name that has no value had one: the list knows tombstones. */
-static err_t find_deleted(struct vault *v, const char *name, bool *ret)
+/* Of a name whose value nobody gets: the list knows tombstones, and what expired. */
+static void tell_gone(struct json entry, struct import_found *ret)
+{
+    int64_t version = 0;
+    bool expired = false;
+    const char *state = json_string(json_get(entry, "state"));
+    if (state && strcmp(state, "deleted") == 0) ret->state = IMPORT_DELETED;
+    else if (json_bool(json_get(entry, "expired"), &expired) && expired) ret->state = IMPORT_EXPIRED;
+    if (json_int(json_get(entry, "version"), &version)) snprintf(ret->etag, sizeof ret->etag, "%" PRId64, version);
+}
+
+/* Whether a name that has no value had one. */
+static err_t find_gone(struct vault *v, const char *name, struct import_found *ret)
 {
     char path[PATH_ROOM];
     _cleanup_(http_answer_free) struct http_answer answer = {0};
@@ -77,11 +88,9 @@ static err_t find_deleted(struct vault *v, const char *name, bool *ret)
     TRY(get(v, path, &answer));
     if (answer.status != 200) return http_answer_error(&answer, name);
     TRY(json_parse(secret_span(answer.body), &doc));
-    struct json j = json_first(json_get(json_root(doc), "resources"));
-    for (; json_present(j) && !*ret; j = json_next(j)) {
-        const char *other = json_string(json_get(j, "name")), *state = json_string(json_get(j, "state"));
-        *ret = other && state && strcmp(other, name) == 0 && strcmp(state, "deleted") == 0;
-    }
+    struct json first = json_first(json_get(json_root(doc), "resources")); /* no other name is before its own */
+    const char *other = json_string(json_get(first, "name"));
+    if (other && strcmp(other, name) == 0) tell_gone(first, ret);
     return ERR_OK;
 }
 
@@ -89,13 +98,9 @@ static err_t resource_look(struct vault *v, const struct import_item *item,
                            struct import_found *ret)
 {
     char path[PATH_ROOM];
-    bool deleted = false;
     snprintf(path, sizeof path, "/strongroom/v1/resource/%s", item->name);
     TRY(look_at(v, path, item, ret));
-    if (ret->state != IMPORT_ABSENT) return ERR_OK;
-    TRY(find_deleted(v, item->name, &deleted));
-    if (deleted) ret->state = IMPORT_DELETED;
-    return ERR_OK;
+    return ret->state == IMPORT_ABSENT ? find_gone(v, item->name, ret) : ERR_OK;
 }
 
 static err_t resource_check(const struct import_item *item)

@@ -8,6 +8,7 @@
 enum import_state {
     IMPORT_ABSENT,  /* nothing of that name is here */
     IMPORT_DELETED, /* it was here, and somebody deleted it */
+    IMPORT_EXPIRED, /* it is here, and nobody gets it any more */
     IMPORT_SAME,
     IMPORT_DIFFERS,
 };

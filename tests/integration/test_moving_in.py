@@ -222,6 +222,21 @@ class Rules(Story):
         self.assert_taken()
         self.assert_policies_taken()
 
+    def test_what_expired_here(self):
+        vault = self.vault
+        vault.start()
+        vault.cached_token()
+        soon = int(time.time()) + 2
+        self.assertEqual(vault.admin("POST", f"/kbs/v0/resource/a/b/c?not_after={soon}", b"short")[0], 200)
+        wait_until(lambda: vault.command("resource", "get", "a/b/c", check=False).returncode == 3, what="its end")
+        root = kbs_store.local_fs(self.path("storage"), {"repository": {"a/b/c": b"kbs", "a/b/large": b"x" * 70000}})
+        entries, summary, _ = self.run_import(root, "--apply", code=5)
+        self.assertEqual(summary, {"differs": 1, "taken": 1})
+        self.assertIn("it expired here; --replace", entries["resource", "a/b/c"]["reason"])
+        _, summary, _ = self.run_import(root, "--apply", "--replace")
+        self.assertEqual(summary, {"replaced": 1, "same": 1})
+        self.assertEqual(self.get("a/b/c"), b"kbs")
+
     def test_policies_that_do_not_compile_are_refused_and_the_rest_goes_on(self):
         root = kbs_store.local_fs(self.path("storage"), {
             "repository": {"a/b/c": b"1"},
