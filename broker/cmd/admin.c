@@ -96,6 +96,7 @@ struct err cmd_admin_token(const struct command *self, int argc, char **argv)
     };
     TRY(opt_parse(self, table, "", "Prints the token; keep it in a file of mode 0600.", argc, argv,
                   0, 0, NULL));
+    if (seconds == 0) FAIL(ERR_USAGE, "--seconds wants a number from 1 on");
     if (!key_file) FAIL(ERR_USAGE, "--key is needed; `strongroom admin keygen` makes one");
     TRY(secret_init(SECRET_BUDGET_COMMAND, true, false));
     t.seconds = seconds;

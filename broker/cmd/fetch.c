@@ -74,7 +74,10 @@ static err_t fetch(const struct fetch_options *o, const char *const *uris, size_
     TRY(http_client_new(o->url, NULL, o->cacert, &client));
     if (o->token_file) TRY(read_token(o->token_file, &token));
     else TRY(guest_attest(client, key, buf_span(&init_data), &token));
-    if (o->print_token) printf("%s\n", buf_str(&token));
+    if (o->print_token) { /* before the value, which takes no way round */
+        printf("%s\n", buf_str(&token));
+        fflush(stdout);
+    }
     for (size_t i = 0; i < count; i++) {
         _cleanup_secret_ struct secret *value = NULL;
         TRY(request_path(uris[i], path, sizeof path));

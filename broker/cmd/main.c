@@ -104,7 +104,17 @@ static const struct command *find(char *const *words, int *ret_words)
     return NULL;
 }
 
-/* The commands that begin with this word; whether there are any. */
+/* These words up to an option, with blanks between. */
+static const char *join(char *const *words, char out[120])
+{
+    size_t len = 0;
+    out[0] = '\0';
+    for (int n = 0; words[n] && n < COMMAND_WORDS && words[n][0] != '-' && len < 120; n++)
+        len += (size_t) snprintf(out + len, 120 - len, "%s%s", n ? " " : "", words[n]);
+    return out;
+}
+
+/* The commands whose names begin so; whether there are any. */
 static bool print_group(const char *word, FILE *out)
 {
     size_t len = strlen(word);
@@ -120,11 +130,9 @@ static bool print_group(const char *word, FILE *out)
 
 static int unknown(char *const *words)
 {
+    char name[120];
     if (!print_group(words[0], stderr)) print_overview(stderr);
-    fprintf(stderr, "\nstrongroom: there is no command \"");
-    for (int n = 0; words[n] && n < COMMAND_WORDS && words[n][0] != '-'; n++)
-        fprintf(stderr, "%s%s", n ? " " : "", words[n]);
-    fprintf(stderr, "\"\n");
+    fprintf(stderr, "\nstrongroom: there is no command \"%s\"\n", join(words, name));
     return err_exit_code(ERR_USAGE);
 }
 
@@ -132,28 +140,34 @@ static int unknown(char *const *words)
 static int help(int argc, char **argv)
 {
     static char option[] = "--help";
-    char *ask[] = {argv[0], option, NULL};
+    char *ask[] = {argv[0], option, NULL}, name[120];
     int words = 0;
     if (argc < 3) {
         print_overview(stdout);
         return 0;
     }
     const struct command *c = find(argv + 2, &words);
-    if (!c) return unknown(argv + 2);
+    if (!c) return print_group(join(argv + 2, name), stdout) ? 0 : unknown(argv + 2);
     return err_exit_code(c->run(c, 2, ask).code);
+}
+
+static bool asks_for_help(const char *word)
+{
+    return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
 }
 
 static int run(int argc, char **argv)
 {
     int words = 0;
+    char name[120];
     const char *first = argc > 1 ? argv[1] : "help";
     if (strcmp(first, "--version") == 0) {
         printf("strongroom %s\n", STRONGROOM_VERSION);
         return 0;
     }
-    if (strcmp(first, "help") == 0 || strcmp(first, "--help") == 0 || strcmp(first, "-h") == 0)
-        return help(argc, argv);
+    if (strcmp(first, "help") == 0 || asks_for_help(first)) return help(argc, argv);
     const struct command *c = find(argv + 1, &words);
+    if (!c && asks_for_help(argv[argc - 1]) && print_group(join(argv + 1, name), stdout)) return 0;
     if (!c) return unknown(argv + 1);
     struct err e = c->run(c, argc - words, argv + words);
     if (!err_ok(e)) fprintf(stderr, "strongroom: %s\n", err_text(e));

@@ -93,6 +93,7 @@ struct err opt_parse(const struct command *self, const struct opt *table, const 
         const struct opt *o = option_of(table, c);
         const char *word = argv[optind - 1];
         if (c == ':') FAIL(ERR_USAGE, "%s wants a value; see --help", word);
+        if (!o && optopt > 0 && optopt < 256) FAIL(ERR_USAGE, "unknown option -%c; see --help", optopt);
         if (!o) FAIL(ERR_USAGE, "unknown option %s; see --help", word);
         TRY(store_value(o, optarg));
     }

@@ -126,10 +126,25 @@ class Help(Commands):
                 (("admin", "token"), ("--key", "keygen")),
                 (("admin", "token", "--key", "x", "--seconds", "soon"), ("wants a number", "soon")),
                 (("admin", "token", "--key", "x", "--seconds", "-1"), ("wants a number",)),
+                (("admin", "token", "--key", "x", "--seconds", "0"), ("from 1 on",)),
                 (("admin", "token", "--key", "x", "--seconds", "4294967296"), ("wants a number",)),
                 (("fetch", "--token-file", "x", "kbs:///a/b/c"), ("--key-file",)),
         ):
             self.refused(self.vault.run(*args, check=False), 2, *words)
+
+    def test_a_short_option_that_is_none(self):
+        for args, word in ((("serve", "-x"), "-x"), (("policy", "fmt", "-wx"), "-x"), (("policy", "fmt", "-xw", "a"), "-x"),
+                           (("policy", "fmt", "a", "-dx"), "-x")):
+            self.refused(self.vault.run(*args, check=False), 2, f"unknown option {word};")
+
+    def test_help_of_a_group(self):
+        for args in (("help", "token"), ("token", "--help"), ("token", "-h"), ("help", "token", "keypair"), ("token", "keypair", "--help")):
+            done = self.vault.run(*args)
+            self.assertIn(b"  token keypair create ", done.stdout)
+            self.assertNotIn(b"serve", done.stdout)
+        for args in (("help", "nonsense"), ("nonsense", "--help"), ("token",), ("token", "nonsense", "--help")):
+            done = self.vault.run(*args, check=False)
+            self.assertEqual((done.returncode, done.stdout), (2, b""), args)
 
     def test_fetch_without_a_broker(self):
         done = self.vault.run("fetch", "--url", "http://127.0.0.1:1", "kbs:///a/b/c", check=False)

@@ -55,6 +55,11 @@ class Fetch(unittest.TestCase):
         finally:
             os.close(reader)
 
+    def test_the_token_comes_before_the_value(self):
+        done = self.vault.run("fetch", "--url", self.vault.url, "--print-token", NAME)
+        token, value = done.stdout.split(b"\n")
+        self.assertEqual((token.count(b"."), value), (2, b"value"))
+
     def test_asks_this_host_by_no_proxy(self):
         for more in ({}, {"no_proxy": "example.org"}, {"no_proxy": "*"}):
             done = self.fetch(NAME, "-", env={"http_proxy": "http://127.0.0.1:1", **more})
