@@ -87,6 +87,25 @@ err_t uri_parse(const char *text, struct p11_uri *ret)
     return ERR_OK;
 }
 
+/* As Cryptoki has it; what does not fit in is no token's. */
+static bool pad(unsigned char *field, size_t size, const char *text)
+{
+    size_t len = strlen(text);
+    if (len > size) return false;
+    memset(field, ' ', size);
+    memcpy(field, text, len);
+    return true;
+}
+
+bool p11_uri_names(const char *token_uri, const char *label, const char *serial)
+{
+    struct p11_uri u _cleanup_uri_ = {0};
+    if (!err_ok(uri_parse(token_uri, &u))) return false;
+    CK_TOKEN_INFO info = *p11_kit_uri_get_token_info(u.uri); /* manufacturer and model as it has them */
+    return pad(info.label, sizeof info.label, label) && pad(info.serialNumber, sizeof info.serialNumber, serial) &&
+           p11_kit_uri_match_token_info(u.uri, &info);
+}
+
 void uri_done(struct p11_uri *u)
 {
     if (u->uri) p11_kit_uri_free(u->uri);

@@ -64,14 +64,15 @@ struct err cmd_status(const struct command *self, int argc, char **argv)
     TRY(opt_format(format, &json));
     _cleanup_(config_freep) struct config *config = NULL;
     TRY(config_load(config_file, &config));
-    if (!vault_broker_runs(config))
+    _cleanup_(http_client_freep) struct http_client *client = NULL;
+    TRY(vault_broker(config, &client)); /* no vault_open: without a broker that would open the token */
+    if (!client && !config->http_admin_socket[0])
+        FAIL(ERR_USAGE, "http_server.admin_socket is empty, so no broker can be asked; see GET /readyz");
+    if (!client)
         FAIL(ERR_TOKEN_DOWN, "no broker answers on %s; start it (strongroom serve), or ask the token "
              "itself (strongroom token status)", config->http_admin_socket);
-    /* No vault_open: without a broker that would open the token. */
-    _cleanup_(http_client_freep) struct http_client *client = NULL;
     _cleanup_(http_answer_free) struct http_answer answer = {0};
     _cleanup_json_ struct json_doc *doc = NULL;
-    TRY(http_client_new(NULL, config->http_admin_socket, NULL, &client));
     TRY(http_client_send(client, "GET", "/strongroom/v1/status", NULL, span_of(NULL, 0), &answer));
     if (answer.status != 200) return http_answer_error(&answer, "status");
     TRY(json_parse(secret_span(answer.body), &doc));

@@ -148,12 +148,10 @@ static bool is_true(struct json object, const char *name)
     return json_bool(json_get(object, name), &value) && value;
 }
 
-static err_t print_served(const struct config *config, bool json)
+static err_t print_served(struct http_client *broker, bool json)
 {
-    _cleanup_(vault_closep) struct vault *vault = NULL;
     _cleanup_(http_answer_free) struct http_answer answer = {0};
-    TRY(vault_open(config, "strongroom token status", &vault));
-    TRY(vault_send(vault, "GET", "/strongroom/v1/status", NULL, span_of(NULL, 0), &answer));
+    TRY(http_client_send(broker, "GET", "/strongroom/v1/status", NULL, span_of(NULL, 0), &answer));
     if (answer.status != 200) return http_answer_error(&answer, "status");
     _cleanup_json_ struct json_doc *doc = NULL;
     TRY(json_parse(secret_span(answer.body), &doc));
@@ -185,7 +183,9 @@ struct err cmd_token_status(const struct command *self, int argc, char **argv)
     TRY(opt_format(format, &json));
     _cleanup_(config_freep) struct config *config = NULL;
     TRY(config_load(config_file, &config));
-    if (vault_broker_runs(config)) return print_served(config, json);
+    _cleanup_(http_client_freep) struct http_client *broker = NULL;
+    TRY(vault_broker(config, &broker));
+    if (broker) return print_served(broker, json);
     struct p11_token_info info = {0};
     const char *module = config->token_module && *config->token_module ? config->token_module : NULL;
     const char *args = *config->token_init_args ? config->token_init_args : NULL;

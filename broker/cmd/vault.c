@@ -1,8 +1,10 @@
 #include "broker/cmd/vault.h"
 
+#include "broker/base/json.h"
 #include "broker/base/log.h"
 #include "broker/cmd/broker.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -14,24 +16,59 @@ struct vault {
     struct broker broker;       /* our own, when client is NULL */
 };
 
-bool vault_broker_runs(const struct config *config)
+static err_t find_broker(const char *admin_socket, bool *ret)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (!config->http_admin_socket || !config->http_admin_socket[0] ||
-        strlen(config->http_admin_socket) >= sizeof address.sun_path)
-        return false;
-    snprintf(address.sun_path, sizeof address.sun_path, "%s", config->http_admin_socket);
+    *ret = false;
+    if (!admin_socket[0] || strlen(admin_socket) >= sizeof address.sun_path) return ERR_OK;
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", admin_socket);
     _cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    return fd >= 0 && connect(fd, (struct sockaddr *) &address, sizeof address) == 0;
+    if (fd < 0) FAIL_ERRNO(ERR_INTERNAL, "cannot open a socket");
+    *ret = connect(fd, (struct sockaddr *) &address, sizeof address) == 0;
+    if (!*ret && errno == EACCES)
+        FAIL(ERR_DENIED, "you may not ask the broker on %s: run this as the user that serves, or as root; or "
+             "name another http_server.admin_socket", admin_socket);
+    return ERR_OK;
+}
+
+/* A configuration that was copied for another token may have kept the socket. */
+static err_t check_token(struct http_client *client, const struct config *config)
+{
+    _cleanup_(http_answer_free) struct http_answer answer = {0};
+    _cleanup_json_ struct json_doc *doc = NULL;
+    char shown[160];
+    const char *label = NULL, *serial = NULL;
+    TRY(http_client_send(client, "GET", "/strongroom/v1/status", NULL, span_of(NULL, 0), &answer));
+    if (answer.status != 200) return http_answer_error(&answer, "status");
+    TRY(json_parse(secret_span(answer.body), &doc));
+    struct json token = json_get(json_root(doc), "token");
+    TRY(json_need_string(token, "label", "status", &label));
+    TRY(json_need_string(token, "serial", "status", &serial));
+    if (p11_uri_names(config->token_uri, label, serial)) return ERR_OK;
+    FAIL(ERR_USAGE, "the broker on %s serves the token \"%s\" (serial %s), which token.uri does not name: give "
+         "each broker an http_server.admin_socket of its own", config->http_admin_socket,
+         log_escape(shown, sizeof shown, span_str(label)), serial);
+}
+
+struct err vault_broker(const struct config *config, struct http_client **ret)
+{
+    _cleanup_(http_client_freep) struct http_client *client = NULL;
+    bool runs = false;
+    *ret = NULL;
+    TRY(find_broker(config->http_admin_socket, &runs));
+    if (!runs) return ERR_OK;
+    TRY(http_client_new(NULL, config->http_admin_socket, NULL, &client));
+    TRY(check_token(client, config));
+    *ret = TAKE_PTR(client);
+    return ERR_OK;
 }
 
 struct err vault_open(const struct config *config, const char *who, struct vault **ret)
 {
     _cleanup_(vault_closep) struct vault *v = calloc(1, sizeof *v);
     if (!v) FAIL(ERR_INTERNAL, "out of memory");
-    if (vault_broker_runs(config)) {
-        TRY(http_client_new(NULL, config->http_admin_socket, NULL, &v->client));
-    } else {
+    TRY(vault_broker(config, &v->client));
+    if (!v->client) {
         log_set_level(LOG_LEVEL_WARN); /* a command's own broker needs no log of its start */
         TRY(broker_open(config, who, true, &v->broker));
     }

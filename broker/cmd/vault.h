@@ -8,7 +8,7 @@
 
 struct vault;
 
-/* who: for the lock's message. ERR_CONFLICT when another command holds the token. */
+/* who: for the lock's message. ERR_CONFLICT when another command holds the token; otherwise as vault_broker. */
 err_t vault_open(const struct config *config, const char *who, struct vault **ret);
 void vault_close(struct vault *v);
 DEFINE_CLEANUP(struct vault, vault_close);
@@ -23,5 +23,6 @@ bool vault_is_served(const struct vault *v); /* true: a broker runs, we use its 
 err_t vault_send(struct vault *v, const char *method, const char *path,
                  const char *const *headers, struct span body, struct http_answer *ret);
 
-/* Whether a broker answers on the configured admin socket. */
-bool vault_broker_runs(const struct config *config);
+/* The broker that answers on the configured admin socket; *ret NULL: none does. ERR_USAGE: it serves
+ * another token. ERR_DENIED: only somebody else may ask it. The caller frees. */
+err_t vault_broker(const struct config *config, struct http_client **ret);

@@ -574,6 +574,36 @@ class Daemon(Commands):
             vault.stop()
             vault.command("resource", "list")
 
+    def test_a_broker_of_another_token_is_not_asked(self):
+        """Two brokers on a host, and a configuration that was copied with its socket."""
+        with Vault(label="first") as first, Vault(label="second") as second:
+            first.start()
+            first.command("resource", "put", "a/b/c", stdin=b"first")
+            socket = first.path("run/admin.sock")
+            second.configure(http_server={"admin_socket": socket})
+            for args in (("status",), ("token", "status"), ("token", "verify"), ("kek", "create", "--next"),
+                         ("resource", "put", "a/b/c"), ("resource", "get", "a/b/c"), ("resource", "rm", "a/b/c"),
+                         ("policy", "set", "--allow-all"), ("import", "--from-kbs", second.dir, "--apply")):
+                done = second.command(*args, stdin=b"second", check=False)
+                self.refused(done, 2, socket, 'the token "first"', "token.uri", "admin_socket of its own")
+            self.assertEqual(first.command("resource", "get", "a/b/c").stdout, b"first")
+            serial = json.loads(first.command("status", "--format", "json").stdout)["token"]["serial"]
+            first.configure(token={"uri": f"pkcs11:serial={serial}"})
+            self.assertEqual(first.command("resource", "get", "a/b/c").stdout, b"first")
+
+    def test_a_broker_that_somebody_else_may_ask(self):
+        with Vault() as vault:
+            vault.start()
+            config = vault.write("theirs.yaml", vault.read("strongroom.yaml"), mode=0o644)
+            os.chmod(vault.dir, 0o711)
+            root = os.geteuid() == 0
+            os.chmod(vault.path("run"), 0o700 if root else 0)
+            for args in (("status",), ("resource", "list"), ("token", "status")):
+                done = subprocess.run([program("release"), *args, "-c", config], capture_output=True, timeout=60,
+                                      env=vault.env, stdin=subprocess.DEVNULL, user=65534 if root else None)
+                self.refused(done, 4, vault.path("run/admin.sock"), "run this as the user that serves")
+            os.chmod(vault.path("run"), 0o700)
+
     def refused_by_lock(self, done, who):
         self.assertEqual(done.returncode, 5, done.stderr)
         self.assertIn(who, done.stderr.decode())

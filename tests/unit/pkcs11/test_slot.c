@@ -70,6 +70,19 @@ static void test_uri_parse__gives_module_and_pin_source(void **state)
     uri_done(&uri);
 }
 
+static void test_uri_names(void **state)
+{
+    static const struct { const char *uri; bool named; } ROWS[] = {
+        {"pkcs11:token=vault%20one", true},           {"pkcs11:serial=12ab", true},
+        {"pkcs11:token=vault%20one;serial=12ab", true}, {"pkcs11:token=vault%20one;serial=12ac", false},
+        {"pkcs11:token=vault", false},                {"pkcs11:token=vault%20one;model=any", true},
+        {"pkcs11:serial=12ab?pin-source=file:/p", true}, {"pkcs11:", false}, {"vault", false},
+    };
+    for (size_t i = 0; i < sizeof ROWS / sizeof *ROWS; i++)
+        if (p11_uri_names(ROWS[i].uri, "vault one", "12ab") != ROWS[i].named) fail_msg("%s", ROWS[i].uri);
+    assert_false(p11_uri_names("pkcs11:serial=12ab", "a label of more than thirty-two bytes", "12ab"));
+}
+
 static void test_slot_find__by_label_and_by_serial(void **state)
 {
     struct p11_token_info one = {0}, two = {0};
@@ -181,6 +194,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_uri_parse__refuses_what_names_no_token),
         cmocka_unit_test(test_uri_parse__gives_module_and_pin_source),
+        cmocka_unit_test(test_uri_names),
         CASE(test_slot_find__by_label_and_by_serial),
         CASE(test_slot_find__none_lists_those_there_are),
         CASE(test_slot_find__no_token_at_all),
