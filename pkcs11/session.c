@@ -325,7 +325,9 @@ static err_t await_all(struct p11_pool *pool)
 
 err_t pool_stop(struct p11 *p)
 {
-    TRY(await_all(&p->pool));
+    struct err e = await_all(&p->pool);
+    watch_stalls(!err_ok(e));
+    TRY(e);
     pool_close_idle(p);
     return ERR_OK;
 }

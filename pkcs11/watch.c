@@ -42,6 +42,7 @@ static struct {
     uint64_t hang_ns;        /* until it is said */
     bool told;
     atomic_bool armed; /* the watcher looks again by itself, within the shortest deadline; or there is none */
+    atomic_bool stalls; /* watch_stalls */
     _Atomic unsigned lost;
     _Atomic uint64_t written_off, crypto_ns, object_ns, wait_ns, long_ns;
 } w = {
@@ -196,7 +197,7 @@ static uint64_t grace_of(const struct watch_thread *t, uint64_t until, uint64_t 
 }
 
 /* Fires what is late; the earliest deadline of the others. *ret_grave: a thread that nobody can replace does not
- * come back, or no more may be given up. Those who wait for another that makes call after call (a rotation on a
+ * come back, no more may be given up, or the token must be opened again, which waits for all. Those who wait for another that makes call after call (a rotation on a
  * slow card) are late, but come back: only with a call that hangs is it grave. */
 static uint64_t look_locked(uint64_t now, bool *ret_grave)
 {
@@ -217,7 +218,8 @@ static uint64_t look_locked(uint64_t now, bool *ret_grave)
         vital_waits |= vital && waits;
         vital_calls |= vital && !waits;
     }
-    *ret_grave = vital_calls || (call_hangs && (vital_waits || atomic_load(&w.lost) >= P11_LOST_MAX));
+    bool nobody_goes_on = vital_waits || atomic_load(&w.stalls) || atomic_load(&w.lost) >= P11_LOST_MAX;
+    *ret_grave = vital_calls || (call_hangs && nobody_goes_on);
     return next;
 }
 
@@ -308,6 +310,12 @@ void watch_arm(void)
     pthread_cond_signal(&w.wake);
 }
 
+void watch_stalls(bool stalls)
+{
+    atomic_store(&w.stalls, stalls);
+    if (stalls) watch_arm();
+}
+
 err_t watch_start(const struct watch_config *config)
 {
     pthread_condattr_t monotonic;
@@ -319,7 +327,7 @@ err_t watch_start(const struct watch_config *config)
     w.hang_ns = (config->hang_ms ? config->hang_ms : P11_HANG_SECONDS * 1000) * MS_NS;
     w.wait_ns = config->wait_ms ? config->wait_ms * MS_NS : P11_WAIT_SECONDS * CLOCK_SECOND_NS;
     w.long_ns = (config->long_ms ? config->long_ms : P11_LONG_MS) * MS_NS;
-    w.stop = w.told = false;
+    w.stop = w.told = w.stalls = false;
     w.hopeless_since = 0;
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);

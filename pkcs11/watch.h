@@ -73,8 +73,11 @@ struct watch_config {
 err_t watch_start(const struct watch_config *config);
 void watch_stop(void);
 /* What the watcher does, beyond logging it, when P11_LOST_MAX calls hang for so long, or one of an event loop
- * or a vital thread does. Who waits counts among them, if any call hangs. NULL: nothing. */
+ * or a vital thread does, or any while watch_stalls. Who waits counts among them, if any call hangs. NULL: nothing. */
 void watch_on_hopeless(void (*hopeless)(void *arg), void *arg);
+/* Whether the token cannot be opened again for calls that are under way: then one that hangs is as grave as the
+ * keeper's own. */
+void watch_stalls(bool stalls);
 /* Something has a deadline that only sweep knows of. */
 void watch_arm(void);
 

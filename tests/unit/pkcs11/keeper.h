@@ -38,13 +38,19 @@ static inline bool has_looked(void)
     return token->life.done > 0;
 }
 
-static inline void keeper_start(void)
+static inline void keeper_begin(void)
 {
     memset(&kept, 0, sizeof kept);
     token->life.mend_ms = 60000; /* this machine may be slow */
-    token->serialize_all = true; /* see drop_all */
     pthread_create(&kept.thread, NULL, keep, NULL);
     kept.runs = true;
+}
+
+/* Of a token that works. */
+static inline void keeper_start(void)
+{
+    token->serialize_all = true; /* see drop_all */
+    keeper_begin();
     while (!has_looked()) sched_yield();
 }
 
