@@ -164,11 +164,3 @@ err_t canary_check(struct p11 *p, CK_RV *ret_rv)
         FAIL_P11(ERR_TOKEN_DOWN, r.rv, r.call, "token %s does not open its canary", p->label);
     FAIL(ERR_TOKEN_DOWN, "token %s opens its canary to something else", p->label);
 }
-
-err_t p11_check(struct p11 *p)
-{
-    CK_RV rv = CKR_OK;
-    struct err e = canary_check(p, &rv);
-    if (e.code == ERR_TOKEN_DOWN) life_ask(&p->life);
-    return e;
-}

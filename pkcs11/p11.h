@@ -199,7 +199,7 @@ uint64_t p11_kek_changes(struct p11 *p);
 const char *p11_suite_text(const struct p11 *p);
 
 /* Health as the canary tells it: opens it once with the active KEK. ERR_TOKEN_DOWN is reported to
- * the keeper, too. */
+ * the keeper, too. ERR_HUMAN: no key has a canary that opens, so all that is known is that we are logged in. */
 err_t p11_check(struct p11 *p);
 
 /* ---- sealing and opening ---------------------------------------------------------------- */

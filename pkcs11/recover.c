@@ -27,14 +27,16 @@ const char *p11_step_name(enum p11_step step)
 
 /* ---- a look ----------------------------------------------------------------------------- */
 
-/* Without a key there is no canary; then being logged in must do. */
+/* Without a key whose canary opens; then being logged in must do. */
 static err_t check_login(struct p11 *p, CK_RV *ret_rv)
 {
     CK_SESSION_INFO info = {0};
+    struct p11_token_info token = {0};
     _cleanup_session_ struct p11_session s = {0};
+    p11_last_info(p, &token);
     TRY(session_take(p, &s));
     *ret_rv = session_rv(&s, p->fn->C_GetSessionInfo(s.h, &info));
-    if (*ret_rv == CKR_OK && info.state != CKS_RW_USER_FUNCTIONS && p->known.login_required)
+    if (*ret_rv == CKR_OK && info.state != CKS_RW_USER_FUNCTIONS && token.login_required)
         *ret_rv = CKR_USER_NOT_LOGGED_IN;
     if (*ret_rv == CKR_OK) return ERR_OK;
     FAIL_RV(*ret_rv, "C_GetSessionInfo", "token %s has forgotten our login", p->label);
@@ -42,7 +44,16 @@ static err_t check_login(struct p11 *p, CK_RV *ret_rv)
 
 static err_t check(struct p11 *p, CK_RV *ret_rv)
 {
-    return p11_has_kek(p) ? canary_check(p, ret_rv) : check_login(p, ret_rv);
+    return p11_active_generation(p) ? canary_check(p, ret_rv) : check_login(p, ret_rv);
+}
+
+err_t p11_check(struct p11 *p)
+{
+    CK_RV rv = CKR_OK;
+    struct err e = check(p, &rv);
+    if (e.code == ERR_TOKEN_DOWN) life_ask(&p->life);
+    if (err_ok(e) && !p11_active_generation(p)) e = canary_check(p, &rv); /* says so */
+    return e;
 }
 
 /* What may help against this code, mildest first. A login costs nothing but a moment; where the device
@@ -67,11 +78,10 @@ static void note_info(struct p11 *p)
     p->known = info;
 }
 
-/* Busy (sessions, locked memory) or without a key is not away: starting the module anew would only hurt
- * those whom it serves. */
-static bool is_away(struct p11 *p, struct err e)
+/* Busy (sessions, locked memory) is not away: starting the module anew would only hurt those whom it
+ * serves. */
+static bool is_away(struct err e)
 {
-    if (e.code == ERR_HUMAN) return p11_active_generation(p) > 0;
     return !err_ok(e) && e.code != ERR_BUSY;
 }
 
@@ -80,7 +90,7 @@ static err_t look(struct p11 *p, enum p11_step *ret_step)
 {
     CK_RV rv = CKR_OK;
     struct err e = check(p, &rv);
-    *ret_step = is_away(p, e) ? first_step(rv) : P11_STEP_LOOK;
+    *ret_step = is_away(e) ? first_step(rv) : P11_STEP_LOOK;
     if (*ret_step == P11_STEP_LOOK) note_info(p);
     return e;
 }

@@ -297,6 +297,26 @@ static void test_keeper__without_a_key(void **state)
     assert_ok(round_trip());
 }
 
+/* Reading goes on under a key whose canary was changed; so it comes back, too. */
+static void test_keeper__without_a_canary_that_opens(void **state)
+{
+    struct p11_object o = {0};
+    size_t n = 0;
+    struct buf old = sealed("a/b/c", SPAN_LIT("old"));
+    assert_ok(p11_object_find(token, "strongroom:canary:1", &o, 1, &n));
+    assert_ok(p11_object_destroy(token, o));
+    assert_ok(p11_object_create(token, "strongroom:canary:1", SPAN_LIT("no envelope"), &o));
+    open_faults();
+    assert_int_equal(p11_active_generation(token), 0);
+    keeper_start();
+    drop_all();
+    assert_opens(&old, SPAN_LIT("old"));
+    await_state(P11_UP);
+    assert_int_equal(kept.entered[P11_HUMAN], 0);
+    assert_fails(p11_check(token), ERR_HUMAN);
+    buf_free(&old);
+}
+
 static void test_keeper__key_pairs_come_back(void **state)
 {
     _cleanup_pair_info_ struct p11_pair_info info = {0};
@@ -540,6 +560,7 @@ int main(void)
         CASE(test_keeper__stops_for_a_person),
         CASE(test_keeper__tampered_item),
         cmocka_unit_test_setup_teardown(test_keeper__without_a_key, token_bare, end),
+        CASE(test_keeper__without_a_canary_that_opens),
         CASE(test_keeper__key_pairs_come_back),
         CASE(test_create__looks_before_it_repeats),
         CASE(test_create__unseen_is_not_full),
