@@ -137,11 +137,19 @@ static err_t destroy_once(struct p11 *p, struct p11_object o, CK_RV *ret_rv)
     return ERR_OK;
 }
 
-static err_t destroy_judged(struct p11 *p, struct p11_object o)
+/* What failed may be done all the same, and then another object may have the handle. */
+static bool is_repeatable(const struct p11 *p, CK_RV rv)
+{
+    return p->handles_unique || rv == CKR_SESSION_HANDLE_INVALID || rv == CKR_SESSION_CLOSED;
+}
+
+static err_t destroy_judged(struct p11 *p, struct p11_object o, bool *ret_again)
 {
     CK_RV rv = CKR_OK;
+    *ret_again = true; /* without a session nothing was begun */
     TRY(destroy_once(p, o, &rv));
     if (rv == CKR_OK) return ERR_OK;
+    *ret_again = is_repeatable(p, rv);
     /* Not to be seen without a login, either. */
     if (rv_class(rv) == ERR_NOTFOUND) TRY(object_still_ours(p, o.epoch));
     FAIL_P11(object_class(rv), rv, "C_DestroyObject", "token %s keeps an object", p->label);
@@ -150,9 +158,10 @@ static err_t destroy_judged(struct p11 *p, struct p11_object o)
 err_t token_object_destroy(struct p11 *p, struct p11_object o)
 {
     struct err e = ERR_OK;
+    bool again = false;
     for (int i = 0; i < REPAIRS; i++) {
-        e = destroy_judged(p, o);
-        if (err_ok(e) || !p11_mended(p, e, o.epoch)) break;
+        e = destroy_judged(p, o, &again);
+        if (err_ok(e) || !again || !p11_mended(p, e, o.epoch)) break;
     }
     return e;
 }

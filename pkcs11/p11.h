@@ -262,7 +262,8 @@ void p11_objects_create(struct p11 *p, struct p11_draft *drafts, size_t n);
 /* Appends the value. ERR_NOTFOUND when the object is gone (or its handle is of another epoch),
  * ERR_DAMAGED when the token cannot show it although its canary opens. */
 err_t p11_object_read(struct p11 *p, struct p11_object o, struct buf *ret);
-/* ERR_NOTFOUND when it is gone already; ERR_TOKEN_DOWN when nobody knows (a handle of another epoch). */
+/* ERR_NOTFOUND when it is gone already; ERR_TOKEN_DOWN when nobody knows (a handle of another epoch, or the
+ * answer was lost on a token that may give a handle to the next object). */
 err_t p11_object_destroy(struct p11 *p, struct p11_object o);
 /* What a scan shows of an object. All of it is good during the visit alone. */
 struct p11_seen {
