@@ -103,7 +103,9 @@ static err_t login_marked(CK_FUNCTION_LIST *fn, CK_SESSION_HANDLE h, struct secr
     *ret_sent = true;
     CK_RV rv = send_pin(fn, h, pin);
     if (refuses_pin(rv)) {
-        TRYC(pin_marker_write(&m, PIN_REFUSED), "token %s refused the PIN", token);
+        /* Whatever becomes of the marker: any other class would have the PIN sent again. */
+        struct err kept = pin_marker_write(&m, PIN_REFUSED);
+        if (!err_ok(kept)) log_warn_err(kept, "token.pin-marker");
         FAIL_P11(ERR_HUMAN, rv, "C_Login", "the PIN for token %s is wrong; correct it where "
                  "pin-source points (it is not sent again until it changes)", token);
     }

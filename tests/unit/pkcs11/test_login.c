@@ -28,6 +28,8 @@ static int teardown(void **state)
     return softhsm_stop(&hsm);
 }
 
+static CK_C_Login login_instead; /* of the module's, when it is set */
+
 static struct err gate(const char *text)
 {
     struct p11_uri uri _cleanup_uri_ = {0};
@@ -42,7 +44,9 @@ static struct err gate(const char *text)
     TRY(session_open(fn, slot, &h));
     if (text) TRY(secret_copy(span_str(text), &pin));
     bool sent = false;
-    return login_gate(fn, slot, h, pin, hsm.state, &sent);
+    CK_FUNCTION_LIST changed = *fn;
+    if (login_instead) changed.C_Login = login_instead;
+    return login_gate(&changed, slot, h, pin, hsm.state, &sent);
 }
 
 /* One life of the program. The chain of the error stays for err_text. */
@@ -230,6 +234,27 @@ static void test_login_gate__no_marker_no_login(void **state)
     assert_int_equal(logins(), 0);
 }
 
+/* The disk fails while the token looks at the PIN. */
+static CK_RV login_and_lose_the_state(CK_SESSION_HANDLE h, CK_USER_TYPE user, CK_BYTE *text, CK_ULONG n)
+{
+    char away[400];
+    snprintf(away, sizeof away, "%s.away", hsm.state);
+    assert_int_equal(rename(hsm.state, away), 0);
+    return module_fn(module)->C_Login(h, user, text, n);
+}
+
+/* Whoever hears anything else of a wrong PIN would send it again. */
+static void test_login_gate__refusal_that_cannot_be_kept(void **state)
+{
+    NEED_FAULT();
+    login_instead = login_and_lose_the_state;
+    struct err e = try("wrong");
+    login_instead = NULL;
+    assert_int_equal(e.code, ERR_HUMAN);
+    assert_non_null(strstr(err_text(e), "CKR_PIN_INCORRECT"));
+    assert_int_equal(logins(), 1);
+}
+
 #define CASE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 
 int main(void)
@@ -248,6 +273,7 @@ int main(void)
         CASE(test_login_gate__key_pad_sends_no_pin),
         CASE(test_login_gate__no_pin_and_no_login_needed),
         CASE(test_login_gate__no_marker_no_login),
+        CASE(test_login_gate__refusal_that_cannot_be_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
