@@ -196,8 +196,9 @@ err_t module_restart(struct p11_module *m, bool renew)
 {
     module_guard(m);
     SCOPED_LOCK(&modules_lock);
-    TRY(finalize_watched_locked(m));
-    if (renew && m->wall) wall_renew(m->wall);
+    struct err stopped = finalize_watched_locked(m);
+    bool renewed = renew && m->wall && wall_renew(m->wall);
+    if (!renewed) TRY(stopped);
     CK_RV rv = initialize_watched(m);
     if (rv != CKR_OK && rv != CKR_CRYPTOKI_ALREADY_INITIALIZED)
         FAIL_P11(ERR_TOKEN_DOWN, rv, "C_Initialize", "module %s does not start again", m->path);

@@ -454,13 +454,15 @@ static void end_locked(struct wall *w)
     reap_locked(w, WALL_LAST_MS, ended);
 }
 
-void wall_renew(struct wall *w)
+bool wall_renew(struct wall *w)
 {
     SCOPED_LOCK(&w->lock);
-    if (!w->pid || w->prompted == w->helper) return;
+    if (!w->pid) return true;
+    if (w->prompted == w->helper) return false;
     log_info("token.helper-ended", LOG_U("pid", (unsigned) w->pid),
              LOG_S("why", "the module was started again in it and does not work"));
     end_locked(w);
+    return true;
 }
 
 void wall_chain_check(struct err_chain *c)

@@ -28,9 +28,9 @@ void wall_free(struct wall *w);
  * not answer ends it and is CKR_CRYPTOKI_NOT_INITIALIZED, so module_restart goes on to C_Initialize. */
 CK_FUNCTION_LIST *wall_fn(struct wall *w);
 
-/* Ends the helper, so that C_Initialize starts another: for a module that was finalized, and that starting it
- * anew in the same process did not help. One for which somebody typed a PIN stays. No call may be under way. */
-void wall_renew(struct wall *w);
+/* Ends the helper, so that C_Initialize starts another: for a module that starting it anew in the same process did
+ * not help, or that does not even stop. False: it stays, as somebody typed a PIN for it. No call may be under way. */
+bool wall_renew(struct wall *w);
 
 struct wall_login {
     CK_SLOT_ID slot;

@@ -344,6 +344,20 @@ static void test_wall__a_module_that_hangs(void **state)
     assert_ok(round_trip(token, 9));
 }
 
+/* It goes with its helper, when nothing else helps. */
+static void test_wall__a_module_that_does_not_stop(void **state)
+{
+    open_with_kek(softhsm_fault_module());
+    pid_t pid = helper_pid();
+    assert_int_equal(softhsm_fault(&hsm, "C_Finalize rv=0x30\n"), 0);
+    assert_fails(module_restart(token->module, false), ERR_TOKEN_DOWN);
+    assert_int_equal(kill(pid, 0), 0);
+    assert_ok(module_restart(token->module, true));
+    assert_int_equal(kill(pid, 0), -1);
+    assert_int_equal(softhsm_fault(&hsm, ""), 0);
+    assert_back(2);
+}
+
 /* Each start is a login: helpers that die as soon as they run are not started without end. */
 static void test_wall__helpers_that_keep_dying_wait(void **state)
 {
@@ -526,6 +540,7 @@ int main(int argc, char **argv)
         TEST(test_wall__a_killed_helper_is_a_fault_that_passes),
         TEST(test_wall__a_module_that_crashes),
         TEST(test_wall__a_module_that_hangs),
+        TEST(test_wall__a_module_that_does_not_stop),
         TEST(test_wall__helpers_that_keep_dying_wait),
         TEST(test_wall__figures_while_a_helper_starts),
         TEST(test_wall__hostile_helpers),
