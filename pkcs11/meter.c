@@ -64,6 +64,8 @@ static inline CK_RV timed(CK_RV rv)
       CK_SESSION_HANDLE *r), (slot, f, app, n, r))                                                  \
     X(C_CloseSession, OBJECT, timed, (S), (s))                                                      \
     X(C_GetSessionInfo, OBJECT, timed, (S, CK_SESSION_INFO * i), (s, i))                            \
+    X(C_Logout, OBJECT, timed, (S), (s))                                                            \
+    X(C_GetInfo, OBJECT, timed, (CK_INFO * i), (i))                                                 \
     X(C_GetTokenInfo, OBJECT, timed, (CK_SLOT_ID slot, CK_TOKEN_INFO * i), (slot, i))               \
     X(C_GetSlotList, OBJECT, timed, (CK_BBOOL present, CK_SLOT_ID * l, CK_ULONG * n),               \
       (present, l, n))                                                                              \

@@ -59,7 +59,8 @@ static void test_meter_wrap__forwards_and_counts(void **state)
     assert_int_equal(fn->C_FindObjects(1, NULL, 0, NULL), CKR_DEVICE_ERROR);
     assert_int_equal(calls(WATCH_OBJECT), object + 1);
     assert_int_equal(token_pace.count, paced + 1); /* cryptography alone tells the pace */
-    assert_ptr_equal(fn->C_GetInfo, info); /* asks no device */
+    assert_int_equal(fn->C_GetInfo(NULL), CKR_GENERAL_ERROR);
+    assert_int_equal(calls(WATCH_OBJECT), object + 2);
     assert_ptr_equal(meter_wrap(&first), fn);
     meter_unwrap(&first);
 }

@@ -43,6 +43,12 @@ static void test_keeper__its_own_call_hangs(void **state)
     look_hangs("C_Decrypt hang");
 }
 
+/* Nor does it keep the lock of all objects unseen. */
+static void test_keeper__asking_the_module_hangs(void **state)
+{
+    look_hangs("C_GetInfo hang");
+}
+
 static void hopeless(void *arg)
 {
     (*(atomic_int *) arg)++;
@@ -120,6 +126,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(test_keeper__its_own_call_hangs),
+        CASE(test_keeper__asking_the_module_hangs),
         CASE(test_keeper__stopping_the_module_hangs),
         CASE(test_keeper__starting_the_module_hangs),
         CASE(test_keeper__waits_for_a_call_that_hangs),
