@@ -142,7 +142,7 @@ struct p11_status {
 
 /* What is known, without asking the token. Never waits. */
 void p11_status(struct p11 *p, struct p11_status *ret);
-/* The token's own words as of the opening or of the last look; never waits. */
+/* The token's own words, as of the last time that it was looked at and answered; never waits. */
 void p11_last_info(struct p11 *p, struct p11_token_info *ret);
 
 /* Keeping the token up, for one thread of the program (the keeper):

@@ -66,16 +66,30 @@ static enum p11_step first_step(CK_RV rv)
     return login ? P11_STEP_LOGIN : P11_STEP_RESTART;
 }
 
+static void know(struct p11 *p, const struct p11_token_info *info)
+{
+    SCOPED_LOCK(&p->kek_lock);
+    p->known = *info;
+}
+
+/* Slots may have been renumbered: another token must not get our PIN. */
+static err_t check_slot(struct p11 *p)
+{
+    struct p11_token_info info = {0};
+    TRY(slot_info(p->fn, p->slot, &info));
+    if (strcmp(info.serial, p->serial))
+        FAIL(ERR_TOKEN_DOWN, "another token (%s, not %s) is in the slot of token %s", info.serial,
+             p->serial, p->label);
+    know(p, &info);
+    return ERR_OK;
+}
+
 /* Behind a long object call the old words must do. */
 static void note_info(struct p11 *p)
 {
-    struct p11_token_info info = {0};
     if (pthread_mutex_trylock(&p->object_lock) != 0) return;
-    struct err e = slot_info(p->fn, p->slot, &info);
+    err_ignore(check_slot(p)); /* the canary tells whether it works */
     pthread_mutex_unlock(&p->object_lock);
-    if (!err_ok(e)) return;
-    SCOPED_LOCK(&p->kek_lock);
-    p->known = info;
 }
 
 /* Busy (sessions, locked memory) is not away: starting the module anew would only hurt those whom it
@@ -119,17 +133,6 @@ static void renew_pin(struct p11 *p)
     atomic_store(&p->pin_spent, false);
 }
 
-/* Slots may have been renumbered: another token must not get our PIN. */
-static err_t check_slot(struct p11 *p)
-{
-    struct p11_token_info info = {0};
-    TRY(slot_info(p->fn, p->slot, &info));
-    if (strcmp(info.serial, p->serial))
-        FAIL(ERR_TOKEN_DOWN, "another token (%s, not %s) is in the slot of token %s", info.serial,
-             p->serial, p->label);
-    return ERR_OK;
-}
-
 static err_t log_in_again(struct p11 *p)
 {
     own_sessions_close(p);
@@ -154,6 +157,7 @@ static err_t restart(struct p11 *p)
     if (strcmp(info.serial, p->serial))
         FAIL(ERR_HUMAN, "token %s came back with another serial number (%s, not %s); if that is "
              "meant, restart the program", p->label, info.serial, p->serial);
+    know(p, &info);
     return own_sessions_open(p);
 }
 

@@ -160,7 +160,6 @@ static err_t print_served(struct http_client *broker, bool json)
     struct json token = json_get(json_root(doc), "token");
     TRY(check_pin(is_true(token, "pin_locked"), is_true(token, "pin_final_try")));
     const char *state = json_string(json_get(token, "state"));
-    /* A token that lets nobody in was not looked at since: what it said before is shown. */
     if (state && strcmp(state, "human") == 0)
         FAIL(ERR_HUMAN, "the broker cannot log in before a person acts; `strongroom status` says why");
     return ERR_OK;

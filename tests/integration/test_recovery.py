@@ -294,7 +294,7 @@ class LoginCases:
         self.assert_state("human")
         self.assertEqual(self.calls("C_Login"), 0)
         self.assertIn("locked", self.status()[1]["reason"])
-        self.assert_token_status(7, "before a person acts")
+        self.assert_token_status(7, "the user PIN is locked")
         self.vault.faults()
         self.hurry()
         self.comes_back("restart", HUMAN)

@@ -143,6 +143,21 @@ static void test_recover__locked_token_is_asked_once(void **state)
     assert_ok(round_trip());
 }
 
+/* What it says of its PIN is what a person needs to know then. */
+static void test_recover__tells_what_the_token_says(void **state)
+{
+    struct p11_token_info info = {0};
+    open_faults();
+    softhsm_fault(&hsm, "tokeninfo set=0x40000"); /* CKF_USER_PIN_LOCKED */
+    assert_fails(p11_recover(token), ERR_HUMAN);
+    p11_last_info(token, &info);
+    assert_true(info.pin_locked);
+    softhsm_fault(&hsm, "");
+    assert_ok(p11_recover(token));
+    p11_last_info(token, &info);
+    assert_false(info.pin_locked);
+}
+
 /* ---- kept ------------------------------------------------------------------------------- */
 
 /* Nobody notices: the request waits for the login and is repeated. */
@@ -551,6 +566,7 @@ int main(void)
         CASE(test_recover__pin_no_longer_right),
         CASE(test_recover__a_corrected_pin_is_read),
         CASE(test_recover__locked_token_is_asked_once),
+        CASE(test_recover__tells_what_the_token_says),
         CASE(test_keeper__lost_login),
         CASE(test_keeper__relapses),
         CASE(test_session__expired_one_is_replaced),
