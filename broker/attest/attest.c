@@ -238,6 +238,14 @@ struct err attest_auth(struct attest *a, struct span body, struct attest_challen
     return ERR_OK;
 }
 
+/* What no guest can help: that tokens which are made for them here, or by the service, are not believed. It is
+ * for a person to mend. */
+static err_t as_ours(struct err e)
+{
+    if (!err_ok(e) && err_http_status(e.code) < 500) e.code = ERR_HUMAN;
+    return e;
+}
+
 /* A guest is told that it is refused, not why. Only what is our own fault stays as it is. */
 static err_t as_auth(struct err e)
 {
@@ -260,6 +268,26 @@ static err_t remember(struct attest *a, struct span token, const struct digest *
     return ERR_OK;
 }
 
+static err_t verify_token(struct attest *a, struct span token, const struct digest *sha256,
+                          struct guest **ret)
+{
+    _cleanup_(verified_token_done) struct verified_token v = {0};
+    uint64_t removals = key_sources_removals(attest_keys(a));
+    TRY(verifier_check(a->verifier, token, clock_now(), &v));
+    return remember(a, token, sha256, &v, removals, ret);
+}
+
+/* Whose token it is. ERR_CRYPTO: it is not believed. */
+static err_t find_by_token(struct attest *a, struct span token, struct guest **ret)
+{
+    if (token.len > JOSE_MAX_TOKEN)
+        FAIL(ERR_AUTH, "the token is longer than %u bytes", JOSE_MAX_TOKEN);
+    struct digest sha256 = {0};
+    TRY(digest_compute(DIGEST_SHA256, token, &sha256));
+    *ret = cache_get(a->cache, &sha256, clock_now(), key_sources_removals(attest_keys(a)));
+    return *ret ? ERR_OK : verify_token(a, token, &sha256, ret);
+}
+
 /* The token for evidence that verified. The guest is made of what was signed, read as everybody's
  * claims are, so it is exactly what its token says; only our own signature is not checked again. */
 static err_t issue(struct attest *a, const struct session_view *v, const char *nonce,
@@ -276,7 +304,7 @@ static err_t issue(struct attest *a, const struct session_view *v, const char *n
         .issuer = a->issuer_name, .now = clock_now(), .seconds = a->token_seconds};
     uint64_t removals = key_sources_removals(attest_keys(a));
     TRY(appraise(&appraisal, body, &claims));
-    TRY(check_own_signer(a, appraisal.now));
+    TRY(as_ours(check_own_signer(a, appraisal.now)));
     TRY(issuer_sign(a->issuer, buf_span(&claims), &token));
     TRY(verifier_read_claims(a->verifier, buf_span(&claims), appraisal.now, &own));
     own.trusted_until = atomic_load(&a->signer_until);
@@ -294,7 +322,9 @@ static err_t ask_service(struct attest *a, const struct session_view *v, const c
     _cleanup_buf_ struct buf token = BUF_INIT;
     _cleanup_guest_ struct guest *g = NULL;
     TRY(remote_evaluate(a->service, v->tee, nonce, body, &token));
-    TRYC(attest_by_token(a, buf_span(&token), &g), "the attestation service's token");
+    struct err e = find_by_token(a, buf_span(&token), &g);
+    if (e.code == ERR_CRYPTO) e = as_ours(e); /* its signer, its time; the claims may be of the guest's making */
+    TRYC(e, "the attestation service's token");
     TRY(remote_check_token(g, &a->rules, nonce, body));
     *ret = TAKE_PTR(g);
     return ERR_OK;
@@ -381,26 +411,9 @@ struct err attest_by_session(struct attest *a, const char *session, struct guest
     return ERR_OK;
 }
 
-static err_t verify_token(struct attest *a, struct span token, const struct digest *sha256,
-                          struct guest **ret)
-{
-    _cleanup_(verified_token_done) struct verified_token v = {0};
-    uint64_t removals = key_sources_removals(attest_keys(a));
-    TRY(verifier_check(a->verifier, token, clock_now(), &v));
-    return remember(a, token, sha256, &v, removals, ret);
-}
-
 struct err attest_by_token(struct attest *a, struct span token, struct guest **ret)
 {
-    if (token.len > JOSE_MAX_TOKEN)
-        FAIL(ERR_AUTH, "the token is longer than %u bytes", JOSE_MAX_TOKEN);
-    struct digest sha256 = {0};
-    TRY(digest_compute(DIGEST_SHA256, token, &sha256));
-    struct guest *g = cache_get(a->cache, &sha256, clock_now(),
-                                key_sources_removals(attest_keys(a)));
-    if (!g) return as_auth(verify_token(a, token, &sha256, ret));
-    *ret = g;
-    return ERR_OK;
+    return as_auth(find_by_token(a, token, ret));
 }
 
 void attest_stats(struct attest *a, struct attest_stats *ret)

@@ -191,7 +191,7 @@ static void test_attest__key_removed(void **state)
     publish(set_file, SPAN_LIT("{\"keys\":[]}"));
     assert_fails(attest_by_token(a, span_str(text), &g), ERR_AUTH); /* it was remembered */
     assert_false(by_session(c.session));
-    assert_fails(attest_with(&c, (struct body){0}), ERR_AUTH);
+    assert_fails(attest_with(&c, (struct body){0}), ERR_HUMAN);
     publish(set_file, buf_span(&set)); /* a mistake, taken back */
     assert_true(by_session(c.session));
     assert_true(by_session(c.session));
