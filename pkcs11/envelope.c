@@ -301,16 +301,6 @@ const char *envelope_flaw_text(enum envelope_flaw flaw)
     return (size_t) flaw < sizeof TEXT / sizeof *TEXT ? TEXT[flaw] : "unknown flaw";
 }
 
-const char *envelope_mechanism_text(uint8_t mechanism)
-{
-    static const char *const TEXT[] = {
-        [ENVELOPE_KW] = "AES-KW", [ENVELOPE_KWP] = "AES-KWP", [ENVELOPE_CBC_PAD] = "AES-CBC-PAD",
-        [ENVELOPE_OAEP_SHA256] = "RSA-OAEP-SHA-256", [ENVELOPE_OAEP_SHA1] = "RSA-OAEP-SHA-1",
-    };
-    const char *text = mechanism < sizeof TEXT / sizeof *TEXT ? TEXT[mechanism] : NULL;
-    return text ? text : "unknown mechanism";
-}
-
 const struct envelope_attribute *envelope_attribute(const struct envelope_meta *m, uint16_t type)
 {
     for (size_t i = 0; i < m->attribute_count; i++)

@@ -122,5 +122,4 @@ enum envelope_flaw {
  * within the magic (none at all, too) are ENVELOPE_TORN. */
 enum envelope_flaw envelope_decode(struct span bytes, struct envelope *ret, bool *ret_has_meta);
 const char *envelope_flaw_text(enum envelope_flaw flaw);
-const char *envelope_mechanism_text(uint8_t mechanism);
 const struct envelope_attribute *envelope_attribute(const struct envelope_meta *m, uint16_t type);

@@ -347,11 +347,6 @@ enum job_result job_queue(struct job_pool *pool, struct job *job)
     return JOB_PENDING;
 }
 
-enum job_result job_submit(struct job_pool *pool, struct job *job)
-{
-    return job_run_here(pool, job) ? JOB_DONE : job_queue(pool, job);
-}
-
 bool job_pool_gives_up(const struct job_pool *pool)
 {
     return pool->token;

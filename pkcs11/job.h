@@ -29,7 +29,7 @@ struct job {
     struct job *next;              /* of the queue */
 };
 
-enum job_result { JOB_DONE, JOB_PENDING, JOB_REFUSED /* queue full, or its workers all hang */ };
+enum job_result { JOB_PENDING, JOB_REFUSED /* queue full, or its workers all hang */ };
 
 struct job_pool;
 
@@ -52,8 +52,6 @@ err_t job_pool_new_token(const struct token_pool_config *config, struct job_pool
 bool job_run_here(struct job_pool *pool, struct job *job);
 /* JOB_PENDING or JOB_REFUSED. */
 enum job_result job_queue(struct job_pool *pool, struct job *job);
-/* The one or the other. */
-enum job_result job_submit(struct job_pool *pool, struct job *job);
 /* Whether `late` may be called for jobs of this pool. */
 bool job_pool_gives_up(const struct job_pool *pool);
 

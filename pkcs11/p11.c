@@ -170,26 +170,6 @@ void p11_close(struct p11 *p)
 
 /* ---- asking ----------------------------------------------------------------------------- */
 
-err_t p11_list_tokens(const char *module, struct p11_token_info *ret, size_t max, size_t *ret_n)
-{
-    _cleanup_module_ struct p11_module *m = NULL;
-    _cleanup_free_ CK_SLOT_ID *slots = NULL;
-    CK_ULONG n = 0;
-    TRY(module_load(module, &m));
-    TRY(slot_list(module_fn(m), &slots, &n));
-    if (n > max) FAIL(ERR_TOOLARGE, "%lu tokens, room for %zu", n, max);
-    for (CK_ULONG i = 0; i < n; i++) TRY(slot_info(module_fn(m), slots[i], &ret[i]));
-    *ret_n = n;
-    return ERR_OK;
-}
-
-err_t p11_info(struct p11 *p, struct p11_token_info *ret)
-{
-    module_guard(p->module);
-    SCOPED_OBJECTS(p); /* recovery must not take the module away meanwhile */
-    return slot_info(p->fn, p->slot, ret);
-}
-
 err_t p11_info_by_uri(const char *module, const char *init_args, const char *token_uri,
                       struct p11_token_info *ret)
 {

@@ -94,12 +94,9 @@ struct p11_token_info {
     uint64_t slot;         /* for display only */
 };
 
-/* Every token of a module, without logging in. ret has room for max; ERR_TOOLARGE beyond. */
-err_t p11_list_tokens(const char *module, struct p11_token_info *ret, size_t max, size_t *ret_n);
 /* Whether the token of this label and serial number is one that the URI names, as far as these two tell. */
 bool p11_uri_names(const char *token_uri, const char *label, const char *serial);
-/* The token's state now (C_GetTokenInfo); of an opened one, or by URI without logging in. */
-err_t p11_info(struct p11 *p, struct p11_token_info *ret);
+/* The token's state now (C_GetTokenInfo), without logging in; of an opened one see p11_last_info. */
 err_t p11_info_by_uri(const char *module, const char *init_args, const char *token_uri,
                       struct p11_token_info *ret);
 const char *p11_serial(const struct p11 *p);

@@ -165,7 +165,7 @@ static err_t take_step(struct p11 *p, err_t (*step)(struct p11 *p))
 {
     CK_RV rv = CKR_OK;
     {
-        /* Making a key works on sessions of its own, and p11_info on none: their locks keep both away. */
+        /* Making a key works on sessions of its own, and p11_leftovers on none: their locks keep both away. */
         SCOPED_JOB_LOCK(&p->keys_lock);
         SCOPED_OBJECTS(p);
         pool_close_idle(p); /* a step before this one may have left some, which a restart ends */

@@ -167,19 +167,6 @@ bool rv_is_of_the_moment(CK_RV rv)
                                             class == ERR_FULL || class == ERR_HUMAN);
 }
 
-const char *rv_reaction_text(enum rv_reaction reaction)
-{
-    static const char *const TEXT[] = {
-        [RV_FINE] = "nothing",        [RV_ITEM] = "fail the item",
-        [RV_CALLER] = "fail the call", [RV_HANDLE] = "find the object again",
-        [RV_CANARY] = "ask the canary", [RV_SESSION] = "take a new session",
-        [RV_WAIT] = "wait for a session", [RV_FULL] = "stop writing",
-        [RV_LOGIN] = "log in again",  [RV_REINIT] = "initialise the module again",
-        [RV_BREAKER] = "try again later", [RV_HUMAN] = "stop for a person",
-    };
-    return TEXT[reaction];
-}
-
 bool rv_keeps_session(CK_RV rv)
 {
     enum rv_reaction r = rv_reaction(rv);

@@ -34,7 +34,6 @@ enum err_class rv_work_class(CK_RV rv);
 /* Codes that speak of the token as it is now, and not of what it can do: down, busy, full, or in want of a
  * person. RV_CANARY speaks of nothing. */
 bool rv_is_of_the_moment(CK_RV rv);
-const char *rv_reaction_text(enum rv_reaction reaction);
 
 /* "CKR_PIN_LOCKED", "CKR_VENDOR_DEFINED+0x384", "CKR_0x1f5" for what no standard names. */
 #define RV_NAME 40

@@ -29,7 +29,7 @@ static err_t open_token(const struct config *config, struct p11 *token, CK_FUNCT
                         CK_SESSION_HANDLE *ret)
 {
     struct p11_token_info info;
-    TRY(p11_info(token, &info));
+    p11_last_info(token, &info);
     void *module = dlopen(config->token_module, RTLD_NOW);
     CK_RV (*list)(CK_FUNCTION_LIST **) = NULL;
     if (module) *(void **) &list = dlsym(module, "C_GetFunctionList");

@@ -242,7 +242,7 @@ static void gate_close(void)
     memset(&gate, 0, sizeof gate);
     for (size_t i = 0; i < WORKERS; i++) {
         gate.jobs[i] = (struct job){.run = gate_run, .done = gate_done};
-        assert_int_equal(job_submit(kit.jobs, &gate.jobs[i]), JOB_PENDING);
+        assert_int_equal(job_queue(kit.jobs, &gate.jobs[i]), JOB_PENDING);
         assert_true(kit_wait(&gate.started, (unsigned) i + 1));
     }
 }

@@ -46,25 +46,32 @@ static struct job_pool *new_pool(unsigned workers, unsigned max)
     return pool;
 }
 
-static void test_job_submit__inline_runs_at_once_without_done(void **state)
+/* Of a job that does not run here. */
+static enum job_result submit(struct job_pool *pool, struct job *job)
+{
+    assert_false(job_run_here(pool, job));
+    return job_queue(pool, job);
+}
+
+static void test_job_run_here__inline_runs_at_once_without_done(void **state)
 {
     struct job_pool *pool = new_pool(0, 0);
     struct counted c = COUNTED();
-    assert_int_equal(job_submit(pool, &c.job), JOB_DONE);
+    assert_true(job_run_here(pool, &c.job));
     assert_int_equal(c.ran, 1);
     assert_int_equal(c.finished, 0);
     assert_true(pthread_equal(c.runner, pthread_self()));
     job_pool_free(pool);
 }
 
-static void test_job_submit__queued_runs_on_a_worker(void **state)
+static void test_job_queue__queued_runs_on_a_worker(void **state)
 {
     struct job_pool *pool = new_pool(2, 64);
     struct counted c[50] = {0};
     for (size_t i = 0; i < 50; i++) {
         c[i].job = (struct job){.run = run, .done = done,
                                 .deadline = clock_mono_ns() + 60 * CLOCK_SECOND_NS};
-        assert_int_equal(job_submit(pool, &c[i].job), JOB_PENDING);
+        assert_int_equal(submit(pool, &c[i].job), JOB_PENDING);
     }
     job_pool_free(pool); /* runs what is queued */
     for (size_t i = 0; i < 50; i++) {
@@ -75,31 +82,31 @@ static void test_job_submit__queued_runs_on_a_worker(void **state)
     }
 }
 
-static void test_job_submit__full_queue_refuses(void **state)
+static void test_job_queue__full_queue_refuses(void **state)
 {
     struct job_pool *pool = new_pool(1, 2);
     struct counted first = COUNTED(.blocks = true), a = COUNTED(), b = COUNTED(), c = COUNTED();
-    assert_int_equal(job_submit(pool, &first.job), JOB_PENDING);
+    assert_int_equal(submit(pool, &first.job), JOB_PENDING);
     gate_await(1); /* the worker has it, so the queue is empty */
-    assert_int_equal(job_submit(pool, &a.job), JOB_PENDING);
-    assert_int_equal(job_submit(pool, &b.job), JOB_PENDING);
+    assert_int_equal(submit(pool, &a.job), JOB_PENDING);
+    assert_int_equal(submit(pool, &b.job), JOB_PENDING);
     assert_int_equal(job_pool_depth(pool), 2);
-    assert_int_equal(job_submit(pool, &c.job), JOB_REFUSED);
+    assert_int_equal(submit(pool, &c.job), JOB_REFUSED);
     gate_set(true);
     job_pool_free(pool);
     assert_int_equal(a.ran + b.ran, 2);
     assert_int_equal(c.ran + c.finished, 0);
 }
 
-static void test_job_submit__late_job_expires_unrun(void **state)
+static void test_job_queue__late_job_expires_unrun(void **state)
 {
     struct job_pool *pool = new_pool(1, 4);
     struct counted first = COUNTED(.blocks = true), late = COUNTED(), timeless = COUNTED();
     late.job.deadline = clock_mono_ns(); /* over by the time the worker is free */
-    assert_int_equal(job_submit(pool, &first.job), JOB_PENDING);
+    assert_int_equal(submit(pool, &first.job), JOB_PENDING);
     gate_await(1);
-    assert_int_equal(job_submit(pool, &late.job), JOB_PENDING);
-    assert_int_equal(job_submit(pool, &timeless.job), JOB_PENDING);
+    assert_int_equal(submit(pool, &late.job), JOB_PENDING);
+    assert_int_equal(submit(pool, &timeless.job), JOB_PENDING);
     gate_set(true);
     job_pool_free(pool);
     assert_true(late.job.expired);
@@ -120,7 +127,7 @@ static void *submitter(void *arg)
         struct job *job = calloc(1, sizeof *job);
         job->run = count_run;
         job->done = free_job;
-        if (job_submit(shared_pool, job) == JOB_PENDING)
+        if (job_queue(shared_pool, job) == JOB_PENDING)
             accepted++;
         else
             free(job);
@@ -128,7 +135,7 @@ static void *submitter(void *arg)
     return NULL;
 }
 
-static void test_job_submit__many_threads_lose_nothing(void **state)
+static void test_job_queue__many_threads_lose_nothing(void **state)
 {
     pthread_t threads[4];
     shared_pool = new_pool(3, 16);
@@ -202,10 +209,10 @@ static void test_token_pool__a_fast_token_is_asked_here(void **state)
     assert_true(job_pool_gives_up(token_jobs));
     object.job.kind = JOB_OBJECT;
     queued.job.queued = true;
-    assert_int_equal(job_submit(token_jobs, &c.job), JOB_DONE);
+    assert_true(job_run_here(token_jobs, &c.job));
     assert_true(pthread_equal(c.runner, pthread_self()));
-    assert_int_equal(job_submit(token_jobs, &object.job), JOB_PENDING); /* whatever the token */
-    assert_int_equal(job_submit(token_jobs, &queued.job), JOB_PENDING);
+    assert_int_equal(submit(token_jobs, &object.job), JOB_PENDING); /* whatever the token */
+    assert_int_equal(submit(token_jobs, &queued.job), JOB_PENDING);
     gate_await_count(&object.done, 1);
     gate_await_count(&queued.done, 1);
     assert_false(pthread_equal(object.runner, pthread_self()));
@@ -220,7 +227,7 @@ static void test_token_pool__a_slow_one_by_workers(void **state)
     struct calling c = CALLING();
     open_token_pool(1, true);
     pace_stumble(&token_pace);
-    assert_int_equal(job_submit(token_jobs, &c.job), JOB_PENDING);
+    assert_int_equal(submit(token_jobs, &c.job), JOB_PENDING);
     gate_await_count(&c.done, 1);
     assert_int_equal(c.ran, 1);
 }
@@ -229,7 +236,7 @@ static void test_token_pool__a_number_of_workers_is_meant(void **state)
 {
     struct calling c = CALLING();
     open_token_pool(1, false);
-    assert_int_equal(job_submit(token_jobs, &c.job), JOB_PENDING);
+    assert_int_equal(submit(token_jobs, &c.job), JOB_PENDING);
     gate_await_count(&c.done, 1);
 }
 
@@ -238,7 +245,7 @@ static void test_token_pool__none_is_meant_too(void **state)
     struct calling c = CALLING(.moves = true);
     open_token_pool(0, false);
     c.job.kind = JOB_OBJECT;
-    assert_int_equal(job_submit(token_jobs, &c.job), JOB_DONE);
+    assert_true(job_run_here(token_jobs, &c.job));
     assert_int_equal(c.ran, 1);
     assert_false(job_pool_gives_up(token_jobs));
 }
@@ -248,7 +255,7 @@ static void test_job_moves__begins_again_on_a_worker(void **state)
     struct calling c = CALLING(.moves = true);
     open_token_pool(1, true);
     assert_true(job_may_wait());
-    assert_int_equal(job_submit(token_jobs, &c.job), JOB_PENDING);
+    assert_int_equal(submit(token_jobs, &c.job), JOB_PENDING);
     gate_await_count(&c.done, 1);
     assert_int_equal(c.ran, 2);
     assert_false(pthread_equal(c.runner, pthread_self()));
@@ -260,11 +267,11 @@ static void test_job_settled__is_not_begun_again(void **state)
 {
     struct calling here = CALLING(.moves = true, .settles = true), there = CALLING(.moves = true, .settles = true);
     open_token_pool(1, true);
-    assert_int_equal(job_submit(token_jobs, &here.job), JOB_DONE);
+    assert_true(job_run_here(token_jobs, &here.job));
     assert_int_equal(here.ran, 1);
     job_pool_free(token_jobs);
     open_token_pool(1, false);
-    assert_int_equal(job_submit(token_jobs, &there.job), JOB_PENDING);
+    assert_int_equal(submit(token_jobs, &there.job), JOB_PENDING);
     gate_await_count(&there.done, 1);
     assert_int_equal(there.ran, 1);
 }
@@ -275,12 +282,12 @@ static void test_job_moves__from_one_worker_to_another(void **state)
     struct calling waits = CALLING(.moves = true), whole = CALLING(.moves = true);
     struct job_stats stats;
     open_token_pool(1, false);
-    assert_int_equal(job_submit(token_jobs, &waits.job), JOB_PENDING);
+    assert_int_equal(submit(token_jobs, &waits.job), JOB_PENDING);
     gate_await_count(&waits.done, 1);
     assert_int_equal(waits.ran, 2);
     assert_int_equal(waits.job.kind, JOB_OBJECT);
     whole.job.queued = true; /* cannot begin again */
-    assert_int_equal(job_submit(token_jobs, &whole.job), JOB_PENDING);
+    assert_int_equal(submit(token_jobs, &whole.job), JOB_PENDING);
     gate_await_count(&whole.done, 1);
     assert_int_equal(whole.ran, 1);
     job_pool_stats(token_jobs, &stats);
@@ -292,9 +299,9 @@ static void test_token_pool__a_worker_that_hangs_is_replaced(void **state)
 {
     struct calling hung = CALLING(.hangs = true), next = CALLING();
     open_token_pool(1, false);
-    assert_int_equal(job_submit(token_jobs, &hung.job), JOB_PENDING);
+    assert_int_equal(submit(token_jobs, &hung.job), JOB_PENDING);
     gate_await_count(&hung.late, 1);
-    assert_int_equal(job_submit(token_jobs, &next.job), JOB_PENDING);
+    assert_int_equal(submit(token_jobs, &next.job), JOB_PENDING);
     gate_await_count(&next.done, 1);
     assert_int_equal(gate_count(&hung.done) + gate_count(&hung.gone), 0);
     gate_set(true);
@@ -312,18 +319,18 @@ static void test_token_pool__only_so_many_threads_are_spent(void **state)
     open_token_pool(1, false);
     for (unsigned i = 0; i < P11_LOST_MAX; i++) {
         hung[i] = (struct calling) CALLING(.hangs = true);
-        assert_int_equal(job_submit(token_jobs, &hung[i].job), JOB_PENDING);
+        assert_int_equal(submit(token_jobs, &hung[i].job), JOB_PENDING);
         gate_await_count(&hung[i].late, 1);
     }
-    assert_int_equal(job_submit(token_jobs, &next.job), JOB_REFUSED);
+    assert_int_equal(submit(token_jobs, &next.job), JOB_REFUSED);
     object.job.kind = JOB_OBJECT; /* those have workers of their own */
-    assert_int_equal(job_submit(token_jobs, &object.job), JOB_PENDING);
+    assert_int_equal(submit(token_jobs, &object.job), JOB_PENDING);
     gate_await_count(&object.done, 1);
     job_pool_stats(token_jobs, &stats);
     assert_int_equal(stats.refused, 1);
     gate_set(true);
     for (unsigned i = 0; i < P11_LOST_MAX; i++) gate_await_count(&hung[i].gone, 1);
-    assert_int_equal(job_submit(token_jobs, &next.job), JOB_PENDING); /* it goes on by itself */
+    assert_int_equal(submit(token_jobs, &next.job), JOB_PENDING); /* it goes on by itself */
     gate_await_count(&next.done, 1);
 }
 
@@ -335,9 +342,9 @@ static void test_token_pool__what_waits_too_long_is_told(void **state)
     struct job_stats stats;
     open_token_pool(1, false);
     late.job.deadline = clock_mono_ns() + 1;
-    assert_int_equal(job_submit(token_jobs, &busy.job), JOB_PENDING);
+    assert_int_equal(submit(token_jobs, &busy.job), JOB_PENDING);
     gate_await(1);
-    assert_int_equal(job_submit(token_jobs, &late.job), JOB_PENDING);
+    assert_int_equal(submit(token_jobs, &late.job), JOB_PENDING);
     gate_await_count(&late.done, 1);
     assert_true(late.job.expired);
     assert_int_equal(late.ran, 0);
@@ -363,7 +370,7 @@ static void test_token_pool__a_loop_that_hangs_makes_it_slow(void **state)
     pthread_create(&loop, NULL, run_here, &hung.job);
     gate_await(1);
     while (!pace_is_slow(&token_pace)) sched_yield(); /* at the deadline, whoever asks */
-    assert_int_equal(job_submit(token_jobs, &other.job), JOB_PENDING);
+    assert_int_equal(submit(token_jobs, &other.job), JOB_PENDING);
     gate_await_count(&other.done, 1);
     gate_set(true);
     pthread_join(loop, NULL);
@@ -401,11 +408,11 @@ int main(void)
 {
     log_set_level(LOG_LEVEL_ERROR);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_job_submit__inline_runs_at_once_without_done),
-        cmocka_unit_test_teardown(test_job_submit__queued_runs_on_a_worker, teardown),
-        cmocka_unit_test_teardown(test_job_submit__full_queue_refuses, teardown),
-        cmocka_unit_test_teardown(test_job_submit__late_job_expires_unrun, teardown),
-        cmocka_unit_test(test_job_submit__many_threads_lose_nothing),
+        cmocka_unit_test(test_job_run_here__inline_runs_at_once_without_done),
+        cmocka_unit_test_teardown(test_job_queue__queued_runs_on_a_worker, teardown),
+        cmocka_unit_test_teardown(test_job_queue__full_queue_refuses, teardown),
+        cmocka_unit_test_teardown(test_job_queue__late_job_expires_unrun, teardown),
+        cmocka_unit_test(test_job_queue__many_threads_lose_nothing),
         cmocka_unit_test_setup_teardown(test_token_pool__a_fast_token_is_asked_here, token_setup, token_teardown),
         cmocka_unit_test_setup_teardown(test_token_pool__a_slow_one_by_workers, token_setup, token_teardown),
         cmocka_unit_test_setup_teardown(test_token_pool__a_number_of_workers_is_meant, token_setup, token_teardown),

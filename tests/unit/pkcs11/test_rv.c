@@ -83,12 +83,6 @@ static void test_fail_rv__names_call_and_code(void **state)
     assert_non_null(strstr(err_text(e), "C_Login: CKR_PIN_LOCKED (0xa4)"));
 }
 
-static void test_rv_reaction_text__every_reaction_has_one(void **state)
-{
-    for (int r = RV_FINE; r <= RV_HUMAN; r++)
-        assert_non_null(rv_reaction_text((enum rv_reaction) r));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -97,7 +91,6 @@ int main(void)
         cmocka_unit_test(test_rv_class__only_ok_is_no_error),
         cmocka_unit_test(test_rv_keeps_session__data_errors_only),
         cmocka_unit_test(test_fail_rv__names_call_and_code),
-        cmocka_unit_test(test_rv_reaction_text__every_reaction_has_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

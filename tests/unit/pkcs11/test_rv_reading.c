@@ -123,12 +123,6 @@ static enum taken takes_epoch(const struct fault_case *c)
     return c->lasting ? takes_scan(c) : WORKS;
 }
 
-/* Of modules and slots everything means that the token is not there now. */
-static enum taken takes_info(const struct fault_case *c)
-{
-    return DOWN;
-}
-
 /* ---- checking ---------------------------------------------------------------------------------- */
 
 static struct err check_token(void)
@@ -220,12 +214,6 @@ static void know_epoch(void)
     assert_ok(read_epoch());
 }
 
-static struct err info(void)
-{
-    struct p11_token_info i;
-    return p11_info(token, &i);
-}
-
 static const struct op OPS[] = {
     OP("open, cold", cold_cache, unseal, check_opened, NULL, takes_open),
     OP("open, warm", warm_cache, unseal, check_opened, NULL, takes_open),
@@ -239,7 +227,6 @@ static const struct op OPS[] = {
     OP("scan", NULL, scan, NULL, NULL, takes_scan),
     OP("epoch, known", know_epoch, read_epoch, NULL, NULL, takes_epoch),
     OP("epoch, found", forget_epoch, read_epoch, NULL, NULL, takes_scan),
-    OP("info", NULL, info, NULL, NULL, takes_info),
 };
 
 static int setup(void **state)
