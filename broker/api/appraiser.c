@@ -85,8 +85,11 @@ static struct made *load_policy(void *arg, struct made *old, bool *ret_certain)
     struct err e = read_policy(s, (struct slot_policy *) old, &p);
     *ret_certain = err_ok(e) || appraiser_error_lasts(e);
     if (err_ok(e)) return &p->made;
-    log_err(e, "attestation-policy.unusable", LOG_S("policy", s->name),
-            LOG_S("effect", "every attestation with such evidence fails until it is set again"));
+    struct slot_policy *was = (struct slot_policy *) old;
+    if (!was || was->policy || was->broken != *ret_certain) /* once, not each time that it is tried */
+        log_err(e, "attestation-policy.unusable", LOG_S("policy", s->name),
+                LOG_S("effect", *ret_certain ? "every attestation with such evidence fails until it is set again"
+                                             : "no attestation with such evidence until it is read"));
     char why[ERR_TEXT];
     snprintf(why, sizeof why, "attestation policy %s: %s", s->name, err_reason(e));
     if ((p = policy_new())) {
@@ -187,7 +190,7 @@ static err_t appraise(void *context, const char *device, struct span evidence,
     if (i == APPRAISER_DEVICES) FAIL(ERR_USAGE, "there is no attestation policy for a %.20s", device);
     _cleanup_(slot_policy_unrefp) struct slot_policy *p =
         (struct slot_policy *) stored_current(a->slots[i].policy);
-    if (!p->policy) FAIL(ERR_DAMAGED, "%s", p->why);
+    if (!p->policy) FAIL(p->broken ? ERR_DAMAGED : ERR_BUSY, "%s", p->why);
     _cleanup_(value_set_unrefp) struct value_set *values = NULL;
     TRY(appraiser_current_values(a, &values));
     struct policy_claims *claims =

@@ -34,7 +34,7 @@ bool appraiser_error_lasts(struct err e);
 struct slot_policy {
     struct made made;
     struct appraisal_policy *policy;
-    bool broken; /* only a new one helps */
+    bool broken; /* only a new one helps; otherwise it could not be read just then */
     char digest[17], why[ERR_TEXT];
 };
 void slot_policy_unref(struct slot_policy *p); /* NULL-safe */
@@ -53,7 +53,7 @@ err_t appraiser_ask(const struct appraisal_policy *policy, struct policy_run *ru
 struct value_set {
     struct made made;
     struct reference_values *values; /* NULL: cannot be used, because of why */
-    bool broken;                     /* only a new set helps */
+    bool broken;                     /* only a new set helps; otherwise as above */
     char why[ERR_TEXT];
 };
 void value_set_unref(struct value_set *v); /* NULL-safe */

@@ -46,8 +46,11 @@ struct made *appraiser_load_values(void *arg, struct made *old, bool *ret_certai
     struct err e = appraiser_read_values(arg, &v);
     *ret_certain = err_ok(e) || appraiser_error_lasts(e);
     if (err_ok(e)) return &v->made;
-    log_err(e, "reference-values.unusable",
-            LOG_S("effect", "every attestation fails until they are set again, all of them"));
+    struct value_set *was = (struct value_set *) old;
+    if (!was || was->values || was->broken != *ret_certain) /* once, not each time that they are tried */
+        log_err(e, "reference-values.unusable",
+                LOG_S("effect", *ret_certain ? "every attestation fails until they are set again, all of them"
+                                             : "no attestation until they are read"));
     char why[ERR_TEXT];
     snprintf(why, sizeof why, "reference values: %s", err_reason(e));
     if (!err_ok(value_set_new(NULL, &v))) return NULL;
@@ -59,7 +62,7 @@ struct made *appraiser_load_values(void *arg, struct made *old, bool *ret_certai
 struct err appraiser_current_values(struct appraiser *a, struct value_set **ret)
 {
     _cleanup_(value_set_unrefp) struct value_set *v = (struct value_set *) stored_current(a->values);
-    if (!v->values) FAIL(ERR_DAMAGED, "%s", v->why);
+    if (!v->values) FAIL(v->broken ? ERR_DAMAGED : ERR_BUSY, "%s", v->why);
     *ret = TAKE_PTR(v);
     return ERR_OK;
 }

@@ -13,6 +13,7 @@ static struct {
     struct store *second;
     struct rego_errors errors, warnings;
     bool unusable;
+    int stderr_fd, said_fd;
 } t;
 
 static int teardown(void **state)
@@ -271,6 +272,68 @@ static void test_appraise__unusable(void **state)
     assert_null(appraiser_broken(kit.api->appraiser));
 }
 
+/* What is said of it meanwhile, into a file in place of standard error. */
+static void listen(void)
+{
+    char path[400];
+    snprintf(path, sizeof path, "%s/said", kit.hsm.dir);
+    fflush(stderr);
+    t.stderr_fd = dup(STDERR_FILENO);
+    t.said_fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    assert_true(t.stderr_fd >= 0 && t.said_fd >= 0);
+    assert_true(dup2(t.said_fd, STDERR_FILENO) >= 0);
+}
+
+static void hush(void)
+{
+    char text[8192] = "";
+    dup2(t.stderr_fd, STDERR_FILENO);
+    close(t.stderr_fd);
+    t.stderr_fd = 0;
+    assert_true(pread(t.said_fd, text, sizeof text - 1, 0) >= 0);
+    close(t.said_fd);
+    buf_reset(&t.text);
+    buf_add_str(&t.text, text);
+}
+
+static unsigned said(const char *words)
+{
+    unsigned n = 0;
+    for (const char *at = buf_str(&t.text); (at = strstr(at, words)); at++) n++;
+    return n;
+}
+
+/* A moment's trouble is nobody's fault, is told once, and ends when it does. */
+static void test_appraise__unreadable_for_a_moment(void **state)
+{
+    struct secret *blocks[2048];
+    size_t count = 0;
+    assert_ok(set("default_cpu", HEAD "trust_claims := {\"hardware\": 2}\n"));
+    assert_ok(register_values("{\"a\":1}"));
+    struct store_config config = {.token = kit.token, .keep_versions = 1, .keep_policies = 10,
+                                  .cache_bytes = STORE_CACHE_DEFAULT, .writable = true};
+    struct store_put put = {.kind = ENVELOPE_RESOURCE, .name = "a/b/c", .value = SPAN_LIT("x")};
+    uint64_t version = 0;
+    assert_ok(store_open(&config, &t.second));
+    assert_ok(store_put(t.second, &put, &version));
+    assert_ok(store_refresh(kit.store)); /* so that what was read is read again */
+    listen();
+    for (size_t size = 65536; size >= 16; size /= 4)
+        while (count < COUNT(blocks) && err_ok(secret_new(size, &blocks[count]))) count++;
+    struct err first = appraise("cpu", SAMPLE), again = appraise("cpu", SAMPLE);
+    const char *broken = appraiser_broken(kit.api->appraiser);
+    while (count) secret_free(blocks[--count]);
+    struct err last = appraise("cpu", SAMPLE);
+    hush();
+    assert_int_equal(first.code, ERR_BUSY);
+    assert_int_equal(again.code, ERR_BUSY);
+    assert_null(broken);
+    assert_int_equal(said("attestation-policy.unusable"), 1);
+    assert_int_equal(said("until it is read"), 1);
+    assert_ok(last);
+    assert_int_equal(claim(EAR_HARDWARE), 2);
+}
+
 static void test_upkeep__not_by_a_reader(void **state)
 {
     kit_open((struct kit_options){.read_only = true});
@@ -366,6 +429,7 @@ int main(void)
         APPRAISER_TEST(test_check_id__rules),
         APPRAISER_TEST(test_appraise__follows_another_writer),
         APPRAISER_TEST(test_appraise__unusable),
+        APPRAISER_TEST(test_appraise__unreadable_for_a_moment),
         APPRAISER_TEST(test_upkeep__not_by_a_reader),
         APPRAISER_TEST(test_check_text__warnings),
         APPRAISER_TEST(test_appraise__while_values_change),
