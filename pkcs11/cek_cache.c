@@ -180,13 +180,14 @@ static void void_handles_locked(struct p11 *p)
     for (uint32_t i = 0; i < c->max; i++) c->entries[i].handle = CK_INVALID_HANDLE;
 }
 
-/* The session died and all its keys with it. Without a new one we go on uncached. */
+/* The session died and all its keys with it, so none is destroyed. Without a new one we go on uncached. */
 static void reopen_locked(struct p11 *p)
 {
+    CK_SESSION_HANDLE dead = p->key_session;
+    p->key_session = CK_INVALID_HANDLE;
     flush_locked(p);
     void_handles_locked(p);
-    p->fn->C_CloseSession(p->key_session);
-    p->key_session = CK_INVALID_HANDLE;
+    p->fn->C_CloseSession(dead);
     err_ignore(session_open(p->fn, p->slot, &p->key_session)); /* the worker's session serves */
 }
 

@@ -327,6 +327,37 @@ static void test_return__handle_of_a_closed_session(void **state)
     session_drop(&s);
 }
 
+/* Nor is one that nobody used then; and a slow token is not asked for each of thousands. */
+static void test_take__keys_of_a_closed_session(void **state)
+{
+    enum { N = 8 };
+    struct p11_session s = {0};
+    struct wrapped w = wrap_new();
+    assert_ok(session_take(token, &s));
+    for (int i = 0; i < N; i++) {
+        struct wrapped v = wrap_new();
+        struct cek_ref r = {0};
+        assert_int_equal(take_in(&s, &v, &r), CKR_OK);
+        give_in(&s, &r, false);
+    }
+    assert_int_equal(stats().held, N);
+    assert_int_equal(token->fn->C_CloseSession(token->key_session), CKR_OK);
+    CK_FUNCTION_LIST *real = token->fn;
+    struct cek_ref next = {0};
+    spied = *real;
+    real_destroy = real->C_DestroyObject;
+    spied.C_DestroyObject = destroy_and_tell;
+    destroyed_count = 0;
+    token->fn = &spied;
+    CK_RV rv = take_in(&s, &w, &next); /* opens another one */
+    token->fn = real;
+    assert_int_equal(rv, CKR_OK);
+    assert_int_equal(destroyed_count, 0);
+    assert_int_equal(stats().held, 1);
+    give_in(&s, &next, false);
+    session_drop(&s);
+}
+
 static CK_RV (*real_decrypt)(CK_SESSION_HANDLE, CK_BYTE *, CK_ULONG, CK_BYTE *, CK_ULONG *);
 static struct wrapped other_key;
 static unsigned decrypts;
@@ -427,6 +458,7 @@ int main(void)
         KEK(test_take__bad_key_is_not_kept),
         KEK(test_take__key_session_closed),
         KEK(test_return__handle_of_a_closed_session),
+        KEK(test_take__keys_of_a_closed_session),
         KEK(test_take__key_goes_while_it_decrypts),
         KEK(test_cache_new__limit),
         KEK(test_take__threads_never_see_a_destroyed_key),
