@@ -156,7 +156,7 @@ static err_t finalize_locked(struct p11_module *m)
     if (m->refs == 1 && m->owner) {
         CK_RV rv = m->fn->C_Finalize(NULL);
         if (rv != CKR_OK && rv != CKR_CRYPTOKI_NOT_INITIALIZED)
-            FAIL_P11(ERR_TOKEN_DOWN, rv, "C_Finalize", "module %s does not stop", m->path);
+            FAIL_P11(ERR_CONFLICT, rv, "C_Finalize", "module %s does not stop", m->path);
     } else if (!is_finalized(m)) {
         FAIL(ERR_CONFLICT, "module %s is used elsewhere in this process, so it cannot be "
              "initialised again; restart the program", m->path);

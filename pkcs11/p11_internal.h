@@ -37,7 +37,7 @@ CK_FUNCTION_LIST *module_fn(struct p11_module *m);
 const char *module_path(const struct p11_module *m);
 /* C_Finalize and C_Initialize in place, or with `renew` in another helper if it is in one; no session may
  * be in use. When others in this process use the
- * module too it is initialised only if they finalized it; otherwise ERR_CONFLICT. */
+ * module too it is initialised only if they finalized it; otherwise, or when it does not stop, ERR_CONFLICT. */
 err_t module_restart(struct p11_module *m, bool renew);
 bool module_shared(const struct p11_module *m); /* more than one opening in this process */
 /* Aborts in a forked child: SoftHSM, NSS and tpm2 hand it the parent's login (tokens.md 1.11). */

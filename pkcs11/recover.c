@@ -151,7 +151,7 @@ static err_t restart(struct p11 *p)
     life_status(&p->life, &now);
     bool renew = now.tries >= RESTARTS_IN_PLACE && now.why == ERR_TOKEN_DOWN;
     struct err restarted = module_restart(p->module, renew);
-    /* Used elsewhere too: then new sessions and a new login must do. */
+    /* Used elsewhere too, or not to be stopped: then new sessions and a new login must do. */
     if (!err_ok(restarted) && restarted.code != ERR_CONFLICT) return restarted;
     TRY(slot_find(p->fn, &p->uri, &p->slot, &info));
     if (strcmp(info.serial, p->serial))

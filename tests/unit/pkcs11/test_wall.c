@@ -350,7 +350,7 @@ static void test_wall__a_module_that_does_not_stop(void **state)
     open_with_kek(softhsm_fault_module());
     pid_t pid = helper_pid();
     assert_int_equal(softhsm_fault(&hsm, "C_Finalize rv=0x30\n"), 0);
-    assert_fails(module_restart(token->module, false), ERR_TOKEN_DOWN);
+    assert_fails(module_restart(token->module, false), ERR_CONFLICT);
     assert_int_equal(kill(pid, 0), 0);
     assert_ok(module_restart(token->module, true));
     assert_int_equal(kill(pid, 0), -1);
