@@ -18,6 +18,7 @@ struct err api_new(const struct api_config *config, struct api **ret)
     a->config = *config;
     if (a->config.value_max == 0) a->config.value_max = VALUE_MAX;
     pthread_mutex_init(&a->ready_lock, NULL);
+    snprintf(a->ready_reason, sizeof a->ready_reason, "starting"); /* until the first probe has looked */
     TRY(release_new(config->store, &a->release));
     TRY(appraiser_new(config->store, &a->appraiser));
     release_digest_of(openapi_text(), a->openapi_digest);

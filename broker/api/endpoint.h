@@ -20,7 +20,7 @@ struct api {
     _Atomic(const struct api_source *) source; /* more metrics; NULL: none */
     pthread_mutex_t ready_lock; /* guards the two below: /readyz looks at what is stored now and then */
     uint64_t ready_checked;     /* clock_mono_ns, 0: never */
-    char ready_reason[160];     /* what is wrong there; "": nothing */
+    char ready_reason[160];     /* what is wrong there; "": nothing; at first that nobody knows */
     char openapi_digest[17];
 };
 

@@ -113,6 +113,19 @@ static void test_ready__a_policy_that_does_not_compile(void **state)
     check_released("value");
 }
 
+/* The first probe looks at what is stored; the next, which comes meanwhile, is not told that all is well. */
+static void test_ready__while_the_first_one_looks(void **state)
+{
+    store_policy("package policy\n\nallow if nosuch(1)\n");
+    kit_open((struct kit_options){0});
+    set_checked(clock_mono_ns()); /* the first is at it */
+    ASK("GET", "/readyz");
+    check_unready("starting");
+    set_checked(0);
+    ASK("GET", "/readyz");
+    check_unready("policy-refused");
+}
+
 /* As the supervisor does it: what is stored has new handles. */
 static struct err came_back(void *arg)
 {
@@ -291,6 +304,7 @@ int main(void)
         KIT_TEST(test_live__empty_200),
         KIT_TEST(test_health__other_methods_and_paths),
         KIT_TEST(test_ready__old_answers_are_not_believed),
+        KIT_TEST(test_ready__while_the_first_one_looks),
         KIT_TEST(test_ready__a_policy_that_does_not_compile),
         KIT_TEST(test_health__end_of_the_certificate),
         KIT_TEST(test_metrics__text_of_all),
