@@ -78,10 +78,15 @@ static bool is_folder(int root, const char *path)
     return fstatat(root, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
 }
 
-static bool skip(const char *name)
+static bool is_dots(const char *name)
 {
-    return strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
-           strncmp(name, DIRECTORY_TEMPORARY, strlen(DIRECTORY_TEMPORARY)) == 0;
+    return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+}
+
+/* In the root: below it a long label may be cut into such a name. */
+static bool is_temporary(const char *name)
+{
+    return strncmp(name, DIRECTORY_TEMPORARY, strlen(DIRECTORY_TEMPORARY)) == 0;
 }
 
 /* Into folders as deep as ours go; one that is deeper is a stranger as a whole. */
@@ -96,7 +101,7 @@ static err_t list_folder(int root, const char *path, unsigned depth, struct list
         if (!entry && errno)
             FAIL_ERRNO(ERR_TOKEN_DOWN, "the directory of envelopes: cannot list %s", path);
         if (!entry) return ERR_OK;
-        if (skip(entry->d_name)) continue;
+        if (is_dots(entry->d_name)) continue;
         _cleanup_free_ char *below = NULL;
         TRY(path_join(path, entry->d_name, &below));
         if (depth < DEPTH_MAX && is_folder(root, below)) TRY(list_folder(root, below, depth + 1, ret));
@@ -125,7 +130,8 @@ err_t listing_read_root(int root, struct listing *ret)
     _cleanup_(close_dir) DIR *dir = open_folder(root, ".");
     if (!dir) FAIL_ERRNO(ERR_TOKEN_DOWN, "the directory of envelopes cannot be listed");
     for (struct dirent *entry; (entry = readdir(dir));)
-        if (!skip(entry->d_name) && !is_ours(entry->d_name)) TRY(listing_add(ret, entry->d_name));
+        if (!is_dots(entry->d_name) && !is_temporary(entry->d_name) && !is_ours(entry->d_name))
+            TRY(listing_add(ret, entry->d_name));
     return ERR_OK;
 }
 
@@ -266,6 +272,6 @@ void directory_sweep(int root)
     _cleanup_(close_dir) DIR *dir = open_folder(root, ".");
     if (!dir) return;
     for (struct dirent *entry; (entry = readdir(dir));)
-        if (strncmp(entry->d_name, DIRECTORY_TEMPORARY, strlen(DIRECTORY_TEMPORARY)) == 0)
+        if (is_temporary(entry->d_name))
             unlinkat(root, entry->d_name, 0); /* one that stays does no harm */
 }

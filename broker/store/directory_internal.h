@@ -27,16 +27,16 @@ bool directory_path_read(const char *path, char ret_label[P11_LABEL_MAX], uint64
 
 /* ---- directory_file.c: one folder, one file; all below an open root ---------------------- */
 
-/* Paths below the root of everything in one bucket, temporary files aside. Owner: listing_free. */
+/* Paths below the root. Owner: listing_free. */
 struct listing {
     char **at;
     size_t n, cap;
 };
 void listing_free(struct listing *l);
 #define _cleanup_listing_ _cleanup_(listing_free)
-/* A bucket that does not exist is empty. */
+/* Everything in one bucket; one that does not exist is empty. */
 err_t listing_read(int root, uint8_t bucket, struct listing *ret);
-/* What lies in the root itself and is none of ours. */
+/* What lies in the root itself and is none of ours, nor a temporary file. */
 err_t listing_read_root(int root, struct listing *ret);
 
 /* Appends a file's bytes. ERR_NOTFOUND; ERR_DAMAGED: no regular file, too large, or not to be read. */

@@ -101,6 +101,24 @@ static void test_objects__live(void **state)
     buf_free(&bytes);
 }
 
+/* A long label is cut into folders: the rest may look like anything. */
+static void test_objects__whatever_a_long_label_is_cut_into(void **state)
+{
+    static const char *const RESTS[] = {".tmp-key", ".", "..", ".env", "lock"};
+    for (size_t i = 0; i < sizeof RESTS / sizeof *RESTS; i++) {
+        char label[P11_LABEL_MAX];
+        snprintf(label, sizeof label, "a/b/%0196d%s", 0, RESTS[i]);
+        uint64_t handle = put(label, RESTS[i]), found[2];
+        size_t n = 0;
+        assert_is(handle, RESTS[i]);
+        assert_ok(b->find(b->arg, label, found, 2, &n));
+        assert_int_equal(n, 1);
+        assert_int_equal(scan_count(), 1);
+        assert_ok(b->destroy(b->arg, handle));
+        assert_int_equal(scan_count(), 0);
+    }
+}
+
 static void test_scan__foreign_and_unreadable_files(void **state)
 {
     char path[256], folder[256];
@@ -296,6 +314,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         D(test_objects__live),
+        D(test_objects__whatever_a_long_label_is_cut_into),
         D(test_scan__foreign_and_unreadable_files),
         D(test_epoch__written_and_read),
         D(test_begin__one_writer_many_readers),
