@@ -47,8 +47,12 @@ static err_t check_draft(const struct store *s, const struct draft *d)
  * "only if there is none" does not overwrite it), 0 when there is none or a tombstone. */
 static err_t check_precondition(const struct draft *d, bool exists, uint64_t highest)
 {
-    uint64_t current = exists ? highest : 0;
-    if (!d->has_if_match || d->if_match == current) return ERR_OK;
+    uint64_t current = exists ? highest : 0; /* 0 too for what exists and nobody can tell the version of */
+    bool holds = d->if_match ? d->if_match == current : !exists;
+    if (!d->has_if_match || holds) return ERR_OK;
+    if (exists && !current)
+        FAIL(ERR_PRECONDITION, "%s %s is there already, and cannot be read; put it without a condition to replace it",
+             kind_noun(d->kind), d->name);
     if (!d->if_match)
         FAIL(ERR_PRECONDITION, "%s %s is there already, at version %llu", kind_noun(d->kind), d->name,
              (unsigned long long) current);

@@ -142,6 +142,25 @@ static void test_load__damaged_can_be_deleted(void **state)
     assert_fails(fx_try_get(fx.store, "a/b/c"), ERR_NOTFOUND);
 }
 
+/* "Only if there is none" does not put anything in the place of what nobody can read. */
+static void test_load__create_only_leaves_what_cannot_be_read(void **state)
+{
+    struct store_put put = {.kind = ENVELOPE_RESOURCE, .name = "a/b/c", .value = SPAN_LIT("mine"),
+                            .has_if_match = true};
+    struct store_batch_put batch = {.put = put};
+    fx_place("a/b/c", SPAN_LIT("SRE1\x02 of the future"));
+    fx_restart(fx_config());
+    assert_fails_with(store_put(fx.store, &put, NULL), ERR_PRECONDITION, "cannot be read");
+    assert_ok(store_put_batch(fx.store, &batch, 1));
+    assert_fails(err_load(&batch.outcome), ERR_PRECONDITION);
+    assert_fails(store_delete(fx.store, ENVELOPE_RESOURCE, "a/b/c", true, 0, NULL), ERR_PRECONDITION);
+    assert_int_equal(fx_objects("a/b/c"), 1);
+    assert_fails(fx_try_get(fx.store, "a/b/c"), ERR_DAMAGED);
+    put.has_if_match = false;
+    assert_ok(store_put(fx.store, &put, NULL));
+    assert_value("a/b/c", "mine");
+}
+
 /* ---- a damaged file of SoftHSM's ---------------------------------------------------------- */
 
 static struct { char path[400]; struct timespec written; } youngest; /* nftw passes no argument */
@@ -268,6 +287,7 @@ int main(void)
         TEST(test_load__unreadable_newest_is_damaged_until_put_again),
         TEST(test_load__unreadable_older_one_harms_nobody),
         TEST(test_load__damaged_can_be_deleted),
+        TEST(test_load__create_only_leaves_what_cannot_be_read),
         TEST(test_load__value_that_the_token_cannot_show),
         TEST(test_load__highest_version_wins_in_any_order),
         TEST(test_load__cache_smaller_than_the_set),
