@@ -273,6 +273,20 @@ static void count_need(void *arg, const struct entry *e)
     }
 }
 
+/* What is sealed under a key that is not fit for use looks foreign, until somebody mends the key. */
+static err_t check_fit(struct store *s, uint32_t generation)
+{
+    struct p11_kek_info keks[KEK_MAX];
+    size_t n = 0, foreign = s->catalog->odd.foreign; /* fixed under `work` */
+    TRY(p11_kek_list(s->config.token, keks, KEK_MAX, &n));
+    for (size_t i = 0; i < n && foreign; i++)
+        if (keks[i].generation == generation && !keks[i].sound)
+            FAIL(ERR_CONFLICT, "generation %u is not fit for use (the log says why: kek.unsound), so what it sealed is "
+                 "among %zu foreign objects, and would be lost with it; see to the key, or remove those that are "
+                 "nobody's with the token's own tools", generation, foreign);
+    return ERR_OK;
+}
+
 struct err store_drop_key(struct store *s, uint32_t generation)
 {
     struct need n = {.generation = generation};
@@ -298,6 +312,7 @@ struct err store_drop_key(struct store *s, uint32_t generation)
     if (oddities_needs(odd, generation))
         FAIL(ERR_CONFLICT, "an object under a name that is not its own is sealed under generation %u; "
              "the log names it (store.odd-object): remove it with the token's own tools", generation);
+    TRY(check_fit(s, generation));
     TRY(manifest_sync_locked(s)); /* under the active key, if it is not yet */
     return p11_kek_destroy(s->config.token, generation);
 }

@@ -1,5 +1,7 @@
 #include "tests/unit/store/fixture.h"
 
+#include <ftw.h>
+
 static struct store_rewrapped done;
 
 static int setup(void **state)
@@ -235,6 +237,36 @@ static void remove_object(const char *label)
     assert_ok(p11_object_destroy(fx.token, found[0]));
 }
 
+/* Says in a key's file that it may encrypt: an attribute is its type and 1 for a truth value, as 64-bit
+ * numbers, and a byte. */
+static int let_encrypt(const char *path, const struct stat *st, int flag, struct FTW *ftw)
+{
+    static const uint8_t NO[17] = {[6] = 0x01, [7] = 0x04, [15] = 1};
+    uint8_t text[4096];
+    FILE *f = flag == FTW_F && strstr(path, ".object") ? fopen(path, "r+be") : NULL;
+    if (!f) return 0;
+    size_t len = fread(text, 1, sizeof text, f);
+    uint8_t *at = memmem(text, len, NO, sizeof NO);
+    if (at) fseek(f, at - text + 16, SEEK_SET);
+    if (at) fputc(0xff, f);
+    return fclose(f);
+}
+
+/* What it sealed is foreign as long as nobody mends it, and lost when it goes. */
+static void test_drop_key__not_one_that_is_not_fit_for_use(void **state)
+{
+    fx_put("a/b/c", "x");
+    assert_int_equal(nftw(fx.hsm.tokens, let_encrypt, 16, FTW_PHYS), 0);
+    fx_restart(fx_config());
+    next_kek();
+    assert_int_equal(fx_put("x/y/z", "new"), 1);
+    rewrap(4, 0, 0);
+    assert_fails_with(store_drop_key(fx.store, 1), ERR_CONFLICT, "not fit for use");
+    remove_object("a/b/c");
+    assert_ok(store_drop_key(fx.store, 1));
+    assert_value("x/y/z", "new");
+}
+
 /* A copy that somebody keeps under another label is not ours to move, but ours to open. */
 static void test_drop_key__not_while_a_misplaced_object_needs_it(void **state)
 {
@@ -278,6 +310,7 @@ int main(void)
         TEST(test_drop_key__not_while_it_is_needed),
         TEST(test_drop_key__not_while_something_cannot_be_read),
         TEST(test_drop_key__not_while_a_misplaced_object_needs_it),
+        TEST(test_drop_key__not_one_that_is_not_fit_for_use),
         TEST(test_rewrap__a_reader_does_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
