@@ -36,8 +36,9 @@ static err_t enter(struct store *s, struct newcomer *c, struct p11_object o, str
 {
     SCOPED_LOCK(&s->lock);
     if (!err_ok(failed)) {
-        /* What failed may lie there all the same; the next version must be above it. */
+        /* What failed may lie there all the same; the next version must be above it, and others must see it. */
         s->doubt = true;
+        if (failed.code != ERR_FULL) s->unannounced = true;
         return token_failure(failed);
     }
     c->version->object = o;

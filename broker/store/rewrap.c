@@ -314,5 +314,6 @@ struct err store_drop_key(struct store *s, uint32_t generation)
              "the log names it (store.odd-object): remove it with the token's own tools", generation);
     TRY(check_fit(s, generation));
     TRY(manifest_sync_locked(s)); /* under the active key, if it is not yet */
+    announce_locked(s);           /* others may have envelopes of before in memory */
     return p11_kek_destroy(s->config.token, generation);
 }

@@ -8,11 +8,11 @@
 static err_t start(struct store *s)
 {
     SCOPED_WORK(s);
-    /* A writer makes the epoch object at once: readers then look at a label through a handle
-     * instead of searching for something that is not there. */
+    /* A writer that was killed may have told nobody of its last write. And where there is an epoch object,
+     * readers look at a label through a handle instead of searching for something that is not there. */
     char epoch[P11_EPOCH_TEXT] = "";
-    if (s->config.writable && p11_epoch_read(s->config.token, epoch).code == ERR_NOTFOUND)
-        TRYC(p11_epoch_touch(s->config.token, epoch), "making the epoch object");
+    struct err told = s->config.writable ? p11_epoch_touch(s->config.token, epoch) : ERR_OK;
+    if (!err_ok(told)) log_warn_err(told, "store.epoch", LOG_S("effect", "other brokers may see the last write late"));
     TRYC(rescan_locked(s), "reading the objects of token '%s'", p11_label(s->config.token));
     return ERR_OK;
 }

@@ -393,6 +393,42 @@ static void test_refresh__a_failed_announcement_is_repeated(void **state)
     assert_int_equal(fx_stats().rescans, rescans);
 }
 
+/* A writer that was killed between its last write and the epoch object. */
+static void test_refresh__what_a_killed_writer_told_nobody_is_told_at_the_start(void **state)
+{
+    struct buf bytes = BUF_INIT;
+    fx_put("a/b/c", "one");
+    assert_ok(fx_try_get(other, "a/b/c")); /* the reader has it in memory */
+    fx_seal(fx.token, "a/b/c", 2, "two", &bytes);
+    fx_place("a/b/c", buf_span(&bytes));
+    buf_free(&bytes);
+    fx_open_store(fx_config());
+    assert_value("a/b/c", "two");
+    assert_ok(store_refresh(other));
+    assert_ok(fx_try_get(other, "a/b/c"));
+    assert_span(secret_span(fx.value), "two");
+}
+
+/* A write that failed and lies there all the same: what its writer serves, others serve too. */
+static void test_refresh__what_a_failed_write_left_is_told(void **state)
+{
+    if (!softhsm_fault_module()) skip();
+    struct store_config config = fx_config();
+    fx_put("a/b/c", "one");
+    assert_ok(store_open(&config, &other));
+    assert_ok(store_refresh(fx.store));
+    assert_ok(fx_try_get(other, "a/b/c"));
+    faults("C_FindObjectsInit rv=0x30 count=1\nC_DestroyObject rv=0x30 after=1\n");
+    assert_false(err_ok(fx_try_put(fx.store, "a/b/c", "two", NULL)));
+    faults("");
+    assert_int_equal(fx_objects("a/b/c"), 2);
+    assert_ok(refresh_watched(fx.store));
+    assert_value("a/b/c", "two");
+    assert_ok(store_refresh(other));
+    assert_ok(fx_try_get(other, "a/b/c"));
+    assert_span(secret_span(fx.value), "two");
+}
+
 /* ---- threads ----------------------------------------------------------------------------- */
 
 static void *look_in_vain(void *arg)
@@ -457,6 +493,8 @@ int main(void)
         TEST(test_refresh__own_writes_cause_no_rescan),
         TEST(test_refresh__rescan_keeps_the_cached_bytes),
         FAULTS(test_refresh__a_failed_announcement_is_repeated),
+        FAULTS(test_refresh__what_a_failed_write_left_is_told),
+        TEST(test_refresh__what_a_killed_writer_told_nobody_is_told_at_the_start),
         TEST(test_refresh__slow_scan_finds_what_touched_no_epoch),
         TEST(test_refresh__epoch_object_gone),
         TEST(test_refresh__stale_catalog_serves_nothing),

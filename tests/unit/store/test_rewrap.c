@@ -211,6 +211,19 @@ static void test_drop_key__not_while_it_is_needed(void **state)
     assert_value("a/b/c", "x");
 }
 
+/* Whoever has envelopes of before in memory must not learn by failing that their key is gone. */
+static void test_drop_key__others_are_told(void **state)
+{
+    char before[P11_EPOCH_TEXT], now[P11_EPOCH_TEXT];
+    fx_put("a/b/c", "x");
+    next_kek();
+    rewrap(4, 1, 0);
+    assert_ok(p11_epoch_read(fx.token, before));
+    assert_ok(store_drop_key(fx.store, 1));
+    assert_ok(p11_epoch_read(fx.token, now));
+    assert_string_not_equal(now, before);
+}
+
 static void test_drop_key__not_while_something_cannot_be_read(void **state)
 {
     struct buf odd = BUF_INIT;
@@ -308,6 +321,7 @@ int main(void)
         TEST(test_rewrap__what_is_damaged_stays),
         TEST(test_rewrap__not_beyond_what_can_be_read),
         TEST(test_drop_key__not_while_it_is_needed),
+        TEST(test_drop_key__others_are_told),
         TEST(test_drop_key__not_while_something_cannot_be_read),
         TEST(test_drop_key__not_while_a_misplaced_object_needs_it),
         TEST(test_drop_key__not_one_that_is_not_fit_for_use),
