@@ -1,6 +1,7 @@
 #include "pkcs11/object.h"
 
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "broker/base/log.h"
@@ -287,28 +288,77 @@ static err_t find_ours(struct p11 *p, const char *label, struct handles *ret, ui
     return e;
 }
 
-/* how->knows NULL: all are read. */
+/* One scan: a look, and others while something went before it was read. */
+struct scan {
+    const struct p11_rescan *how; /* knows NULL: all are read */
+    struct sight x;
+    struct handles found, before; /* by this look; by the one before it, ascending */
+    uint64_t epoch;
+    bool outrun, missed;          /* something went: in this look; or there was nothing */
+};
+
+static void scan_done(struct scan *s)
+{
+    handles_free(&s->found);
+    handles_free(&s->before);
+    sight_done(&s->x);
+}
+
+static int by_number(const void *a, const void *b)
+{
+    CK_OBJECT_HANDLE x = *(const CK_OBJECT_HANDLE *) a, y = *(const CK_OBJECT_HANDLE *) b;
+    return (x > y) - (x < y);
+}
+
+static err_t visit_found(struct p11 *p, struct scan *s, CK_OBJECT_HANDLE *handle)
+{
+    struct sight *x = &s->x;
+    bool known = false;
+    x->object = (struct p11_object){.handle = *handle, .epoch = s->epoch};
+    if (s->how->knows) TRY(s->how->knows(s->how->arg, x->object, &known));
+    if (known) return ERR_OK;
+    TRY(look_at(p, x));
+    if (x->rv == CKR_OBJECT_HANDLE_INVALID) {
+        *handle = CK_INVALID_HANDLE; /* the number may be another object's by the next look */
+        s->outrun = s->missed = true;
+        return ERR_OK;
+    }
+    struct p11_seen seen = {.object = x->object, .label = x->label, .unreadable = x->rv != CKR_OK};
+    if (!seen.unreadable) seen.value = buf_span(&x->value);
+    /* Neither a session nor a lock is held: visit may do what it likes with the token. */
+    return s->how->visit(s->how->arg, &seen);
+}
+
+/* What the look before did not show. */
+static err_t look_over(struct p11 *p, struct scan *s)
+{
+    const struct handles *before = &s->before;
+    uint64_t epoch = s->epoch;
+    TRY(find_ours(p, NULL, &s->found, &s->epoch));
+    if (before->n && s->epoch != epoch) FAIL(ERR_TOKEN_DOWN, "the token was opened again meanwhile");
+    s->outrun = false;
+    s->missed |= s->found.n == 0;
+    for (size_t i = 0; i < s->found.n; i++)
+        if (!before->n || !bsearch(&s->found.at[i], before->at, before->n, sizeof *before->at, by_number))
+            TRY(visit_found(p, s, &s->found.at[i]));
+    return ERR_OK;
+}
+
+#define LOOKS_MAX 4u /* a writer who is faster is seen by who reads after it has told of its writes */
+
+/* A writer puts the new version before it takes the old one away: who found the old one gone looks again,
+ * and finds the new one. */
 static err_t scan_ours(struct p11 *p, bool with_values, const struct p11_rescan *how)
 {
-    _cleanup_handles_ struct handles found = {0};
-    _cleanup_(sight_done) struct sight x = {.with_value = with_values};
-    uint64_t epoch = 0;
-    TRY(find_ours(p, NULL, &found, &epoch));
-    bool missed = found.n == 0;
-    for (size_t i = 0; i < found.n; i++) {
-        bool known = false;
-        x.object = (struct p11_object){.handle = found.at[i], .epoch = epoch};
-        if (how->knows) TRY(how->knows(how->arg, x.object, &known));
-        if (known) continue;
-        TRY(look_at(p, &x));
-        missed |= x.rv == CKR_OBJECT_HANDLE_INVALID;
-        if (x.rv == CKR_OBJECT_HANDLE_INVALID) continue;
-        struct p11_seen seen = {.object = x.object, .label = x.label, .unreadable = x.rv != CKR_OK};
-        if (!seen.unreadable) seen.value = buf_span(&x.value);
-        /* Neither a session nor a lock is held: visit may do what it likes with the token. */
-        TRY(how->visit(how->arg, &seen));
+    _cleanup_(scan_done) struct scan s = {.how = how, .x.with_value = with_values, .outrun = true};
+    for (unsigned look = 0; s.outrun && look < LOOKS_MAX; look++) {
+        struct handles old = s.before;
+        s.before = s.found;
+        s.found = old;
+        if (s.before.n) qsort(s.before.at, s.before.n, sizeof *s.before.at, by_number);
+        TRY(look_over(p, &s));
     }
-    return missed || how->knows ? object_still_ours(p, epoch) : ERR_OK;
+    return s.missed || how->knows ? object_still_ours(p, s.epoch) : ERR_OK;
 }
 
 err_t token_object_scan(struct p11 *p, bool with_values,

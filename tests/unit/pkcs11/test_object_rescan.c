@@ -121,6 +121,42 @@ static void test_open__handles_tell_of_softhsm_alone(void **state)
     assert_true(token->handles_unique);
 }
 
+/* ---- beside another writer ----------------------------------------------------------------- */
+
+/* Of two labels: when the first is visited, the other's object is replaced as a write does it. */
+struct replacing {
+    struct p11_object now[2];
+    unsigned visited[2], writes;
+};
+
+static err_t replace_other(void *arg, const struct p11_seen *seen)
+{
+    static const char *const LABELS[] = {"a/b/0", "a/b/1"};
+    struct replacing *r = arg;
+    for (size_t i = 0; i < 2; i++) {
+        if (strcmp(seen->label, LABELS[i]) != 0) continue;
+        r->visited[i]++;
+        if (r->writes == 0) continue;
+        r->writes--;
+        struct p11_object old = r->now[!i];
+        r->now[!i] = create(LABELS[!i]);
+        TRY(p11_object_destroy(token, old));
+    }
+    return ERR_OK;
+}
+
+static void test_object_scan__what_is_replaced_meanwhile_is_met(void **state)
+{
+    for (unsigned writes = 1; writes <= 2; writes++) {
+        struct replacing r = {.now = {create("a/b/0"), create("a/b/1")}, .writes = writes};
+        assert_ok(p11_object_scan(token, true, replace_other, &r));
+        assert_int_equal(r.writes, 0);
+        assert_true(r.visited[0] && r.visited[1]);
+        assert_ok(p11_object_destroy(token, r.now[0]));
+        assert_ok(p11_object_destroy(token, r.now[1]));
+    }
+}
+
 /* ---- what fails ---------------------------------------------------------------------------- */
 
 static void test_object_rescan__error_of_who_knows(void **state)
@@ -229,6 +265,7 @@ int main(int argc, char **argv)
         TEST(test_object_rescan__handles_of_another_opening_are_nobodys),
         TEST(test_object_rescan__all_are_read_where_handles_do_not_tell),
         TEST(test_open__handles_tell_of_softhsm_alone),
+        TEST(test_object_scan__what_is_replaced_meanwhile_is_met),
         TEST(test_object_rescan__error_of_who_knows),
         TEST(test_object_rescan__without_the_login_nothing_is_believed),
         TEST(test_object_rescan__opened_again_meanwhile),
