@@ -245,8 +245,8 @@ static err_t scan_bucket(struct scan *s, uint8_t bucket)
         _cleanup_listing_ struct listing now = {0};
         if (look == LOOKS_MAX) FAIL(ERR_BUSY, "the directory of envelopes changes faster than it can "
                                     "be read; try again");
-        s->outrun = false;
         TRY(listing_read(s->root, bucket, &now));
+        s->outrun = now.outrun;
         for (size_t i = 0; i < now.n; i++)
             if (!was_seen(s, now.at[i])) TRY(visit_path(s, now.at[i]));
         listing_free(&s->seen);

@@ -72,9 +72,10 @@ static DIR *open_folder(int root, const char *path)
     return dir;
 }
 
-static bool is_folder(int root, const char *path)
+static bool is_folder(int root, const char *path, const struct dirent *entry)
 {
     struct stat st;
+    if (entry->d_type != DT_UNKNOWN) return entry->d_type == DT_DIR; /* though it may have gone since */
     return fstatat(root, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
 }
 
@@ -93,7 +94,10 @@ static bool is_temporary(const char *name)
 static err_t list_folder(int root, const char *path, unsigned depth, struct listing *ret)
 {
     _cleanup_(close_dir) DIR *dir = open_folder(root, path);
-    if (!dir && errno == ENOENT) return ERR_OK;
+    if (!dir && errno == ENOENT) {
+        ret->outrun |= depth > 1;
+        return ERR_OK;
+    }
     if (!dir) FAIL_ERRNO(ERR_TOKEN_DOWN, "the directory of envelopes: cannot list %s", path);
     for (;;) {
         errno = 0;
@@ -104,7 +108,7 @@ static err_t list_folder(int root, const char *path, unsigned depth, struct list
         if (is_dots(entry->d_name)) continue;
         _cleanup_free_ char *below = NULL;
         TRY(path_join(path, entry->d_name, &below));
-        if (depth < DEPTH_MAX && is_folder(root, below)) TRY(list_folder(root, below, depth + 1, ret));
+        if (depth < DEPTH_MAX && is_folder(root, below, entry)) TRY(list_folder(root, below, depth + 1, ret));
         else TRY(listing_add(ret, below));
     }
 }

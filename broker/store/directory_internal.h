@@ -31,6 +31,7 @@ bool directory_path_read(const char *path, char ret_label[P11_LABEL_MAX], uint64
 struct listing {
     char **at;
     size_t n, cap;
+    bool outrun; /* a folder went meanwhile: what came in its place may not be listed */
 };
 void listing_free(struct listing *l);
 #define _cleanup_listing_ _cleanup_(listing_free)

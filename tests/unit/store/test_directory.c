@@ -277,35 +277,52 @@ static void test_kill__nothing_acknowledged_is_lost(void **state)
 
 /* Readers beside a writer that replaces: there is always one, whole. */
 static bool stop;
+static char replaced[P11_LABEL_MAX];
 
 static void *replace(void *arg)
 {
     uint64_t before = *(uint64_t *) arg;
     while (!__atomic_load_n(&stop, __ATOMIC_ACQUIRE)) {
-        uint64_t handle = put("a/b/c", "value");
+        uint64_t handle = put(replaced, "value");
         assert_ok(b->destroy(b->arg, before));
         before = handle;
     }
     return NULL;
 }
 
-static void test_scan__beside_a_writer(void **state)
+static void scan_beside_a_writer(int scans)
 {
     pthread_t writer;
-    uint64_t first = put("a/b/c", "value");
+    char expected[P11_LABEL_MAX + 8];
+    uint64_t first = put(replaced, "value");
+    snprintf(expected, sizeof expected, "%s=value;", replaced);
     stop = false;
     assert_int_equal(pthread_create(&writer, NULL, replace, &first), 0);
-    for (int i = 0; i < 50; i++) {
+    for (int i = 0; i < scans; i++) {
         struct buf seen = BUF_INIT;
         struct err e = b->scan(b->arg, true, note, &seen);
         if (e.code != ERR_BUSY) {
             assert_ok(e);
-            assert_non_null(strstr(buf_str(&seen), "a/b/c=value;"));
+            assert_non_null(strstr(buf_str(&seen), expected));
+            assert_null(strstr(buf_str(&seen), "foreign"));
         }
         buf_free(&seen);
     }
     __atomic_store_n(&stop, true, __ATOMIC_RELEASE);
     pthread_join(writer, NULL);
+}
+
+static void test_scan__beside_a_writer(void **state)
+{
+    snprintf(replaced, sizeof replaced, "a/b/c");
+    scan_beside_a_writer(50);
+}
+
+/* A label that is cut at the number: each version lies in a folder of its own, which comes and goes with it. */
+static void test_scan__beside_a_writer_of_folders(void **state)
+{
+    snprintf(replaced, sizeof replaced, "a/b/%0186d", 0);
+    scan_beside_a_writer(200);
 }
 
 #define D(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
@@ -322,6 +339,7 @@ int main(void)
         D(test_root__gone),
         D(test_kill__nothing_acknowledged_is_lost),
         D(test_scan__beside_a_writer),
+        D(test_scan__beside_a_writer_of_folders),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
