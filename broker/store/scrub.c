@@ -23,6 +23,7 @@ struct pass {
     struct findings found;
     struct item *items; /* of one bucket */
     size_t n, cap;
+    uint64_t opening;   /* in which their handles are good */
     size_t skipped;
 };
 
@@ -105,7 +106,7 @@ static void add(struct pass *p, const struct item *i, const char *why)
     char label[P11_LABEL_MAX + 1];
     struct finding f = {.fault = FAULT_DAMAGED, .version = i->version, .why = why,
                         .label = label_make(i->kind, i->name, label)};
-    findings_add(&p->found, &f);
+    if (!findings_hold(&p->found, &f)) findings_add(&p->found, &f); /* it may be looked at twice */
 }
 
 /* An object that went is nobody's fault here: a write took it, or the manifest misses it. */
@@ -187,24 +188,36 @@ static err_t take_version(struct pass *p, const struct entry *e, const struct ve
     return ERR_OK;
 }
 
-static err_t take_bucket(struct pass *p, size_t *at)
+static err_t take_bucket(struct pass *p, size_t at, size_t *ret_next)
 {
     SCOPED_LOCK(&p->s->lock);
     const struct catalog *c = p->s->catalog;
     p->n = 0;
-    for (const struct entry *e = c->buckets[*at & (c->bucket_count - 1)]; e; e = e->chain)
+    p->opening = p->s->opening;
+    for (const struct entry *e = c->buckets[at & (c->bucket_count - 1)]; e; e = e->chain)
         for (const struct version *v = e->versions; v; v = v->older) TRY(take_version(p, e, v));
-    *at = next_bucket(*at & (c->bucket_count - 1), c->bucket_count);
+    *ret_next = next_bucket(at & (c->bucket_count - 1), c->bucket_count);
     return ERR_OK;
+}
+
+/* Handles end with the opening: what seemed gone then is looked at again. */
+static err_t open_bucket(struct pass *p, size_t at, size_t *ret_next)
+{
+    for (;;) {
+        TRY(take_bucket(p, at, ret_next));
+        for (size_t i = 0; i < p->n; i++) TRY(look_and_rest(p, &p->items[i]));
+        if (p11_opening(p->s->config.token) == p->opening) return ERR_OK;
+        TRY(refresh_now(p->s));
+        SCOPED_LOCK(&p->s->lock);
+        p->s->scrub.looked_at -= p->n;
+    }
 }
 
 static err_t open_all(struct pass *p)
 {
     size_t at = 0;
-    do {
-        TRY(take_bucket(p, &at));
-        for (size_t i = 0; i < p->n; i++) TRY(look_and_rest(p, &p->items[i]));
-    } while (at);
+    do TRY(open_bucket(p, at, &at));
+    while (at);
     return ERR_OK;
 }
 
@@ -253,9 +266,8 @@ struct err scrub_pass(const struct scrub_walk *walk)
     }
     struct err e = run(&p);
     if (err_ok(e)) publish(s, SCRUB_OBJECTS, &p.found);
-    if (p.skipped)
-        log_warn("scrub.skipped", LOG_U("objects", p.skipped),
-                 LOG_S("why", "no session or no locked memory was free"));
+    if (err_ok(e) && p.skipped)
+        e = ERR_MAKE(ERR_LIMIT, "%zu objects were not looked at: no session or no locked memory was free", p.skipped);
     SCOPED_LOCK(&s->lock);
     s->scrub.running = false;
     s->scrub.failed = e.code;

@@ -122,7 +122,7 @@ static void *run(void *arg)
         if (wanted || due) {
             struct err e = make_pass(s, wanted);
             end_pass(s, wanted, e);
-            next = after(err_ok(e) ? pause : RETRY_SECONDS);
+            next = after(err_ok(e) || e.code == ERR_LIMIT ? pause : RETRY_SECONDS);
         }
         tend(s);
         sleep_until(s, clock_mono_ns() + TICK_NS);

@@ -154,6 +154,54 @@ static void test_scrub__what_the_manifest_misses(void **state)
     assert_int_equal(pass(), 0);
 }
 
+static unsigned rests;
+
+static bool recover_once(struct store *s, uint64_t ns)
+{
+    if (rests++ == 0) assert_ok(p11_recover(s->config.token));
+    return true;
+}
+
+/* Handles end with the opening in which they were given: what they led to is not gone. */
+static void test_scrub__a_token_that_is_opened_again_hides_nothing(void **state)
+{
+    const struct scrub_walk walk = {.s = fx.store, .rest = recover_once};
+    char name[16];
+    rests = 0;
+    for (unsigned i = 0; i < 10; i++) {
+        snprintf(name, sizeof name, "a/b/%u", i);
+        place_damaged(name, 1);
+    }
+    assert_ok(scrub_pass(&walk));
+    assert_int_equal(stats().found[FAULT_DAMAGED], 10);
+    assert_int_equal(stats().objects, 10);
+}
+
+static bool go_on(struct store *s, uint64_t ns)
+{
+    return true;
+}
+
+/* A pass that could not open everything does not say that all is well. */
+static void test_scrub__what_was_not_opened_is_not_sound(void **state)
+{
+    const struct scrub_walk walk = {.s = fx.store, .rest = go_on};
+    struct secret *taken[256];
+    size_t n = 0;
+    fx_put("a/b/c", "one");
+    place_damaged("x/y/z", 1);
+    for (size_t len = secret_budget(); len; len /= 2) /* all that there is */
+        while (n < 256 && err_ok(secret_new(len, &taken[n]))) n++;
+    struct err e = scrub_pass(&walk);
+    while (n) secret_free(taken[--n]);
+    assert_int_equal(e.code, ERR_LIMIT);
+    assert_int_equal(stats().failed, ERR_LIMIT);
+    assert_int_equal(stats().finished, 0);
+    assert_ok(scrub_pass(&walk));
+    assert_int_equal(stats().failed, ERR_NONE);
+    assert_int_equal(stats().found[FAULT_DAMAGED], 1);
+}
+
 static void test_scrub__leaves_the_cache_of_content_keys_alone(void **state)
 {
     if (!softhsm_fault_module()) skip();
@@ -197,6 +245,8 @@ int main(void)
         TEST(test_scrub__the_cache_hides_nothing),
         TEST(test_scrub__what_is_no_version),
         TEST(test_scrub__what_the_manifest_misses),
+        TEST(test_scrub__a_token_that_is_opened_again_hides_nothing),
+        TEST(test_scrub__what_was_not_opened_is_not_sound),
         TEST(test_scrub__leaves_the_cache_of_content_keys_alone), /* from here on through the fault module */
         TEST(test_scrub__a_token_that_fails_is_no_finding),
     };
