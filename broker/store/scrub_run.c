@@ -91,14 +91,26 @@ static err_t make_pass(struct store *s, bool wanted)
     return e;
 }
 
-/* Counted at its end, whatever came of it, unless another one is to take its place. */
+/* Counted at its end, whatever came of it, unless another one takes its place: whoever asked for that one waits
+ * for the count. */
 static void end_pass(struct store *s, bool wanted, struct err e)
 {
     if (e.code == ERR_BUSY && !wanted) return;
     if (!err_ok(e)) log_warn_err(e, "scrub.unfinished", LOG_S("effect", "it begins anew later"));
     SCOPED_LOCK(&s->lock);
     s->scrub.failed = e.code;
-    s->scrub.passes++;
+    s->scrub.passes += wanted || !is_wanted(s);
+    s->scrub.answering = false;
+}
+
+/* Whether the pass to be made is one that was asked for. */
+static bool take_wish(struct store *s)
+{
+    SCOPED_LOCK(&s->lock);
+    SCOPED_LOCK(&s->scrub.gate);
+    s->scrub.answering = s->scrub.wanted;
+    s->scrub.wanted = false;
+    return s->scrub.answering;
 }
 
 static uint64_t after(uint64_t seconds)
@@ -112,12 +124,7 @@ static void *run(void *arg)
     unsigned pause = s->scrub.config.pause_seconds;
     uint64_t next = after(pause < SCRUB_FIRST_SECONDS ? pause : SCRUB_FIRST_SECONDS);
     while (!told_to_stop(s)) {
-        bool wanted = false;
-        {
-            SCOPED_LOCK(&s->scrub.gate);
-            wanted = s->scrub.wanted;
-            s->scrub.wanted = false;
-        }
+        bool wanted = take_wish(s);
         bool due = s->scrub.config.rate && clock_mono_ns() >= next && is_up(s);
         if (wanted || due) {
             struct err e = make_pass(s, wanted);
@@ -190,20 +197,18 @@ void scrub_done(struct store *s)
 
 struct err scrub_now(struct store *s, uint64_t *ret_passes)
 {
-    {
-        SCOPED_LOCK(&s->lock);
-        *ret_passes = s->scrub.passes;
-    }
     if (!s->scrub.started) {
         struct scrub_walk walk = {.s = s};
         struct err e = scrub_pass(&walk);
         if (err_ok(e)) e = scrub_compare(&walk);
         TRY(e);
         SCOPED_LOCK(&s->lock);
-        s->scrub.passes++;
+        *ret_passes = s->scrub.passes++;
         return ERR_OK;
     }
+    SCOPED_LOCK(&s->lock);
     SCOPED_LOCK(&s->scrub.gate);
+    *ret_passes = s->scrub.passes + s->scrub.answering; /* one that began before tells old things */
     s->scrub.wanted = true;
     pthread_cond_broadcast(&s->scrub.wake);
     return ERR_OK;

@@ -13,6 +13,7 @@ struct scrub_state {
     int64_t finished;
     enum err_class failed;
     bool running;
+    bool answering; /* the pass under way was asked for, and will be counted */
 
     void (*tell)(void *arg, const struct finding *f); /* fixed before the first pass */
     void *tell_arg;

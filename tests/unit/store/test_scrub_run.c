@@ -87,6 +87,44 @@ static void test_scrub_run__asking_ends_a_slow_pass(void **state)
     stop();
 }
 
+static uint64_t asked; /* what scrub_now said, + 1 */
+
+static void ask_for_another(void *arg, const struct finding *f)
+{
+    uint64_t before = 0;
+    if (asked || !err_ok(scrub_now(fx.store, &before))) return;
+    asked = before + 1;
+}
+
+static void place_damaged(const char *name)
+{
+    struct buf bytes = BUF_INIT;
+    fx_seal(fx.token, name, 1, "value", &bytes);
+    bytes.data[bytes.len - 1] ^= 1;
+    fx_place(name, buf_span(&bytes));
+    buf_free(&bytes);
+    SCOPED_LOCK(&fx.store->work);
+    assert_ok(rescan_locked(fx.store));
+}
+
+/* Asked for when the pass under way has seen everything: what is done by then is of the next one. */
+static void test_scrub_run__a_pass_that_began_before_is_not_the_one(void **state)
+{
+    for (int own = 0; own < 2; own++) {
+        uint64_t first = 0;
+        setup_store(state);
+        asked = 0;
+        scrub_tell(fx.store, ask_for_another, NULL);
+        place_damaged("a/b/c");
+        start(own ? SCRUB_RATE_MAX : 0, own ? 1 : 3600);
+        if (!own) assert_ok(scrub_now(fx.store, &first));
+        WAIT_FOR(stats().passes > first && stats().passes >= asked);
+        assert_true(asked > 0);
+        assert_true(stats().checked >= 2);
+        stop();
+    }
+}
+
 static void test_scrub_run__sees_a_removal_without_a_pass(void **state)
 {
     struct p11_object o[2];
@@ -182,6 +220,7 @@ int main(void)
         TEST(test_scrub_run__writes_the_manifest_after_a_write),
         TEST(test_scrub_run__a_pass_that_is_asked_for),
         TEST(test_scrub_run__asking_ends_a_slow_pass),
+        TEST(test_scrub_run__a_pass_that_began_before_is_not_the_one),
         TEST(test_scrub_run__sees_a_removal_without_a_pass),
         TEST(test_scrub_run__two_compare_at_once),
         TEST(test_scrub_run__beside_readers_and_writers),
