@@ -298,7 +298,12 @@ static err_t write_body(struct store *s, struct buf *body)
     uint32_t generation = p11_active_generation(s->config.token);
     TRY(p11_seal(s->config.token, &meta, buf_span(body), &bytes));
     TRY(buf_ok(&bytes));
-    TRY(p11_object_create(s->config.token, LABEL_MANIFEST, buf_span(&bytes), &made));
+    struct err e = p11_object_create(s->config.token, LABEL_MANIFEST, buf_span(&bytes), &made);
+    if (!err_ok(e)) {
+        SCOPED_LOCK(&s->lock);
+        s->doubt = true; /* it may lie there all the same: the next look reads it, and its number is taken */
+        return e;
+    }
     m->note.known = version;
     write_note(s);
     drop_old(s, m->objects, m->count);

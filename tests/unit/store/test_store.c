@@ -123,6 +123,32 @@ static void test_store_put__unacknowledged_version_stays_behind(void **state)
     assert_int_equal(fx_objects("a/b/c"), 1);
 }
 
+static struct err sync_manifest(void)
+{
+    SCOPED_LOCK(&fx.store->work);
+    return manifest_sync_locked(fx.store);
+}
+
+/* A manifest that may have been stored has its number: another of the same could be passed over for it after a
+ * restart, and with it what it says. */
+static void test_manifest__an_unacknowledged_one_keeps_its_number(void **state)
+{
+    fx_put("a/b/one", "1");
+    faults("C_FindObjectsInit " DEVICE_ERROR " count=1\n"
+           "C_DestroyObject " DEVICE_ERROR AFTER_THE_CEK);
+    struct err e = sync_manifest();
+    faults("");
+    assert_false(err_ok(e));
+    assert_int_equal(fx_objects(LABEL_MANIFEST), 1);
+    fx_put("a/b/two", "2");
+    assert_ok(sync_manifest());
+    assert_int_equal(fx.store->manifest.version, 2);
+    assert_int_equal(fx_objects(LABEL_MANIFEST), 1);
+    fx_restart(fx_config());
+    struct manifest_record r;
+    assert_true(manifest_find(buf_span(&fx.store->manifest.body), ENVELOPE_RESOURCE, "a/b/two", &r));
+}
+
 static void test_store_put__old_version_cannot_be_destroyed(void **state)
 {
     fx_put("a/b/c", "old");
@@ -252,6 +278,7 @@ int main(void)
         TEST(test_store_put__token_is_full),
         TEST(test_store_put__read_back_fails),
         TEST(test_store_put__unacknowledged_version_stays_behind),
+        TEST(test_manifest__an_unacknowledged_one_keeps_its_number),
         TEST(test_store_put__old_version_cannot_be_destroyed),
         TEST(test_store_get__rescan_fails),
         TEST(test_store__failures_of_the_token_are_its_own),
