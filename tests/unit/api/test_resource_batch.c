@@ -53,12 +53,33 @@ static void test_write__without_a_record(void **state)
     assert_int_equal(ASK("GET", "/strongroom/v1/resource/a/b/c", .local = true), 200); /* it was stored */
 }
 
+/* Room for the record of a short name, not for that of a long one. */
+static void test_write__one_without_a_record_takes_no_other_s(void **state)
+{
+    char body[2 * NAME_MAX_BYTES];
+    struct rlimit limit;
+    assert_int_equal(write_batch("1 0 a/b/c\nx"), 200);
+    size_t before = (audit_count(), kit.records.len);
+    assert_int_equal(write_batch("1 0 a/b/d\nx"), 200);
+    size_t room = (audit_count(), kit.records.len) - before + NAME_MAX_BYTES / 2;
+    snprintf(body, sizeof body, "1 0 a/b/%0251d\nx1 0 a/b/e\nx", 0);
+    audit_break();
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur += room;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    assert_true(write_batch(body) >= 500);
+    audit_heal();
+    audit_count();
+    assert_non_null(strstr(buf_str(&kit.records), "a/b/e"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         KIT_TEST(test_write__each_by_itself),
         KIT_TEST(test_write__refused_whole),
         KIT_TEST(test_write__without_a_record),
+        KIT_TEST(test_write__one_without_a_record_takes_no_other_s),
     };
     return cmocka_run_group_tests(tests, kit_token, kit_token_end);
 }
