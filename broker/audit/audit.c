@@ -226,6 +226,7 @@ struct err audit_reopen(struct audit *a, bool *ret_changed)
     if (a->off) return ERR_OK;
     SCOPED_LOCK(&a->lock);
     if (audit_file_same(&a->file, a->path)) return ERR_OK;
+    err_ignore(mend_locked(a)); /* where the old disk is full, the new file links to the piece */
     struct audit_file fresh;
     TRY(audit_file_open(a->path, &fresh));
     struct err e = change_file_locked(a, &fresh);
@@ -279,7 +280,7 @@ void audit_close(struct audit *a)
 {
     if (!a) return;
     if (a->file.fd >= 0) {
-        err_ignore(summarize_locked(a)); /* nobody else has it any more */
+        if (err_ok(mend_locked(a))) err_ignore(summarize_locked(a)); /* nobody else has it any more */
         if (a->sync != AUDIT_SYNC_NONE) fdatasync(a->file.fd); /* nobody is left to tell */
         if (a->seq) log_info("audit.closed", LOG_S("file", a->path), LOG_S("head", a->file.last.hex));
         audit_file_close(&a->file);
