@@ -341,6 +341,11 @@ struct err manifest_accept_locked(struct store *s, size_t *ret_forgotten)
     _cleanup_buf_ struct buf body = BUF_INIT;
     uint32_t count = 0;
     *ret_forgotten = 0;
+    if (!s->config.writable && m->note.lost_known) { /* a reader has its host's note to forget, and no more */
+        m->note = (struct manifest_note){.known = m->version};
+        *ret_forgotten = 1;
+        return manifest_note_write(m->note_path, &m->note);
+    }
     TRY(store_check_writer(s));
     if (m->unread) FAIL(ERR_TOKEN_DOWN, "the manifest on the token could not be read yet");
     TRY(build(s, &body, &count, ret_forgotten));

@@ -61,7 +61,8 @@ void scrub_tell(struct store *s, void (*tell)(void *arg, const struct finding *f
 err_t scrub_now(struct store *s, uint64_t *ret_passes);
 
 /* What is on the token is right: the manifest is made anew from it, and the findings that came from
- * it end. For operators who removed or restored objects themselves. ERR_READONLY. */
+ * it end. For operators who removed or restored objects themselves. A reader only forgets that its host knew a
+ * newer manifest; when it did not, ERR_READONLY. */
 err_t scrub_accept(struct store *s, size_t *ret_forgotten);
 
 struct scrub_config {

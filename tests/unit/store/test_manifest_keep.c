@@ -330,6 +330,30 @@ static void test_manifest__the_whole_token_taken_back(void **state)
     assert_int_equal(compare(), 0);
 }
 
+/* What another host remembers, a reader's, no writer can accept. */
+static void test_manifest_accept__a_reader_forgets_what_its_host_remembers(void **state)
+{
+    struct store_config reader = config();
+    size_t forgotten = 0;
+    fx_put("a/b/c", "one");
+    sync_now();
+    copy_of(LABEL_MANIFEST, &older);
+    fx_put("x/y/z", "two");
+    sync_now();
+    take_away(LABEL_MANIFEST, NULL);
+    fx_place(LABEL_MANIFEST, buf_span(&older));
+    fx.store->manifest.dirty = false;
+    reader.writable = false;
+    fx_restart(reader);
+    assert_int_equal(compare(), 1);
+    assert_ok(scrub_accept(fx.store, &forgotten));
+    assert_int_equal(forgotten, 1);
+    assert_int_equal(compare(), 0);
+    fx_restart(reader);
+    assert_int_equal(compare(), 0);
+    assert_fails(scrub_accept(fx.store, &forgotten), ERR_READONLY); /* all else is the writer's */
+}
+
 static void test_manifest__removed_or_damaged(void **state)
 {
     for (int damage = 0; damage < 2; damage++) {
@@ -452,6 +476,7 @@ int main(void)
         TEST(test_manifest__removed_or_damaged),
         TEST(test_manifest__removed_while_we_run),
         TEST(test_manifest_accept__what_is_there_is_right),
+        TEST(test_manifest_accept__a_reader_forgets_what_its_host_remembers),
         TEST(test_manifest__a_reader_compares_and_writes_nothing),
         TEST(test_manifest__due_after_a_change),
         TEST(test_manifest__moves_to_the_active_key),
