@@ -163,13 +163,19 @@ static err_t read_all(int fd, const char *path, size_t size, struct buf *ret)
     FAIL(ERR_DAMAGED, "%s grows while it is read", path);
 }
 
+/* Of a file that does not open: what says nothing of the file itself must not condemn it. */
+static enum err_class open_class(int code)
+{
+    if (code == ENOENT) return ERR_NOTFOUND;
+    return code == EMFILE || code == ENFILE || code == ENOMEM ? ERR_TOKEN_DOWN : ERR_DAMAGED;
+}
+
 err_t directory_file_read(int root, const char *path, struct buf *ret)
 {
     struct stat st;
     /* NONBLOCK: a fifo must not hold us. */
     _cleanup_close_ int fd = openat(root, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    if (fd < 0)
-        FAIL_ERRNO(errno == ENOENT ? ERR_NOTFOUND : ERR_DAMAGED, "%s cannot be opened", path);
+    if (fd < 0) FAIL_ERRNO(open_class(errno), "%s cannot be opened", path);
     if (fstat(fd, &st) || !S_ISREG(st.st_mode)) FAIL(ERR_DAMAGED, "%s is no regular file", path);
     if (st.st_size > (off_t) ENVELOPE_MAX)
         FAIL(ERR_DAMAGED, "%s is over %u bytes", path, ENVELOPE_MAX);

@@ -1,5 +1,7 @@
 #include "tests/unit/store/directory_root.h"
 
+#include <sys/resource.h>
+
 static struct err write_at(int root, const char *path, struct span value, bool replace)
 {
     struct directory_write w = {path, value, replace, true};
@@ -53,6 +55,25 @@ static void test_read__what_is_no_file_of_ours(void **state)
     static const char *const ODD[] = {"folder", "link", "fifo"};
     for (size_t i = 0; i < 3; i++) assert_fails(directory_file_read(root, ODD[i], &b), ERR_DAMAGED);
     assert_int_equal(b.len, 0);
+    buf_free(&b);
+    close(root);
+}
+
+/* A process without descriptors says nothing of a file. */
+static void test_read__no_descriptor_left(void **state)
+{
+    int root = root_open();
+    struct buf b = BUF_INIT;
+    struct rlimit before, now;
+    put_file(base, "file", "value");
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    now = before;
+    now.rlim_cur = (rlim_t) root + 1;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &now), 0);
+    struct err e = directory_file_read(root, "file", &b);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(e.code, ERR_TOKEN_DOWN);
+    assert_ok(directory_file_read(root, "file", &b));
     buf_free(&b);
     close(root);
 }
@@ -117,6 +138,7 @@ int main(void)
         ROOT(test_write__makes_folders_and_modes),
         ROOT(test_remove__takes_empty_folders_but_the_bucket),
         ROOT(test_read__what_is_no_file_of_ours),
+        ROOT(test_read__no_descriptor_left),
         ROOT(test_read__limit),
         ROOT(test_listing__bucket_and_root),
     };
