@@ -18,15 +18,17 @@ static bool is_named(struct call *c)
 struct listing {
     struct call *c;
     struct json_out out;
+    bool deleted; /* the newest is a tombstone */
     bool seen;
 };
 
-/* The newest first: what If-Match is held against. */
+/* The newest first. If-Match is held against the first that has a number, below a tombstone against none. */
 static err_t put_version(void *arg, const struct store_entry *e)
 {
     struct listing *l = arg;
-    if (!l->seen && e->state != STORE_DELETED) l->c->version = e->version;
+    l->deleted |= !l->seen && e->state == STORE_DELETED;
     l->seen = true;
+    if (!l->deleted && !l->c->version) l->c->version = e->version;
     json_begin_object(&l->out);
     operator_put_entry(&l->out, e);
     json_end_object(&l->out);

@@ -38,6 +38,18 @@ static void test_versions__newest_first(void **state)
     assert_string_equal(header("ETag"), "\"4\"");
 }
 
+static void test_versions__what_a_condition_is_held_against_below_what_cannot_be_read(void **state)
+{
+    struct p11_object o;
+    assert_int_equal(store("one"), 200);
+    assert_ok(p11_object_create(kit.token, "a/b/c", SPAN_LIT("SRE1\x02 of the future"), &o));
+    kit_open((struct kit_options){.keep_versions = 5});
+    assert_int_equal(ASK("GET", VERSIONS, .local = true), 200);
+    assert_string_equal(header("ETag"), "\"1\"");
+    assert_int_equal(ASK("POST", RESOURCE, .local = true, BODY("two"), HEADERS("If-Match: \"1\"")), 200);
+    check_value("two");
+}
+
 static void test_versions__refused(void **state)
 {
     assert_int_equal(ASK("GET", VERSIONS, .local = true), 404);
@@ -114,6 +126,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_versions__newest_first, setup, kit_teardown),
+        cmocka_unit_test_setup_teardown(test_versions__what_a_condition_is_held_against_below_what_cannot_be_read,
+                                        setup, kit_teardown),
         cmocka_unit_test_setup_teardown(test_versions__refused, setup, kit_teardown),
         cmocka_unit_test_setup_teardown(test_restore__a_deleted_one_comes_back, setup, kit_teardown),
         cmocka_unit_test_setup_teardown(test_restore__refused_changes_nothing, setup, kit_teardown),
