@@ -319,6 +319,8 @@ struct err scrub_compare(const struct scrub_walk *walk)
     TRY(compare_once(s, true, &second));
     for (size_t i = 0; i < second.n; i++)
         if (findings_hold(&first, &second.at[i])) findings_add(&both, &second.at[i]);
+    bool cut = first.n == STORE_FINDINGS_MAX && second.n == STORE_FINDINGS_MAX; /* the rest has no names to compare */
+    for (size_t f = 0; f < FAULT_COUNT && cut; f++) both.count[f] = second.count[f];
     publish(s, SCRUB_MANIFEST, &both);
     return ERR_OK;
 }

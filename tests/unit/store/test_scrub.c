@@ -202,6 +202,24 @@ static void test_scrub__what_was_not_opened_is_not_sound(void **state)
     assert_int_equal(stats().found[FAULT_DAMAGED], 1);
 }
 
+static void test_scrub__more_are_missing_than_are_named(void **state)
+{
+    const struct scrub_walk walk = {.s = fx.store, .rest = go_on};
+    struct manifest_record r = {.kind = ENVELOPE_RESOURCE, .version = 1};
+    struct manifest_writer w;
+    manifest_open(&w, &fx.store->manifest.body);
+    for (unsigned i = 0; i < STORE_FINDINGS_MAX + 50; i++) {
+        snprintf(r.name, sizeof r.name, "a/b/%06u", i);
+        assert_true(manifest_put(&w, &r));
+    }
+    assert_ok(manifest_close(&w));
+    for (int i = 0; i < 2; i++) {
+        assert_ok(scrub_compare(&walk));
+        assert_int_equal(stats().found[FAULT_MISSING], STORE_FINDINGS_MAX + 50);
+        assert_int_equal(told, STORE_FINDINGS_MAX);
+    }
+}
+
 static void test_scrub__leaves_the_cache_of_content_keys_alone(void **state)
 {
     if (!softhsm_fault_module()) skip();
@@ -247,6 +265,7 @@ int main(void)
         TEST(test_scrub__what_the_manifest_misses),
         TEST(test_scrub__a_token_that_is_opened_again_hides_nothing),
         TEST(test_scrub__what_was_not_opened_is_not_sound),
+        TEST(test_scrub__more_are_missing_than_are_named),
         TEST(test_scrub__leaves_the_cache_of_content_keys_alone), /* from here on through the fault module */
         TEST(test_scrub__a_token_that_fails_is_no_finding),
     };
