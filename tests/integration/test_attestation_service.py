@@ -180,11 +180,13 @@ class Shared:
             del claims["submods"]["cpu0"]["ear.veraison.annotated-evidence"]["runtime_data_claims"]
             return claims
 
-        for change in (lambda c: changed(c, **{"tee-pubkey": other}), lambda c: changed(c, nonce="AAAA"), without):
+        for change, loud in ((lambda c: changed(c, **{"tee-pubkey": other}), True),
+                             (lambda c: changed(c, nonce="AAAA"), True),
+                             (without, False)):  # as that of a device, which any guest may attest with
             before = len(self.lines("attest.foreign-token"))
             self.appraiser.change = change
             self.assertEqual(self.detail(self.refused(self.vault.guest().handshake)), FAILED)
-            self.assertEqual(len(self.lines("attest.foreign-token")) - before, 1)
+            self.assertEqual(len(self.lines("attest.foreign-token")) - before, int(loud))
         self.appraiser.change = lambda c: c
 
     def test_tokens_that_are_not_believed(self):
