@@ -100,20 +100,40 @@ bool call_audit(struct call *c, const char *action, const char *decision, const 
     return false;
 }
 
+void call_put_class(const void *err, struct json_out *o)
+{
+    const struct err *e = err;
+    json_member_str(o, "class", err_class_name(e->code));
+}
+
+/* Whoever comes by the admin socket is the one who reads the log; a client over the network gets the
+ * class's sentence only. Who writes instead, an operator must know. */
+static void answer_error(struct call *c, struct err e, const char *detail)
+{
+    enum kbs_error error = reply_error_of(e);
+    if (c->x->req.local_admin)
+        reply_error_with(&c->x->resp, call_as_reference(c), error, detail, call_put_class, &e);
+    else call_error(c, error, e.code == ERR_READONLY ? detail : NULL);
+}
+
+void call_answer_error(struct call *c, struct err e)
+{
+    answer_error(c, e, err_text(e));
+}
+
 void call_fail(struct call *c, const char *action, struct err e)
 {
-    /* Whoever comes by the admin socket is the one who reads the log; a client over the network
-     * gets the class's sentence only. Who writes instead, an operator must know. */
     char detail[2 * ERR_TEXT];
-    snprintf(detail, sizeof detail, "%s", err_text(e));
+    snprintf(detail, sizeof detail, "%s", err_text(e)); /* the record below may overwrite it */
     const char *reason = err_class_name(e.code);
-    if (e.code == ERR_NOTFOUND || e.code == ERR_PRECONDITION || e.code == ERR_USAGE)
+    bool usual = e.code == ERR_NOTFOUND || e.code == ERR_PRECONDITION || e.code == ERR_USAGE;
+    if (usual || c->api->config.command)
         log_debug_err(e, "request.refused", LOG_S("action", action), LOG_S("resource", c->name));
     else
         log_err(e, "request.failed", LOG_S("action", action), LOG_S("resource", c->name));
     if (err_http_status(e.code) >= 500) metric_add(&c->api->metrics, METRIC_FAILURES);
     if (!call_audit(c, action, e.code == ERR_NOTFOUND ? "missing" : "error", reason)) return;
-    call_error(c, reply_error_of(e), c->x->req.local_admin || e.code == ERR_READONLY ? detail : NULL);
+    answer_error(c, e, detail);
     if (e.code != ERR_TOKEN_DOWN && e.code != ERR_HUMAN) return;
     struct p11_status token = {0};
     p11_status(c->api->config.token, &token);

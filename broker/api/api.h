@@ -33,6 +33,7 @@ struct api_config {
      * store. */
     const struct attest_upkeep *upkeep;
     size_t value_max;          /* bytes of a resource; 0: VALUE_MAX */
+    bool command;              /* asked by one alone, which says itself what went wrong */
     bool reference_statuses;   /* 401 for everything, as the reference server; by TCP */
 };
 

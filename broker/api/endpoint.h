@@ -119,6 +119,10 @@ bool call_audit(struct call *c, const char *action, const char *decision, const 
 
 /* An error of work or of ours: logged once, audited under `action`, answered by its class. */
 void call_fail(struct call *c, const char *action, struct err e);
+/* The answer for e alone. Whoever comes by the admin socket is told all of it, and in "class" what kind it
+ * is, since exit codes of commands say more than statuses do. */
+void call_answer_error(struct call *c, struct err e);
+void call_put_class(const void *err, struct json_out *o); /* that member; for reply_error_with */
 
 /* Where work that asks for upkeep runs: beside the token jobs when a service is asked. */
 void call_use_upkeep(struct call *c);

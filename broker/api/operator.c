@@ -8,13 +8,6 @@
 
 /* ---- what went wrong ------------------------------------------------------------------------- */
 
-/* For our own commands, whose exit codes tell damage from the rest of 500. */
-static void put_class(const void *arg, struct json_out *o)
-{
-    const struct err *e = arg;
-    json_member_str(o, "class", err_class_name(e->code));
-}
-
 void operator_fail(struct call *c, const char *action, struct err e)
 {
     char detail[ERR_TEXT];
@@ -24,7 +17,7 @@ void operator_fail(struct call *c, const char *action, struct err e)
                  e.code == ERR_PRECONDITION;
     if (plain && c->x->resp.status != 503)
         reply_error_with(&c->x->resp, call_as_reference(c), reply_error_of(e), detail,
-                         put_class, &e);
+                         call_put_class, &e);
 }
 
 bool operator_read_version(const struct call *c, uint64_t *ret)
@@ -105,7 +98,7 @@ struct err operator_list_work(struct call *c)
 void operator_list_finish(struct call *c, struct err e)
 {
     if (err_ok(e)) e = buf_ok(&c->text);
-    if (!err_ok(e)) call_error(c, reply_error_of(e), NULL);
+    if (!err_ok(e)) call_answer_error(c, e);
     else reply_json(&c->x->resp, &c->text);
 }
 

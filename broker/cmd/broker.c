@@ -248,7 +248,7 @@ static err_t open_all(const struct config *c, const char *who, bool offline, str
         .token = b->token, .wrap_key = b->wrap_key, .store = b->store, .attest = b->attest, .admin = b->admin,
         .audit = b->audit, .jobs = b->jobs, .service = b->service,
         .service_jobs = b->service_jobs, .value_max = c->http_max_body,
-        .reference_statuses = c->http_statuses_401, .lint = policy_lint,
+        .reference_statuses = c->http_statuses_401, .command = offline, .lint = policy_lint,
         .upkeep = c->attestation_verifier == CONFIG_VERIFIER_NONE ? &attest_upkeep_nowhere : NULL,
     };
     return api_new(&api, &b->api);

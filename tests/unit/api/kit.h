@@ -405,8 +405,8 @@ static inline void check_error_with(int status, const char *variant, const char 
 }
 
 static inline void check_error(int status, const char *variant, const char *detail)
-{
-    check_error_with(status, variant, detail, 0);
+{ /* what kind of error it is, is told by the admin socket alone */
+    check_error_with(status, variant, detail, kit.visit.x.req.local_admin && json_present(json_get(member(""), "class")));
 }
 
 /* ---- the record -------------------------------------------------------------------------- */
