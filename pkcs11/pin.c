@@ -46,8 +46,8 @@ static err_t read_credential(const char *name, struct secret **ret)
 {
     const char *dir = getenv("CREDENTIALS_DIRECTORY");
     if (!dir || !*dir)
-        FAIL(ERR_USAGE, "pin-source credential:%s, but CREDENTIALS_DIRECTORY is not set; add "
-             "LoadCredential=%s:/path to the service unit", name, name);
+        FAIL(ERR_USAGE, "pin-source credential:%s: the service manager hands it to the service alone, whose unit "
+             "says LoadCredential=%s:/path; start that, and commands go through it", name, name);
     if (!*name || strchr(name, '/') || name[0] == '.')
         FAIL(ERR_USAGE, "pin-source credential:%s is no credential's name", name);
     _cleanup_free_ char *path = NULL;

@@ -58,10 +58,11 @@ struct err admin_token_sign(const char *key_file, const struct admin_token *t, s
     json_member_int(&o, "exp", now + t->seconds);
     json_end_object(&o);
     TRY(buf_ok(&claims));
-    return jws_sign(ed25519 ? "EdDSA" : "ES256", key,
-                    ed25519 ? SPAN_LIT("{\"alg\":\"EdDSA\",\"typ\":\"JWT\"}")
-                            : SPAN_LIT("{\"alg\":\"ES256\",\"typ\":\"JWT\"}"),
-                    buf_span(&claims), ret);
+    TRYC(jws_sign(ed25519 ? "EdDSA" : "ES256", key,
+                  ed25519 ? SPAN_LIT("{\"alg\":\"EdDSA\",\"typ\":\"JWT\"}")
+                          : SPAN_LIT("{\"alg\":\"ES256\",\"typ\":\"JWT\"}"), buf_span(&claims), ret),
+         "%s: an operator's key is Ed25519 or EC P-256", key_file);
+    return ERR_OK;
 }
 
 struct err cmd_admin_keygen(const struct command *self, int argc, char **argv)

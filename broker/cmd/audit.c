@@ -35,7 +35,9 @@ static err_t open_read(const char *path, FILE **ret)
 {
     *ret = fopen(path, "re");
     if (!*ret && errno == ENOENT) FAIL(ERR_NOTFOUND, "there is no audit file %s", path);
+    struct stat st;
     if (!*ret) FAIL_ERRNO(ERR_USAGE, "cannot read %s", path);
+    if (fstat(fileno(*ret), &st) == 0 && S_ISDIR(st.st_mode)) FAIL(ERR_USAGE, "%s is a folder", path);
     return ERR_OK;
 }
 

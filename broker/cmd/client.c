@@ -7,7 +7,9 @@
 #include "broker/base/outbound.h"
 
 #include <curl/curl.h>
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 struct http_client {
     CURL *curl;
@@ -28,6 +30,8 @@ struct err http_client_new(const char *base, const char *unix_socket, const char
     TRY(outbound_no_proxy(&no_proxy));
     curl_easy_setopt(c->curl, CURLOPT_NOPROXY, no_proxy);
     if (unix_socket) curl_easy_setopt(c->curl, CURLOPT_UNIX_SOCKET_PATH, unix_socket);
+    if (cacert && access(cacert, R_OK) != 0)
+        FAIL_ERRNO(errno == ENOENT ? ERR_NOTFOUND : ERR_USAGE, "cannot read %s", cacert);
     if (cacert) curl_easy_setopt(c->curl, CURLOPT_CAINFO, cacert);
     curl_easy_setopt(c->curl, CURLOPT_ERRORBUFFER, c->reason);
     curl_easy_setopt(c->curl, CURLOPT_COOKIEFILE, ""); /* cookies on, from no file */
@@ -133,6 +137,8 @@ struct err http_client_send(struct http_client *c, const char *method, const cha
     if (code == CURLE_PEER_FAILED_VERIFICATION)
         FAIL(ERR_TOKEN_DOWN, "the certificate of %s does not verify (%s); its CA is given with "
              "--cacert FILE", c->base, c->reason);
+    if (code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_URL_MALFORMAT || code == CURLE_SSL_CACERT_BADFILE)
+        FAIL(ERR_USAGE, "%s cannot be asked: %s", c->base, c->reason[0] ? c->reason : curl_easy_strerror(code));
     if (code != CURLE_OK)
         FAIL(ERR_TOKEN_DOWN, "no answer from %s: %s%s", c->base, curl_easy_strerror(code),
              scheme_hint(code));

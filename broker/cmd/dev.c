@@ -17,8 +17,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 
 #define ISSUER "strongroom-dev"
+#define ADMIN_SOCKET "/run/admin.sock" /* in its folder */
 
 struct dev {
     const char *listen, *module;
@@ -42,8 +44,13 @@ static err_t write_file(const struct dev *d, const char *name, struct span data,
 
 static err_t make_folder(struct dev *d)
 {
-    const char *base = getenv("TMPDIR");
-    snprintf(d->dir, sizeof d->dir, "%s/strongroom-dev.XXXXXX", base && *base ? base : "/tmp");
+    const char *wanted = getenv("TMPDIR");
+    if (!wanted || !*wanted) wanted = "/tmp";
+    _cleanup_free_ char *base = realpath(wanted, NULL); /* the configuration wants whole paths */
+    if (!base) FAIL_ERRNO(ERR_USAGE, "TMPDIR: %s", wanted);
+    if (strlen(base) + sizeof "/strongroom-dev.XXXXXX" + sizeof ADMIN_SOCKET > sizeof((struct sockaddr_un *) NULL)->sun_path)
+        FAIL(ERR_USAGE, "TMPDIR is too long for a socket below it; say a shorter one: %s", base);
+    snprintf(d->dir, sizeof d->dir, "%s/strongroom-dev.XXXXXX", base);
     if (!mkdtemp(d->dir)) FAIL_ERRNO(ERR_USAGE, "cannot create the folder %s", d->dir);
     static const char *const folders[] = {"tokens", "state", "run"};
     for (size_t i = 0; i < 3; i++) {
@@ -111,7 +118,7 @@ static err_t make_config(struct dev *d, struct config **ret)
     _cleanup_buf_ struct buf b = BUF_INIT;
     _cleanup_free_ char *path = NULL;
     buf_addf(&b, "# Made by `strongroom dev`; good for nothing but trying things out.\n"
-                 "http_server: {sockets: [\"%s\"], admin_socket: \"%s/run/admin.sock\"}\n",
+                 "http_server: {sockets: [\"%s\"], admin_socket: \"%s" ADMIN_SOCKET "\"}\n",
              d->listen, d->dir);
     buf_addf(&b, "token: {module: \"%s\", uri: \"pkcs11:token=strongroom-dev\", "
                  "pin_source: \"file:%s/pin\"}\n", d->module, d->dir);
@@ -230,6 +237,8 @@ struct err cmd_dev(const struct command *self, int argc, char **argv)
                   "Makes a temporary token with a random PIN, an operator's key and two resources,\n"
                   "and serves them on loopback with the sample verifier until Ctrl-C.",
                   argc, argv, 0, 0, NULL));
+    const char *wrong = config_check_socket(d.listen);
+    if (wrong) FAIL(ERR_USAGE, "--listen %s", wrong);
     if (!config_is_loopback(d.listen))
         FAIL(ERR_USAGE, "dev listens on loopback only (127.0.0.1:PORT), not on %s", d.listen);
     sigset_t held;

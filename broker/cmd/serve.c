@@ -7,7 +7,6 @@
 #include "broker/http/server.h"
 
 #include <stdio.h>
-#include <unistd.h>
 
 /* What can change without a restart are the log level, the side of TLS, and what lies where keys are
  * read from, which the daemon sees to. Everything else is read at start, and the operator is told so.
@@ -69,8 +68,6 @@ struct err cmd_serve(const struct command *self, int argc, char **argv)
     TRY(config_load(config_file, &config));
     if (only_check) return check(config_file, config);
     log_set_level(config->log_level);
-    char who[64];
-    snprintf(who, sizeof who, "strongroom serve, pid %d", (int) getpid());
     struct daemon_hooks hooks = {.reload = reload, .arg = (void *) (uintptr_t) config_file};
-    return daemon_run(config, who, &hooks);
+    return daemon_run(config, "strongroom serve", &hooks);
 }

@@ -98,11 +98,12 @@ static err_t accept_all(struct vault *v)
 
 struct err cmd_token_verify(const struct command *self, int argc, char **argv)
 {
-    const char *config_file = CONFIG_DEFAULT;
+    const char *config_file = CONFIG_DEFAULT, *format = "table";
     bool json = false, accept = false;
     const struct opt table[] = {
         {"config", 'c', OPT_TEXT, &config_file, "FILE", "configuration"},
-        {"json", 0, OPT_FLAG, &json, NULL, "the findings as JSON"},
+        {"format", 0, OPT_TEXT, &format, "FORMAT", "table or json"},
+        {"json", 0, OPT_FLAG, &json, NULL, "the same as --format json"},
         {"accept", 0, OPT_FLAG, &accept, NULL,
          "first take what is missing or rolled back as right: somebody meant it"},
         {0},
@@ -113,6 +114,7 @@ struct err cmd_token_verify(const struct command *self, int argc, char **argv)
                   "Exit code 0: sound; 8: something is damaged, misplaced, torn, missing or rolled\n"
                   "back. Foreign objects and leftovers are told, and hurt nothing.",
                   argc, argv, 0, 0, NULL));
+    if (!json) TRY(opt_format(format, &json));
     _cleanup_(config_freep) struct config *config = NULL;
     _cleanup_(vault_closep) struct vault *vault = NULL;
     _cleanup_(http_answer_free) struct http_answer answer = {0};

@@ -61,6 +61,13 @@ static void nest(struct buf *out, const char *path, const char *json)
     while (depth--) buf_add_byte(out, '}');
 }
 
+/* The place is one of a text that nobody has seen. */
+static const char *without_place(struct err e)
+{
+    const char *reason = err_reason(e), *sentence = strstr(reason, ": ");
+    return sentence ? sentence + 2 : reason;
+}
+
 /* Our own reader decides: what it takes is right, and what it does not take it says why. */
 struct err kbs_try(struct kbs_converter *c, const char *ours, const char *json)
 {
@@ -75,9 +82,8 @@ struct err kbs_try(struct kbs_converter *c, const char *ours, const char *json)
     if (err_ok(e)) e = config_read_map(&config_keys, root, &scratch, &arena, NULL);
     if (err_ok(e) || e.code == ERR_INTERNAL) return e;
     char reason[ERR_TEXT];
-    snprintf(reason, sizeof reason, "%s", err_reason(e));
-    const char *sentence = strstr(reason, ": "); /* the place is one of a text nobody has seen */
-    FAIL(ERR_USAGE, "%s", sentence ? sentence + 2 : reason);
+    snprintf(reason, sizeof reason, "%s", without_place(e));
+    FAIL(ERR_USAGE, "%s", reason);
 }
 
 static const char **slot(const struct kbs_converter *c, const char *ours)
@@ -259,7 +265,7 @@ static err_t check_whole(struct kbs_converter *c, const char *name)
     struct err e = config_parse(buf_span(&c->out->yaml), "it", &config);
     config_free(config);
     if (e.code != ERR_USAGE) return e;
-    snprintf(reason, sizeof reason, "the result is not right yet: %.190s", err_reason(e));
+    snprintf(reason, sizeof reason, "the result is not right yet: %.190s", without_place(e));
     TRY(kbs_tell(c, "(all)", "", true, reason));
     buf_reset(&c->out->yaml);
     return print(c, name);

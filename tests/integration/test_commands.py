@@ -149,6 +149,11 @@ class Help(Commands):
     def test_fetch_without_a_broker(self):
         done = self.vault.run("fetch", "--url", "http://127.0.0.1:1", "kbs:///a/b/c", check=False)
         self.refused(done, 6, "http://127.0.0.1:1")
+        for url in ("ftp://127.0.0.1", "http://[::1", "http://a b"):
+            self.refused(self.vault.run("fetch", "--url", url, "kbs:///a/b/c", check=False), 2, url)
+        missing = self.vault.path("none.pem")
+        done = self.vault.run("fetch", "--url", "https://127.0.0.1:1", "--cacert", missing, "kbs:///a/b/c", check=False)
+        self.refused(done, 3, missing)
 
     def test_print_defaults_is_a_configuration(self):
         text = self.vault.run("serve", "--print-defaults").stdout.decode()
@@ -177,6 +182,42 @@ class Help(Commands):
             done = subprocess.run([program(), "audit", "verify", "--head", "none", records], stdout=full,
                                   stderr=subprocess.PIPE, env=self.vault.env, timeout=60)
         self.assertEqual(done.returncode, 8, done.stderr)
+
+
+class WhatStandsInTheWay(Commands):
+    """Exit code and sentence are the same whether a broker serves or not, and nothing is said twice."""
+
+    def test_without_a_key(self):
+        with Vault() as vault:
+            vault.run("token", "init", "--module", MODULE, "--label", "keyless", "--so-pin-file", vault.path("so-pin"),
+                      "--pin-file", vault.path("pin"), "--state-dir", vault.path("state"))
+            vault.configure(token={"uri": "pkcs11:token=keyless"})
+            for served in (False, True):
+                if served:
+                    vault.start()
+                for args in (("resource", "put", "a/b/c"), ("kek", "rotate"), ("policy", "set", "--deny-all")):
+                    done = vault.command(*args, stdin=b"1", check=False)
+                    self.refused(done, 7, "strongroom kek create")
+                    self.assertEqual(done.stderr.count(b"kek create"), 1, done.stderr)
+
+    def test_a_reader(self):
+        with Vault() as vault:
+            reader = vault.second()
+            for served in (False, True):
+                if served:
+                    reader.start()
+                for args in (("resource", "put", "a/b/c"), ("kek", "rotate"), ("policy", "set", "--deny-all")):
+                    done = reader.command(*args, stdin=b"1", check=False)
+                    self.refused(done, 5, "the writer's host")
+                    self.assertEqual(done.stderr.count(b"the writer's host"), 1, done.stderr)
+            reader.stop()
+
+    def test_who_holds_the_token_is_said_once(self):
+        with Vault(config={"http_server": {"admin_socket": ""}}) as vault:
+            vault.start()
+            done = vault.command("resource", "list", check=False)
+            self.refused(done, 5, f"strongroom serve, pid {vault.process.pid} writes to this token")
+            self.refused(vault.command("status", check=False), 2, "admin_socket is empty")
 
 
 class Operators(Commands):
@@ -273,6 +314,10 @@ class Operators(Commands):
         self.token(key=link)
         done = self.vault.run("admin", "token", "--key", self.vault.path("none"), check=False)
         self.refused(done, 3, self.vault.path("none"))
+        rsa = self.vault.path("rsa.pem")
+        subprocess.run(["openssl", "genrsa", "-out", rsa, "2048"], check=True, capture_output=True)
+        os.chmod(rsa, 0o600)
+        self.refused(self.vault.run("admin", "token", "--key", rsa, check=False), 2, rsa, "Ed25519 or EC P-256")
         garbage = self.vault.write("garbage.pem", "no PEM")
         done = self.vault.run("admin", "token", "--key", garbage, check=False)
         self.assertIn(garbage, done.stderr.decode())

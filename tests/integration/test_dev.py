@@ -97,6 +97,25 @@ class DevMode(unittest.TestCase):
         done = subprocess.run([program(), "dev", "--listen", "0.0.0.0:0"], capture_output=True)
         self.assertEqual(done.returncode, 2)
         self.assertIn(b"loopback", done.stderr)
+        done = subprocess.run([program(), "dev", "--listen", "127.0.0.1"], capture_output=True)
+        self.assertEqual((done.returncode, b"yaml" in done.stderr, b"--listen takes an address and a port" in done.stderr),
+                         (2, False, True), done.stderr)
+
+    def test_where_its_folder_may_be(self):
+        with tempfile.TemporaryDirectory() as base:
+            long = os.path.join(base, "x" * 100)
+            os.mkdir(long)
+            done = subprocess.run([program(), "dev", "--listen", "127.0.0.1:0"], capture_output=True,
+                                  env={**os.environ, "TMPDIR": long})
+            self.assertEqual((done.returncode, b"TMPDIR" in done.stderr), (2, True), done.stderr)
+            self.assertEqual(os.listdir(long), [])
+            os.mkdir(os.path.join(base, "t"))
+            process = subprocess.Popen([os.path.abspath(program()), "dev", "--listen", "127.0.0.1:0"], cwd=base,
+                                       stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={**os.environ, "TMPDIR": "t"})
+            self.assertIn(b"for development only", process.stdout.readline())
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=60)
+            self.assertEqual((process.returncode, os.listdir(os.path.join(base, "t"))), (0, []))
 
 
 class Fetch(unittest.TestCase):
