@@ -1,8 +1,10 @@
 /* strongroom: picks the command and turns its error into one line and an exit code. */
 #include "broker/cmd/cmd.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define COMMAND_WORDS 3 /* at most, in a command's name */
 
@@ -174,7 +176,18 @@ static int run(int argc, char **argv)
     return err_exit_code(e.code);
 }
 
+/* Whoever started us without them has them stay of no use: the first file or connection would be in their place, and
+ * get what is printed and logged. */
+static bool hold_standard_descriptors(void)
+{
+    int fd = STDIN_FILENO;
+    for (; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd) break;
+    return fd > STDERR_FILENO;
+}
+
 int main(int argc, char **argv)
 {
+    if (!hold_standard_descriptors()) return err_exit_code(ERR_INTERNAL);
     return finish_output(run(argc, argv));
 }

@@ -8,7 +8,7 @@ import tempfile
 import unittest
 
 from guest import Guest, Refused, b64u
-from vault import MODULE, Vault
+from vault import MODULE, Vault, program, wait_until
 
 
 class Requests(unittest.TestCase):
@@ -287,6 +287,32 @@ class Token(unittest.TestCase):
             vault.start()
             other.configure(http_server={"sockets": [vault.url.removeprefix("http://")]})
             self.serve_fails(other, 5, vault.url.removeprefix("http://"))
+
+    def test_closed_descriptors_are_not_taken_by_files(self):
+        """What is printed and logged would land in the file, or go out by the socket, that has the number."""
+        with Vault(variant="release") as vault:
+            def closed(which, *args):
+                return subprocess.Popen(["sh", "-c", f'exec "$0" "$@" {which}', program("release"), *args, "-c",
+                                         vault.path("strongroom.yaml")], env=vault.env)
+            vault.command("resource", "put", "a/b/c", stdin=b"nobody's to read")
+            for which in ("1>&-", "0<&- 1>&-", "1>&- 2>&-", "0<&- 1>&- 2>&-"):
+                self.assertEqual(closed(which, "resource", "get", "a/b/c").wait(60), 1, which)
+            for folder, _, names in os.walk(vault.path(".")):
+                for name in names:
+                    with open(os.path.join(folder, name), "rb") as file:
+                        self.assertNotIn(b"nobody's to read", file.read(), name)
+            vault.command("audit", "verify")
+            vault.configure(token={"isolation": "helper"})
+            serve = closed("0<&- 1>&- 2>&-", "serve")
+            try:
+                wait_until(lambda: vault.command("status", check=False).returncode == 0, 30, "serving")
+                for number in range(3):
+                    self.assertEqual(os.readlink(f"/proc/{serve.pid}/fd/{number}"), "/dev/null")
+                serve.terminate()
+                self.assertEqual(serve.wait(60), 0)
+            finally:
+                serve.kill()
+                serve.wait()
 
     def test_a_token_killed_in_login_is_repaired_from_its_copy(self):
         """SoftHSM truncates and rewrites token.object in each C_Login."""
