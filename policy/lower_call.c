@@ -259,7 +259,9 @@ struct checked_term *lower_call(struct lower *l, const struct rego_term *t, bool
     struct checked_callee callee = find_callee(l, t);
     if (!callee.builtin && !callee.function) return NULL;
     if (callee.builtin && (callee.builtin->flags & BUILTIN_VARIADIC)) {
-        lower_print(l, t);
+        if (!want_output) lower_print(l, t);
+        else compile_error(l->compile, REGO_TYPE_ERROR, l->scopes.unit, &t->at, "%s used as value",
+                           callee.builtin->name);
         return NULL;
     }
     if (callee.function && callee.function->kind != CHECKED_FUNCTION)

@@ -144,6 +144,8 @@ static const struct check_case REFUSED[] = {
       "2:17 rego_compile_error with keyword replacing built-in function: target must not be a relation\n" },
     { "a if input with print as 1",
       "2:17 rego_compile_error with keyword replacing built-in function: target must not be a void function\n" },
+    { "a := [print(1)]",
+      "2:7 rego_type_error print used as value\n" },
     { "b := {\"c\": 1}\n"
       "a if b with data.p.b.c as 1",
       "3:13 rego_compile_error with keyword cannot partially replace virtual document(s)\n" },
