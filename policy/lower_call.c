@@ -210,17 +210,26 @@ static void lower_print(struct lower *l, const struct rego_term *t)
 
 /* ---- calls ------------------------------------------------------------------------------------- */
 
+static size_t callee_arity(const struct checked_callee *c)
+{
+    return c->builtin ? c->builtin->arity : c->function->arity;
+}
+
+static const char *callee_name(const struct checked_callee *c)
+{
+    return c->builtin ? c->builtin->name : c->function->name;
+}
+
 /* A call as a statement may have one operand more: what the result unifies with. */
 static bool arity_fits(struct lower *l, const struct rego_term *t, struct checked_callee callee,
                        bool statement, size_t *ret_arity)
 {
     size_t count = t->call->count + (t->call->op == REGO_OP_NEGATE);
-    size_t arity = callee.builtin ? callee.builtin->arity : callee.function->arity;
+    size_t arity = callee_arity(&callee);
     *ret_arity = arity;
     if (count == arity || (statement && count == arity + 1)) return true;
     compile_error(l->compile, REGO_TYPE_ERROR, l->scopes.unit, &t->at,
-                  "function %s has arity %zu, got %zu argument%s",
-                  callee.builtin ? callee.builtin->name : callee.function->name, arity, count,
+                  "function %s has arity %zu, got %zu argument%s", callee_name(&callee), arity, count,
                   count == 1 ? "" : "s");
     return false;
 }
@@ -361,6 +370,23 @@ static bool with_data(struct lower *l, const struct rego_with *w, struct checked
     return true;
 }
 
+/* What stands in for a function gets its operands, so it takes as many; and it has one value to give. */
+static bool stands_in(struct lower *l, const struct rego_with *w, const struct checked_with *with)
+{
+    const struct checked_callee *by = &with->by, *target = &with->target;
+    if (by->builtin && is_refused(l->compile, by->builtin))
+        return refuse_with(l, REGO_COMPILE_ERROR, w, "replacing built-in function: target must not be unsafe: ",
+                           by->builtin->name);
+    if (by->builtin && by->builtin->flags & (BUILTIN_RELATION | BUILTIN_NO_RESULT))
+        return refuse_with(l, REGO_COMPILE_ERROR, w, "replacing a function: this one has no single value: ",
+                           by->builtin->name);
+    if (callee_arity(by) == callee_arity(target)) return true;
+    compile_error(l->compile, REGO_TYPE_ERROR, l->scopes.unit, &w->value->at,
+                  "%s: arity mismatch: it takes %zu, %s takes %zu", callee_name(target), callee_arity(target),
+                  callee_name(by), callee_arity(by));
+    return false;
+}
+
 bool lower_with(struct lower *l, const struct rego_with *w, struct checked_with *ret)
 {
     *ret = (struct checked_with) { .place = lower_place(l, w->at) };
@@ -378,10 +404,7 @@ bool lower_with(struct lower *l, const struct rego_with *w, struct checked_with 
         if (!with_builtin(l, w, ret->target.builtin)) return false;
     }
     if (ret->kind == CHECKED_WITH_FUNCTION) ret->by = named_function(l, w->value);
-    if (ret->by.builtin && is_refused(l->compile, ret->by.builtin))
-        return refuse_with(l, REGO_COMPILE_ERROR, w,
-                           "replacing built-in function: target must not be unsafe: ",
-                           ret->by.builtin->name);
-    if (!ret->by.builtin && !ret->by.function) ret->value = lower_simple(l, w->value);
+    if (ret->by.builtin || ret->by.function) return stands_in(l, w, ret);
+    ret->value = lower_simple(l, w->value);
     return true;
 }

@@ -144,6 +144,16 @@ static const struct check_case REFUSED[] = {
       "2:17 rego_compile_error with keyword replacing built-in function: target must not be a relation\n" },
     { "a if input with print as 1",
       "2:17 rego_compile_error with keyword replacing built-in function: target must not be a void function\n" },
+    { "f(x) := x\n"
+      "g(x, y) := x + y\n"
+      "a if f(1) with f as g",
+      "4:21 rego_type_error data.p.f: arity mismatch: it takes 1, data.p.g takes 2\n" },
+    { "a if count([1]) with count as object.get",
+      "2:31 rego_type_error count: arity mismatch: it takes 1, object.get takes 3\n" },
+    { "a if count([1]) with count as walk",
+      "2:22 rego_compile_error with keyword replacing a function: this one has no single value: walk\n" },
+    { "a if count([1]) with count as print",
+      "2:22 rego_compile_error with keyword replacing a function: this one has no single value: print\n" },
     { "a := [print(1)]",
       "2:7 rego_type_error print used as value\n" },
     { "b := {\"c\": 1}\n"
