@@ -126,11 +126,8 @@ static bool add_import(struct parser *p, struct rego_module_ast *m, size_t *cap)
     return true;
 }
 
-static bool add_rule(struct parser *p, struct rego_module_ast *m, size_t *cap)
+static bool add_rule(struct parser *p, struct rego_module_ast *m, size_t *cap, struct rego_rule *rule)
 {
-    struct rego_rule *rule = parse_rule(p);
-
-    if (!rule) return false;
     struct rego_rule **grown =
         arena_grow(p->arena, m->rules, m->rule_count, cap, sizeof(struct rego_rule *));
     if (!grown) return parser_full(p);
@@ -138,6 +135,17 @@ static bool add_rule(struct parser *p, struct rego_module_ast *m, size_t *cap)
     m->rules[m->rule_count++] = rule;
     for (; rule; rule = rule->otherwise) rule->module = m;
     return true;
+}
+
+static bool add_rules(struct parser *p, struct rego_module_ast *m, size_t *cap)
+{
+    struct rego_rule *rule = parse_rule(p);
+
+    while (rule && add_rule(p, m, cap, rule)) {
+        if (!parser_at_chained(p, rule)) return true;
+        rule = parse_chained(p, rule);
+    }
+    return false;
 }
 
 /* To the next line that begins at its first column with a word, where a statement may begin. */
@@ -161,7 +169,7 @@ static void parse_statements(struct parser *p, struct rego_module_ast *m)
     while (!parser_at_end(p)) {
         uint32_t start = parser_here(p).offset;
         bool import = parser_at(p, REGO_IMPORT);
-        if (import ? add_import(p, m, &import_cap) : add_rule(p, m, &rule_cap)) continue;
+        if (import ? add_import(p, m, &import_cap) : add_rules(p, m, &rule_cap)) continue;
         bool stop = p->hopeless || arena_failed(p->arena);
         parser_report(p);
         if (stop || p->errors->count == REGO_ERRORS_MAX) return;

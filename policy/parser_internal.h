@@ -133,6 +133,9 @@ struct rego_body *parser_true_body(struct parser *p, struct rego_span at);
 /* ---- rules (parser_rules.c, parser_heads.c) -------------------------------------------------- */
 
 struct rego_rule *parse_rule(struct parser *p);
+/* `p if { .. } { .. }`: each further body is one more rule with the head of the one before. */
+bool parser_at_chained(const struct parser *p, const struct rego_rule *before);
+struct rego_rule *parse_chained(struct parser *p, const struct rego_rule *before);
 /* Reference, arguments, key or value of a rule's head into a fresh rule. */
 bool parse_head(struct parser *p, struct rego_rule *r);
 bool check_default(struct parser *p, const struct rego_rule *r);

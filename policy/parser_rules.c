@@ -165,3 +165,21 @@ struct rego_rule *parse_rule(struct parser *p)
     if (!parse_elses(p, r)) return NULL;
     return r;
 }
+
+bool parser_at_chained(const struct parser *p, const struct rego_rule *before)
+{
+    return parser_at(p, REGO_LBRACE) && before->has_if && !before->otherwise;
+}
+
+struct rego_rule *parse_chained(struct parser *p, const struct rego_rule *before)
+{
+    struct rego_rule *r = parser_alloc(p, sizeof *r);
+
+    if (!r) return NULL;
+    *r = *before;
+    r->at = parser_here(p);
+    parser_advance(p);
+    r->body = parse_body(p, REGO_RBRACE);
+    r->at = parser_since(p, r->at);
+    return r->body ? r : NULL;
+}

@@ -49,6 +49,8 @@ static void test_format__bodies_have_a_line_an_expression(void **state)
           "package p\n\nq if {\n\tevery x in input.xs {\n\t\tx > 1\n\t\tx < 3\n\t}\n}\n" },
         { "package p\n\nq := 1 if{input.a}\nelse := 2 if{input.b}else := 3",
           "package p\n\nq := 1 if {\n\tinput.a\n} else := 2 if {\n\tinput.b\n} else := 3\n" },
+        { "package p\nq if{input.a}{input.b}",
+          "package p\n\nq if {\n\tinput.a\n} {\n\tinput.b\n}\n" },
         { "package p\n\nq if {{1}=={1}}\nr := 1", "package p\n\nq if {\n\t{1} == {1}\n}\n\nr := 1\n" },
     };
     TABLE(rows);

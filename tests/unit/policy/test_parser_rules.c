@@ -15,6 +15,10 @@ static void test_parse_rule__bodies(void **state)
         {"x if {y | y}[z]", "(value 'x' {(test (ref (setcomprehension y {(test y)}) z))})"},
         {"x if not y\nz if w", "(value 'x' {(not-test y)})(value 'z' {(test w)})"},
         {"x if every y in z { y }", "(value 'x' {(every y z {(test y)})})"},
+        {"x if { y } { z }", "(value 'x' {(test y)})(value 'x' {(test z)})"}, /* one rule each */
+        {"x := 1 if y\n{\n z\n}\nw := 2", "(value 'x' := 1 {(test y)})(value 'x' := 1 {(test z)})(value 'w' := 2)"},
+        {"x if { y } else if { z } { w }", "! m:2:26: rego_parse_error: unexpected { token"},
+        {"x if { y } {}", "! m:2:13: rego_parse_error: found empty body"},
         {"x { y }", "! m:2:3: rego_parse_error: `if` keyword is required before rule body"},
         {"x if", "! m:2:5: rego_parse_error: rule body expected"},
         {"x if {}", "(value 'x' {(test (object))})"},
