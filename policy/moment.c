@@ -40,7 +40,7 @@ static const bool fills[PLAN_OPS] = {
     [PLAN_MOVE] = true,  [PLAN_COMPARED] = true, [PLAN_GET] = true,      [PLAN_AT] = true,
     [PLAN_ARRAY] = true, [PLAN_SET] = true,      [PLAN_OBJECT] = true,   [PLAN_BUILT] = true,
     [PLAN_INPUT] = true, [PLAN_BASE] = true,     [PLAN_RULE] = true,     [PLAN_CALL] = true,
-    [PLAN_BUILTIN] = true, [PLAN_DOCUMENT] = true, [PLAN_KEYS] = true,
+    [PLAN_BUILTIN] = true, [PLAN_ARITHMETIC] = true, [PLAN_DOCUMENT] = true, [PLAN_KEYS] = true,
 };
 
 const struct plan_insn *moment_definer(const struct moment *m, const struct plan_insn *before, int32_t slot)
@@ -135,6 +135,7 @@ static void use_insn(struct uses *u, const struct plan_insn *i, unsigned depth)
     case PLAN_DOCUMENT: use_group(u, checked->nodes[i->b]->group); break;
     case PLAN_BUILT: u->visit(u->context, NULL, origin_of(u->moment, i)); break;
     case PLAN_BUILTIN:
+    case PLAN_ARITHMETIC:
     case PLAN_ARRAY:
     case PLAN_SET:
     case PLAN_OBJECT: use_args(u, i, depth); break;

@@ -16,6 +16,8 @@ static void test_moment_print__comparisons(void **state)
         { "written otherwise", P "p if input[\"a\"] == 1", "{\"a\":3}", "p.rego:2: input[\"a\"] == 1: input.a is 3" },
         { "through a variable", P "p if {\n x := input.a.b\n x == 1\n}", "{\"a\":{\"b\":2}}", "p.rego:4: x == 1: input.a.b is 2" },
         { "computed", P "p if {\n x := input.a + 1\n x == 1\n}", "{\"a\":2}", "p.rego:4: x == 1: left is 3" },
+        { "computed, where another rule looked something up", P "p if input.a.b.c == 1\np if {\n x := input.n + 1\n x == 1\n}",
+          "{\"a\":{\"b\":{\"c\":2}},\"n\":2}", "p.rego:5: x == 1: left is 3" },
         { "unified", P "p if input.a = 5", "{\"a\":2}", "p.rego:2: input.a = 5: left is 2" },
         { "of data", P "p if data.base[1] == 1", NULL, "p.rego:2: data.base[1] == 1: left is 2" },
         { "of a rule", P "p if q.a == 1\nq := {\"a\": 2}", NULL, "p.rego:2: q.a == 1: data.t.q.a is 2" },
