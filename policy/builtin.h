@@ -170,6 +170,11 @@ const struct value *builtin_limit(struct builtin_call *call, const char *format,
  * return NULL. */
 bool builtin_spend(struct builtin_call *call, uint64_t steps);
 
+/* Charges for calculating with the two, before, and for a number that was made, behind it: those that are no
+ * integers of 64 bits cost what their digits multiply to. */
+bool builtin_spend_numbers(struct builtin_call *call, struct num x, struct num y);
+bool builtin_spend_result(struct builtin_call *call, struct num n);
+
 /* Why there is no number: want of memory and what is too large for us are halts, the rest is an error
  * of the policy. */
 const struct value *builtin_number_problem(struct builtin_call *call, enum num_status status);

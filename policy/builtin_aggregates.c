@@ -10,14 +10,6 @@ const struct value *builtin_count(struct builtin_call *call, const struct value 
     return value_int(call->arena, (int64_t) utf8_count(v->string, v->count));
 }
 
-/* Wide numbers are read and written again in each turn. */
-static uint64_t fold_steps(struct num sum, struct num item)
-{
-    if (!sum.len && !item.len) return 0;
-    uint64_t len = (uint64_t) sum.len + item.len;
-    return 40 + len / 4 + len * len / 2000;
-}
-
 static const struct value *fold(struct builtin_call *call, const struct value *v, num_binary *op, struct num n)
 {
     for (uint32_t i = 0; i < v->count; i++) {
@@ -27,9 +19,10 @@ static const struct value *fold(struct builtin_call *call, const struct value *v
         if (item->kind != VALUE_NUMBER)
             return builtin_fail_operand(call, 1, "must be %s of numbers but got %s containing %s", kind, kind,
                                         value_kind_name(item->kind));
-        if (!builtin_spend(call, 1 + fold_steps(n, item->number))) return NULL;
+        if (!builtin_spend(call, 1) || !builtin_spend_numbers(call, n, item->number)) return NULL;
         enum num_status status = op(call->arena, n, item->number, &n);
         if (status != NUM_OK) return builtin_number_problem(call, status);
+        if (!builtin_spend_result(call, n)) return NULL;
     }
     return value_num(call->arena, n);
 }

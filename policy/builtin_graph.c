@@ -94,7 +94,7 @@ static void reach(struct nodes *n, const struct value *name)
 
 static bool reach_all(struct nodes *n, struct builtin_call *call, const struct value *names)
 {
-    if (!builtin_spend(call, 1 + (uint64_t) names->count)) return false;
+    if (!builtin_spend(call, 1 + (uint64_t) names->count + value_weight(names) / 16)) return false;
     for (uint32_t i = 0; is_list(names) && i < names->count; i++) reach(n, names->items[i]);
     return true;
 }

@@ -205,7 +205,8 @@ static bool add_blocks(struct builtin_call *call, struct value_builder *b, struc
         }
         cidr_text(&c, text);
         const struct value *v = value_string_z(call->arena, text);
-        if (!v || !value_builder_add(b, v) || !builtin_spend(call, 1)) return false;
+        uint64_t widths = ip_width(&r.first) - c.bits + 1;
+        if (!v || !value_builder_add(b, v) || !builtin_spend(call, 2 * widths)) return false;
         r.first = cidr_last(&c);
         if (ip_compare(&r.first, &r.last) >= 0 || !ip_next(&r.first)) return true;
     }

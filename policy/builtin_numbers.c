@@ -2,9 +2,8 @@
 #include "policy/builtin.h"
 #include "policy/value.h"
 
-/* Wide numbers cost what their digits multiply to; a fraction's binary form costs in any case, more the
- * further its point lies from its digits. */
-static bool charge(struct builtin_call *call, struct num x, struct num y)
+/* A fraction's binary form costs in any case, more the further its point lies from its digits. */
+bool builtin_spend_numbers(struct builtin_call *call, struct num x, struct num y)
 {
     if (!x.len && !y.len) return true;
     return builtin_spend(call, 60 + (uint64_t) x.len * y.len / 1000 + (x.len + y.len) / 4 + num_zeros(x) / 3
@@ -12,18 +11,22 @@ static bool charge(struct builtin_call *call, struct num x, struct num y)
 }
 
 /* Its text costs the square of its length. */
+bool builtin_spend_result(struct builtin_call *call, struct num n)
+{
+    return !n.len || builtin_spend(call, (uint64_t) n.len * n.len / 2500);
+}
+
 static const struct value *answer(struct builtin_call *call, enum num_status status, struct num n)
 {
-    if (status == NUM_OK && n.len && !builtin_spend(call, (uint64_t) n.len * n.len / 2500)) return NULL;
-    if (status == NUM_OK) return value_num(call->arena, n);
-    return builtin_number_problem(call, status);
+    if (status != NUM_OK) return builtin_number_problem(call, status);
+    return builtin_spend_result(call, n) ? value_num(call->arena, n) : NULL;
 }
 
 static const struct value *binary(struct builtin_call *call, const struct value *const *args, num_binary *op)
 {
     struct num x = args[0]->number, y = args[1]->number, n = num_of(0);
 
-    if (!charge(call, x, y)) return NULL;
+    if (!builtin_spend_numbers(call, x, y)) return NULL;
     enum num_status status = op(call->arena, x, y, &n);
     return answer(call, status, n);
 }
@@ -32,7 +35,7 @@ static const struct value *unary(struct builtin_call *call, const struct value *
 {
     struct num x = args[0]->number, n = num_of(0);
 
-    if (!charge(call, x, x)) return NULL;
+    if (!builtin_spend_numbers(call, x, x)) return NULL;
     enum num_status status = op(call->arena, x, &n);
     return answer(call, status, n);
 }
@@ -127,7 +130,7 @@ static const struct value *range(struct builtin_call *call, struct num from, str
     for (struct num at = from; num_compare(at, to) * (direction ? direction : 1) >= 0;) {
         const struct value *member = value_num(call->arena, at);
 
-        if (!builtin_spend(call, 1) || !charge(call, at, step)) return NULL;
+        if (!builtin_spend(call, 1) || !builtin_spend_numbers(call, at, step)) return NULL;
         if (!member || !value_builder_add(&b, member)) return builtin_halt(call);
         enum num_status status = move(call->arena, at, step, &at);
         if (status != NUM_OK) return answer(call, status, at);

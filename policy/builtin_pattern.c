@@ -68,12 +68,14 @@ static bool same_key(const struct pattern *p, const struct pattern_use *use, con
     return true;
 }
 
+/* *ret_passed: how many others it was behind. */
 static const struct pattern *find(const struct builtin_patterns *set, const struct pattern_use *use,
-                                  const struct value *const *args)
+                                  const struct value *const *args, uint64_t *ret_passed)
 {
-    for (const struct pattern *p = set ? set->first : NULL; p; p = p->next)
-        if (same_key(p, use, args)) return p;
-    return NULL;
+    const struct pattern *p = set ? set->first : NULL;
+
+    for (*ret_passed = 0; p && !same_key(p, use, args); p = p->next) ++*ret_passed;
+    return p;
 }
 
 /* ---- compiling ---- */
@@ -115,11 +117,15 @@ static const struct pattern *make(struct builtin_call *call, const struct patter
 const struct pattern *pattern_get(struct builtin_call *call, const struct pattern_use *use,
                                   const struct value *const *args)
 {
-    const struct pattern *known = find(call->patterns, use, args);
+    uint64_t passed;
+    const struct pattern *known = find(call->patterns, use, args, &passed);
+    if (!builtin_spend(call, passed)) return NULL;
     if (known) return known;
     struct builtin_cache *cache = cache_of(call);
     if (!cache) return builtin_halt(call), NULL;
-    if ((known = find(&cache->patterns, use, args))) return known;
+    known = find(&cache->patterns, use, args, &passed);
+    if (!builtin_spend(call, passed)) return NULL;
+    if (known) return known;
     const struct pattern *made = make(call, use, args);
     if (!made || cache->patterns.count == CACHE_MAX) return made;
     ((struct pattern *) made)->next = cache->patterns.first;
@@ -142,7 +148,8 @@ bool pattern_prepare(struct arena *a, const struct builtin_patterns **set, const
 {
     struct builtin_call call = { .arena = a };
     struct builtin_patterns *more = arena_alloc(a, sizeof *more);
-    if (!more || args[use->operands[0]]->kind != VALUE_STRING || find(*set, use, args)) return false;
+    uint64_t passed;
+    if (!more || args[use->operands[0]]->kind != VALUE_STRING || find(*set, use, args, &passed)) return false;
     for (size_t i = 0; i < use->count; i++)
         if (!may_be_key(args[use->operands[i]])) return false;
     const struct pattern *made = make(&call, use, args);

@@ -128,6 +128,6 @@ const struct value *builtin_semver_is_valid(struct builtin_call *call, const str
 {
     struct version v;
 
-    (void) call;
-    return value_bool(args[0]->kind == VALUE_STRING && read_version(args[0], &v));
+    if (args[0]->kind != VALUE_STRING) return value_bool(false);
+    return builtin_spend(call, args[0]->count / 16) ? value_bool(read_version(args[0], &v)) : NULL;
 }

@@ -107,8 +107,7 @@ static bool scale(struct arena *a, struct num n, int thousands, int kibis, struc
     if (exponent > NUM_EXPONENT_MAX || exponent < -NUM_EXPONENT_MAX) return false;
     decimal_digits(&d, digits);
     if (!num_parse(a, digits, d.count, &product)) return false;
-    for (; kibis > 0; kibis--)
-        if (num_mul(a, product, num_of(1024), &product) != NUM_OK) return false;
+    if (kibis && num_mul(a, product, num_of((int64_t) 1 << 10 * kibis), &product) != NUM_OK) return false;
     const char *text = num_text(product, product_buf, &len);
     text_init(&t, a);
     if (d.negative) text_add_char(&t, '-');
@@ -133,9 +132,11 @@ static const struct value *scaled(struct builtin_call *call, const struct amount
     if (amount->number_len > NUM_TEXT_MAX) return builtin_number_problem(call, NUM_TOO_LARGE);
     if (!num_parse_loose(call->arena, amount->number, amount->number_len, &n))
         return builtin_fail(call, "%s", words->no_number);
+    if (!builtin_spend_numbers(call, n, n)) return NULL;
     if (!scale(call->arena, n, thousands, kibis, &result)) return builtin_number_problem(call, NUM_TOO_LARGE);
     enum num_status status = finish ? finish(call->arena, result, &result) : NUM_OK;
-    return status == NUM_OK ? value_num(call->arena, result) : builtin_number_problem(call, status);
+    if (status != NUM_OK) return builtin_number_problem(call, status);
+    return builtin_spend_result(call, result) ? value_num(call->arena, result) : NULL;
 }
 
 static enum num_status towards_zero(struct arena *a, struct num x, struct num *ret)

@@ -7,7 +7,10 @@
 #include "policy/regex_program.h"
 #include "policy/text.h"
 
-enum { WORK_STEP = 4 }; /* instructions looked at for one step of the budget */
+enum {
+    WORK_STEP = 4,  /* instructions looked at for one step of the budget */
+    SLOW_CLASS = 8, /* of these, what a class beyond ASCII costs */
+};
 
 /* Ways in the order of preference, each with the offsets that it has come by. */
 struct ways {
@@ -148,6 +151,7 @@ static inline bool takes(struct matcher *m, const struct regex_insn *i, uint32_t
     switch (i->op) {
     case REGEX_RUNE: return rune == i->x;
     case REGEX_CLASS:
+        if (rune >= 0x80) m->work += SLOW_CLASS;
         return regex_class_has(&m->program->classes[i->x], rune, m->scratch->arena, &m->scratch->class_match);
     case REGEX_ANY: return true;
     default: return rune != '\n';

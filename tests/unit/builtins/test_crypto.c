@@ -54,10 +54,13 @@ static void test_hashes__end_at_the_budget(void **state)
     char *text = calloc(1, 1 << 20);
     assert_non_null(text);
     memset(text, 'x', 1 << 20);
-    const struct value *v = value_string(b.arena, text, 1 << 20);
+    const struct value *v = value_string(b.arena, text, 1 << 20), *both[] = {v, v};
     free(text);
     budget_init(&b.budget, (1 << 20) / 16);
     assert_null(builtin_run(&b.call, builtin_find(b.call.host, "crypto.sha256", 13), &v));
+    assert_int_equal(b.call.problem, BUILTIN_HALT);
+    budget_init(&b.budget, (1 << 20) / 16);
+    assert_null(builtin_run(&b.call, builtin_find(b.call.host, "crypto.hmac.equal", 17), both));
     assert_int_equal(b.call.problem, BUILTIN_HALT);
     arena_free(b.arena);
 }

@@ -212,6 +212,29 @@ static void test_template__sets_are_values(void **state)
     arena_free(b.arena);
 }
 
+/* A short exponent is a long number, and an IPv6 block has many widths. */
+static void test_run__small_operands_pay_for_large_work(void **state)
+{
+    static const struct { const char *name, *operands; uint64_t steps; } CASES[] = {
+        { "sum", "[[1e4999]]", 8000 },
+        { "product", "[[1e4999]]", 8000 },
+        { "units.parse_bytes", "[\"1e4990\"]", 8000 },
+        { "units.parse", "[\"1e4990Ki\"]", 8000 },
+        { "floor", "[1e4999]", 8000 },
+        { "plus", "[1e4999, 1]", 8000 },
+        { "net.cidr_merge", "[[\"2001:db8::/48\"]]", 160 },
+    };
+    struct builtin_bench b;
+    bench_open(&b);
+    for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
+        uint64_t before = b.budget.steps_left;
+        if (!bench_call(&b, CASES[i].name, bench_json(&b, CASES[i].operands))) fail_msg("%s", b.call.text);
+        uint64_t steps = before - b.budget.steps_left;
+        if (steps < CASES[i].steps) fail_msg("%s costs %ju", CASES[i].name, (uintmax_t) steps);
+    }
+    arena_free(b.arena);
+}
+
 static void test_builtin_operand_kinds__of_rows(void **state)
 {
     const struct builtin *concat = builtin_find(NULL, "concat", 6), *now = builtin_find(NULL, "time.now_ns", 11);
@@ -227,6 +250,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_builtin_operand_kinds__of_rows),
+        cmocka_unit_test(test_run__small_operands_pay_for_large_work),
         cmocka_unit_test(test_rows__consistent),        cmocka_unit_test(test_rows__refused_as_listed),
         cmocka_unit_test(test_host__rows_win),          cmocka_unit_test(test_run__refused_never_runs),
         cmocka_unit_test(test_run__spent_budget_halts), cmocka_unit_test(test_limit__is_a_halt),

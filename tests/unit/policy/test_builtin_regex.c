@@ -1,6 +1,8 @@
 #include "policy/regex_syntax.h"
 #include "tests/lib/builtin_cases.h"
 
+#include <stdio.h>
+
 static const struct builtin_case MATCH[] = {
     { "regex.match", "[\"^[0-9a-f]{4}$\", \"00ff\"]", "true", NULL },
     { "regex.match", "[\"^a$\", \"a\\n\"]", "false", NULL },
@@ -183,6 +185,24 @@ static void test_regex__cached(void **state)
     arena_free(b.arena);
 }
 
+/* Each pattern that is looked at before the one asked for is a step. */
+static void test_regex__cached_behind_others(void **state)
+{
+    struct builtin_bench b;
+    bench_open(&b);
+    const struct value *operands[] = { NULL, value_string_z(b.arena, "b") };
+    uint64_t before = 0;
+    for (int i = 0; i <= 101; i++) {
+        char text[8];
+        snprintf(text, sizeof text, "a%d", i % 101);
+        operands[0] = value_string_z(b.arena, text);
+        before = b.budget.steps_left;
+        assert_non_null(builtin_run(&b.call, builtin_find(NULL, "regex.match", 11), operands));
+    }
+    assert_true(before - b.budget.steps_left >= 100);
+    arena_free(b.arena);
+}
+
 static const struct builtin_case GLOB[] = {
     { "glob.match", "[\"*.github.com\", [\".\"], \"api.github.com\"]", "true", NULL },
     { "glob.match", "[\"*.github.com\", [\".\"], \"api.x.github.com\"]", "false", NULL },
@@ -221,6 +241,7 @@ int main(void)
         cmocka_unit_test(test_regex__many_matches_are_cheap),
         cmocka_unit_test(test_regex__text_that_is_not_utf8),
         cmocka_unit_test(test_regex__cached),
+        cmocka_unit_test(test_regex__cached_behind_others),
         cmocka_unit_test(test_glob__gobwas),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,5 @@
 #include "tests/lib/rego_expr.h"
+#include "tests/lib/builtin_cases.h"
 
 static void test_compare(void **state)
 {
@@ -43,10 +44,24 @@ static void test_is_valid(void **state)
     EXPR_TABLE(cases);
 }
 
+static void test_is_valid__ends_at_the_budget(void **state)
+{
+    struct builtin_bench b;
+    bench_open(&b);
+    char text[16000];
+    memset(text, 'x', sizeof text);
+    const struct value *v = value_string(b.arena, text, sizeof text);
+    budget_init(&b.budget, sizeof text / 16);
+    assert_null(builtin_run(&b.call, builtin_find(NULL, "semver.is_valid", 15), &v));
+    assert_int_equal(b.call.problem, BUILTIN_HALT);
+    arena_free(b.arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_compare), cmocka_unit_test(test_compare__build_and_prefix), cmocka_unit_test(test_is_valid),
+        cmocka_unit_test(test_is_valid__ends_at_the_budget),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

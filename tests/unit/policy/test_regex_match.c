@@ -179,6 +179,10 @@ static void test_search__budget(void **state)
     struct regex_refusal refusal;
     const struct regex_program *p = program("[a-z]+[0-9]", &refusal);
     assert_string_equal(found(p, repeat("a", 20000, ""), 0, 1000, NULL), "spent");
+    uint64_t beyond_ascii = 0; /* three ways, each asks a class */
+    p = program("[^a-z]{3}\\p{Greek}", &refusal);
+    assert_string_equal(found(p, repeat("\xc3\xa4", 2000, ""), 0, 1000000, &beyond_ascii), "no");
+    assert_true(beyond_ascii > 2000 * 3 * 2);
     struct arena *small = arena_new(200);
     struct regex_scratch scratch = { .arena = small };
     assert_int_equal(regex_search(&scratch, p, "a1", 2, 0, NULL, 0), REGEX_SPENT);
