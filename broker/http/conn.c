@@ -215,7 +215,6 @@ struct txn *conn_begin(struct conn *c, uint64_t now)
     c->hung_up = false;
     c->since = now;
     c->body_since = 0;
-    c->forgiven = 0;
     return c->txn;
 }
 
@@ -241,6 +240,7 @@ struct txn *conn_end(struct conn *c, uint64_t now, bool *ret_in_head)
     *ret_in_head = c->state == CONN_HEAD;
     if (c->state != CONN_CUT) c->state = CONN_IDLE;
     c->since = now;
+    c->forgiven = 0;
     return c->txn;
 }
 
@@ -263,9 +263,9 @@ void conn_forgive(struct conn *c, uint64_t ns)
 
 static uint64_t deadline_locked(const struct conn *c, const struct conn_limits *l)
 {
-    uint64_t request = c->since + c->forgiven + l->request_ns;
+    uint64_t since = c->since + c->forgiven, request = since + l->request_ns;
     uint64_t body = c->body_since + l->body_ns;
-    if (c->probe && c->state != CONN_BUSY && c->state != CONN_CUT) return c->since + l->probe_ns;
+    if (c->probe && c->state != CONN_BUSY && c->state != CONN_CUT) return since + l->probe_ns;
     switch (c->state) {
     /* The first byte of a head is not seen before the end of its line: whoever drips that line has
      * the time to stay idle for it. */

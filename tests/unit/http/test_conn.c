@@ -308,6 +308,24 @@ static void test_conn_sweep__a_probe_is_cut_early(void **state)
     close(late[0].fd);
 }
 
+/* Somebody's requests, behind a probe on one connection: they may have to wait for a token as well. */
+static void test_conn_sweep__a_probe_is_forgiven_too(void **state)
+{
+    struct conn *c = NULL;
+    bool in_head = false;
+    assert_true(err_ok(add_probe(&c)));
+    conn_opened(c, pair[0], txn);
+    uint64_t now = clock_mono_ns();
+    assert_ptr_equal(conn_begin(c, now), txn);
+    assert_ptr_equal(conn_enter(c), txn);
+    conn_forgive(c, 8 * S);
+    conn_leave(c, CONN_SENDING);
+    assert_int_equal(sweep_at(now + 10 * S - 1).timed_out, 0);
+    assert_ptr_equal(conn_end(c, now + 9 * S, &in_head), txn); /* and the next one begins anew */
+    assert_int_equal(sweep_at(now + 11 * S - 1).timed_out, 0);
+    assert_int_equal(sweep_at(now + 11 * S).timed_out, 1);
+}
+
 /* A byte now and then does not move the deadline of a body. */
 static void test_conn_sweep__pieces_do_not_help(void **state)
 {
@@ -425,6 +443,7 @@ int main(void)
         TEST(test_conn_add__probes_are_counted_apart),
         TEST(test_conn_add__the_last_loop_is_not_for_guests),
         TEST(test_conn_sweep__a_probe_is_cut_early),
+        TEST(test_conn_sweep__a_probe_is_forgiven_too),
         TEST(test_conn_sweep__busy_is_never_cut_and_forgiven),
         TEST(test_conn_sweep__late_bodies_beyond_the_batch),
         TEST(test_conn_sweep__idle_only),
