@@ -2,6 +2,7 @@
 #include "pkcs11/pin_marker.h"
 #include "pkcs11/token_file.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -47,10 +48,19 @@ static err_t prove_logged_in(CK_FUNCTION_LIST *fn, CK_SESSION_HANDLE h, const ch
     return ERR_OK;
 }
 
+/* SoftHSM empties token.object in each login and writes it anew (tokens.md 2.2): who is told to end meanwhile does
+ * so afterwards. Not at a key pad, where a person may take his time. */
 static CK_RV send_pin(CK_FUNCTION_LIST *fn, CK_SESSION_HANDLE h, struct secret *pin)
 {
+    static const int ENDS[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
+    sigset_t ends, before;
     if (!pin) return fn->C_Login(h, CKU_USER, NULL, 0);
-    return fn->C_Login(h, CKU_USER, secret_data(pin), (CK_ULONG) secret_len(pin));
+    sigemptyset(&ends);
+    for (size_t i = 0; i < sizeof ENDS / sizeof *ENDS; i++) sigaddset(&ends, ENDS[i]);
+    pthread_sigmask(SIG_BLOCK, &ends, &before);
+    CK_RV rv = fn->C_Login(h, CKU_USER, secret_data(pin), (CK_ULONG) secret_len(pin));
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return rv;
 }
 
 static err_t judge(CK_FUNCTION_LIST *fn, CK_SESSION_HANDLE h, const char *token, CK_RV rv)

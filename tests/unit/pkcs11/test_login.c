@@ -1,5 +1,6 @@
 #include "tests/lib/test.h"
 
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -255,6 +256,36 @@ static void test_login_gate__refusal_that_cannot_be_kept(void **state)
     assert_int_equal(logins(), 1);
 }
 
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int which)
+{
+    interrupted++;
+}
+
+static CK_RV login_and_be_interrupted(CK_SESSION_HANDLE h, CK_USER_TYPE user, CK_BYTE *text, CK_ULONG n)
+{
+    raise(SIGINT);
+    raise(SIGTERM);
+    CK_RV rv = module_fn(module)->C_Login(h, user, text, n);
+    return interrupted ? CKR_CANCEL : rv;
+}
+
+/* SoftHSM writes token.object anew in each login: an end within it would be the token's. */
+static void test_login_gate__who_is_told_to_end_waits(void **state)
+{
+    NEED_FAULT();
+    void (*before[2])(int) = {signal(SIGINT, on_interrupt), signal(SIGTERM, on_interrupt)};
+    login_instead = login_and_be_interrupted;
+    interrupted = 0;
+    struct err e = try(SOFTHSM_PIN);
+    login_instead = NULL;
+    signal(SIGINT, before[0]);
+    signal(SIGTERM, before[1]);
+    assert_ok(e);
+    assert_int_equal(interrupted, 2);
+}
+
 #define CASE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 
 int main(void)
@@ -274,6 +305,7 @@ int main(void)
         CASE(test_login_gate__no_pin_and_no_login_needed),
         CASE(test_login_gate__no_marker_no_login),
         CASE(test_login_gate__refusal_that_cannot_be_kept),
+        CASE(test_login_gate__who_is_told_to_end_waits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
