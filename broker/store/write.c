@@ -114,13 +114,13 @@ static unsigned keep_of(const struct store *s, enum envelope_kind kind)
     return kind == ENVELOPE_POLICY ? s->config.keep_policies : s->config.keep_versions;
 }
 
-/* The first *ret_hiding of them lie above what was written. */
+/* The first *ret_hiding of them lie above what was written. None of a name that there is not. */
 static err_t list_surplus(struct store *s, const struct draft *d, struct p11_object **ret,
                           size_t *ret_n, size_t *ret_hiding)
 {
     SCOPED_LOCK(&s->lock);
     const struct entry *e = catalog_find(s->catalog, d->kind, d->name);
-    ENSURE(e);
+    if (!e) return ERR_OK;
     struct p11_object *surplus = calloc(versions_count(e->versions), sizeof *surplus);
     if (!surplus) FAIL(ERR_INTERNAL, "out of memory");
     *ret_n = versions_surplus(e->versions, keep_of(s, d->kind), surplus);
@@ -167,18 +167,29 @@ static err_t prune_locked(struct store *s, const struct draft *d, uint64_t versi
     return tell_hidden(d, version, &hidden);
 }
 
+/* There is nothing to delete. A deletion that was cut off has left what it deleted; whoever asks again wants it gone. */
+static err_t end_deletion_locked(struct store *s, const struct draft *d, struct err missing)
+{
+    struct err_chain why;
+    err_save(missing, &why);
+    err_ignore(prune_locked(s, d, 0)); /* what stays is logged; nothing lies above a tombstone that was found */
+    return err_load(&why);
+}
+
 static err_t write_version(struct store *s, const struct draft *d, uint64_t *ret_version)
 {
     TRY(check_draft(s, d));
     SCOPED_WORK(s);
     TRY(refresh_locked(s));
     uint64_t version = 0;
-    TRY(number_locked(s, d, &version));
+    struct err e = number_locked(s, d, &version);
+    if (e.code == ERR_NOTFOUND) return end_deletion_locked(s, d, e);
+    TRY(e);
     _cleanup_buf_ struct buf bytes = {.max = ENVELOPE_MAX};
     TRY(seal(s, d, version, &bytes));
     TRYC(version_create_locked(s, d->kind, d->name, buf_span(&bytes)), "writing %s %s version %llu", kind_noun(d->kind),
          d->name, (unsigned long long) version);
-    struct err e = prune_locked(s, d, version);
+    e = prune_locked(s, d, version);
     struct err_chain outcome;
     err_save(e, &outcome);
     announce_locked(s);

@@ -192,6 +192,24 @@ static void test_store_delete__tombstone_survives_a_restart(void **state)
     assert_int_equal(fx_put("a/b/c", "two"), 3);
 }
 
+/* Killed between the tombstone and the value's end: whoever asks again is told that there is none, and so it is. */
+static void test_store_delete__one_that_was_cut_off_is_ended(void **state)
+{
+    struct envelope_meta meta = {.kind = ENVELOPE_RESOURCE, .version = 2, .created = 1000,
+                                 .name = SPAN_LIT("a/b/c"), .tombstone = true};
+    struct buf bytes = BUF_INIT;
+    fx_put("a/b/c", "secret");
+    assert_ok(p11_seal(fx.token, &meta, SPAN_LIT(""), &bytes));
+    fx_place("a/b/c", buf_span(&bytes));
+    buf_free(&bytes);
+    fx_restart(fx_config());
+    assert_int_equal(fx_objects("a/b/c"), 2);
+    assert_fails_with(store_delete(fx.store, ENVELOPE_RESOURCE, "a/b/c", false, 0, NULL), ERR_NOTFOUND,
+                      "there is no resource a/b/c");
+    assert_int_equal(fx_objects("a/b/c"), 1);
+    assert_fails(fx_try_get(fx.store, "a/b/c"), ERR_NOTFOUND);
+}
+
 static void test_store_delete__nothing_there(void **state)
 {
     assert_fails(store_delete(fx.store, ENVELOPE_RESOURCE, "a/b/c", false, 0, NULL), ERR_NOTFOUND);
@@ -284,6 +302,7 @@ int main(void)
         TEST(test_store_put__precondition),
         TEST(test_store_delete__and_put_again),
         TEST(test_store_delete__tombstone_survives_a_restart),
+        TEST(test_store_delete__one_that_was_cut_off_is_ended),
         TEST(test_store_delete__nothing_there),
         TEST(test_store_put__not_beyond_what_can_be_read),
         TEST(test_store_put__reader_names_the_writer),
