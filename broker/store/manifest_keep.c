@@ -301,7 +301,8 @@ static err_t write_body(struct store *s, struct buf *body)
     struct err e = p11_object_create(s->config.token, LABEL_MANIFEST, buf_span(&bytes), &made);
     if (!err_ok(e)) {
         SCOPED_LOCK(&s->lock);
-        s->doubt = true; /* it may lie there all the same: the next look reads it, and its number is taken */
+        /* Unless there was no room it may lie there: the next look reads it, and its number is taken. */
+        if (e.code != ERR_FULL) s->doubt = true;
         return e;
     }
     m->note.known = version;
