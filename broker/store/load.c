@@ -79,6 +79,19 @@ static err_t generation_of(struct scan *scan, const struct envelope *e, uint32_t
     return ERR_OK;
 }
 
+/* A key of ours that is not fit for use opens nothing, but may be mended. Its number is all that is known of it. */
+static const char *why_foreign(struct scan *scan, const struct envelope *e)
+{
+    struct p11_kek_info keks[KEK_MAX];
+    size_t n = 0;
+    err_ignore(p11_kek_list(scan->s->config.token, keks, KEK_MAX, &n)); /* there are no more */
+    for (size_t i = 0; i < e->recipient_count; i++)
+        for (size_t k = 0; k < n; k++)
+            if (!keks[k].sound && keks[k].generation == e->recipients[i].generation)
+                return "sealed under a generation whose key is not fit for use (kek.unsound): keep it, see to the key";
+    return "sealed for no key of this token";
+}
+
 /* ---- objects ----------------------------------------------------------------------------- */
 
 /* A version, or why it is none. */
@@ -102,7 +115,7 @@ static err_t judge(struct scan *scan, const struct p11_seen *seen, enum envelope
     uint32_t generation = 0;
     TRY(generation_of(scan, &e, &generation));
     if (generation == 0) {
-        *ret_odd = odd(FAULT_FOREIGN, "sealed for no key of this token");
+        *ret_odd = odd(FAULT_FOREIGN, why_foreign(scan, &e));
         return ERR_OK;
     }
     return version_new(&e, generation, o, ret_version);

@@ -271,6 +271,8 @@ static void test_drop_key__not_one_that_is_not_fit_for_use(void **state)
     fx_put("a/b/c", "x");
     assert_int_equal(nftw(fx.hsm.tokens, let_encrypt, 16, FTW_PHYS), 0);
     fx_restart(fx_config());
+    assert_int_equal(fx.store->catalog->odd.named.n, 1);
+    assert_non_null(strstr(fx.store->catalog->odd.named.at[0].why, "kek.unsound"));
     next_kek();
     assert_int_equal(fx_put("x/y/z", "new"), 1);
     rewrap(4, 0, 0);
