@@ -222,6 +222,7 @@ void *request_line(void *cls, const char *target, struct MHD_Connection *connect
     t->began = now;
     /* a copy, since MHD cuts its own into arguments */
     buf_add_str(&t->target, target);
+    if (quirk_applies()) quirk_hide_arguments((char *) (uintptr_t) target);
     return t;
 }
 

@@ -25,6 +25,18 @@ static void test_quirk_nul_in_target__lengths(void **state)
     assert_false(quirk_nul_in_target(line, line + 5, 4));
 }
 
+static void test_quirk_hide_arguments__targets(void **state)
+{
+    static const struct { const char *target, *left; } rows[] = {
+        {"/a", "/a"}, {"", ""}, {"/a?", "/a?"}, {"/a?b", "/a?"}, {"/a?b&c=d?e", "/a?"}, {"?", "?"}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char text[16] = "";
+        strncpy(text, rows[i].target, sizeof text - 1);
+        quirk_hide_arguments(text);
+        assert_string_equal(text, rows[i].left);
+    }
+}
+
 /* If this fails, the library is newer than what was measured: look whether it still needs us. */
 static void test_quirk_applies__here(void **state)
 {
@@ -36,6 +48,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_quirk_folded__lines),
         cmocka_unit_test(test_quirk_nul_in_target__lengths),
+        cmocka_unit_test(test_quirk_hide_arguments__targets),
         cmocka_unit_test(test_quirk_applies__here),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -195,6 +195,19 @@ static void test_target__absolute_form(void **state)
     close(fd);
 }
 
+/* The library keeps a record of each argument, in memory that has an end. */
+static void test_target__many_arguments(void **state)
+{
+    static char text[9000];
+    int fd = client();
+    size_t at = (size_t) snprintf(text, sizeof text, "GET /p?");
+    while (at < 7800) at += (size_t) snprintf(text + at, sizeof text - at, "a&");
+    snprintf(text + at, sizeof text - at, " HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_int_equal(ask(fd, text).status, 200);
+    assert_string_equal(ask(fd, GET("/p?q")).body, "GET 0 /p?q - tcp 0");
+    close(fd);
+}
+
 /* No client may be made to wait for a 100 that never comes, nor a body be read from who may not. */
 static void test_expect__forms(void **state)
 {
@@ -235,6 +248,7 @@ int main(void)
         TEST(test_pipeline__cut_anywhere),
         TEST(test_pipeline__many_before_the_first_answer_is_read),
         TEST(test_target__absolute_form),
+        TEST(test_target__many_arguments),
         TEST(test_expect__forms),
     };
     int failed = cmocka_run_group_tests_name("plain", tests, NULL, NULL);
