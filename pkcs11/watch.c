@@ -327,7 +327,8 @@ err_t watch_start(const struct watch_config *config)
     w.hang_ns = (config->hang_ms ? config->hang_ms : P11_HANG_SECONDS * 1000) * MS_NS;
     w.wait_ns = config->wait_ms ? config->wait_ms * MS_NS : P11_WAIT_SECONDS * CLOCK_SECOND_NS;
     w.long_ns = (config->long_ms ? config->long_ms : P11_LONG_MS) * MS_NS;
-    w.stop = w.told = w.stalls = false;
+    w.stop = w.told = false;
+    w.stalls = false;
     w.hopeless_since = 0;
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
