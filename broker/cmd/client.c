@@ -37,6 +37,7 @@ struct err http_client_new(const char *base, const char *unix_socket, const char
     curl_easy_setopt(c->curl, CURLOPT_COOKIEFILE, ""); /* cookies on, from no file */
     curl_easy_setopt(c->curl, CURLOPT_TIMEOUT, 60L);
     curl_easy_setopt(c->curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(c->curl, CURLOPT_PATH_AS_IS, 1L); /* names may have dots */
     curl_easy_setopt(c->curl, CURLOPT_PROTOCOLS_STR, "http,https");
     *ret = TAKE_PTR(c);
     return ERR_OK;

@@ -109,6 +109,8 @@ struct err cmd_keypair_create(const struct command *self, int argc, char **argv)
                   "seconds, in which a running broker finds and writes no resources.",
                   argc, argv, 0, 0, NULL));
     TRY(opt_format(format, &json));
+    if (strcmp(wish.type, "rsa") != 0 && strcmp(wish.type, "ec-p256") != 0)
+        FAIL(ERR_USAGE, "--type is rsa or ec-p256");
     _cleanup_(http_answer_free) struct http_answer answer = {0};
     _cleanup_json_ struct json_doc *doc = NULL;
     TRY(create(config_file, &wish, &answer));

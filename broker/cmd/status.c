@@ -24,12 +24,14 @@ static void print_status(struct json all)
 {
     struct json token = json_get(all, "token");
     char a[300], b[300];
+    bool kek = true;
     printf("token      %s (serial %s)\n", shown(token, "label", a), shown(token, "serial", b));
     printf("state      %s since %s\n", shown(token, "state", a), shown(token, "since", b));
     if (json_present(json_get(token, "reason"))) printf("reason     %s\n", shown(token, "reason", a));
     if (json_present(json_get(token, "next")))
         printf("next       %s at %s, after %lld tries\n", shown(token, "next", a),
                shown(token, "next_at", b), (long long) number(token, "tries"));
+    if (json_bool(json_get(all, "kek"), &kek) && !kek) printf("kek        none: strongroom kek create makes it\n");
     printf("policy     %s, version %lld\n", shown(all, "policy", a),
            (long long) number(all, "policy_version"));
     printf("resources  %lld, and %lld damaged\n", (long long) number(all, "resources"),

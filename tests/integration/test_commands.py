@@ -124,6 +124,7 @@ class Help(Commands):
                 (("resource", "list", "--format", ""), ("table or json",)),
                 (("resource", "list", "a?b"), ("prefix",)),
                 (("admin", "token"), ("--key", "keygen")),
+                (("token", "keypair", "create", "--type", "dsa"), ("--type is rsa or ec-p256",)),
                 (("admin", "token", "--key", "x", "--seconds", "soon"), ("wants a number", "soon")),
                 (("admin", "token", "--key", "x", "--seconds", "-1"), ("wants a number",)),
                 (("admin", "token", "--key", "x", "--seconds", "0"), ("from 1 on",)),
@@ -199,6 +200,9 @@ class WhatStandsInTheWay(Commands):
                     done = vault.command(*args, stdin=b"1", check=False)
                     self.refused(done, 7, "strongroom kek create")
                     self.assertEqual(done.stderr.count(b"kek create"), 1, done.stderr)
+            self.assertIn("kek        none: strongroom kek create", vault.command("status").stdout.decode())
+            vault.command("kek", "create")
+            self.assertNotIn("kek", vault.command("status").stdout.decode())
 
     def test_a_reader(self):
         with Vault() as vault:
@@ -472,6 +476,13 @@ class Resources:
         self.refused(run(self.vault.path("none.rego")), 3, "none.rego")
         large = self.vault.write("large.rego", ALLOW_ALL + "#" * (256 << 10))
         self.refused(run(large), 2, "large.rego", "limit")
+
+    def test_reference_values_of_any_name(self):
+        for name in ("../a", "a/../b", "a/./b", "./a", "a//b", "ä b?c=d#e%20"):
+            self.vault.command("reference-value", "set", name, json.dumps([name]))
+            got = self.vault.command("reference-value", "get", name, check=False)
+            self.assertEqual((got.returncode, got.stdout and json.loads(got.stdout)), (0, [name]), got.stderr)
+            self.vault.command("reference-value", "rm", name)
 
     def test_a_name_that_is_none(self):
         for name in ("a/b", "a/b/c/d", "a/b/", "../b/c", "a/b/c d", "kbs://host/a/b/c"):
