@@ -48,7 +48,8 @@ static err_t make_folder(struct dev *d)
     if (!wanted || !*wanted) wanted = "/tmp";
     _cleanup_free_ char *base = realpath(wanted, NULL); /* the configuration wants whole paths */
     if (!base) FAIL_ERRNO(ERR_USAGE, "TMPDIR: %s", wanted);
-    if (strlen(base) + sizeof "/strongroom-dev.XXXXXX" + sizeof ADMIN_SOCKET > sizeof((struct sockaddr_un *) NULL)->sun_path)
+    const size_t room = sizeof((struct sockaddr_un *) NULL)->sun_path;
+    if (strlen(base) + sizeof "/strongroom-dev.XXXXXX" + sizeof ADMIN_SOCKET > room)
         FAIL(ERR_USAGE, "TMPDIR is too long for a socket below it; say a shorter one: %s", base);
     snprintf(d->dir, sizeof d->dir, "%s/strongroom-dev.XXXXXX", base);
     if (!mkdtemp(d->dir)) FAIL_ERRNO(ERR_USAGE, "cannot create the folder %s", d->dir);
@@ -138,8 +139,7 @@ static err_t make_config(struct dev *d, struct config **ret)
 static err_t post(struct vault *vault, const char *path, struct span body)
 {
     _cleanup_(http_answer_free) struct http_answer answer = {0};
-    TRY(vault_send(vault, "POST", path, NULL, body, &answer));
-    return answer.status == 200 ? ERR_OK : http_answer_error(&answer, path);
+    return vault_ask(vault, &(struct vault_request){"POST", path, .body = body}, path, &answer);
 }
 
 static err_t fill(const struct config *config)

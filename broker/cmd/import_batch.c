@@ -62,7 +62,6 @@ static err_t tell(const struct import_batch *b, const struct http_answer *answer
 {
     struct err_chain first = {.err = ERR_OK};
     _cleanup_json_ struct json_doc *doc = NULL;
-    if (answer->status != 200) return http_answer_error(answer, "writing resources");
     TRY(json_parse(secret_span(answer->body), &doc));
     struct json j = json_first(json_get(json_root(doc), "results"));
     for (size_t i = 0; i < b->n; i++, j = json_next(j)) {
@@ -79,8 +78,9 @@ err_t import_batch_send(struct import_batch *b, struct vault *v,
 {
     _cleanup_(http_answer_free) struct http_answer answer = {0};
     if (b->n == 0) return ERR_OK;
-    struct span body = span_of(secret_span(b->body.block).data, b->body.len);
-    struct err e = vault_send(v, "POST", "/strongroom/v1/resources", NULL, body, &answer);
+    const struct vault_request r = {"POST", "/strongroom/v1/resources",
+                                    .body = span_of(secret_span(b->body.block).data, b->body.len)};
+    struct err e = vault_ask(v, &r, "writing resources", &answer);
     if (err_ok(e)) e = tell(b, &answer, told, arg);
     import_batch_free(b);
     return e;

@@ -173,15 +173,6 @@ static const struct {
      "it is kept in the KBS's memory: nothing lies anywhere, so set it here anew"},
 };
 
-static bool same_word(const char *given, const char *plain)
-{
-    for (; *given; given++) {
-        if (*given == '_') continue;
-        if ((*given | 0x20) != *plain++) return false;
-    }
-    return *plain == '\0';
-}
-
 static err_t put_text(struct buf *out, const char *keyword, const char *value)
 {
     if (!value) return ERR_OK;
@@ -226,7 +217,7 @@ static err_t put_backend(struct import_source *s, const struct yaml_node *root,
 {
     char shown[60];
     for (size_t i = 0; i < sizeof backends / sizeof *backends; i++) {
-        if (!same_word(type, backends[i].name)) continue;
+        if (!kbs_config_is_word(type, backends[i].name)) continue;
         if (backends[i].backend == BACKEND_POSTGRES) {
             s->places[space].postgres = true;
             return open_postgres(s, root);
@@ -271,7 +262,7 @@ static const char *keeper_of(const struct import_source *s, const struct yaml_no
     const char *backend = kbs_config_text(plugin, "backend");
     if (type) return type;
     /* At first "kvstorage" had its "type" and folder beside it, and no [storage_backend]. */
-    if (backend && (kept->root || kept->postgres || !same_word(backend, "kvstorage"))) return backend;
+    if (backend && (kept->root || kept->postgres || !kbs_config_is_word(backend, "kvstorage"))) return backend;
     return kbs_config_text(plugin, "type");
 }
 
@@ -281,8 +272,8 @@ static err_t put_resources(struct import_source *s, const struct yaml_node *plug
 {
     const char *type = keeper_of(s, plugin), *folder = kbs_config_text(plugin, "dir_path");
     char shown[60];
-    if (type && same_word(type, "kvstorage")) return ERR_OK;
-    if (type && !same_word(type, "localfs"))
+    if (type && kbs_config_is_word(type, "kvstorage")) return ERR_OK;
+    if (type && !kbs_config_is_word(type, "localfs"))
         FAIL(ERR_USAGE, "its resources are kept by \"%s\", which is not read here: write them to "
              "files <repository>/<type>/<tag>, and import that folder",
              log_escape(shown, sizeof shown, span_str(type)));

@@ -17,11 +17,6 @@
 
 #define PATH_ROOM (IMPORT_KEY_MAX + 80)
 
-static err_t get(struct vault *v, const char *path, struct http_answer *ret)
-{
-    return vault_send(v, "GET", path, NULL, span_of(NULL, 0), ret);
-}
-
 /* ---- what is the same for resources and policies: the bytes of one answer ------------------- */
 
 static err_t compare(const struct http_answer *answer, const struct import_item *item,
@@ -41,7 +36,7 @@ static err_t look_at(struct vault *v, const char *path, const struct import_item
 {
     _cleanup_(http_answer_free) struct http_answer answer = {0};
     *ret = (struct import_found){.state = IMPORT_ABSENT};
-    TRY(get(v, path, &answer));
+    TRY(vault_send(v, VAULT_GET(path), &answer));
     if (answer.status == 500) /* the broker's log has the reason; the other entries can go on */
         FAIL(ERR_DAMAGED, "what is here of that name is damaged or cannot be read");
     return answer.status == 404 ? ERR_OK : compare(&answer, item, ret);
@@ -52,8 +47,7 @@ static err_t post(struct vault *v, const char *path, const char *condition, stru
 {
     const char *headers[] = {condition[0] ? condition : NULL, NULL};
     _cleanup_(http_answer_free) struct http_answer answer = {0};
-    TRY(vault_send(v, "POST", path, headers, body, &answer));
-    return answer.status == 200 ? ERR_OK : http_answer_error(&answer, what);
+    return vault_ask(v, &(struct vault_request){"POST", path, headers, body}, what, &answer);
 }
 
 /* Only over what was seen: whoever writes at the same time is not overwritten. */
@@ -85,8 +79,7 @@ static err_t find_gone(struct vault *v, const char *name, struct import_found *r
     _cleanup_(http_answer_free) struct http_answer answer = {0};
     _cleanup_json_ struct json_doc *doc = NULL;
     snprintf(path, sizeof path, "/strongroom/v1/resources?deleted=true&limit=1&prefix=%s", name);
-    TRY(get(v, path, &answer));
-    if (answer.status != 200) return http_answer_error(&answer, name);
+    TRY(vault_ask(v, VAULT_GET(path), name, &answer));
     TRY(json_parse(secret_span(answer.body), &doc));
     struct json first = json_first(json_get(json_root(doc), "resources")); /* no other name is before its own */
     const char *other = json_string(json_get(first, "name"));
@@ -229,8 +222,7 @@ static err_t value_look(struct vault *v, const struct import_item *item, struct 
     _cleanup_(http_answer_free) struct http_answer answer = {0};
     *ret = (struct import_found){.state = IMPORT_ABSENT};
     TRY(import_record_parse(secret_span(item->value), &doc, &record));
-    TRY(get(v, "/strongroom/v1/reference-values", &answer));
-    if (answer.status != 200) return http_answer_error(&answer, "reference values");
+    TRY(vault_ask(v, VAULT_GET("/strongroom/v1/reference-values"), "reference values", &answer));
     TRY(json_parse(secret_span(answer.body), &list));
     struct json j = json_first(json_get(json_root(list), "values"));
     for (; json_present(j); j = json_next(j)) {

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#define KEKS "/strongroom/v1/keks"
 #define ROTATE_RATE 50u  /* objects a second: reads and writes of others go on beside it */
 #define ROTATE_BATCH STORE_REWRAP_MAX /* objects a request: they are read back together */
 
@@ -40,18 +41,15 @@ static err_t print_answer(const struct http_answer *answer, bool json)
     return ERR_OK;
 }
 
-static err_t ask(const char *config_file, const char *who, const char *method, const char *path,
-                 struct http_answer *ret)
+#define WHO "strongroom "
+
+/* who: WHO and the command, which alone is named to whom main names the program. */
+static err_t ask(const char *config_file, const char *who, const struct vault_request *r, struct http_answer *ret)
 {
     _cleanup_(config_freep) struct config *config = NULL;
     _cleanup_(vault_closep) struct vault *vault = NULL;
-    TRY(config_load(config_file, &config));
-    TRY(vault_open(config, who, &vault));
-    TRY(vault_send(vault, method, path, NULL, span_of(NULL, 0), ret));
-    if (ret->status == 200) return ERR_OK;
-    struct err e = http_answer_error(ret, strchr(who, ' ') + 1); /* main names the program */
-    http_answer_free(ret);
-    return e;
+    TRY(vault_open_file(config_file, who, &config, &vault));
+    return vault_ask(vault, r, who + strlen(WHO), ret);
 }
 
 struct err cmd_kek_create(const struct command *self, int argc, char **argv)
@@ -70,8 +68,7 @@ struct err cmd_kek_create(const struct command *self, int argc, char **argv)
                   argc, argv, 0, 0, NULL));
     TRY(opt_format(format, &json));
     _cleanup_(http_answer_free) struct http_answer answer = {0};
-    TRY(ask(config_file, "strongroom kek create", "POST",
-            next ? "/strongroom/v1/keks?next=true" : "/strongroom/v1/keks", &answer));
+    TRY(ask(config_file, WHO "kek create", VAULT_POST(next ? KEKS "?next=true" : KEKS), &answer));
     return print_answer(&answer, json);
 }
 
@@ -87,7 +84,7 @@ struct err cmd_kek_list(const struct command *self, int argc, char **argv)
     TRY(opt_parse(self, table, "", NULL, argc, argv, 0, 0, NULL));
     TRY(opt_format(format, &json));
     _cleanup_(http_answer_free) struct http_answer answer = {0};
-    TRY(ask(config_file, "strongroom kek list", "GET", "/strongroom/v1/keks", &answer));
+    TRY(ask(config_file, WHO "kek list", VAULT_GET(KEKS), &answer));
     return print_answer(&answer, json);
 }
 
@@ -102,9 +99,8 @@ static err_t rewrap(struct vault *v, unsigned limit, struct rotation *ret)
     char path[80];
     _cleanup_(http_answer_free) struct http_answer answer = {0};
     _cleanup_json_ struct json_doc *doc = NULL;
-    snprintf(path, sizeof path, "/strongroom/v1/keks/rewrap?limit=%u", limit);
-    TRY(vault_send(v, "POST", path, NULL, span_of(NULL, 0), &answer));
-    if (answer.status != 200) return http_answer_error(&answer, "kek rotate");
+    snprintf(path, sizeof path, KEKS "/rewrap?limit=%u", limit);
+    TRY(vault_ask(v, VAULT_POST(path), "kek rotate", &answer));
     TRY(json_parse(secret_span(answer.body), &doc));
     struct json root = json_root(doc);
     *ret = (struct rotation){0};
@@ -120,8 +116,7 @@ static err_t rewrap(struct vault *v, unsigned limit, struct rotation *ret)
 static err_t make_next(struct vault *v)
 {
     _cleanup_(http_answer_free) struct http_answer answer = {0};
-    TRY(vault_send(v, "POST", "/strongroom/v1/keks?next=true", NULL, span_of(NULL, 0), &answer));
-    return answer.status == 200 ? ERR_OK : http_answer_error(&answer, "kek rotate");
+    return vault_ask(v, VAULT_POST(KEKS "?next=true"), "kek rotate", &answer);
 }
 
 static err_t move_all(struct vault *v, unsigned rate, struct rotation *r, int64_t *ret_moved)
@@ -179,7 +174,7 @@ struct err cmd_kek_rotate(const struct command *self, int argc, char **argv)
     if (rate == 0) FAIL(ERR_USAGE, "--rate wants a number from 1 on");
     _cleanup_(config_freep) struct config *config = NULL;
     _cleanup_(vault_closep) struct vault *vault = NULL;
-    TRY(vault_open_file(config_file, "strongroom kek rotate", &config, &vault));
+    TRY(vault_open_file(config_file, WHO "kek rotate", &config, &vault));
     return rotate(vault, rate);
 }
 
@@ -197,9 +192,9 @@ struct err cmd_kek_rm(const struct command *self, int argc, char **argv)
     uint64_t generation = 0;
     char path[80];
     TRY(opt_version(operands[0], "strongroom kek list", &generation));
-    snprintf(path, sizeof path, "/strongroom/v1/keks?generation=%" PRIu64, generation);
+    snprintf(path, sizeof path, KEKS "?generation=%" PRIu64, generation);
     _cleanup_(http_answer_free) struct http_answer answer = {0};
-    TRY(ask(config_file, "strongroom kek rm", "DELETE", path, &answer));
+    TRY(ask(config_file, WHO "kek rm", &(struct vault_request){"DELETE", .path = path}, &answer));
     fprintf(stderr, "generation %" PRIu64 " is removed\n", generation);
     return ERR_OK;
 }

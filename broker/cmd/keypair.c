@@ -82,11 +82,8 @@ static err_t create(const char *config_file, struct wish *w, struct http_answer 
     TRY(complete(w, config));
     TRY(write_wish(w, &body));
     TRY(vault_open(config, "strongroom token keypair create", &vault));
-    TRY(vault_send(vault, "POST", PATH, NULL, buf_span(&body), ret));
-    if (ret->status == 200) return ERR_OK;
-    struct err e = http_answer_error(ret, "token keypair create");
-    http_answer_free(ret);
-    return e;
+    const struct vault_request r = {"POST", PATH, .body = buf_span(&body)};
+    return vault_ask(vault, &r, "token keypair create", ret);
 }
 
 struct err cmd_keypair_create(const struct command *self, int argc, char **argv)
@@ -172,8 +169,7 @@ struct err cmd_keypair_list(const struct command *self, int argc, char **argv)
     _cleanup_(http_answer_free) struct http_answer answer = {0};
     _cleanup_json_ struct json_doc *doc = NULL;
     TRY(vault_open_file(config_file, "strongroom token keypair list", &config, &vault));
-    TRY(vault_send(vault, "GET", PATH, NULL, span_of(NULL, 0), &answer));
-    if (answer.status != 200) return http_answer_error(&answer, "token keypair list");
+    TRY(vault_ask(vault, VAULT_GET(PATH), "token keypair list", &answer));
     TRY(json_parse(secret_span(answer.body), &doc));
     struct json pairs = json_get(json_root(doc), "keypairs"), pair = {0};
     TRY(json ? http_answer_print(&answer) : print_list(pairs, label));

@@ -59,7 +59,7 @@ static err_t upload(struct vault *vault, const struct upload *u)
     _cleanup_buf_ struct buf body = BUF_INIT;
     TRY(policy_upload_body(u->attestation, u->text, &body));
     _cleanup_(http_answer_free) struct http_answer answer = {0};
-    TRY(vault_send(vault, "POST", upload_path(u), headers, buf_span(&body), &answer));
+    TRY(vault_send(vault, &(struct vault_request){"POST", upload_path(u), headers, buf_span(&body)}, &answer));
     if (answer.status != 200)
         return policy_refused(&answer, "policy set", u->file,
                               ", and the policy of before stays in force");

@@ -127,7 +127,7 @@ struct err policy_dry_run(struct vault *vault, const struct policy_trial *trial,
     const char *file = trial->file ? trial->file : "policy";
     const char *path = trial->strict ? "/strongroom/v1/policy/dry-run?strict=1"
                                      : "/strongroom/v1/policy/dry-run";
-    TRY(vault_send(vault, "POST", path, NULL, buf_span(&body), &answer));
+    TRY(vault_send(vault, &(struct vault_request){"POST", path, .body = buf_span(&body)}, &answer));
     if (answer.status != 200) return policy_refused(&answer, "policy dry-run", file, "");
     if (!json) policy_print_warnings(&answer, file);
     return json ? http_answer_print(&answer) : print_answer(&answer, vault_is_served(vault));

@@ -30,11 +30,7 @@ static err_t versions_path(const char *id, char ret[PATH_SIZE])
 
 static err_t ask(struct vault *v, const char *path, struct http_answer *ret)
 {
-    TRY(vault_send(v, "GET", path, NULL, span_of(NULL, 0), ret));
-    if (ret->status == 200) return ERR_OK;
-    struct err e = http_answer_error(ret, "policy");
-    http_answer_free(ret);
-    return e;
+    return vault_ask(v, VAULT_GET(path), "policy", ret);
 }
 
 struct err policy_fetch(struct vault *v, const char *id, uint64_t version, struct http_answer *ret)
@@ -162,7 +158,7 @@ static err_t roll_back(struct vault *vault, const char *id, uint64_t version, co
     snprintf(body, sizeof body, "{\"version\":%" PRIu64 "}", version);
     const char *headers[] = {match[0] ? match : NULL, NULL};
     _cleanup_(http_answer_free) struct http_answer answer = {0};
-    TRY(vault_send(vault, "POST", path, headers, span_str(body), &answer));
+    TRY(vault_send(vault, &(struct vault_request){"POST", path, headers, span_str(body)}, &answer));
     char shown[48];
     snprintf(shown, sizeof shown, "version %" PRIu64, version);
     if (answer.status != 200) return policy_refused(&answer, "policy rollback", shown, "");

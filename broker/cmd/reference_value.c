@@ -51,9 +51,8 @@ static err_t register_values(struct vault *vault, const struct registration *r)
     _cleanup_buf_ struct buf message = BUF_INIT;
     _cleanup_(http_answer_free) struct http_answer answer = {0};
     TRY(make_message(r, &message));
-    TRY(vault_send(vault, "POST", "/kbs/v0/reference-value", NULL, buf_span(&message), &answer));
-    if (answer.status != 200) return http_answer_error(&answer, "reference-value");
-    return ERR_OK;
+    const struct vault_request request = {"POST", "/kbs/v0/reference-value", .body = buf_span(&message)};
+    return vault_ask(vault, &request, "reference-value", &answer);
 }
 
 /* {NAME: VALUE} from two operands. What is no JSON would be a mistake as a text: quotes are missing. */
@@ -102,7 +101,7 @@ static err_t check_is_there(struct vault *vault, const char *name)
 {
     _cleanup_(http_answer_free) struct http_answer answer = {0};
     _cleanup_json_ struct json_doc *doc = NULL;
-    TRY(vault_send(vault, "GET", LIST, NULL, span_of(NULL, 0), &answer));
+    TRY(vault_send(vault, VAULT_GET(LIST), &answer));
     if (answer.status != 200) return ERR_OK;
     TRY(json_parse(secret_span(answer.body), &doc));
     struct json list = json_get(json_root(doc), "values");
@@ -160,8 +159,7 @@ struct err cmd_reference_value_get(const struct command *self, int argc, char **
     _cleanup_(vault_closep) struct vault *vault = NULL;
     TRY(vault_open_file(config_file, WHO, &config, &vault));
     _cleanup_(http_answer_free) struct http_answer answer = {0};
-    TRY(vault_send(vault, "GET", buf_str(&path), NULL, span_of(NULL, 0), &answer));
-    if (answer.status != 200) return http_answer_error(&answer, operands[0]);
+    TRY(vault_ask(vault, VAULT_GET(buf_str(&path)), operands[0], &answer));
     return http_answer_print(&answer);
 }
 
@@ -202,7 +200,6 @@ struct err cmd_reference_value_list(const struct command *self, int argc, char *
     _cleanup_(vault_closep) struct vault *vault = NULL;
     TRY(vault_open_file(config_file, WHO, &config, &vault));
     _cleanup_(http_answer_free) struct http_answer answer = {0};
-    TRY(vault_send(vault, "GET", LIST, NULL, span_of(NULL, 0), &answer));
-    if (answer.status != 200) return http_answer_error(&answer, "reference-value list");
+    TRY(vault_ask(vault, VAULT_GET(LIST), "reference-value list", &answer));
     return json ? http_answer_print(&answer) : print_table(secret_span(answer.body));
 }

@@ -76,8 +76,8 @@ struct err cmd_resource_put(const struct command *self, int argc, char **argv)
     TRY(vault_open_file(config_file, "strongroom resource put", &config, &vault));
     const char *headers[] = {create ? "If-None-Match: *" : if_match ? match : NULL, NULL};
     _cleanup_(http_answer_free) struct http_answer answer = {0};
-    TRY(vault_send(vault, "POST", path, headers, secret_span(value), &answer));
-    if (answer.status != 200) return http_answer_error(&answer, operands[0]);
+    const struct vault_request request = {"POST", path, headers, secret_span(value)};
+    TRY(vault_ask(vault, &request, operands[0], &answer));
     fprintf(stderr, "stored %s, version %s\n", operands[0], answer.etag);
     return ERR_OK;
 }
@@ -98,8 +98,7 @@ struct err cmd_resource_get(const struct command *self, int argc, char **argv)
     _cleanup_(vault_closep) struct vault *vault = NULL;
     TRY(vault_open_file(config_file, "strongroom resource get", &config, &vault));
     _cleanup_(http_answer_free) struct http_answer answer = {0};
-    TRY(vault_send(vault, "GET", path, NULL, span_of(NULL, 0), &answer));
-    if (answer.status != 200) return http_answer_error(&answer, operands[0]);
+    TRY(vault_ask(vault, VAULT_GET(path), operands[0], &answer));
     return file_write_all(STDOUT_FILENO, secret_span(answer.body));
 }
 
@@ -119,8 +118,7 @@ struct err resource_each(struct vault *v, const char *query, err_t (*each)(void 
         _cleanup_json_ struct json_doc *doc = NULL;
         snprintf(path, sizeof path, "/strongroom/v1/resources?limit=%u%s%s%s", PAGE, query,
                  after[0] ? "&after=" : "", after);
-        TRY(vault_send(v, "GET", path, NULL, span_of(NULL, 0), &answer));
-        if (answer.status != 200) return http_answer_error(&answer, "list");
+        TRY(vault_ask(v, VAULT_GET(path), "list", &answer));
         TRY(json_parse(secret_span(answer.body), &doc));
         for (struct json j = json_first(json_get(json_root(doc), "resources")); json_present(j); j = json_next(j))
             TRY(each(arg, j));
@@ -208,8 +206,7 @@ struct err cmd_resource_rm(const struct command *self, int argc, char **argv)
     TRY(vault_open_file(config_file, "strongroom resource rm", &config, &vault));
     const char *headers[] = {if_match ? match : NULL, NULL};
     _cleanup_(http_answer_free) struct http_answer answer = {0};
-    TRY(vault_send(vault, "DELETE", path, headers, span_of(NULL, 0), &answer));
-    if (answer.status != 200) return http_answer_error(&answer, operands[0]);
+    TRY(vault_ask(vault, &(struct vault_request){"DELETE", path, .headers = headers}, operands[0], &answer));
     fprintf(stderr, "deleted %s\n", operands[0]);
     return ERR_OK;
 }

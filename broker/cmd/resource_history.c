@@ -21,11 +21,7 @@ static err_t ask_versions(struct vault *v, const char *name, struct http_answer 
 {
     char path[400];
     TRY(resource_path("/strongroom/v1/resource-versions/", name, path, sizeof path));
-    TRY(vault_send(v, "GET", path, NULL, span_of(NULL, 0), ret));
-    if (ret->status == 200) return ERR_OK;
-    struct err e = http_answer_error(ret, name);
-    http_answer_free(ret);
-    return e;
+    return vault_ask(v, VAULT_GET(path), name, ret);
 }
 
 /* ---- versions ------------------------------------------------------------------------------- */
@@ -115,8 +111,7 @@ struct err cmd_resource_restore(const struct command *self, int argc, char **arg
     if (!if_match && seen[0]) TRY(opt_if_match(seen, match));
     const char *headers[] = {match[0] ? match : NULL, NULL};
     _cleanup_(http_answer_free) struct http_answer answer = {0};
-    TRY(vault_send(vault, "POST", path, headers, span_str(body), &answer));
-    if (answer.status != 200) return http_answer_error(&answer, operands[0]);
+    TRY(vault_ask(vault, &(struct vault_request){"POST", path, headers, span_str(body)}, operands[0], &answer));
     fprintf(stderr, "version %" PRIu64 " of %s is there again, as version %s\n", version,
             operands[0], answer.etag);
     return ERR_OK;
@@ -129,8 +124,7 @@ static err_t purge_one(struct vault *v, const char *name)
     char path[400];
     _cleanup_(http_answer_free) struct http_answer answer = {0};
     TRY(resource_path("/strongroom/v1/resource-purge/", name, path, sizeof path));
-    TRY(vault_send(v, "POST", path, NULL, span_of(NULL, 0), &answer));
-    if (answer.status != 200) return http_answer_error(&answer, name);
+    TRY(vault_ask(v, VAULT_POST(path), name, &answer));
     fprintf(stderr, "purged %s\n", name);
     return ERR_OK;
 }

@@ -13,12 +13,10 @@
 #define PATH "/strongroom/v1/verify"
 #define POLL_US 100000u /* between questions whether the broker's pass is over */
 
-static err_t ask(struct vault *v, const char *method, const char *path, struct http_answer *ret)
+static err_t ask(struct vault *v, const struct vault_request *r, struct http_answer *ret)
 {
     http_answer_free(ret);
-    TRY(vault_send(v, method, path, NULL, span_of(NULL, 0), ret));
-    if (ret->status == 200) return ERR_OK;
-    return http_answer_error(ret, "token verify");
+    return vault_ask(v, r, "token verify", ret);
 }
 
 static err_t number_in(const struct http_answer *answer, const char *name, int64_t *ret)
@@ -33,10 +31,10 @@ static err_t number_in(const struct http_answer *answer, const char *name, int64
 static err_t verify(struct vault *v, struct http_answer *ret)
 {
     int64_t before = 0, passes = 0;
-    TRY(ask(v, "POST", PATH, ret));
+    TRY(ask(v, VAULT_POST(PATH), ret));
     TRY(number_in(ret, "passes", &before));
     for (;;) {
-        TRY(ask(v, "GET", PATH, ret));
+        TRY(ask(v, VAULT_GET(PATH), ret));
         TRY(number_in(ret, "passes", &passes));
         if (passes > before) return ERR_OK;
         usleep(POLL_US);
@@ -90,7 +88,7 @@ static err_t accept_all(struct vault *v)
 {
     _cleanup_(http_answer_free) struct http_answer answer = {0};
     int64_t forgotten = 0;
-    TRY(ask(v, "POST", PATH "?accept=true", &answer));
+    TRY(ask(v, VAULT_POST(PATH "?accept=true"), &answer));
     TRY(number_in(&answer, "forgotten", &forgotten));
     fprintf(stderr, "what lies on the token is taken as right; %" PRId64 " findings are forgotten\n", forgotten);
     return ERR_OK;

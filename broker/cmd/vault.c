@@ -128,23 +128,22 @@ static err_t take_answer(struct exchange *x, struct http_answer *ret)
     return ERR_OK;
 }
 
-static err_t ask_own_api(struct vault *v, const char *method, const char *path,
-                         const char *const *headers, struct span body, struct http_answer *ret)
+static err_t ask_own_api(struct vault *v, const struct vault_request *r, struct http_answer *ret)
 {
-    const char *query = strchr(path, '?');
-    size_t len = query ? (size_t) (query - path) : strlen(path);
+    const char *query = strchr(r->path, '?');
+    size_t len = query ? (size_t) (query - r->path) : strlen(r->path);
     struct exchange x = {.req = {
-        .method = method_of(method), .method_name = method, .path = span_of(path, len),
+        .method = method_of(r->method), .method_name = r->method, .path = span_of(r->path, len),
         .query = query ? span_str(query + 1) : span_of(NULL, 0), .has_query = query != NULL,
         .local_admin = true, .each_header = each_header,
-        .transport = (void *) (uintptr_t) headers,
+        .transport = (void *) (uintptr_t) r->headers,
     }};
     snprintf(x.req.peer, sizeof x.req.peer, "command:uid=%u", (unsigned) getuid());
     struct exchange_handler api = api_handler(v->broker.api);
-    struct err e = secret_copy(body, &x.req.body);
+    struct err e = secret_copy(r->body, &x.req.body);
     if (err_ok(e)) {
         api.head(api.ctx, &x);
-        if (x.resp.status == 0 && body.len > x.body_limit) api.refuse(api.ctx, &x, 413);
+        if (x.resp.status == 0 && r->body.len > x.body_limit) api.refuse(api.ctx, &x, 413);
         if (x.resp.status == 0) ENSURE(api.serve(api.ctx, &x)); /* jobs run inline here */
         e = take_answer(&x, ret);
     }
@@ -154,9 +153,19 @@ static err_t ask_own_api(struct vault *v, const char *method, const char *path,
     return e;
 }
 
-struct err vault_send(struct vault *v, const char *method, const char *path,
-                      const char *const *headers, struct span body, struct http_answer *ret)
+struct err vault_send(struct vault *v, const struct vault_request *r, struct http_answer *ret)
 {
-    if (v->client) return http_client_send(v->client, method, path, headers, body, ret);
-    return ask_own_api(v, method, path, headers, body, ret);
+    struct vault_request whole = *r;
+    if (!whole.method) whole.method = "GET";
+    if (!v->client) return ask_own_api(v, &whole, ret);
+    return http_client_send(v->client, whole.method, r->path, r->headers, r->body, ret);
+}
+
+struct err vault_ask(struct vault *v, const struct vault_request *r, const char *what, struct http_answer *ret)
+{
+    TRY(vault_send(v, r, ret));
+    if (ret->status == 200) return ERR_OK;
+    struct err e = http_answer_error(ret, what);
+    http_answer_free(ret);
+    return e;
 }

@@ -19,9 +19,18 @@ err_t vault_open_file(const char *config_file, const char *who, struct config **
 
 bool vault_is_served(const struct vault *v); /* true: a broker runs, we use its socket */
 
-/* One request; the answer is the caller's. headers as http_client_send; body is only read. */
-err_t vault_send(struct vault *v, const char *method, const char *path,
-                 const char *const *headers, struct span body, struct http_answer *ret);
+struct vault_request {
+    const char *method, *path;   /* method NULL: GET */
+    const char *const *headers;  /* as http_client_send */
+    struct span body;            /* only read */
+};
+
+/* One request, whatever its status; the answer is the caller's. */
+err_t vault_send(struct vault *v, const struct vault_request *r, struct http_answer *ret);
+/* The same, where anything but 200 is an error, of `what`. */
+err_t vault_ask(struct vault *v, const struct vault_request *r, const char *what, struct http_answer *ret);
+#define VAULT_GET(target) (&(struct vault_request){.path = (target)})
+#define VAULT_POST(target) (&(struct vault_request){"POST", .path = (target)})
 
 /* The broker that answers on the configured admin socket; *ret NULL: none does. ERR_USAGE: it serves
  * another token. ERR_DENIED: only somebody else may ask it. The caller frees. */

@@ -71,6 +71,15 @@ const struct yaml_node *kbs_config_member(const struct yaml_node *map, const cha
     return child;
 }
 
+bool kbs_config_is_word(const char *given, const char *plain)
+{
+    for (; *given; given++) {
+        if (*given == '_') continue;
+        if ((*given | 0x20) != *plain++) return false;
+    }
+    return *plain == '\0';
+}
+
 const char *kbs_config_text(const struct yaml_node *map, const char *path)
 {
     char name[64];

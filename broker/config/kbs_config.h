@@ -15,5 +15,9 @@ err_t kbs_config_parse(struct span text, const char *path, struct bump *arena,
 /* A member of a mapping, NULL when it is not there or map is NULL or no mapping. */
 const struct yaml_node *kbs_config_member(const struct yaml_node *map, const char *name);
 
+/* Whether a word of a KBS, such as coco_as_grpc or CoCoASGrpc, is this one, which is in small letters: '_' and
+ * case do not count. */
+bool kbs_config_is_word(const char *given, const char *plain);
+
 /* A text below map by names with dots between; NULL unless it is there and a scalar. */
 const char *kbs_config_text(const struct yaml_node *map, const char *path);

@@ -253,15 +253,6 @@ static const struct {
     {"intelta", "none", INTEL},
 };
 
-static bool same_word(const char *given, const char *plain)
-{
-    for (; *given; given++) {
-        if (*given == '_') continue;
-        if ((*given | 0x20) != *plain++) return false;
-    }
-    return *plain == '\0';
-}
-
 static err_t put_verifier(struct kbs_converter *c, const char *path, const char *verifier,
                           const char *sentence)
 {
@@ -274,7 +265,7 @@ static err_t service_type(struct kbs_converter *c, const char *path, const struc
 {
     c->type_seen = true;
     for (size_t i = 0; i < sizeof services / sizeof *services; i++)
-        if (same_word(scalar(node), services[i].name))
+        if (kbs_config_is_word(scalar(node), services[i].name))
             return put_verifier(c, path, services[i].verifier, services[i].sentence);
     return kbs_tell(c, path, SERVICE, true, "no type of attestation service that a KBS has");
 }
@@ -307,7 +298,7 @@ static err_t resource_plugin(struct kbs_converter *c, const char *path, const st
     const char *type = kbs_config_text(map, "storage_backend_type");
     if (!type) type = kbs_config_text(map, "backend"); /* of v0.19 */
     if (!type) type = kbs_config_text(map, "type");
-    bool ours = !type || same_word(type, "kvstorage") || same_word(type, "localfs");
+    bool ours = !type || kbs_config_is_word(type, "kvstorage") || kbs_config_is_word(type, "localfs");
     if (ours) return kbs_tell(c, path, "token", false, BY_IMPORT);
     return kbs_tell(c, path, "token", true, "resources are kept elsewhere, and lie on the token here: "
                     "write them to files <repository>/<type>/<tag> and `strongroom import` that folder");
@@ -367,7 +358,7 @@ static err_t plugin(struct kbs_converter *c, const char *path, const struct yaml
     const char *name = kbs_config_text(map, "name");
     if (name && (strcmp(name, "resource") == 0 || strcmp(name, "ResourceStorage") == 0))
         return resource_plugin(c, path, map);
-    if (name && same_word(name, "pkcs11")) return pkcs11_plugin(c, path, map);
+    if (name && kbs_config_is_word(name, "pkcs11")) return pkcs11_plugin(c, path, map);
     return kbs_tell(c, path, "token", true, "there is no such plugin here");
 }
 
@@ -379,7 +370,7 @@ static err_t plugins(struct kbs_converter *c, const char *path, const struct yam
 static err_t storage(struct kbs_converter *c, const char *path, const struct yaml_node *node)
 {
     const char *type = kbs_config_text(node, "storage_type");
-    if (type && same_word(type, "redis"))
+    if (type && kbs_config_is_word(type, "redis"))
         return kbs_tell(c, path, "token", true, "Redis is not read here: `strongroom import --help` "
                         "says what to do");
     return kbs_tell(c, path, "token", false, BY_IMPORT);
