@@ -211,8 +211,17 @@ static err_t visit_foreign(struct scan *s, const char *path)
     return s->visit(s->arg, &seen);
 }
 
+static bool is_empty_folder(const char *path)
+{
+    return path[strlen(path) - 1] == '/';
+}
+
 static err_t visit_path(struct scan *s, const char *path)
 {
+    if (is_empty_folder(path)) { /* the file in it may have gone just now; in the next look it was seen */
+        s->outrun = true;
+        return ERR_OK;
+    }
     _cleanup_buf_ struct buf value = {.max = ENVELOPE_MAX + 1};
     char label[P11_LABEL_MAX];
     struct p11_seen seen = {.object.epoch = P11_EPOCH_BESIDE, .label = label};

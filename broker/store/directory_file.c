@@ -76,7 +76,8 @@ static bool is_folder(int root, const char *path, const struct dirent *entry)
 {
     struct stat st;
     if (entry->d_type != DT_UNKNOWN) return entry->d_type == DT_DIR; /* though it may have gone since */
-    return fstatat(root, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
+    if (fstatat(root, path, &st, AT_SYMLINK_NOFOLLOW)) return errno == ENOENT; /* which is told in the same way */
+    return S_ISDIR(st.st_mode);
 }
 
 static bool is_dots(const char *name)
@@ -90,6 +91,14 @@ static bool is_temporary(const char *name)
     return strncmp(name, DIRECTORY_TEMPORARY, strlen(DIRECTORY_TEMPORARY)) == 0;
 }
 
+/* On its way out, or left by a kill. */
+static err_t add_empty(struct listing *l, const char *path)
+{
+    _cleanup_free_ char *folder = NULL;
+    TRY(path_join(path, "", &folder)); /* "path/" */
+    return listing_add(l, folder);
+}
+
 /* Into folders as deep as ours go; one that is deeper is a stranger as a whole. */
 static err_t list_folder(int root, const char *path, unsigned depth, struct listing *ret)
 {
@@ -99,13 +108,14 @@ static err_t list_folder(int root, const char *path, unsigned depth, struct list
         return ERR_OK;
     }
     if (!dir) FAIL_ERRNO(ERR_TOKEN_DOWN, "the directory of envelopes: cannot list %s", path);
-    for (;;) {
+    for (bool empty = depth > 1;;) {
         errno = 0;
         struct dirent *entry = readdir(dir);
         if (!entry && errno)
             FAIL_ERRNO(ERR_TOKEN_DOWN, "the directory of envelopes: cannot list %s", path);
-        if (!entry) return ERR_OK;
+        if (!entry) return empty ? add_empty(ret, path) : ERR_OK;
         if (is_dots(entry->d_name)) continue;
+        empty = false;
         _cleanup_free_ char *below = NULL;
         TRY(path_join(path, entry->d_name, &below));
         if (depth < DEPTH_MAX && is_folder(root, below, entry)) TRY(list_folder(root, below, depth + 1, ret));

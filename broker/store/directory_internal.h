@@ -35,7 +35,7 @@ struct listing {
 };
 void listing_free(struct listing *l);
 #define _cleanup_listing_ _cleanup_(listing_free)
-/* Everything in one bucket; one that does not exist is empty. */
+/* Everything in one bucket; one that does not exist is empty. An empty folder below it comes as "3f/abc/". */
 err_t listing_read(int root, uint8_t bucket, struct listing *ret);
 /* What lies in the root itself and is none of ours, nor a temporary file. */
 err_t listing_read_root(int root, struct listing *ret);

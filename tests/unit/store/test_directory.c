@@ -119,6 +119,17 @@ static void test_objects__whatever_a_long_label_is_cut_into(void **state)
     }
 }
 
+/* A writer that was killed left it. */
+static void test_scan__empty_folders(void **state)
+{
+    char path[256];
+    put("a/b/c", "value");
+    snprintf(path, sizeof path, "%s/%02x/left", where, directory_bucket("a/b/c"));
+    assert_int_equal(mkdir(path, 0700), 0);
+    assert_true(scan_shows("a/b/c=value;"));
+    assert_int_equal(scan_count(), 1);
+}
+
 static void test_scan__foreign_and_unreadable_files(void **state)
 {
     char path[256], folder[256];
@@ -332,6 +343,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         D(test_objects__live),
         D(test_objects__whatever_a_long_label_is_cut_into),
+        D(test_scan__empty_folders),
         D(test_scan__foreign_and_unreadable_files),
         D(test_epoch__written_and_read),
         D(test_begin__one_writer_many_readers),
