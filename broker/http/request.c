@@ -238,7 +238,10 @@ static enum MHD_Result visit_header(void *cls, enum MHD_ValueKind kind, const ch
 {
     const struct header_visit *v = cls;
     if (key_len != v->name_len || strncasecmp(key, v->name, key_len) != 0) return MHD_YES;
-    return v->visit(v->arg, value ? value : "") ? MHD_YES : MHD_NO;
+    /* Blanks around a value are none of it (RFC 9110 5.5); those behind it MHD leaves, in its own memory. */
+    char *text = (char *) (uintptr_t) value;
+    for (size_t n = text ? strlen(text) : 0; n && strchr(" \t", text[n - 1]); n--) text[n - 1] = '\0';
+    return v->visit(v->arg, text ? text : "") ? MHD_YES : MHD_NO;
 }
 
 static void each_header(const struct request *r, const char *name,
