@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "broker/base/log.h"
+#include "pkcs11/object.h"
 #include "pkcs11/seal.h"
 #include "pkcs11/suite.h"
 
@@ -48,6 +49,39 @@ static bool keep_bytes(struct p11_kek *kek, const struct buf *b)
     return kek->canary_len > 0;
 }
 
+/* Found before any canary is asked for: keys_load. */
+static const struct suite_way *current_way(struct p11 *p)
+{
+    SCOPED_LOCK(&p->kek_lock);
+    return p->way;
+}
+
+/* Whether the token shows the label of this key and works with it, so that what else it does not show is at fault. */
+static err_t check_works(struct p11 *p, const struct p11_kek *kek)
+{
+    char label[P11_LABEL_MAX];
+    bool readable = false;
+    TRYC(suite_self_test(p, current_way(p), kek->handle, &readable), "key %s", kek->info.label);
+    _cleanup_session_ struct p11_session s = {0};
+    TRY(session_take_at(p, kek->epoch, &s));
+    CK_RV rv = object_label(&s, kek->handle, label);
+    if (rv != CKR_OK)
+        FAIL_P11(ERR_TOKEN_DOWN, rv, "C_GetAttributeValue", "token %s does not show a key", p->label);
+    return ERR_OK;
+}
+
+/* One that the token does not show is as bad as one that does not open. One bad moment condemns none. */
+static err_t read_canary(struct p11 *p, const struct p11_kek *kek, struct p11_object o, struct buf *ret,
+                         bool *ret_shown)
+{
+    struct err read = p11_object_read(p, o, ret);
+    *ret_shown = err_ok(read);
+    if (read.code != ERR_DAMAGED && read.code != ERR_TOKEN_DOWN) return read;
+    TRY(check_works(p, kek));
+    *ret_shown = err_ok(p11_object_read(p, o, ret));
+    return ERR_OK;
+}
+
 /* The one that is whole; torn ones go. *ret_found: there is one, whether it will open or not. */
 static err_t canary_find(struct p11 *p, struct p11_kek *kek, bool *ret_found)
 {
@@ -59,10 +93,12 @@ static err_t canary_find(struct p11 *p, struct p11_kek *kek, bool *ret_found)
     for (size_t i = 0; i < n; i++) {
         _cleanup_buf_ struct buf value = BUF_INIT;
         struct envelope e = {0};
-        bool has_meta = false;
-        struct err read = p11_object_read(p, found[i], &value);
+        bool has_meta = false, shown = false;
+        struct err read = read_canary(p, kek, found[i], &value, &shown);
         if (read.code == ERR_NOTFOUND) continue;
         TRY(read);
+        *ret_found |= !shown;
+        if (!shown) continue;
         if (envelope_decode(buf_span(&value), &e, &has_meta) == ENVELOPE_TORN) {
             log_warn("kek.canary-torn", LOG_S("label", label), LOG_S("action", "removed"));
             TRY(p11_object_destroy(p, found[i]));
@@ -72,13 +108,6 @@ static err_t canary_find(struct p11 *p, struct p11_kek *kek, bool *ret_found)
         if (keep_bytes(kek, &value)) return ERR_OK;
     }
     return ERR_OK;
-}
-
-/* Found before any canary is asked for: keys_load. */
-static const struct suite_way *current_way(struct p11 *p)
-{
-    SCOPED_LOCK(&p->kek_lock);
-    return p->way;
 }
 
 static err_t canary_write(struct p11 *p, struct p11_kek *kek)

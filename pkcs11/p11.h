@@ -195,8 +195,8 @@ uint64_t p11_kek_changes(struct p11 *p);
 /* What the self-test found, as words for status: "AES-KW recipients, AES-GCM payloads". */
 const char *p11_suite_text(const struct p11 *p);
 
-/* Health as the canary tells it: opens it once with the active KEK. ERR_TOKEN_DOWN is reported to
- * the keeper, too. ERR_HUMAN: no key has a canary that opens, so all that is known is that we are logged in. */
+/* Health as the canary tells it: opens it once with the active KEK; or, when no canary opens, the self-test with
+ * the newest sound one. ERR_TOKEN_DOWN is reported to the keeper, too. ERR_HUMAN: there is no such key. */
 err_t p11_check(struct p11 *p);
 
 /* ---- sealing and opening ---------------------------------------------------------------- */

@@ -103,6 +103,23 @@ def flip(path, where):
         file.write(bytes([byte[0] ^ 0x55]))
 
 
+class Canary(unittest.TestCase):
+    def test_a_damaged_canary(self):
+        """Nothing new is sealed under its key. What is stored is read on, whether the token shows the canary or not."""
+        with Vault() as vault:
+            canary = max(files(vault), key=lambda path: value_in(path)[1])
+            vault.command("resource", "put", "a/b/c", stdin=b"value")
+            for where in (100, 17):
+                flip(canary, where)
+                done = vault.command("resource", "get", "a/b/c")
+                self.assertEqual(done.stdout, b"value")
+                self.assertIn(b"kek.canary-bad", done.stderr)
+                refused = vault.command("resource", "put", "a/b/c", stdin=b"new", check=False)
+                self.assertEqual(refused.returncode, 7, refused.stderr)
+                flip(canary, where)
+            vault.command("resource", "put", "a/b/c", stdin=b"new")
+
+
 class OneObject(unittest.TestCase):
     """One file of the token is damaged, removed, or replaced by an older copy of itself. SoftHSM shows a
     running program what it read before, so the broker is down meanwhile."""
