@@ -416,7 +416,7 @@ class TwoBrokers(Story):
             status, _, body = reader.admin("POST", POLICY + "/rollback", '{"version":2}')
             self.assertEqual(status, 503, body)
             done = reader.command("policy", "rollback", check=False)
-            self.assertEqual(done.returncode, 6, done.stderr)
+            self.assertEqual(done.returncode, 5, done.stderr)
             status, _, body = reader.admin("POST", POLICY + "/dry-run",
                                            json.dumps({"policy": DENY_ALL}))
             self.assertEqual((status, json.loads(body)["now_denied"]), (200, 1))
