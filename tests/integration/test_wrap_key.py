@@ -77,7 +77,7 @@ class KeyPairs(unittest.TestCase):
         with Vault() as vault:
             for args, code, word in (
                     (("--bits", "1024"), 2, "2048, 3072 or 4096"),
-                    (("--type", "dsa"), 2, "--label is needed"),
+                    (("--type", "dsa"), 2, "rsa or ec-p256"),
                     (("--type", "dsa", "--label", "x"), 2, "rsa or ec-p256"),
                     (("--type", "ec-p256"), 2, "--label is needed"),
                     (("--type", "ec-p256", "--label", "x", "--bits", "256"), 2, "bits are for RSA"),
