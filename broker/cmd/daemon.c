@@ -149,11 +149,19 @@ static void limit_stop(struct broker *b)
     if (!err_ok(e)) log_warn_err(e, "stop.unlimited");
 }
 
+/* systemd.exec(5). A shell of a terminal inherits both from the service that the terminal is of; only a service
+ * finds itself in the second, which systemd before 248 does not set. */
+static bool is_service(void)
+{
+    const char *pid = getenv("SYSTEMD_EXEC_PID");
+    return getenv("INVOCATION_ID") && (!pid || strtol(pid, NULL, 10) == getpid());
+}
+
 /* Who starts this program again when it ends: a service manager, or the runtime of a container that it is
  * the first process of. */
 static bool is_started_again(void)
 {
-    return getenv("NOTIFY_SOCKET") || getenv("INVOCATION_ID") || getpid() == 1;
+    return getenv("NOTIFY_SOCKET") || is_service() || getpid() == 1;
 }
 
 static atomic_bool hopeless;
