@@ -1,6 +1,8 @@
 #include "pkcs11/p11_internal.h"
 
+#include "broker/base/log.h"
 #include "pkcs11/meter.h"
+#include "pkcs11/softhsm_files.h"
 #include "pkcs11/wall.h"
 #include "pkcs11/watch.h"
 
@@ -86,6 +88,7 @@ static err_t module_new_locked(const struct p11_helper *helper, const char *path
     } else {
         TRY(module_functions(path, &m->fn));
     }
+    TRY(softhsm_check_objects(path));
     CK_RV rv = module_initialize(m->fn, m->init_args);
     if (rv != CKR_OK && rv != CKR_CRYPTOKI_ALREADY_INITIALIZED)
         FAIL_P11(ERR_TOKEN_DOWN, rv, "C_Initialize",
@@ -192,10 +195,21 @@ static CK_RV initialize_watched(struct p11_module *m)
     return rv;
 }
 
+/* As long as it runs it has what it read at its start. */
+static err_t check_survives(const struct p11_module *m)
+{
+    struct err e = softhsm_check_objects(m->path);
+    if (err_ok(e)) return e;
+    log_err(e, "token.damaged-file", LOG_S("effect", "the module is not started again"));
+    e.code = ERR_CONFLICT;
+    return e;
+}
+
 err_t module_restart(struct p11_module *m, bool renew)
 {
     module_guard(m);
     SCOPED_LOCK(&modules_lock);
+    TRY(check_survives(m));
     struct err stopped = finalize_watched_locked(m);
     bool renewed = renew && m->wall && wall_renew(m->wall);
     if (!renewed) TRY(stopped);

@@ -17,7 +17,7 @@
 /* As they are stored: kinds of attributes. */
 enum { KIND_TRUTH = 1, KIND_NUMBER = 2, KIND_BYTES = 3, KIND_ATTRIBUTES = 4, KIND_MECHANISMS = 5 };
 
-bool softhsm_object_whole(struct span file)
+enum softhsm_object softhsm_object_judge(struct span file)
 {
     struct reader r = {file, false};
     read_u64(&r); /* its generation */
@@ -26,12 +26,13 @@ bool softhsm_object_whole(struct span file)
         uint64_t kind = read_u64(&r), n = 1;
         size_t each = kind == KIND_NUMBER || kind == KIND_MECHANISMS ? 8 : 1;
         if (kind < KIND_TRUTH || kind > KIND_MECHANISMS)
-            return !r.failed; /* we know no more of it, so nothing bad either */
+            break; /* we know no more of it, so nothing bad either */
         if (kind >= KIND_BYTES) n = read_u64(&r);
+        if (kind == KIND_BYTES && n > SOFTHSM_VALUE_MAX) return SOFTHSM_DEADLY;
         if (n > r.rest.len / each) r.failed = true;
         else read_bytes(&r, (size_t) n * each);
     }
-    return !r.failed;
+    return r.failed ? SOFTHSM_CUT : SOFTHSM_WHOLE;
 }
 
 static bool has_suffix(const char *name)
@@ -49,7 +50,13 @@ static bool is_leftover(const char *path)
     if (clock_now() - st.st_mtim.tv_sec < (int64_t) LEFTOVER_SECONDS) return false;
     if (st.st_size == 0) return true;
     if (!err_ok(file_read(path, FILE_MAX, &file))) return false;
-    return !softhsm_object_whole(buf_span(&file));
+    return softhsm_object_judge(buf_span(&file)) != SOFTHSM_WHOLE;
+}
+
+static bool is_deadly(const char *path)
+{
+    _cleanup_buf_ struct buf file = {.max = FILE_MAX};
+    return err_ok(file_read(path, FILE_MAX, &file)) && softhsm_object_judge(buf_span(&file)) == SOFTHSM_DEADLY;
 }
 
 /* ---- a token's directory ----------------------------------------------------------------- */
@@ -75,18 +82,47 @@ static err_t find_directory(const char *tokens, const char *serial, char **ret)
     FAIL(ERR_NOTFOUND, "%s holds no token with serial %s", tokens, serial);
 }
 
-err_t softhsm_leftovers(const char *tokens, const char *serial,
-                        err_t (*visit)(void *arg, const char *path), void *arg)
+/* Each object file of a directory that is so. */
+static err_t each_object(const char *directory, bool (*is_so)(const char *path),
+                         err_t (*visit)(void *arg, const char *path), void *arg)
 {
-    _cleanup_free_ char *directory = NULL;
-    TRY(find_directory(tokens, serial, &directory));
     _cleanup_(cleanup_dir) DIR *d = opendir(directory);
     if (!d) FAIL_ERRNO(ERR_NOTFOUND, "cannot look into %s", directory);
     for (struct dirent *e; (e = readdir(d));) {
         _cleanup_free_ char *path = NULL;
         if (!has_suffix(e->d_name)) continue;
         TRY(path_join(directory, e->d_name, &path));
-        if (is_leftover(path)) TRY(visit(arg, path));
+        if (is_so(path)) TRY(visit(arg, path));
+    }
+    return ERR_OK;
+}
+
+err_t softhsm_leftovers(const char *tokens, const char *serial,
+                        err_t (*visit)(void *arg, const char *path), void *arg)
+{
+    _cleanup_free_ char *directory = NULL;
+    TRY(find_directory(tokens, serial, &directory));
+    return each_object(directory, is_leftover, visit, arg);
+}
+
+static err_t refuse(void *arg, const char *path)
+{
+    FAIL(ERR_DAMAGED, "SoftHSM would end or hang any program at the damaged %s: move it and its .lock away, then see "
+         "`strongroom token verify`", path);
+}
+
+err_t softhsm_check_objects(const char *module)
+{
+    _cleanup_free_ char *tokens = NULL;
+    const char *name = strrchr(module, '/');
+    if (!strstr(name ? name : module, "softhsm") || !err_ok(softhsm_token_dir(&tokens))) return ERR_OK;
+    _cleanup_(cleanup_dir) DIR *d = opendir(tokens);
+    for (struct dirent *e; d && (e = readdir(d));) {
+        _cleanup_free_ char *directory = NULL;
+        if (e->d_name[0] == '.') continue;
+        TRY(path_join(tokens, e->d_name, &directory));
+        struct err found = each_object(directory, is_deadly, refuse, NULL);
+        if (found.code != ERR_NOTFOUND) TRY(found);
     }
     return ERR_OK;
 }

@@ -200,6 +200,7 @@
 #define SCRUB_SHARE 20u            /* a slow token: the scrubber takes one part in so many and one of the time */
 #define SCRUB_CONFIRM_MS 1000u     /* what seems gone is looked at again so much later */
 #define LEFTOVER_SECONDS 60u       /* an empty object file of SoftHSM's that is younger may be in the making */
+#define SOFTHSM_VALUE_MAX (64u << 20) /* bytes; a value in its files that claims more is damaged */
 #define STORE_BLIND_MS 1000u       /* nobody has looked for so long: readers look themselves */
 #define STORED_READ_SECONDS 10u    /* a policy is being read for so long: somebody else reads it too */
 #define STORE_BEHIND_SECONDS 120u  /* what others wrote is not read for so long: nothing is served */

@@ -1,4 +1,4 @@
-/* Target Functions: softhsm_object_whole */
+/* Target Functions: softhsm_object_judge */
 #include "pkcs11/softhsm_files.h"
 
 #include <stdlib.h>
@@ -10,12 +10,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct buf b = BUF_INIT;
-    if (!softhsm_object_whole(span_of(data, size))) return 0;
+    if (softhsm_object_judge(span_of(data, size)) != SOFTHSM_WHOLE) return 0;
     buf_add(&b, data, size);
     buf_add_u64(&b, 1);
     buf_add_u64(&b, 1);
     buf_add_u8(&b, 0xff);
-    if (!softhsm_object_whole(buf_span(&b))) abort();
+    if (softhsm_object_judge(buf_span(&b)) != SOFTHSM_WHOLE) abort();
     buf_free(&b);
     return 0;
 }

@@ -165,6 +165,24 @@ class OneObject(unittest.TestCase):
         self.assertEqual(verify(self.vault, 0)[0], {})
         wait_until(lambda: metric(self.vault, "damaged") == 0, 60, "no more damage")
 
+    def test_a_file_that_softhsm_does_not_survive(self):
+        self.vault.put("bad/b/c", BAD)
+        self.vault.stop()
+        path = self.file_of(len(BAD))
+        with open(path, "r+b") as file:
+            file.seek(value_in(path)[0] - 7)
+            file.write(b"\xff")  # of the value's length: for so much memory SoftHSM calls exit(5)
+        for command in (["serve"], ["token", "verify"], ["resource", "get", "good/b/c"]):
+            done = self.vault.command(*command, check=False)
+            self.assertEqual(done.returncode, 8, done.stderr)
+            self.assertIn(path, done.stderr.decode())
+        os.remove(path)
+        self.assertEqual(verify(self.vault)[0], {("missing", "bad/b/c"): 1})
+        self.vault.start()
+        self.assertEqual(self.guest().get("good/b/c"), b"good")
+        self.vault.put("bad/b/c", b"healed")
+        self.assertEqual(verify(self.vault, 0)[0], {})
+
     def test_a_removed_file(self):
         self.vault.put("gone/b/c", b"one")
         self.vault.put("gone/b/c", BAD)

@@ -74,21 +74,26 @@ static void test_softhsm_leftovers__no_such_token(void **state)
     assert_fails(softhsm_leftovers("/nonexistent", p11_serial(token), meet, NULL), ERR_NOTFOUND);
 }
 
+static bool is_whole(struct span file)
+{
+    return softhsm_object_judge(file) == SOFTHSM_WHOLE;
+}
+
 /* Whatever SoftHSM wrote is whole; cut anywhere but between two attributes it is not. */
-static void test_softhsm_object_whole__real_files_and_their_cuts(void **state)
+static void test_softhsm_object_judge__real_files_and_their_cuts(void **state)
 {
     char path[400];
     _cleanup_buf_ struct buf file = BUF_INIT;
     assert_true(softhsm_find_file(&hsm, "token.object", path, sizeof path));
     assert_ok(file_read(path, 1 << 20, &file));
-    assert_true(softhsm_object_whole(buf_span(&file)));
+    assert_true(is_whole(buf_span(&file)));
     size_t whole = 0;
     for (size_t len = 0; len < file.len; len++)
-        whole += softhsm_object_whole(span_of(file.data, len));
+        whole += is_whole(span_of(file.data, len));
     assert_true(whole > 0 && whole < 12); /* it has as many attributes at most */
 }
 
-static void test_softhsm_object_whole__lengths_beyond_the_end(void **state)
+static void test_softhsm_object_judge__lengths_beyond_the_end(void **state)
 {
     struct buf b = BUF_INIT;
     static const uint64_t kinds[] = {3, 4, 5};
@@ -98,11 +103,49 @@ static void test_softhsm_object_whole__lengths_beyond_the_end(void **state)
         buf_add_u64(&b, 0x11);
         buf_add_u64(&b, kinds[i]);
         buf_add_u64(&b, UINT64_C(1) << 61); /* times 8 it would be nothing */
-        assert_false(softhsm_object_whole(buf_span(&b)));
+        assert_false(is_whole(buf_span(&b)));
         memset(b.data + b.len - 8, 0, 8);
-        assert_true(softhsm_object_whole(buf_span(&b)));
+        assert_true(is_whole(buf_span(&b)));
     }
     buf_free(&b);
+}
+
+static void test_softhsm_object_judge__a_length_that_is_damaged(void **state)
+{
+    static const struct {
+        uint64_t kind, length;
+        enum softhsm_object is;
+    } rows[] = {
+        {3, SOFTHSM_VALUE_MAX, SOFTHSM_CUT},
+        {3, SOFTHSM_VALUE_MAX + 1, SOFTHSM_DEADLY},
+        {3, UINT64_MAX, SOFTHSM_DEADLY},
+        {4, UINT64_MAX, SOFTHSM_CUT},
+        {5, UINT64_MAX, SOFTHSM_CUT},
+    };
+    struct buf b = BUF_INIT;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        buf_reset(&b);
+        buf_add_u64(&b, 1);
+        buf_add_u64(&b, 0x11);
+        buf_add_u64(&b, rows[i].kind);
+        buf_add_u64(&b, rows[i].length);
+        assert_int_equal(softhsm_object_judge(buf_span(&b)), rows[i].is);
+    }
+    buf_free(&b);
+}
+
+static void test_softhsm_check_objects__names_the_file_that_ends_programs(void **state)
+{
+    static const uint8_t deadly[] = {0, 0, 0, 0, 0, 0, 0, 1,    0, 0, 0, 0, 0, 0, 0, 0x11,
+                                     0, 0, 0, 0, 0, 0, 0, 3, 0xff, 0, 0, 0, 0, 0, 0, 1};
+    char path[600];
+    place("33333333-1111-1111-1111-111111111111.object", span_of(deadly, sizeof deadly), 0, path);
+    struct err e = softhsm_check_objects("/usr/lib/softhsm/libsofthsm2.so");
+    assert_int_equal(e.code, ERR_DAMAGED);
+    assert_non_null(strstr(err_text(e), path));
+    assert_ok(softhsm_check_objects("/usr/lib/softhsm.d/libother.so"));
+    unlink(path);
+    assert_ok(softhsm_check_objects("/usr/lib/softhsm/libsofthsm2.so"));
 }
 
 int main(void)
@@ -111,8 +154,10 @@ int main(void)
         cmocka_unit_test(test_softhsm_leftovers__empty_and_cut_files),
         cmocka_unit_test(test_softhsm_leftovers__not_what_may_be_in_the_making),
         cmocka_unit_test(test_softhsm_leftovers__no_such_token),
-        cmocka_unit_test(test_softhsm_object_whole__real_files_and_their_cuts),
-        cmocka_unit_test(test_softhsm_object_whole__lengths_beyond_the_end),
+        cmocka_unit_test(test_softhsm_object_judge__real_files_and_their_cuts),
+        cmocka_unit_test(test_softhsm_object_judge__lengths_beyond_the_end),
+        cmocka_unit_test(test_softhsm_object_judge__a_length_that_is_damaged),
+        cmocka_unit_test(test_softhsm_check_objects__names_the_file_that_ends_programs),
     };
     return cmocka_run_group_tests(tests, token_bare, token_gone);
 }
