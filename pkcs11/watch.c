@@ -197,8 +197,9 @@ static uint64_t grace_of(const struct watch_thread *t, uint64_t until, uint64_t 
 }
 
 /* Fires what is late; the earliest deadline of the others. *ret_grave: a thread that nobody can replace does not
- * come back, no more may be given up, or the token must be opened again, which waits for all. Those who wait for another that makes call after call (a rotation on a
- * slow card) are late, but come back: only with a call that hangs is it grave. */
+ * come back, no more may be given up, or the token must be opened again, which waits for all. Those who wait for
+ * another that makes call after call (a rotation on a slow card) are late, but come back: only with a call that
+ * hangs is it grave. */
 static uint64_t look_locked(uint64_t now, bool *ret_grave)
 {
     uint64_t next = UINT64_MAX;
