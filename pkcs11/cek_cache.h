@@ -24,8 +24,8 @@ struct cek_ref {
 };
 
 /* From the cache, else by C_UnwrapKey; when there is no cache, or it is full and this key gets no place, or all in
- * it is in use, or somebody unwraps at this moment, in the worker's session. Where the token has no room for more session keys the
- * cache shrinks for good. The caller holds SCOPED_CRYPTO, and returns what it took. */
+ * it is in use, or somebody unwraps at this moment, in the worker's session. Where the token has no room for more
+ * session keys the cache shrinks for good. The caller holds SCOPED_CRYPTO, and returns what it took. */
 CK_RV cek_cache_take(struct p11 *p, struct cek_op *op, const struct cek_source *from,
                      struct cek_ref *ret);
 /* stale: the token no longer knows the handle, so that the next one unwraps again. False when the session of the

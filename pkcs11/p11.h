@@ -114,8 +114,8 @@ err_t p11_token_init(const char *module, const char *label, struct secret *so_pi
 
 /* ---- its life --------------------------------------------------------------------------- */
 
-/* Up: it worked when last looked at. Recovering: it is being brought back. Waiting: that failed, and
- * is tried again after a pause; or the keeper's own call hangs. Human: a person must act (PIN wrong or locked, another token). */
+/* Up: it worked when last looked at. Recovering: it is being brought back. Waiting: that failed, and is tried again
+ * after a pause; or the keeper's own call hangs. Human: a person must act (PIN wrong or locked, another token). */
 enum p11_state { P11_UP, P11_RECOVERING, P11_WAITING, P11_HUMAN, P11_STATE_COUNT };
 
 /* The ladder of tokens.md 6, mildest first: a look by the canary; an operation repeated on another

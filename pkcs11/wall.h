@@ -17,9 +17,9 @@
 
 struct wall;
 
-/* Starts the helper, which loads this module (a full path) and confines itself. Options are copied, program
- * and init_args apart, which must stay. ERR_USAGE when that is no module; ERR_CONFLICT when there is a wall; ERR_INTERNAL
- * when no helper starts. */
+/* Starts the helper, which loads this module (a full path) and confines itself. Options are copied, program and
+ * init_args apart, which must stay. ERR_USAGE when that is no module; ERR_CONFLICT when there is a wall;
+ * ERR_INTERNAL when no helper starts. */
 err_t wall_open(const char *module, const struct p11_helper *options, struct wall **ret);
 /* Ends the helper, within WALL_LAST_MS; no call may be under way. NULL-safe. */
 void wall_free(struct wall *w);

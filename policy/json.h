@@ -24,8 +24,9 @@ struct json_options {
 const struct value *json_to_value(struct arena *a, const char *text, size_t len,
                                const struct json_options *options, struct json_error *error);
 
-/* Compact JSON: sets as sorted arrays, keys that are not strings as the string of their own JSON, members
- * sorted by the text of their keys; < > & U+2028 U+2029 escaped as Go does (json.marshal's form). Fails the text, not the caller. */
+/* Compact JSON: sets as sorted arrays, keys that are not strings as the string of their own JSON, members sorted by
+ * the text of their keys; < > & U+2028 U+2029 escaped as Go does (json.marshal's form). Fails the text, not the
+ * caller. */
 void json_write(struct text *t, const struct value *v);
 
 /* The same over several lines: each member begins with `prefix` and `indent` times its depth. */

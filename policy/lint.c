@@ -9,8 +9,8 @@
 
 /* ---- the table ---------------------------------------------------------------------------------- */
 
-/* A lint without a function is found by lint_walk (or by rego_lint, LINT_TOO_LARGE), which runs the bodies of all rules at once; the
- * functions run in this order, and may ask what was found before. LINT_TYPE_MISMATCH is both. */
+/* A lint without a function is found by lint_walk (or by rego_lint, LINT_TOO_LARGE), which runs the bodies of all
+ * rules at once; the functions run in this order, and may ask what was found before. LINT_TYPE_MISMATCH is both. */
 static const struct {
     struct lint_row row;
     void (*run)(struct linter *l);

@@ -13,8 +13,8 @@ struct regex_class {
     void *code;        /* pcre2_code; NULL: nothing beyond ASCII */
 };
 
-/* source: one class or escape, as PCRE2 writes it, with a NUL somewhere behind. False: PCRE2 refuses it, or memory is short (the arena
- * failed then). */
+/* source: one class or escape, as PCRE2 writes it, with a NUL somewhere behind. False: PCRE2 refuses it, or memory
+ * is short (the arena failed then). */
 bool regex_class_make(struct arena *a, const char *source, size_t len, bool ignore_case, struct regex_class *ret);
 
 /* *match is pcre2_match_data of the arena, made when first needed. */

@@ -23,8 +23,8 @@ void release_policy_ref(struct release_policy *p);
 struct release_policy *release_last(struct release *r);
 void release_policy_unref(struct release_policy *p);
 
-/* Compiles a text that is not yet in force, with all functions of broker/builtins. ERR_USAGE with the first of *ret_errors, which has them
- * all; ERR_INTERNAL (out of memory) leaves it empty. */
+/* Compiles a text that is not yet in force, with all functions of broker/builtins. ERR_USAGE with the first of
+ * *ret_errors, which has them all; ERR_INTERNAL (out of memory) leaves it empty. */
 err_t release_compile(struct span text, struct rego_errors *ret_errors, struct release_policy **ret);
 /* Puts it in force after it was stored as this version, unless a later one is in force already: two
  * who set it at once end here in any order. Takes the reference. */

@@ -56,8 +56,8 @@ struct as_protocol {
 
 extern const struct as_protocol as_grpc, as_rest;
 
-/* protocol->read, and whether what came is a thing of that kind: a token, a challenge within
- * AS_CHALLENGE_MAX, JSON. A token's limit is JOSE_MAX_TOKEN. *ret was empty before, and means nothing unless AS_DONE. */
+/* protocol->read, and whether what came is a thing of that kind: a token, a challenge within AS_CHALLENGE_MAX,
+ * JSON. A token's limit is JOSE_MAX_TOKEN. *ret was empty before, and means nothing unless AS_DONE. */
 enum as_outcome as_read(const struct as_protocol *p, const struct as_call *call,
                         const struct as_answer *answer, struct buf *ret, struct buf *why);
 

@@ -35,8 +35,8 @@ void as_service_stop_in(struct as_service *s, unsigned ms);
  * of it; ERR_BUSY when it is down. REST takes no reference values: ERR_USAGE says where they belong. */
 struct attest_upkeep as_service_upkeep(struct as_service *s);
 
-/* Asked by attest.c. ERR_AUTH: refused, or answered with more than is taken; the reason is for the log. ERR_BUSY: it is down, answers
- * nonsense, or does not serve us; later perhaps. ERR_TOOLARGE, ERR_INTERNAL. */
+/* Asked by attest.c. ERR_AUTH: refused, or answered with more than is taken; the reason is for the log. ERR_BUSY:
+ * it is down, answers nonsense, or does not serve us; later perhaps. ERR_TOOLARGE, ERR_INTERNAL. */
 struct as_piece; /* as_call.h */
 err_t as_evaluate(struct as_service *s, const struct as_piece *pieces, size_t count,
                   struct buf *ret_token);

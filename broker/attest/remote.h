@@ -17,7 +17,8 @@ err_t remote_challenge(struct as_service *s, const char *tee, struct span body,
 err_t remote_evaluate(struct as_service *s, const char *tee, const char *nonce,
                       const struct attestation *body, struct buf *ret_token);
 
-/* g: from that token, which is verified now. It must hold the handshake's key, and its nonce where it
- * carries one; a nonce that is no text is another's. ERR_AUTH, and loud: a service that gives away tokens of others is not to be trusted. */
+/* g: from that token, which is verified now. It must hold the handshake's key, and its nonce where it carries one;
+ * a nonce that is no text is another's. ERR_AUTH, and loud: a service that gives away tokens of others is not to be
+ * trusted. */
 err_t remote_check_token(const struct guest *g, const struct guest_rules *rules, const char *nonce,
                          const struct attestation *body);

@@ -26,7 +26,8 @@ struct verified_token {
 };
 void verified_token_done(struct verified_token *t);
 
-/* Header, key, signature, exp and nbf, iss and aud where the configuration names some. ERR_CRYPTO or ERR_USAGE; the text is for the log. */
+/* Header, key, signature, exp and nbf, iss and aud where the configuration names some. ERR_CRYPTO or ERR_USAGE; the
+ * text is for the log. */
 err_t verifier_check(const struct verifier *v, struct span token, int64_t now,
                      struct verified_token *ret);
 

@@ -27,9 +27,9 @@ struct broker {
  * which needs neither guests nor operators of the network: the settings for those are not read and
  * nothing is said of them. */
 err_t broker_open(const struct config *config, const char *who, bool offline, struct broker *ret);
-/* Whether what the configuration names beside the token does: the module's file, the PIN, keys and certificates
- * of operators, of the attestation service, of those whose tokens are believed. Files are read as at a start; of servers only that
- * their URLs can be asked. With a signing key on the token the last are left to the start. */
+/* Whether what the configuration names beside the token does: the module's file, the PIN, keys and certificates of
+ * operators, of the attestation service, of those whose tokens are believed. Files are read as at a start; of
+ * servers only that their URLs can be asked. With a signing key on the token the last are left to the start. */
 err_t broker_check(const struct config *config);
 /* Looks at all sources of keys anew, in the background (SIGHUP); not for an offline one. */
 void broker_refresh_keys(struct broker *b);

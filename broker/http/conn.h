@@ -79,10 +79,10 @@ err_t conn_table_init(struct conn_table *t, const struct conn_limits *limits, un
 void conn_table_done(struct conn_table *t); /* frees what is left; closes no socket */
 unsigned conn_table_count(struct conn_table *t);
 
-/* Makes the entry of an accepted socket, on the event loop that has fewest of those that are not stuck in
- * the handler for HTTP_STUCK_MS. `address` is NULL for the admin socket; `probe`: it came with one, in
- * plain HTTP whatever the others speak. ERR_LIMIT when there are too many, in all or from that address (the connections of the admin
- * socket and probes are counted apart, so that they get through a flood). */
+/* Makes the entry of an accepted socket, on the event loop that has fewest of those that are not stuck in the
+ * handler for HTTP_STUCK_MS. `address` is NULL for the admin socket; `probe`: it came with one, in plain HTTP
+ * whatever the others speak. ERR_LIMIT when there are too many, in all or from that address (the connections of the
+ * admin socket and probes are counted apart, so that they get through a flood). */
 struct sockaddr;
 err_t conn_add(struct conn_table *t, const struct sockaddr *address, const char *peer, bool probe,
                struct conn **ret);

@@ -21,9 +21,9 @@ const char *jwe_key_alg(const struct jwe_key *k);
  * report data. Fails like jwe_key_from_json but without cryptographic checks: for the digest only. */
 err_t jwe_tee_key_canonical(struct json tee_pubkey, struct json_out *o);
 
-/* Encrypts with a fresh content key, IV and ephemeral key; appends the JSON text to *ret.
- * The plaintext is only read: at most VALUE_MAX bytes, else ERR_TOOLARGE; may be empty. ERR_BUSY
- * when locked memory is spent. Nothing is appended on failure. Thread-safe. RFC 7516 5.1, RFC 7518 4.6 and 4.3 and 4.2, 5.3. */
+/* Encrypts with a fresh content key, IV and ephemeral key; appends the JSON text to *ret. The plaintext is only
+ * read: at most VALUE_MAX bytes, else ERR_TOOLARGE; may be empty. ERR_BUSY when locked memory is spent. Nothing is
+ * appended on failure. Thread-safe. RFC 7516 5.1, RFC 7518 4.6 and 4.3 and 4.2, 5.3. */
 err_t jwe_encrypt(const struct jwe_key *to, struct span plaintext, struct buf *ret);
 
 /* Opens what jwe_encrypt makes, with the guest's private key (EC or RSA); checks everything before

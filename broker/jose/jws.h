@@ -19,8 +19,9 @@ struct json jws_header(const struct jws *t);   /* the protected header */
 const char *jws_alg(const struct jws *t);
 struct span jws_payload(const struct jws *t);  /* decoded; NOT yet trusted before jws_verify */
 
-/* Verifies with this key. The header's alg must fit the key's family and curve, and must equal
- * the key's own alg member when it has one; its use and key_ops must not forbid it. ERR_CRYPTO otherwise, one sentence for every cause. */
+/* Verifies with this key. The header's alg must fit the key's family and curve, and must equal the key's own alg
+ * member when it has one; its use and key_ops must not forbid it. ERR_CRYPTO otherwise, one sentence for every
+ * cause. */
 err_t jws_verify(const struct jws *t, const struct jwk *key);
 
 /* Whether a JWK's alg member names a signature algorithm we know. */

@@ -167,7 +167,8 @@ static err_t prune_locked(struct store *s, const struct draft *d, uint64_t versi
     return tell_hidden(d, version, &hidden);
 }
 
-/* There is nothing to delete. A deletion that was cut off has left what it deleted; whoever asks again wants it gone. */
+/* There is nothing to delete. A deletion that was cut off has left what it deleted; whoever asks again wants it
+ * gone. */
 static err_t end_deletion_locked(struct store *s, const struct draft *d, struct err missing)
 {
     struct err_chain why;
