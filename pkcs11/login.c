@@ -1,5 +1,6 @@
 #include "pkcs11/p11_internal.h"
 #include "pkcs11/pin_marker.h"
+#include "pkcs11/softhsm_files.h"
 #include "pkcs11/token_file.h"
 
 #include <signal.h>
@@ -49,12 +50,13 @@ static err_t prove_logged_in(CK_FUNCTION_LIST *fn, CK_SESSION_HANDLE h, const ch
 }
 
 /* SoftHSM empties token.object in each login and writes it anew (tokens.md 2.2): who is told to end meanwhile does
- * so afterwards. Not at a key pad, where a person may take his time. */
+ * so afterwards. Not with others, where a login may hang, or wait for a person at a key pad. */
 static CK_RV send_pin(CK_FUNCTION_LIST *fn, CK_SESSION_HANDLE h, struct secret *pin)
 {
     static const int ENDS[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
     sigset_t ends, before;
     if (!pin) return fn->C_Login(h, CKU_USER, NULL, 0);
+    if (!softhsm_is(fn)) return fn->C_Login(h, CKU_USER, secret_data(pin), (CK_ULONG) secret_len(pin));
     sigemptyset(&ends);
     for (size_t i = 0; i < sizeof ENDS / sizeof *ENDS; i++) sigaddset(&ends, ENDS[i]);
     pthread_sigmask(SIG_BLOCK, &ends, &before);

@@ -127,11 +127,16 @@ err_t softhsm_check_objects(const char *module)
     return ERR_OK;
 }
 
-static bool is_softhsm(struct p11 *p)
+bool softhsm_is(CK_FUNCTION_LIST *fn)
 {
     CK_INFO about = {0};
+    return fn->C_GetInfo(&about) == CKR_OK && memcmp(about.manufacturerID, "SoftHSM ", 8) == 0;
+}
+
+static bool is_softhsm(struct p11 *p)
+{
     SCOPED_OBJECTS(p); /* recovery must not take the module away meanwhile */
-    return p->fn->C_GetInfo(&about) == CKR_OK && memcmp(about.manufacturerID, "SoftHSM ", 8) == 0;
+    return softhsm_is(p->fn);
 }
 
 err_t p11_leftovers(struct p11 *p, err_t (*visit)(void *arg, const char *path), void *arg)

@@ -5,6 +5,8 @@
 
 #include "broker/base/buf.h"
 
+#include <p11-kit/pkcs11.h>
+
 enum softhsm_object {
     SOFTHSM_WHOLE, /* a number, then attributes up to the very end */
     SOFTHSM_CUT,   /* it ends too early: SoftHSM passes it over */
@@ -12,6 +14,9 @@ enum softhsm_object {
      * where there is none it ends its process, where there is some it may take minutes. */
     SOFTHSM_DEADLY,
 };
+
+/* Whether a module that was started is SoftHSM. */
+bool softhsm_is(CK_FUNCTION_LIST *fn);
 
 /* What the bytes of an object file are. */
 enum softhsm_object softhsm_object_judge(struct span file);
