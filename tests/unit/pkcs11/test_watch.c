@@ -1,5 +1,6 @@
 #include "tests/lib/test.h"
 
+#include <sched.h>
 #include <time.h>
 
 #include "broker/base/clock.h"
@@ -205,20 +206,32 @@ static void test_watch__deadlines_of_objects_may_be_the_shorter_ones(void **stat
     end(&object);
 }
 
+/* Deadlines of an hour: what is looked at is long before them, and each look is a little later. */
+static const struct watch_config HOUR = {.crypto_ms = 3600000, .object_ms = 3600000, .long_ms = 3600000};
+static uint64_t looked_at;
+
+static bool look_for_stuck(void)
+{
+    looked_at += P11_STUCK_MS * MS;
+    return watch_loop_stuck(looked_at);
+}
+
 static void test_watch_loop_stuck__only_event_loops(void **state)
 {
     struct caller worker = {.kind = WATCH_OBJECT}, loop = {.kind = WATCH_OBJECT, .here = true};
-    uint64_t later = clock_mono_ns() + 1000 * MS;
+    start(HOUR);
+    looked_at = clock_mono_ns() + 1000 * MS;
     begin(&worker);
     gate_await(1);
-    assert_false(watch_loop_stuck(later));
+    assert_false(look_for_stuck());
     begin(&loop);
     gate_await(2);
-    assert_true(watch_loop_stuck(later + 1000 * MS));
+    while (!look_for_stuck()) sched_yield(); /* at the gate, but perhaps not asleep yet */
+    assert_true(looked_at < clock_mono_ns() + HOUR.object_ms / 2 * MS);
     gate_set(true);
     pthread_join(worker.thread, NULL);
     end(&loop);
-    assert_false(watch_loop_stuck(later + 2000 * MS));
+    assert_false(look_for_stuck());
 }
 
 static atomic_bool worked_enough;
@@ -241,11 +254,10 @@ static void test_watch_loop_stuck__not_for_want_of_a_core(void **state)
     pthread_t thread;
     int began = 0;
     atomic_store(&worked_enough, false);
+    start(HOUR);
     assert_int_equal(pthread_create(&thread, NULL, work_here, &began), 0);
     gate_await_count(&began, 1);
-    uint64_t now = clock_mono_ns();
-    bool before = watch_loop_stuck(now + (P11_OBJECT_MS - 500) * MS);
-    bool after = watch_loop_stuck(now + (P11_OBJECT_MS + 500) * MS);
+    bool before = look_for_stuck(), after = watch_loop_stuck(clock_mono_ns() + (HOUR.object_ms + 500) * MS);
     atomic_store(&worked_enough, true);
     pthread_join(thread, NULL);
     assert_false(before);
@@ -379,7 +391,7 @@ int main(void)
         cmocka_unit_test_teardown(test_watch__longer_calls_are_late_too, teardown),
         cmocka_unit_test_teardown(test_watch__deadlines_of_objects_may_be_the_shorter_ones, teardown),
         cmocka_unit_test_teardown(test_watch_loop_stuck__only_event_loops, teardown),
-        cmocka_unit_test(test_watch_loop_stuck__not_for_want_of_a_core),
+        cmocka_unit_test_teardown(test_watch_loop_stuck__not_for_want_of_a_core, teardown),
         cmocka_unit_test_teardown(test_watch_on_hopeless__each_time_that_a_thread_cannot_be_done_without, teardown),
         cmocka_unit_test_teardown(test_watch_on_hopeless__waiting_is_no_reason_without_a_call_that_hangs, teardown),
         cmocka_unit_test_teardown(test_watch_arm__sweeps_until_nothing_is_due, teardown),
