@@ -56,9 +56,9 @@ static CK_RV send_pin(CK_FUNCTION_LIST *fn, CK_SESSION_HANDLE h, struct secret *
     static const int ENDS[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
     sigset_t ends, before;
     if (!pin) return fn->C_Login(h, CKU_USER, NULL, 0);
-    if (!softhsm_is(fn)) return fn->C_Login(h, CKU_USER, secret_data(pin), (CK_ULONG) secret_len(pin));
+    size_t n = softhsm_is(fn) ? sizeof ENDS / sizeof *ENDS : 0;
     sigemptyset(&ends);
-    for (size_t i = 0; i < sizeof ENDS / sizeof *ENDS; i++) sigaddset(&ends, ENDS[i]);
+    for (size_t i = 0; i < n; i++) sigaddset(&ends, ENDS[i]);
     pthread_sigmask(SIG_BLOCK, &ends, &before);
     CK_RV rv = fn->C_Login(h, CKU_USER, secret_data(pin), (CK_ULONG) secret_len(pin));
     pthread_sigmask(SIG_SETMASK, &before, NULL);

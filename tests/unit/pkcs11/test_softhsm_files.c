@@ -148,6 +148,24 @@ static void test_softhsm_check_objects__names_the_file_that_ends_programs(void *
     assert_ok(softhsm_check_objects("/usr/lib/softhsm/libsofthsm2.so"));
 }
 
+/* It goes on with what it has read. */
+static void test_module_restart__not_beside_such_a_file(void **state)
+{
+    static const uint8_t deadly[] = {0, 0, 0, 0, 0, 0, 0, 1,    0, 0, 0, 0, 0, 0, 0, 0x11,
+                                     0, 0, 0, 0, 0, 0, 0, 3, 0xff, 0, 0, 0, 0, 0, 0, 1};
+    struct p11_module *m = NULL;
+    CK_INFO info;
+    char path[600];
+    assert_ok(module_load(hsm.module, &m));
+    place("33333333-1111-1111-1111-111111111111.object", span_of(deadly, sizeof deadly), 0, path);
+    struct err e = module_restart(m, false);
+    unlink(path);
+    assert_int_equal(e.code, ERR_CONFLICT);
+    assert_non_null(strstr(err_text(e), path));
+    assert_int_equal(module_fn(m)->C_GetInfo(&info), CKR_OK);
+    module_unref(m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -158,6 +176,7 @@ int main(void)
         cmocka_unit_test(test_softhsm_object_judge__lengths_beyond_the_end),
         cmocka_unit_test(test_softhsm_object_judge__a_length_that_is_damaged),
         cmocka_unit_test(test_softhsm_check_objects__names_the_file_that_ends_programs),
+        cmocka_unit_test(test_module_restart__not_beside_such_a_file),
     };
     return cmocka_run_group_tests(tests, token_bare, token_gone);
 }
