@@ -106,13 +106,15 @@ static const struct command *find(char *const *words, int *ret_words)
     return NULL;
 }
 
+#define NAME_TEXT 120 /* bytes; what is longer is cut */
+
 /* These words up to an option, with blanks between. */
-static const char *join(char *const *words, char out[120])
+static const char *join(char *const *words, char out[NAME_TEXT])
 {
     size_t len = 0;
     out[0] = '\0';
-    for (int n = 0; words[n] && n < COMMAND_WORDS && words[n][0] != '-' && len < 120; n++)
-        len += (size_t) snprintf(out + len, 120 - len, "%s%s", n ? " " : "", words[n]);
+    for (int n = 0; words[n] && n < COMMAND_WORDS && words[n][0] != '-' && len < NAME_TEXT; n++)
+        len += (size_t) snprintf(out + len, NAME_TEXT - len, "%s%s", n ? " " : "", words[n]);
     return out;
 }
 
@@ -132,7 +134,7 @@ static bool print_group(const char *word, FILE *out)
 
 static int unknown(char *const *words)
 {
-    char name[120];
+    char name[NAME_TEXT];
     if (!print_group(words[0], stderr)) print_overview(stderr);
     fprintf(stderr, "\nstrongroom: there is no command \"%s\"\n", join(words, name));
     return err_exit_code(ERR_USAGE);
@@ -142,7 +144,7 @@ static int unknown(char *const *words)
 static int help(int argc, char **argv)
 {
     static char option[] = "--help";
-    char *ask[] = {argv[0], option, NULL}, name[120];
+    char *ask[] = {argv[0], option, NULL}, name[NAME_TEXT];
     int words = 0;
     if (argc < 3) {
         print_overview(stdout);
@@ -161,7 +163,7 @@ static bool asks_for_help(const char *word)
 static int run(int argc, char **argv)
 {
     int words = 0;
-    char name[120];
+    char name[NAME_TEXT];
     const char *first = argc > 1 ? argv[1] : "help";
     if (strcmp(first, "--version") == 0) {
         printf("strongroom %s\n", STRONGROOM_VERSION);
