@@ -21,6 +21,8 @@
 /* The last one's ratio is the figure that counts. */
 static const unsigned CONNECTIONS[] = {8, 64};
 #define VALUE 1024
+#define TURNS 15 /* at most PART_RUNS_MAX */
+#define LOAD_SHARE 5.0 /* how much longer a load is measured than a part */
 
 static struct bench {
     struct broker broker;
@@ -162,7 +164,7 @@ struct answers {
 static err_t measure_http(const char *address, unsigned connections, struct answers *ret)
 {
     struct load load = {.address = address, .connections = connections, .threads = bench.cores,
-                        .seconds = bench.seconds, .ask = load_ask_same,
+                        .seconds = LOAD_SHARE * bench.seconds / TURNS, .ask = load_ask_same,
                         .context = bench.request};
     struct load_result r;
     TRY(load_run(&load, &r));
@@ -229,7 +231,6 @@ static err_t prepare(struct bench *b, const struct exchange_handler *api)
     return p11_seal(b->broker.token, &meta, span_of(value, sizeof value), &envelope);
 }
 
-#define TURNS 5
 #define KINDS (sizeof CONNECTIONS / sizeof *CONNECTIONS)
 
 /* The machine is noisy for seconds at a time, so all that is compared takes turns, and of each the one

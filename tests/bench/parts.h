@@ -26,5 +26,5 @@ err_t parts_measure(const struct part *parts, size_t count, err_t (*beside)(void
                     double seconds, struct part_cost *ret);
 
 /* The median of an odd number of runs, each figure by itself. Sorts nothing that the caller sees. */
-#define PART_RUNS_MAX 9u
+#define PART_RUNS_MAX 15u
 struct part_cost part_median(const struct part_cost *runs, size_t count);
