@@ -259,15 +259,15 @@ run-fuzz: $(FUZZ_BIN)
 	$(Q)$(PYTHON) tests/fuzz/seeds.py "$(BUILD)/fuzz-seeds" tests/rego/cases $(if $(CASES),"$(CASES)")
 	$(Q)tests/fuzz/run.sh "$(OUT)" $(SECONDS_EACH) $(FUZZ_BIN)
 
-bench: all $(BENCH_BIN) $(REGO_BESIDE) $(FAULT_SO) ## policies, handshakes, the wall, slow tokens, overload, releases: rates, parts and floors (BENCH=policy, =handshake, =wall, =pace, =overload, =release or =scale: only that)
+bench: all $(BENCH_BIN) $(REGO_BESIDE) $(FAULT_SO) ## policies, handshakes, the wall, slow tokens, overload, many resources, releases: rates, parts and floors (BENCH=policy, =handshake, =wall, =pace, =overload, =scale or =release: only that)
 	$(Q)$(if $(filter-out policy,$(BENCH)),,"$(OUT)/tests/bench/bench_policy" tests/vectors/kbs)
 	$(Q)$(if $(BENCH),,tests/bench/beside.py "$(OUT)")
 	$(Q)$(if $(filter-out handshake,$(BENCH)),,tests/bench/run "$(OUT)" handshake $(SECONDS_EACH))
 	$(Q)$(if $(filter-out wall,$(BENCH)),,tests/bench/run "$(OUT)" wall $(or $(SECONDS_EACH),2))
 	$(Q)$(if $(filter-out pace,$(BENCH)),,tests/bench/run "$(OUT)" pace $(or $(SECONDS_EACH),3))
 	$(Q)$(if $(filter-out overload,$(BENCH)),,tests/bench/run "$(OUT)" overload $(or $(SECONDS_EACH),3))
+	$(Q)$(if $(filter-out scale,$(BENCH)),,$(PYTHON) tests/bench/scale.py "$(BUILD)" $(or $(SECONDS_EACH),2))
 	$(Q)$(if $(filter-out release,$(BENCH)),,tests/bench/run "$(OUT)" release $(or $(SECONDS_EACH),2) $(RESOURCES))
-	$(Q)$(if $(filter scale,$(BENCH)),$(PYTHON) tests/bench/scale.py "$(BUILD)" $(or $(SECONDS_EACH),2))
 
 # ---- install ------------------------------------------------------------------------------------
 
