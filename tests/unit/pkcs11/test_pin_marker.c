@@ -93,6 +93,16 @@ static void test_pin_marker_check__what_cannot_be_understood(void **state)
     assert_fails(pin_marker_check(path, right, &m, &verdict), ERR_HUMAN);
 }
 
+/* Whatever it may say is not known: no PIN is new then. */
+static void test_pin_marker_check__one_that_cannot_be_read(void **state)
+{
+    struct pin_marker m = {0};
+    enum pin_verdict verdict = PIN_REFUSED;
+    assert_int_equal(mkdir(path, 0700), 0);
+    assert_fails_with(pin_marker_check(path, right, &m, &verdict), ERR_USAGE, "cannot read the PIN marker");
+    assert_int_equal(verdict, PIN_REFUSED);
+}
+
 #define CASE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 
 int main(void)
@@ -101,6 +111,7 @@ int main(void)
         CASE(test_pin_marker_check__tells_pins_apart),
         CASE(test_pin_marker_write__mode_salt_and_no_pin_inside),
         CASE(test_pin_marker_check__what_cannot_be_understood),
+        CASE(test_pin_marker_check__one_that_cannot_be_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
