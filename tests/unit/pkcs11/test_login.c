@@ -1,5 +1,6 @@
 #include "tests/lib/test.h"
 
+#include <p11-kit/p11-kit.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -27,6 +28,14 @@ static int teardown(void **state)
     secret_free(TAKE_PTR(pin));
     free(TAKE_PTR(marker));
     return softhsm_stop(&hsm);
+}
+
+/* Stands before p11-kit's, which reads the system's configuration. */
+static const char *log_calls;
+
+char *p11_kit_config_option(CK_FUNCTION_LIST *fn, const char *option)
+{
+    return log_calls && strcmp(option, "log-calls") == 0 ? strdup(log_calls) : NULL;
 }
 
 static CK_C_Login login_instead; /* of the module's, when it is set */
@@ -256,6 +265,19 @@ static void test_login_gate__refusal_that_cannot_be_kept(void **state)
     assert_int_equal(logins(), 1);
 }
 
+static void test_login_gate__no_pin_where_calls_are_logged(void **state)
+{
+    NEED_FAULT();
+    log_calls = "yes";
+    struct err e = try(SOFTHSM_PIN);
+    log_calls = "no";
+    assert_int_equal(e.code, ERR_USAGE);
+    assert_non_null(strstr(err_reason(e), "log-calls"));
+    assert_int_equal(logins(), 0);
+    assert_ok(try(SOFTHSM_PIN));
+    log_calls = NULL;
+}
+
 static volatile sig_atomic_t interrupted;
 
 static void on_interrupt(int which)
@@ -305,6 +327,7 @@ int main(void)
         CASE(test_login_gate__no_pin_and_no_login_needed),
         CASE(test_login_gate__no_marker_no_login),
         CASE(test_login_gate__refusal_that_cannot_be_kept),
+        CASE(test_login_gate__no_pin_where_calls_are_logged),
         CASE(test_login_gate__who_is_told_to_end_waits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
