@@ -48,7 +48,6 @@ static bool is_leftover(const char *path)
     _cleanup_buf_ struct buf file = {.max = FILE_MAX};
     if (stat(path, &st) != 0 || !S_ISREG(st.st_mode)) return false;
     if (clock_now() - st.st_mtim.tv_sec < (int64_t) LEFTOVER_SECONDS) return false;
-    if (st.st_size == 0) return true;
     if (!err_ok(file_read(path, FILE_MAX, &file))) return false;
     return softhsm_object_judge(buf_span(&file)) != SOFTHSM_WHOLE;
 }

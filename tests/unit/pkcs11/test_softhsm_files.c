@@ -68,6 +68,35 @@ static void test_softhsm_leftovers__not_what_may_be_in_the_making(void **state)
     unlink(path);
 }
 
+static void test_softhsm_leftovers__not_what_is_whole_however_old(void **state)
+{
+    char own[400], path[600];
+    _cleanup_buf_ struct buf file = BUF_INIT;
+    assert_true(softhsm_find_file(&hsm, "token.object", own, sizeof own));
+    assert_ok(file_read(own, 1 << 20, &file));
+    place("11111111-1111-1111-1111-111111111111.object", buf_span(&file), 100000, path);
+    assert_int_equal(leftovers(), 0);
+    unlink(path);
+}
+
+static err_t stop(void *arg, const char *path)
+{
+    FAIL(ERR_INTERNAL, "enough");
+}
+
+static void test_p11_leftovers__errors_and_a_token_that_lies_elsewhere(void **state)
+{
+    char path[600], *conf = strdup(getenv("SOFTHSM2_CONF"));
+    place("11111111-1111-1111-1111-111111111111.object", span_of(NULL, 0), 100, path);
+    assert_fails(p11_leftovers(token, stop, NULL), ERR_INTERNAL);
+    assert_int_equal(leftovers(), 1);
+    setenv("SOFTHSM2_CONF", "/nonexistent", 1);
+    assert_int_equal(leftovers(), 0);
+    setenv("SOFTHSM2_CONF", conf, 1);
+    free(conf);
+    unlink(path);
+}
+
 static void test_softhsm_leftovers__no_such_token(void **state)
 {
     assert_fails(softhsm_leftovers(hsm.tokens, "0123456789abcdef", meet, NULL), ERR_NOTFOUND);
@@ -171,6 +200,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_softhsm_leftovers__empty_and_cut_files),
         cmocka_unit_test(test_softhsm_leftovers__not_what_may_be_in_the_making),
+        cmocka_unit_test(test_softhsm_leftovers__not_what_is_whole_however_old),
+        cmocka_unit_test(test_p11_leftovers__errors_and_a_token_that_lies_elsewhere),
         cmocka_unit_test(test_softhsm_leftovers__no_such_token),
         cmocka_unit_test(test_softhsm_object_judge__real_files_and_their_cuts),
         cmocka_unit_test(test_softhsm_object_judge__lengths_beyond_the_end),
