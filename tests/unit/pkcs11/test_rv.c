@@ -50,6 +50,37 @@ static void test_rv_class__decides_reaction(void **state)
     }
 }
 
+/* A guest is not told that his request was wrong, whatever the token says to it. */
+static void test_rv_work_class__blames_nobody_who_asked(void **state)
+{
+    static const struct { CK_RV rv; enum err_class class; } ROWS[] = {
+        {CKR_OK, ERR_NONE},
+        {CKR_ENCRYPTED_DATA_INVALID, ERR_INTERNAL}, /* of the table: crypto */
+        {CKR_SESSION_EXISTS, ERR_INTERNAL},         /* conflict */
+        {CKR_OBJECT_HANDLE_INVALID, ERR_TOKEN_DOWN}, /* not found */
+        {CKR_PIN_INVALID, ERR_HUMAN},               /* usage */
+        {CKR_USER_ANOTHER_ALREADY_LOGGED_IN, ERR_HUMAN}, /* conflict */
+        {CKR_DEVICE_MEMORY, ERR_FULL},
+        {CKR_TOKEN_WRITE_PROTECTED, ERR_READONLY},
+        {CKR_GENERAL_ERROR, ERR_TOKEN_DOWN},
+    };
+    for (size_t i = 0; i < sizeof ROWS / sizeof *ROWS; i++)
+        assert_int_equal(rv_work_class(ROWS[i].rv), ROWS[i].class);
+    for (CK_RV rv = 0; rv < 0x400; rv++) {
+        enum err_class class = rv_work_class(rv);
+        assert_false(class == ERR_USAGE || class == ERR_CONFLICT || class == ERR_NOTFOUND || class == ERR_CRYPTO);
+    }
+}
+
+static void test_rv_is_of_the_moment__not_what_the_token_can(void **state)
+{
+    static const CK_RV NOW[] = {CKR_DEVICE_REMOVED, CKR_SESSION_COUNT, CKR_DEVICE_MEMORY, CKR_PIN_LOCKED, 0x80000384UL};
+    static const CK_RV LASTING[] = {CKR_OK, CKR_GENERAL_ERROR, CKR_MECHANISM_INVALID, CKR_ENCRYPTED_DATA_INVALID,
+                                    CKR_TOKEN_WRITE_PROTECTED};
+    for (size_t i = 0; i < sizeof NOW / sizeof *NOW; i++) assert_true(rv_is_of_the_moment(NOW[i]));
+    for (size_t i = 0; i < sizeof LASTING / sizeof *LASTING; i++) assert_false(rv_is_of_the_moment(LASTING[i]));
+}
+
 static void test_rv_class__only_ok_is_no_error(void **state)
 {
     for (CK_RV rv = 1; rv < 0x400; rv++) {
@@ -88,6 +119,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rv_name__standard_vendor_and_unknown_codes),
         cmocka_unit_test(test_rv_class__decides_reaction),
+        cmocka_unit_test(test_rv_work_class__blames_nobody_who_asked),
+        cmocka_unit_test(test_rv_is_of_the_moment__not_what_the_token_can),
         cmocka_unit_test(test_rv_class__only_ok_is_no_error),
         cmocka_unit_test(test_rv_keeps_session__data_errors_only),
         cmocka_unit_test(test_fail_rv__names_call_and_code),
