@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "pkcs11/keypair.h"
 #include "pkcs11/p11_internal.h"
 #include "pkcs11/wall.h"
 #include "tests/lib/softhsm.h"
@@ -99,6 +100,21 @@ static void test_wall__a_token_works_through_it(void **state)
     p11_close(TAKE_PTR(token));
     assert_int_equal(kill(pid, 0), -1); /* it went with us, and is no zombie */
     assert_int_equal(p11_helper_stats().pid, 0);
+}
+
+/* A call of its own, with all that it makes. */
+static void test_wall__key_pairs_are_made_through_it(void **state)
+{
+    struct p11_pair_info pair = {0};
+    open_with_kek(hsm.module);
+    assert_ok(p11_pair_create(token, "wrap key", P11_PAIR_RSA, 2048, &pair));
+    assert_true(pair.sound && pair.sensitive && pair.can_decrypt && !pair.can_sign);
+    assert_string_equal(pair.label, "wrap key");
+    p11_pair_info_done(&pair);
+    pair = (struct p11_pair_info){0};
+    assert_ok(p11_pair_create(token, "signer", P11_PAIR_EC_P256, 0, &pair));
+    assert_true(pair.sound && pair.can_sign && !pair.can_decrypt);
+    p11_pair_info_done(&pair);
 }
 
 static void test_wall__the_pin_is_not_here(void **state)
@@ -524,6 +540,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         TEST(test_wall__a_token_works_through_it),
+        TEST(test_wall__key_pairs_are_made_through_it),
         TEST(test_wall__the_pin_is_not_here),
         TEST(test_open__found_is_asked_before_the_login),
         TEST(test_wall__a_wrong_pin_is_sent_once),

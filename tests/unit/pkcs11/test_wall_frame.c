@@ -74,6 +74,16 @@ static struct span request_of(unsigned call, const struct wall_arg *args)
     return flatten(request.pieces, request.piece_n);
 }
 
+static void test_request__nothing_stays_of_what_was_wiped(void **state)
+{
+    static const uint8_t secret[16] = "short: copied in";
+    struct wall_arg args[WALL_ARGS] = {{.n = 1}, {.n = sizeof secret, .p = (void *) (uintptr_t) secret}};
+    request_of(WALL_Encrypt, args);
+    assert_non_null(memmem(request.words, sizeof request.words, secret, sizeof secret));
+    wall_request_wipe(&request);
+    assert_null(memmem(request.words, sizeof request.words, secret, sizeof secret));
+}
+
 /* ---- there and back ---------------------------------------------------------------------- */
 
 static void assert_arrived(char letter, const struct wall_arg *sent, const struct wall_arg *came)
@@ -407,6 +417,7 @@ static void test_frame__a_module_that_says_too_much(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_request__nothing_stays_of_what_was_wiped),
         cmocka_unit_test(test_frame__every_call_there_and_back),
         cmocka_unit_test(test_frame__failed_calls_carry_no_bytes),
         cmocka_unit_test(test_frame__start_and_operation_in_one),
