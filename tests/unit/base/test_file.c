@@ -7,9 +7,32 @@
 #include <ftw.h>
 #include <pthread.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static char dir[128];
+
+/* What became of a file, in order: s synced, S the folder synced, r renamed. Each stands before the C library's. */
+static char steps[8];
+
+static void step(char what)
+{
+    size_t n = strlen(steps);
+    if (n + 1 < sizeof steps) steps[n] = what;
+}
+
+int fsync(int fd)
+{
+    struct stat st;
+    step(fstat(fd, &st) == 0 && S_ISDIR(st.st_mode) ? 'S' : 's');
+    return (int) syscall(SYS_fsync, fd);
+}
+
+int rename(const char *from, const char *to)
+{
+    step('r');
+    return (int) syscall(SYS_rename, from, to);
+}
 
 static int make_dir(void **state)
 {
@@ -346,6 +369,14 @@ static void test_file_write_atomic__creates_and_replaces(void **state)
     assert_int_equal(entries(), 1);
 }
 
+/* After a power cut there is the old content or the new one, and none but the new one after it returned. */
+static void test_file_write_atomic__durable_before_and_after_it_has_its_name(void **state)
+{
+    memset(steps, 0, sizeof steps);
+    assert_ok(file_write_atomic(in("f"), SPAN_LIT("one"), 0600));
+    assert_string_equal(steps, "srS");
+}
+
 static void test_file_write_atomic__who_reads_keeps_the_old_file(void **state)
 {
     char text[8] = {0};
@@ -462,6 +493,7 @@ int main(void)
         IN_DIR(test_file_write_all__more_than_a_pipe_holds),
         IN_DIR(test_file_write_all__full_disk),
         IN_DIR(test_file_write_atomic__creates_and_replaces),
+        IN_DIR(test_file_write_atomic__durable_before_and_after_it_has_its_name),
         IN_DIR(test_file_write_atomic__who_reads_keeps_the_old_file),
         IN_DIR(test_file_write_atomic__a_name_without_folder),
         IN_DIR(test_file_write_atomic__failure_leaves_nothing),
