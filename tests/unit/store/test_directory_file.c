@@ -1,6 +1,44 @@
 #include "tests/unit/store/directory_root.h"
 
+#include <dirent.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
+
+/* What was synced and named, in order: the last part of a path, "->" before a new name. These stand before the C
+ * library's. */
+static char steps[200];
+static int sync_errno, write_errno;
+
+static void step(const char *mark, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    size_t n = strlen(steps);
+    snprintf(steps + n, sizeof steps - n, "%s%s ", mark, slash ? slash + 1 : path);
+}
+
+int fsync(int fd)
+{
+    char link[40], path[200] = "";
+    struct stat st;
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    assert_int_equal(fstat(fd, &st), 0);
+    assert_true(readlink(link, path, sizeof path - 1) > 0);
+    step("", S_ISREG(st.st_mode) ? "file" : strcmp(path, base) == 0 ? "root" : path);
+    errno = sync_errno;
+    return sync_errno ? -1 : (int) syscall(SYS_fsync, fd);
+}
+
+int renameat2(int from_fd, const char *from, int to_fd, const char *to, unsigned flags)
+{
+    step("->", to);
+    return (int) syscall(SYS_renameat2, from_fd, from, to_fd, to, flags);
+}
+
+ssize_t write(int fd, const void *data, size_t len)
+{
+    errno = write_errno;
+    return write_errno ? -1 : (ssize_t) syscall(SYS_write, fd, data, len);
+}
 
 static struct err write_at(int root, const char *path, struct span value, bool replace)
 {
@@ -27,6 +65,42 @@ static void test_write__makes_folders_and_modes(void **state)
     assert_ok(directory_file_read(root, "3f/abc/def~1.env", &b));
     assert_span(buf_span(&b), "other");
     buf_free(&b);
+    close(root);
+}
+
+/* Each folder is durable before what lies in it, the value before it has its name, and the name at the end. */
+static void test_write__durable_in_order(void **state)
+{
+    int root = root_open();
+    memset(steps, 0, sizeof steps);
+    assert_ok(write_at(root, "3f/abc/one", SPAN_LIT("1"), false));
+    assert_string_equal(steps, "root 3f file ->one abc ");
+    memset(steps, 0, sizeof steps);
+    assert_ok(directory_file_remove(root, "3f/abc/one"));
+    assert_string_equal(steps, "abc ");
+    close(root);
+}
+
+/* A write that failed leaves no file, done or not, and says whose fault it is. */
+static void test_write__no_room_and_no_rights(void **state)
+{
+    static const struct { int *code, is; enum err_class class; } ROWS[] = {
+        {&write_errno, ENOSPC, ERR_FULL},     {&write_errno, EDQUOT, ERR_FULL},
+        {&sync_errno, ENOSPC, ERR_FULL},      {&write_errno, EROFS, ERR_READONLY},
+        {&write_errno, EACCES, ERR_READONLY}, {&sync_errno, EIO, ERR_TOKEN_DOWN},
+    };
+    int root = root_open();
+    for (size_t i = 0; i < sizeof ROWS / sizeof *ROWS; i++) {
+        *ROWS[i].code = ROWS[i].is;
+        struct err e = write_at(root, "one", SPAN_LIT("1"), false);
+        *ROWS[i].code = 0;
+        assert_int_equal(e.code, ROWS[i].class);
+        DIR *dir = opendir(base);
+        size_t entries = 0;
+        while (readdir(dir)) entries++;
+        closedir(dir);
+        assert_int_equal(entries, 2); /* the dots */
+    }
     close(root);
 }
 
@@ -136,6 +210,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         ROOT(test_write__makes_folders_and_modes),
+        ROOT(test_write__durable_in_order),
+        ROOT(test_write__no_room_and_no_rights),
         ROOT(test_remove__takes_empty_folders_but_the_bucket),
         ROOT(test_read__what_is_no_file_of_ours),
         ROOT(test_read__no_descriptor_left),
