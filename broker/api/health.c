@@ -6,6 +6,7 @@
 
 #include "broker/base/clock.h"
 #include "broker/base/json.h"
+#include "broker/base/log.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -186,6 +187,7 @@ static void put_gauges(struct call *c, struct buf *out)
          audit_failures(config->audit)},
         {"strongroom_audit_unrecorded_total", "counter", "Refusals of strangers that the audit file only counts",
          audit_unrecorded(config->audit)},
+        {"strongroom_log_left_out_total", "counter", "Lines of the log beyond what one event may have", log_left_out()},
         {"strongroom_locked_bytes", "gauge", "Locked memory in use", secret_used()},
         {"strongroom_locked_bytes_max", "gauge", "Locked memory in all", secret_budget()},
     };

@@ -223,6 +223,11 @@
 #define AUDIT_SUMMARY_SECONDS 60u  /* how often a record tells how many more there were */
 #define AUDIT_PROBLEMS_MAX 100u    /* told one by one by `audit verify`; the rest is counted */
 
+/* Log */
+#define LOG_LINES_BURST 1000u      /* of one event at once, but for debugging; then so many a second: */
+#define LOG_LINES_PER_SECOND 1u
+#define LOG_EVENTS_MAX 256u        /* with a share of their own */
+
 /* Moving in from a KBS (cmd/import.c) */
 #define IMPORT_MAX_ENTRIES 10000u  /* of one import, and names in one of its folders */
 #define IMPORT_KEY_MAX 1024u       /* bytes of an entry's key */

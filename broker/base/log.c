@@ -1,7 +1,10 @@
 #include "broker/base/log.h"
 
+#include "broker/base/clock.h"
 #include "broker/base/json.h"
+#include "broker/base/limits.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -92,14 +95,64 @@ static void add_text(char *line, size_t *at, const char *a, const char *b)
     if (*at >= LINE_MAX_BYTES - 2) *at = LINE_MAX_BYTES - 2;
 }
 
+/* ---- floods ---------------------------------------------------------------------------------- */
+
+/* Many lines are caused by whoever sends a request, and must not fill a disk, nor put each other out. So each
+ * event has a share of its own. */
+struct share {
+    const char *event;
+    uint64_t used_ns;  /* monotonic; until when the event has used up its lines */
+    uint64_t left_out; /* lines since the last that was written */
+};
+
+#define LINE_NS (CLOCK_SECOND_NS / LOG_LINES_PER_SECOND)
+
+static pthread_mutex_t shares_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct share shares[LOG_EVENTS_MAX]; /* those after the last one there is room for have it together */
+static _Atomic uint64_t left_out_total;
+
+static struct share *share_locked(const char *event)
+{
+    size_t i = 0;
+    while (i < LOG_EVENTS_MAX - 1 && shares[i].event && strcmp(shares[i].event, event) != 0) i++;
+    if (!shares[i].event) shares[i].event = event;
+    return &shares[i];
+}
+
+/* Each line takes its share of time, and a burst of them may take it in advance. False: it is counted only. */
+static bool has_room(const char *event, uint64_t *ret_left_out)
+{
+    SCOPED_LOCK(&shares_lock);
+    struct share *s = share_locked(event);
+    uint64_t now = clock_mono_ns(), from = s->used_ns > now ? s->used_ns : now;
+    if (from - now > (LOG_LINES_BURST - 1) * LINE_NS) {
+        s->left_out++;
+        left_out_total++;
+        return false;
+    }
+    s->used_ns = from + LINE_NS;
+    *ret_left_out = s->left_out;
+    s->left_out = 0;
+    return true;
+}
+
+uint64_t log_left_out(void) { return left_out_total; }
+
+/* ---- lines ----------------------------------------------------------------------------------- */
+
 void log_write(enum log_level level, struct err e, const char *event,
                const struct log_field *fields)
 {
-    if (!log_enabled(level)) return;
+    uint64_t left_out = 0;
+    if (!log_enabled(level) || (level != LOG_LEVEL_DEBUG && !has_room(event, &left_out))) return;
     char line[LINE_MAX_BYTES], number[32];
     size_t at = 0;
     add_text(line, &at, level_names[level], " ");
     add_text(line, &at, event, "");
+    if (left_out) {
+        snprintf(number, sizeof number, "%ju", (uintmax_t) left_out);
+        add_text(line, &at, " left_out=", number);
+    }
     for (const struct log_field *f = fields; f->key; f++) {
         add_text(line, &at, " ", f->key);
         add_text(line, &at, "=", "");

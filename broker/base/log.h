@@ -1,6 +1,9 @@
 /* The log: one line an event on stderr, `level event key=value ...`; the service manager adds the
  * time. Values are escaped, so text from outside cannot forge a line. Never secrets.
  *
+ * Nor can it fill the disk: of one event LOG_LINES_BURST lines are written at once and LOG_LINES_PER_SECOND a
+ * second; the next one says how many before it were left out (left_out=N). Those of level debug all are written.
+ *
  *     log_info("token.login", LOG_S("label", label), LOG_U("sessions", n));
  */
 #pragma once
@@ -21,7 +24,7 @@ struct log_field {
 #define LOG_U(k, v) ((struct log_field){.key = (k), .type = 'u', .u = (uint64_t) (v)})
 #define LOG_D(k, v) ((struct log_field){.key = (k), .type = 'd', .d = (int64_t) (v)})
 
-/* Thread-safe: one write(2) a line. `e` may be ERR_OK; otherwise its chain is appended. */
+/* Thread-safe: one write(2) a line. event: static text. `e` may be ERR_OK; otherwise its chain is appended. */
 void log_write(enum log_level level, struct err e, const char *event,
                const struct log_field *fields);
 
@@ -38,6 +41,7 @@ void log_write(enum log_level level, struct err e, const char *event,
 void log_set_level(enum log_level level);
 bool log_level_from(const char *name, enum log_level *ret); /* "error" ... "debug" */
 bool log_enabled(enum log_level level);
+uint64_t log_left_out(void); /* lines that were only counted, since the start */
 
 /* Escapes text for one line of log or terminal: printable ASCII and well-formed UTF-8 stay,
  * the rest becomes \xNN; cut with "..." to fit. Returns out. */

@@ -1,5 +1,7 @@
 /* Lines are read back from a pipe in place of stderr. */
+#include "broker/base/clock.h"
 #include "broker/base/json.h"
+#include "broker/base/limits.h"
 #include "broker/base/log.h"
 #include "tests/lib/test.h"
 
@@ -278,6 +280,59 @@ static void test_log_write__lines_of_threads_stay_whole(void **state)
     assert_int_equal(lines, THREADS * LINES);
 }
 
+/* How many of so many lines of one event were written. */
+static unsigned write_many(const char *event, unsigned count)
+{
+    unsigned lines = 0;
+    for (unsigned i = 0; i < count; i++) {
+        log_warn(event);
+        for (const char *p = logged(); *p; p++) lines += *p == '\n';
+    }
+    return lines;
+}
+
+static void test_log_write__an_event_cannot_fill_the_disk(void **state)
+{
+    uint64_t second = CLOCK_SECOND_NS / LOG_LINES_PER_SECOND;
+    clock_test_mono(1000 * CLOCK_SECOND_NS);
+    uint64_t before = log_left_out();
+    assert_int_equal(write_many("flood", LOG_LINES_BURST), LOG_LINES_BURST);
+    assert_int_equal(log_left_out() - before, 0);
+    assert_int_equal(write_many("flood", 7), 0);
+    assert_int_equal(log_left_out() - before, 7);
+    /* neither another event nor what is asked for by its level has part in it */
+    log_warn("other", LOG_U("n", 1));
+    assert_string_equal(logged(), "warn other n=1\n");
+    log_set_level(LOG_LEVEL_DEBUG);
+    log_debug("flood");
+    assert_string_equal(logged(), "debug flood\n");
+
+    clock_test_mono(1000 * CLOCK_SECOND_NS + second);
+    log_warn("flood", LOG_U("n", 2));
+    log_warn("flood");
+    assert_string_equal(logged(), "warn flood left_out=7 n=2\n");
+    clock_test_mono(1000 * CLOCK_SECOND_NS + 3 * second);
+    log_warn("flood");
+    log_warn("flood");
+    log_warn("flood");
+    assert_string_equal(logged(), "warn flood left_out=1\nwarn flood\n");
+    clock_test_mono(0);
+}
+
+static void test_log_write__more_events_than_have_a_share(void **state)
+{
+    static char names[LOG_EVENTS_MAX + 5][16];
+    clock_test_mono(9000 * CLOCK_SECOND_NS);
+    for (size_t i = 0; i < LOG_EVENTS_MAX + 5; i++) {
+        snprintf(names[i], sizeof names[i], "event.%zu", i);
+        assert_int_equal(write_many(names[i], 1), 1);
+    }
+    assert_in_range(write_many(names[LOG_EVENTS_MAX + 3], LOG_LINES_BURST), 1, LOG_LINES_BURST - 5);
+    assert_int_equal(write_many(names[LOG_EVENTS_MAX + 4], 1), 0);
+    assert_int_equal(write_many(names[0], 1), 1);
+    clock_test_mono(0);
+}
+
 #define CAPTURED(test) cmocka_unit_test_setup_teardown(test, capture, release)
 
 int main(void)
@@ -297,6 +352,8 @@ int main(void)
         CAPTURED(test_log_err__appends_the_chain),
         CAPTURED(test_log_err__says_where_at_debug),
         CAPTURED(test_log_write__lines_of_threads_stay_whole),
+        CAPTURED(test_log_write__an_event_cannot_fill_the_disk),
+        CAPTURED(test_log_write__more_events_than_have_a_share),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
