@@ -70,6 +70,8 @@
 #define TLS_MAX_PEM (256u << 10)     /* bytes of one file of certificates or of a key */
 #define TLS_MAX_CHAIN 8u             /* certificates of a chain, ours or a client's */
 #define TLS_MAX_CAS 64u              /* certificates that clients' may chain to */
+#define TLS_MAX_KEY_BITS 8192u       /* of the key of a client's certificate */
+#define TLS_MAX_RSA_E 8u             /* bytes of its exponent; longer ones make each use slow */
 #define TLS_SOON_DAYS 14u            /* before its end, a certificate is warned of at start */
 /* An attestation service (attest/as_service.h) */
 #define AS_POOL_DEFAULT 16u        /* questions at once; each has a thread and a connection */

@@ -19,3 +19,7 @@ struct tls {
 
 /* Printable, cut to fit. */
 void tls_subject_of(gnutls_x509_crt_t crt, char out[PEER_SUBJECT_MAX]);
+
+/* tls_session.c: whether using the key of this certificate takes no long time (TLS_MAX_KEY_BITS, TLS_MAX_RSA_E).
+ * False also for what is no certificate. */
+bool tls_key_is_short(const gnutls_datum_t *der);

@@ -4,19 +4,30 @@
 
 /* ---- the beginning -------------------------------------------------------------------------- */
 
-/* The client's Finished is the last message of a TLS 1.3 handshake; in TLS 1.2 only ours follows. */
-static int on_finished(gnutls_session_t session, unsigned type, unsigned when, unsigned incoming,
-                       const gnutls_datum_t *message)
+/* The client's signature is looked at with the key that it showed, whosever that is: a long one, made up by a
+ * stranger, would keep the event loop for minutes. */
+static int before_signature(gnutls_session_t session)
 {
-    if (incoming) conn_ready(gnutls_session_get_ptr(session), clock_mono_ns());
+    unsigned count = 0;
+    const gnutls_datum_t *der = gnutls_certificate_get_peers(session, &count);
+    return der && count && tls_key_is_short(der) ? 0 : GNUTLS_E_CERTIFICATE_ERROR;
+}
+
+/* The client's Finished is the last message of a TLS 1.3 handshake; in TLS 1.2 only ours follows. */
+static int on_message(gnutls_session_t session, unsigned type, unsigned when, unsigned incoming,
+                      const gnutls_datum_t *message)
+{
+    if (!incoming) return 0;
+    if (type == GNUTLS_HANDSHAKE_CERTIFICATE_VERIFY && when == GNUTLS_HOOK_PRE) return before_signature(session);
+    if (type == GNUTLS_HANDSHAKE_FINISHED && when == GNUTLS_HOOK_POST)
+        conn_ready(gnutls_session_get_ptr(session), clock_mono_ns());
     return 0;
 }
 
 bool tls_begin(gnutls_session_t session, struct conn *c)
 {
     gnutls_session_set_ptr(session, c);
-    gnutls_handshake_set_hook_function(session, GNUTLS_HANDSHAKE_FINISHED, GNUTLS_HOOK_POST,
-                                       on_finished);
+    gnutls_handshake_set_hook_function(session, GNUTLS_HANDSHAKE_ANY, GNUTLS_HOOK_BOTH, on_message);
     /* Asked for, not required: guests have none. */
     if (c->tls->clients) gnutls_certificate_server_set_request(session, GNUTLS_CERT_REQUEST);
     return gnutls_priority_set(session, c->tls->priority) == 0;
@@ -46,6 +57,29 @@ struct shown {
 static void shown_done(struct shown *s)
 {
     for (unsigned i = 0; i < s->count; i++) gnutls_x509_crt_deinit(s->crts[i]);
+}
+
+static bool exponent_is_short(gnutls_x509_crt_t crt)
+{
+    gnutls_datum_t modulus = {0}, exponent = {0};
+    if (gnutls_x509_crt_get_pk_rsa_raw(crt, &modulus, &exponent) < 0) return false;
+    bool is_short = exponent.size <= TLS_MAX_RSA_E + 1; /* it may begin with a zero */
+    gnutls_free(modulus.data);
+    gnutls_free(exponent.data);
+    return is_short;
+}
+
+bool tls_key_is_short(const gnutls_datum_t *der)
+{
+    gnutls_x509_crt_t crt = NULL;
+    unsigned bits = 0;
+    if (gnutls_x509_crt_init(&crt) < 0) return false;
+    int algorithm = gnutls_x509_crt_import(crt, der, GNUTLS_X509_FMT_DER);
+    if (algorithm == 0) algorithm = gnutls_x509_crt_get_pk_algorithm(crt, &bits);
+    bool is_short = algorithm > 0 && bits <= TLS_MAX_KEY_BITS;
+    if (algorithm == GNUTLS_PK_RSA || algorithm == GNUTLS_PK_RSA_PSS) is_short = is_short && exponent_is_short(crt);
+    gnutls_x509_crt_deinit(crt);
+    return is_short;
 }
 
 static bool take_shown(const gnutls_datum_t *der, unsigned count, struct shown *ret)
