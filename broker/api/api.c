@@ -94,9 +94,12 @@ bool call_audit(struct call *c, const char *action, const char *decision, const 
     };
     struct err e = audit_write(c->api->config.audit, &event);
     if (err_ok(e)) return true;
+    char detail[2 * ERR_TEXT];
+    snprintf(detail, sizeof detail, "%s: %s", strcmp(decision, "done") == 0
+             ? "it is done, but cannot be recorded" : "it cannot be recorded, so it is refused", err_text(e));
     log_err(e, "audit.failed", LOG_S("action", action),
             LOG_S("effect", "the request is answered 503: no record, no release"));
-    call_error(c, KBS_UNAVAILABLE, NULL);
+    call_error(c, KBS_UNAVAILABLE, c->x->req.local_admin ? detail : NULL);
     return false;
 }
 

@@ -65,6 +65,7 @@ static void answer(struct call *c, const struct p11_status *t)
     _cleanup_buf_ struct buf body = BUF_INIT;
     struct json_out o = JSON_OUT(&body);
     const char *reason = token_reason(c, t);
+    if (!reason && !audit_works(a->config.audit)) reason = "audit-failed";
     pthread_mutex_lock(&a->ready_lock);
     if (!reason && a->ready_reason[0]) reason = a->ready_reason;
     json_begin_object(&o);

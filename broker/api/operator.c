@@ -185,6 +185,7 @@ bool operator_status(struct call *c)
     json_member_uint(&o, "torn_objects", store.torn);
     json_member_uint(&o, "sessions", guests.sessions);
     json_member_uint(&o, "attested_sessions", guests.attested);
+    json_member_bool(&o, "audit", audit_works(config->audit));
     json_member_uint(&o, "audit_failures", audit_failures(config->audit));
     json_member_uint(&o, "locked_bytes_used", secret_used());
     json_member_uint(&o, "locked_bytes", secret_budget());

@@ -21,6 +21,7 @@ struct audit {
     char run[2 * RUN_BYTES + 1];
     bool off; /* no file: nothing is written */
     _Atomic uint64_t failures, unrecorded;
+    _Atomic uint64_t lost; /* of failures: since a record was written */
 
     pthread_mutex_t lock; /* over everything below, and over the order of lines in the file */
     struct audit_file file;
@@ -180,8 +181,26 @@ struct err audit_write(struct audit *a, const struct audit_event *e)
 {
     if (a->off) return ERR_OK;
     struct err written = write_record(a, e);
-    if (!err_ok(written)) a->failures++;
+    if (err_ok(written)) {
+        a->lost = 0;
+    } else {
+        a->failures++;
+        a->lost++;
+    }
     return written;
+}
+
+bool audit_works(struct audit *a)
+{
+    uint64_t lost = a->lost;
+    if (!lost) return true;
+    char reason[96];
+    snprintf(reason, sizeof reason, "records before this one that could not be written: %ju", (uintmax_t) lost);
+    const struct audit_event event = {.action = "audit-back", .decision = "done", .reason = reason};
+    if (!err_ok(write_record(a, &event))) return false;
+    a->lost = 0;
+    log_info("audit.back", LOG_S("file", a->path), LOG_U("lost", lost));
+    return true;
 }
 
 uint64_t audit_failures(const struct audit *a)

@@ -45,6 +45,9 @@ err_t audit_write(struct audit *a, const struct audit_event *e);
  * use. Thread-safe. */
 err_t audit_reopen(struct audit *a, bool *ret_changed);
 
+/* False from a record that could not be written until one is: what needs a record is refused meanwhile. Then it
+ * tries to write one (action "audit-back"), which says how many are missing. Thread-safe. */
+bool audit_works(struct audit *a);
 uint64_t audit_failures(const struct audit *a);
 uint64_t audit_unrecorded(const struct audit *a); /* strangers that were counted only, since the start */
 bool audit_sync_from(const char *name, enum audit_sync *ret); /* "none", "batch", "each" */

@@ -168,19 +168,24 @@ static enum err_class class_of(long status)
     return ERR_INTERNAL;
 }
 
+static err_t told(enum err_class class_, const char *detail, long status)
+{
+    char shown[ERR_TEXT - sizeof " (HTTP 503)"];
+    log_escape(shown, sizeof shown, span_str(detail));
+    FAIL(class_, "%s (HTTP %ld)", shown, status);
+}
+
 struct err http_answer_error(const struct http_answer *a, const char *what)
 {
     _cleanup_json_ struct json_doc *doc = NULL;
     const char *detail = NULL, *named = NULL;
     enum err_class class_ = class_of(a->status);
-    char shown[180];
     if (err_ok(json_parse(secret_span(a->body), &doc))) {
         detail = json_string(json_get(json_root(doc), "detail"));
         named = json_string(json_get(json_root(doc), "class"));
     }
     for (unsigned i = ERR_NONE + 1; named && i < ERR_CLASS_COUNT; i++)
         if (strcmp(named, err_class_name(i)) == 0) class_ = i;
-    if (!detail) detail = "(no explanation)";
-    log_escape(shown, sizeof shown, span_str(detail));
-    FAIL(class_, "%s: %s (HTTP %ld)", what, shown, a->status);
+    TRYC(told(class_, detail ? detail : "(no explanation)", a->status), "%s", what);
+    return ERR_OK;
 }

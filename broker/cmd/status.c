@@ -20,6 +20,12 @@ static int64_t number(struct json object, const char *name)
     return json_int(json_get(object, name), &n) ? n : 0;
 }
 
+static bool records(struct json all)
+{
+    bool works = true;
+    return !json_bool(json_get(all, "audit"), &works) || works;
+}
+
 static void print_status(struct json all)
 {
     struct json token = json_get(all, "token");
@@ -32,6 +38,9 @@ static void print_status(struct json all)
         printf("next       %s at %s, after %lld tries\n", shown(token, "next", a),
                shown(token, "next_at", b), (long long) number(token, "tries"));
     if (json_bool(json_get(all, "kek"), &kek) && !kek) printf("kek        none: strongroom kek create makes it\n");
+    if (!records(all))
+        printf("audit      cannot be written: nothing is released; %lld records are missing\n",
+               (long long) number(all, "audit_failures"));
     printf("policy     %s, version %lld\n", shown(all, "policy", a),
            (long long) number(all, "policy_version"));
     printf("resources  %lld, and %lld damaged\n", (long long) number(all, "resources"),
@@ -42,7 +51,10 @@ static void print_status(struct json all)
 static err_t verdict(struct json all)
 {
     const char *state = json_string(json_get(json_get(all, "token"), "state"));
-    if (!state || strcmp(state, "up") == 0) return ERR_OK;
+    if (!state || strcmp(state, "up") == 0) {
+        if (records(all)) return ERR_OK;
+        FAIL(ERR_HUMAN, "the audit file cannot be written; a person must act, see its disk and the broker's log");
+    }
     bool human = strcmp(state, "human") == 0;
     FAIL(human ? ERR_HUMAN : ERR_TOKEN_DOWN, "the token is not up%s", human
          ? "; a person must act, see the reason" : "; it is brought back as soon as that goes");
@@ -60,8 +72,8 @@ struct err cmd_status(const struct command *self, int argc, char **argv)
     TRY(opt_parse(self, table, "",
                   "Asks the broker that runs on this host how its token is: up, recovering, waiting\n"
                   "(for the next try) or human (somebody must act), since when, and what comes next.\n"
-                  "Never waits for the token. Exit code 0 when it is up, 7 when a person must act,\n"
-                  "else 6, also when no broker runs.",
+                  "Never waits for the token. Exit code 0 when it is up, 7 when a person must act, as\n"
+                  "when the audit file cannot be written; else 6, also when no broker runs.",
                   argc, argv, 0, 0, NULL));
     TRY(opt_format(format, &json));
     _cleanup_(config_freep) struct config *config = NULL;

@@ -114,6 +114,25 @@ static void test_ready__a_policy_that_does_not_compile(void **state)
 }
 
 /* The first probe looks at what is stored; the next, which comes meanwhile, is not told that all is well. */
+/* What needs a record is refused, which is nearly all; the probe itself finds out when that is over. */
+static void test_ready__without_an_audit_file(void **state)
+{
+    audit_break();
+    ASK("GET", "/readyz");
+    check_ready();
+    ASK("GET", "/strongroom/v1/resource/a/b/c", .local = true);
+    ASK("GET", "/readyz");
+    check_unready("audit-failed");
+    audit_heal();
+    ASK("GET", "/readyz");
+    check_ready();
+    check_record("audit-back", "done", "records before this one that could not be written: 1");
+    size_t records = audit_count();
+    ASK("GET", "/readyz");
+    check_ready();
+    assert_int_equal(audit_count(), records);
+}
+
 static void test_ready__while_the_first_one_looks(void **state)
 {
     store_policy("package policy\n\nallow if nosuch(1)\n");
@@ -305,6 +324,7 @@ int main(void)
         KIT_TEST(test_live__empty_200),
         KIT_TEST(test_health__other_methods_and_paths),
         KIT_TEST(test_ready__old_answers_are_not_believed),
+        KIT_TEST(test_ready__without_an_audit_file),
         KIT_TEST(test_ready__while_the_first_one_looks),
         KIT_TEST(test_ready__a_policy_that_does_not_compile),
         KIT_TEST(test_health__end_of_the_certificate),

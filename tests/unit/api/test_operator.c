@@ -138,8 +138,12 @@ static void test_read__no_record_no_value(void **state)
     put("a/b/c", "value");
     audit_break();
     ASK("GET", OWN "resource/a/b/c", .local = true);
+    assert_int_equal(ASK("GET", OWN "status", .local = true), 200);
+    assert_false(flag_at("/audit"));
+    ASK("GET", OWN "resource/a/b/c", .local = true);
     audit_heal();
     check_error(503, "Unavailable", NULL);
+    assert_non_null(strstr(text_at("/detail"), "it cannot be recorded, so it is refused: cannot write to the audit file"));
     assert_null(response()->secret_body);
 }
 
@@ -169,6 +173,7 @@ static void test_status__what_there_is(void **state)
     assert_int_equal(number_at("/damaged"), 0);
     assert_int_equal(number_at("/sessions"), 2);
     assert_int_equal(number_at("/attested_sessions"), 1);
+    assert_true(flag_at("/audit"));
     assert_int_equal(number_at("/audit_failures"), 0);
     assert_true(number_at("/locked_bytes") >= number_at("/locked_bytes_used"));
 }
@@ -211,6 +216,7 @@ static void test_keks__create_without_a_record(void **state)
     ASK("POST", OWN "keks?next=true", .local = true);
     audit_heal();
     check_error(503, "Unavailable", NULL);
+    assert_non_null(strstr(text_at("/detail"), "cannot be recorded"));
 }
 
 /* ---- what is not there -------------------------------------------------------------------- */
