@@ -2,6 +2,7 @@
 
 #include <sched.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "broker/base/clock.h"
 #include "broker/base/limits.h"
@@ -347,6 +348,38 @@ static void test_watch_on_hopeless__waiting_is_no_reason_without_a_call_that_han
     watch_on_hopeless(NULL, NULL);
 }
 
+/* A restart is the last resort: not before it has hung for as long as was said. */
+static void test_watch_on_hopeless__not_at_once(void **state)
+{
+    struct caller loop = {.kind = WATCH_OBJECT, .here = true};
+    int told = 0;
+    start((struct watch_config){.object_ms = 10, .hang_ms = 60000, .sweep = sweep});
+    watch_on_hopeless(hopeless, &told);
+    begin(&loop);
+    gate_await_count(&loop.late, 1);
+    await_rounds();
+    assert_int_equal(gate_count(&told), 0);
+    end(&loop);
+    watch_on_hopeless(NULL, NULL);
+}
+
+static void *has_slot(void *arg)
+{
+    return atomic_load(&watch_self()->tid) == gettid() ? NULL : (void *) "not watched";
+}
+
+/* Threads that ended leave their place to others. */
+static void test_watch_self__more_threads_than_places_in_turn(void **state)
+{
+    for (unsigned i = 0; i < WATCH_THREADS + 2; i++) {
+        pthread_t thread;
+        void *complaint = NULL;
+        assert_int_equal(pthread_create(&thread, NULL, has_slot, NULL), 0);
+        pthread_join(thread, &complaint);
+        assert_null(complaint);
+    }
+}
+
 static void test_watch_start__one_at_a_time(void **state)
 {
     start((struct watch_config){0});
@@ -394,6 +427,8 @@ int main(void)
         cmocka_unit_test_teardown(test_watch_loop_stuck__not_for_want_of_a_core, teardown),
         cmocka_unit_test_teardown(test_watch_on_hopeless__each_time_that_a_thread_cannot_be_done_without, teardown),
         cmocka_unit_test_teardown(test_watch_on_hopeless__waiting_is_no_reason_without_a_call_that_hangs, teardown),
+        cmocka_unit_test_teardown(test_watch_on_hopeless__not_at_once, teardown),
+        cmocka_unit_test(test_watch_self__more_threads_than_places_in_turn),
         cmocka_unit_test_teardown(test_watch_arm__sweeps_until_nothing_is_due, teardown),
         cmocka_unit_test_teardown(test_watch_start__one_at_a_time, teardown),
         cmocka_unit_test_teardown(test_watch__many_threads, teardown),
