@@ -241,6 +241,22 @@ static void test_return__stale_is_dropped_when_nobody_uses_it(void **state)
     session_drop(&s);
 }
 
+/* Its place is another's then. */
+static void test_return__stale_ones_do_not_use_the_cache_up(void **state)
+{
+    struct p11_session s = {0};
+    with_cache(1);
+    struct wrapped w = wrap_new();
+    assert_ok(session_take(token, &s));
+    for (int i = 0; i < 3; i++) {
+        struct cek_ref r = {0};
+        assert_int_equal(take_in(&s, &w, &r), CKR_OK);
+        assert_non_null(r.entry);
+        give_in(&s, &r, true);
+    }
+    session_drop(&s);
+}
+
 static void test_take__without_a_cache(void **state)
 {
     struct p11_session s = {0};
@@ -358,6 +374,48 @@ static void test_take__keys_of_a_closed_session(void **state)
     session_drop(&s);
 }
 
+static CK_RV (*real_unwrap)(CK_SESSION_HANDLE, CK_MECHANISM *, CK_OBJECT_HANDLE, CK_BYTE *, CK_ULONG, CK_ATTRIBUTE *,
+                            CK_ULONG, CK_OBJECT_HANDLE *);
+static size_t room; /* for session keys */
+
+static CK_RV unwrap_where_there_is_room(CK_SESSION_HANDLE h, CK_MECHANISM *m, CK_OBJECT_HANDLE kek, CK_BYTE *wrapped,
+                                        CK_ULONG len, CK_ATTRIBUTE *a, CK_ULONG n, CK_OBJECT_HANDLE *key)
+{
+    return stats().held < room ? real_unwrap(h, m, kek, wrapped, len, a, n, key) : CKR_DEVICE_MEMORY;
+}
+
+/* A token that has no room for another key: half of them go, or all of them, before anybody is refused. */
+static void test_take__no_room_on_the_token(void **state)
+{
+    static const struct { size_t room, held; } ROWS[] = {{8, 4}, {5, 4}, {2, 1}};
+    for (size_t i = 0; i < sizeof ROWS / sizeof *ROWS; i++) {
+        struct p11_session s = {0};
+        struct cek_ref r = {0};
+        with_cache(16);
+        assert_ok(session_take(token, &s));
+        for (int k = 0; k < 8; k++) {
+            struct wrapped w = wrap_new();
+            assert_int_equal(take_in(&s, &w, &r), CKR_OK);
+            give_in(&s, &r, false);
+        }
+        struct wrapped next = wrap_new();
+        CK_FUNCTION_LIST *real = token->fn;
+        spied = *real;
+        real_unwrap = real->C_UnwrapKey;
+        spied.C_UnwrapKey = unwrap_where_there_is_room;
+        room = ROWS[i].room;
+        token->fn = &spied;
+        CK_RV rv = take_in(&s, &next, &r);
+        token->fn = real;
+        assert_int_equal(rv, CKR_OK);
+        assert_true(usable(&s, r.handle));
+        assert_int_equal(stats().held, ROWS[i].held);
+        assert_true(stats().max <= 4);
+        give_in(&s, &r, false);
+        session_drop(&s);
+    }
+}
+
 static CK_RV (*real_decrypt)(CK_SESSION_HANDLE, CK_BYTE *, CK_ULONG, CK_BYTE *, CK_ULONG *);
 static struct wrapped other_key;
 static unsigned decrypts;
@@ -454,6 +512,8 @@ int main(void)
         KEK(test_take__used_ones_stay_longer),
         KEK(test_take__everything_in_use),
         KEK(test_return__stale_is_dropped_when_nobody_uses_it),
+        KEK(test_return__stale_ones_do_not_use_the_cache_up),
+        KEK(test_take__no_room_on_the_token),
         KEK(test_take__without_a_cache),
         KEK(test_take__bad_key_is_not_kept),
         KEK(test_take__key_session_closed),
