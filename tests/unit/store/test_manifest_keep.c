@@ -425,6 +425,34 @@ static void test_manifest__a_reader_compares_and_writes_nothing(void **state)
     assert_int_equal(fx_objects(LABEL_MANIFEST), 1);
 }
 
+/* Whoever does not know what the token's manifest says would write one that has forgotten what was removed. */
+static void test_manifest__one_that_could_not_be_read_is_not_written_over(void **state)
+{
+    size_t forgotten = 0;
+    struct p11_config through = {.module = softhsm_fault_module(), .token_uri = fx.hsm.uri,
+                                 .pin_source = fx.hsm.pin_file, .state_dir = fx.hsm.state};
+    if (!through.module) skip();
+    fx_put("a/b/c", "one");
+    fx_put("x/y/z", "one");
+    sync_now();
+    take_away("a/b/c", NULL);
+    store_close(TAKE_PTR(fx.store));
+    p11_close(TAKE_PTR(fx.token));
+    assert_int_equal(softhsm_fault(&fx.hsm, ""), 0);
+    assert_ok(p11_open(&through, &fx.token));
+    assert_int_equal(softhsm_fault(&fx.hsm, "C_Decrypt rv=0x31"), 0); /* CKR_DEVICE_MEMORY */
+    fx_open_store(config());
+    {
+        SCOPED_LOCK(&fx.store->work);
+        assert_fails_with(manifest_sync_locked(fx.store), ERR_TOKEN_DOWN, "could not be read yet");
+        assert_fails_with(manifest_accept_locked(fx.store, &forgotten), ERR_TOKEN_DOWN, "could not be read yet");
+    }
+    assert_int_equal(softhsm_fault(&fx.hsm, ""), 0);
+    kill_and_restart();
+    assert_int_equal(compare(), 1);
+    assert_found(FAULT_MISSING, "a/b/c", 1);
+}
+
 static void test_manifest__due_after_a_change(void **state)
 {
     fx_put("a/b/c", "one");
@@ -478,6 +506,7 @@ int main(void)
         TEST(test_manifest_accept__what_is_there_is_right),
         TEST(test_manifest_accept__a_reader_forgets_what_its_host_remembers),
         TEST(test_manifest__a_reader_compares_and_writes_nothing),
+        TEST(test_manifest__one_that_could_not_be_read_is_not_written_over),
         TEST(test_manifest__due_after_a_change),
         TEST(test_manifest__moves_to_the_active_key),
     };
