@@ -107,8 +107,8 @@ static err_t open_found(struct store *s, struct found *f, struct secret **ret)
     struct envelope e = {0};
     bool has_meta = false;
     enum envelope_flaw flaw = envelope_decode(blob_span(f->bytes), &e, &has_meta);
-    if (flaw != ENVELOPE_SOUND || !span_eq_str(e.meta.name, f->name) ||
-        e.meta.version != f->version)
+    if (flaw != ENVELOPE_SOUND || e.meta.kind != f->kind || e.meta.version != f->version ||
+        !span_eq_str(e.meta.name, f->name))
         FAIL(ERR_NOTFOUND, "the object is another one by now");
     f->entry.suite = e.meta.suite;
     return p11_unseal(s->config.token, &e, ret);

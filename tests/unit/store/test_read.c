@@ -40,6 +40,35 @@ static void test_store_get__expiry(void **state)
     assert_value("a/b/c", "new");
 }
 
+static struct version *newest(enum envelope_kind kind, const char *name)
+{
+    return catalog_find(fx.store->catalog, kind, name)->versions;
+}
+
+/* A token may give a handle to another object at once: what is there now is sound, and not what was asked for. */
+static void test_store_get__handle_that_leads_to_another(void **state)
+{
+    struct store_put policy = {.kind = ENVELOPE_POLICY, .name = "one", .value = SPAN_LIT("policy")};
+    struct store_put values = {.kind = ENVELOPE_REFERENCE_VALUE, .name = "one", .value = SPAN_LIT("values")};
+    struct store_config config = fx_config();
+    config.cache_bytes = 0;
+    config.keep_versions = 2;
+    fx_open_store(config);
+    fx_put("a/b/c", "mine");
+    fx_put("a/b/d", "another's");
+    newest(ENVELOPE_RESOURCE, "a/b/c")->object = newest(ENVELOPE_RESOURCE, "a/b/d")->object;
+    assert_value("a/b/c", "mine");
+    fx_put("a/b/c", "mine, newer");
+    newest(ENVELOPE_RESOURCE, "a/b/c")->object = newest(ENVELOPE_RESOURCE, "a/b/c")->older->object;
+    assert_value("a/b/c", "mine, newer");
+    assert_ok(store_put(fx.store, &policy, NULL));
+    assert_ok(store_put(fx.store, &values, NULL));
+    newest(ENVELOPE_POLICY, "one")->object = newest(ENVELOPE_REFERENCE_VALUE, "one")->object;
+    secret_free(TAKE_PTR(fx.value));
+    assert_ok(store_get(fx.store, ENVELOPE_POLICY, "one", &fx.value, NULL));
+    assert_span(secret_span(fx.value), "policy");
+}
+
 /* One bit of the payload or of the bound header, in a version above a good one. */
 static void place_tampered(size_t at_from_end, const char *name, uint64_t version)
 {
@@ -298,6 +327,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_store_get__unknown),
         TEST(test_store_get__expiry),
+        TEST(test_store_get__handle_that_leads_to_another),
         TEST(test_store_get__damaged_newest_is_never_replaced_by_an_older_one),
         TEST(test_store_get__tampered_header),
         TEST(test_store_get__note_of_damage_survives_a_rescan),
