@@ -143,6 +143,7 @@ static void test_jwk_set_keeps__table(void **state)
         {"{" ED "}", "", false}, {"{" ED "}", "{" OTHER "}", false}, {"", "{" ED "}", true},
         {"{" ED ",\"kid\":\"a\"}", "{" ED ",\"kid\":\"b\"}", false},
         {"{" ED ",\"kid\":\"a\"}", "{" OTHER ",\"kid\":\"a\"}", false},
+        {"{" ED ",\"kid\":\"a\"}", "{" OTHER ",\"kid\":\"a\"},{" ED ",\"kid\":\"b\"}", false},
         {"{" ED ",\"alg\":\"EdDSA\"}", "{" ED "}", false},
         {"{" ED ",\"kid\":\"a\"}", "{" ED ",\"kid\":\"a\",\"alg\":\"EdDSA\"}", false},
         /* the name now means two keys, so neither */
