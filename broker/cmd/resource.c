@@ -128,6 +128,15 @@ struct err resource_each(struct vault *v, const char *query, err_t (*each)(void 
     return ERR_OK;
 }
 
+const char *resource_state(struct json entry)
+{
+    bool expired = false;
+    const char *state = json_string(json_get(entry, "state"));
+    if (json_bool(json_get(entry, "expired"), &expired) && expired && state && strcmp(state, "live") == 0)
+        return "expired";
+    return state ? state : "";
+}
+
 static err_t print_row(void *arg, struct json j)
 {
     int64_t version = 0, size = 0, kek = 0;
@@ -135,7 +144,7 @@ static err_t print_row(void *arg, struct json j)
     json_int(json_get(j, "size"), &size);
     json_int(json_get(j, "kek_generation"), &kek);
     printf("%-40s %-8s %8" PRId64 " %10" PRId64 " %4" PRId64 "  %s\n",
-           json_string(json_get(j, "name")), json_string(json_get(j, "state")), version, size,
+           json_string(json_get(j, "name")), resource_state(j), version, size,
            kek, json_string(json_get(j, "created")));
     return ERR_OK;
 }

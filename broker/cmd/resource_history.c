@@ -38,7 +38,7 @@ static err_t print_versions(struct span text)
         json_int(json_get(j, "size"), &size);
         json_int(json_get(j, "kek_generation"), &kek);
         printf("%8" PRId64 " %-8s %10" PRId64 " %4" PRId64 "  %-20s  %s\n", version,
-               text_of(j, "state"), size, kek, text_of(j, "created"), text_of(j, "not_after"));
+               resource_state(j), size, kek, text_of(j, "created"), text_of(j, "not_after"));
     }
     return ERR_OK;
 }

@@ -69,6 +69,7 @@ class History(unittest.TestCase):
         self.assertEqual(self.value(), b"for two days")
         done = self.resource("put", NAME, "--days", "36501", stdin=b"x", check=False)
         self.assertEqual(done.returncode, 2)
+        self.assertIn("  live  ", self.resource("list").stdout.decode())
         self.resource("put", "history/key/2", stdin=b"deleted")
         self.resource("rm", "history/key/2")
         done = self.resource("purge", "--all")
@@ -96,6 +97,10 @@ class Served(History):
             return None
 
         self.assertEqual(wait_until(gone, 20, "the end of it"), 404)
+        for args in (("list",), ("versions", NAME)):
+            shown = self.resource(*args).stdout.decode()
+            self.assertIn(" expired ", shown)
+            self.assertNotIn(" live ", shown)
         self.assertEqual(self.resource("purge", "--all").stderr, b"purged history/key/1\n")
         actions = [r["action"] for r in self.vault.audit()]
         self.assertEqual(actions.count("purge"), 1)
