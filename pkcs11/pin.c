@@ -57,6 +57,8 @@ static err_t read_credential(const char *name, struct secret **ret)
 
 /* ---- the terminal ----------------------------------------------------------------------- */
 
+#define CTRL_C 0x03
+
 /* A terminal with echo off; echo comes back on every way out. */
 struct quiet_tty {
     int fd;
@@ -83,13 +85,12 @@ static err_t quiet_tty_open(struct quiet_tty *ret)
     /* Without ISIG, Ctrl-C arrives as a byte: no signal can leave the terminal without echo. */
     quiet.c_lflag &= ~(tcflag_t) ISIG;
     quiet.c_lflag |= ICANON;
+    quiet.c_cc[VEOL] = CTRL_C; /* it ends the line: nobody has to press Enter behind it */
     if (tcsetattr(fd, TCSAFLUSH, &quiet)) FAIL_ERRNO(ERR_INTERNAL, "cannot switch echo off");
     *ret = (struct quiet_tty){.fd = fd, .before = before};
     fd = -1;
     return ERR_OK;
 }
-
-#define CTRL_C 0x03
 
 static err_t prompt(const char *what, struct secret **ret)
 {

@@ -184,8 +184,9 @@ static void test_p11_pin_read__prompt_shows_nothing_typed(void **state)
 
 static void test_p11_pin_read__prompt_interrupted_or_empty(void **state)
 {
-    char screen[256] = "", screen2[256] = "";
+    char screen[256] = "", screen2[256] = "", screen3[256] = "";
     assert_int_equal(type_pin("s3\003cret\n", NULL, screen, sizeof screen), 0);
+    assert_int_equal(type_pin("s3\003", NULL, screen3, sizeof screen3), 0); /* at once, without Enter */
     assert_int_equal(type_pin("\n", NULL, screen2, sizeof screen2), 0);
 }
 
