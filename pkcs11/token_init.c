@@ -50,7 +50,21 @@ static err_t survey_slots(CK_FUNCTION_LIST *fn, const char *label, struct survey
     return ERR_OK;
 }
 
-static err_t make_token(CK_FUNCTION_LIST *fn, const char *label, struct secret *so_pin)
+/* Beforehand, where the token tells: C_InitPIN refuses it only when the token is there, for ever. */
+static err_t check_user_pin(CK_FUNCTION_LIST *fn, CK_SLOT_ID slot, struct secret *pin)
+{
+    CK_TOKEN_INFO info = {0};
+    if (fn->C_GetTokenInfo(slot, &info) != CKR_OK) return ERR_OK;
+    CK_ULONG len = secret_len(pin), most = info.ulMaxPinLen;
+    if (!most || most > PIN_MAX) most = PIN_MAX; /* CK_UNAVAILABLE_INFORMATION is the largest number */
+    if (info.ulMinPinLen <= most && (len < info.ulMinPinLen || len > most))
+        FAIL(ERR_USAGE, "the token takes user PINs of %lu to %lu bytes; nothing was initialised",
+             info.ulMinPinLen, most);
+    return ERR_OK;
+}
+
+static err_t make_token(CK_FUNCTION_LIST *fn, const char *label, struct secret *so_pin,
+                        struct secret *user_pin)
 {
     struct survey s = {0};
     TRY(survey_slots(fn, label, &s));
@@ -59,13 +73,14 @@ static err_t make_token(CK_FUNCTION_LIST *fn, const char *label, struct secret *
     if (!s.has_free)
         FAIL(ERR_NOTFOUND, "no slot holds an uninitialised token; insert one, or make a new "
              "partition with the vendor's tool");
+    TRY(check_user_pin(fn, s.free, user_pin));
     unsigned char padded[TOKEN_LABEL];
     for (size_t i = 0, len = strlen(label); i < sizeof padded; i++)
         padded[i] = i < len ? (unsigned char) label[i] : ' ';
     CK_RV rv = fn->C_InitToken(s.free, secret_data(so_pin), (CK_ULONG) secret_len(so_pin), padded);
     if (rv != CKR_OK)
-        FAIL_P11(rv_class(rv), rv, "C_InitToken", "the token in slot %lu cannot be initialised; "
-                 "check the security officer's PIN", s.free);
+        FAIL_P11(rv_class(rv), rv, "C_InitToken", "the token in slot %lu cannot be initialised; check the "
+                 "security officer's PIN and, for SoftHSM, its folder and the room there", s.free);
     return ERR_OK;
 }
 
@@ -101,7 +116,8 @@ static void keep_copy(const struct buf *before, const char *serial, const char *
                       char **ret_backup)
 {
     struct err e = softhsm_backup(before, serial, state_dir, ret_backup);
-    if (!err_ok(e)) log_warn_err(e, "token.backup", LOG_S("serial", serial));
+    if (!err_ok(e)) log_warn_err(e, "token.backup", LOG_S("serial", serial),
+                                LOG_S("effect", "there is no copy of token.object; copy it by hand"));
 }
 
 err_t p11_token_init(const char *module, const char *label, struct secret *so_pin,
@@ -119,7 +135,7 @@ err_t p11_token_init(const char *module, const char *label, struct secret *so_pi
     bool softhsm = fn->C_GetInfo(&about) == CKR_OK &&
                    memcmp(about.manufacturerID, "SoftHSM ", 8) == 0;
     if (softhsm) TRY(softhsm_list_dirs(&before));
-    TRY(make_token(fn, label, so_pin));
+    TRY(make_token(fn, label, so_pin, user_pin));
     /* SoftHSM derives the slot's number from the new serial: look it up by its label. */
     TRY(survey_slots(fn, label, &s));
     if (!s.has_label)

@@ -120,6 +120,20 @@ static void test_p11_token_init__user_pin_refused(void **state)
     assert_ok(secret_copy(SPAN_LIT("1"), &user_pin)); /* SoftHSM wants 4 */
     struct err e = init(hsm.module, "vault", &info);
     assert_int_equal(e.code, ERR_USAGE);
+    assert_non_null(strstr(err_text(e), "user PINs of 4 to 255 bytes; nothing was initialised"));
+    secret_free(TAKE_PTR(user_pin));
+    assert_ok(secret_copy(SPAN_LIT("1234"), &user_pin));
+    assert_ok(init(hsm.module, "vault", &info)); /* the label is free */
+}
+
+/* A token that finds out only when it is there. */
+static void test_p11_token_init__user_pin_refused_late(void **state)
+{
+    struct p11_token_info info = {0};
+    if (!softhsm_fault_module()) skip();
+    softhsm_fault(&hsm, "C_InitPIN rv=0xa2");
+    struct err e = init(softhsm_fault_module(), "vault", &info);
+    assert_int_equal(e.code, ERR_USAGE);
     assert_non_null(strstr(err_text(e), "has no user PIN"));
     assert_non_null(strstr(err_text(e), "CKR_PIN_LEN_RANGE"));
 }
@@ -158,6 +172,7 @@ int main(void)
         CASE(test_p11_token_init__labels),
         CASE(test_p11_token_init__backup_brings_a_torn_token_back),
         CASE(test_p11_token_init__user_pin_refused),
+        CASE(test_p11_token_init__user_pin_refused_late),
         CASE(test_p11_token_init__no_free_slot_and_lost_token),
         CASE(test_p11_token_init__no_backup_place),
     };
