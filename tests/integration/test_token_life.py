@@ -7,9 +7,28 @@ import unittest
 from guest import Refused
 from vault import Vault, wait_until
 
+SERVICE = os.path.join(os.path.dirname(__file__), "../../scripts/share/strongroom.service")
+
 
 def called(vault, name):
     return os.path.exists(vault.path("calls")) and name + "\n" in vault.read("calls")
+
+
+class Late(unittest.TestCase):
+    def test_a_token_that_comes_after_the_service(self):
+        """A start ends at once, so the unit must try for as long as it takes."""
+        with Vault() as vault:
+            os.rename(vault.path("tokens"), vault.path("tokens-away"))
+            os.mkdir(vault.path("tokens"))
+            done = vault.command("serve", check=False)
+            self.assertEqual(done.returncode, 3, done.stderr)
+            os.rmdir(vault.path("tokens"))
+            os.rename(vault.path("tokens-away"), vault.path("tokens"))
+            vault.start()
+        with open(SERVICE, encoding="utf-8") as unit:
+            lines = unit.read().splitlines()
+        self.assertIn("Restart=on-failure", lines)
+        self.assertIn("StartLimitIntervalSec=0", lines)
 
 
 class Away(unittest.TestCase):
