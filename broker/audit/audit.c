@@ -47,14 +47,22 @@ bool audit_sync_from(const char *name, enum audit_sync *ret)
 
 /* ---- one record -------------------------------------------------------------------------------- */
 
-/* A peer chooses some of these texts: what is too long or not UTF-8 is escaped and cut, so that
+/* In UTF-8 text: DEL, and C1 controls, of which JSON escapes none and terminals obey some. */
+static bool moves_terminals(struct span text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (text.data[i] == 0x7f || (text.data[i] == 0xc2 && text.data[i + 1] < 0xa0)) return true;
+    return false;
+}
+
+/* A peer chooses some of these texts: what is too long, not UTF-8 or no text is escaped and cut, so that
  * every line stays one line of JSON. Empty members are left out. */
 static void put_text(struct json_out *o, const char *name, const char *value)
 {
     if (!value || !*value) return;
     struct span text = span_str(value);
     char escaped[AUDIT_MEMBER_MAX];
-    if (text.len >= sizeof escaped || !utf8_valid(text))
+    if (text.len >= sizeof escaped || !utf8_valid(text) || moves_terminals(text))
         text = span_str(log_escape(escaped, sizeof escaped, text));
     json_member_span(o, name, text);
 }

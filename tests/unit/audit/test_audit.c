@@ -224,12 +224,13 @@ static void test_write__text_of_a_peer_stays_one_line(void **state)
 {
     open_audit(AUDIT_SYNC_NONE);
     struct audit_event e = small;
-    e.resource = "a\nb\"\\\x01";
-    e.principal = "x\xff\ny";
+    e.resource = "a\nb\"\\\x01\xc3\xa9";
+    e.principal = "x\xff\ny", e.peer = "\xc3\xa9\xc2\x9b[2J\x7f"; /* U+009B is ESC [ to some */
     assert_ok(audit_write(fx.audit, &e));
     struct json r = record(1);
-    assert_string_equal(json_string(json_get(r, "resource")), "a\nb\"\\\x01");
+    assert_string_equal(json_string(json_get(r, "resource")), "a\nb\"\\\x01\xc3\xa9");
     assert_string_equal(json_string(json_get(r, "principal")), "x\\xff\\x0ay");
+    assert_string_equal(json_string(json_get(r, "peer")), "\xc3\xa9\\xc2\\x9b[2J\\x7f");
 }
 
 static void test_write__long_text_is_cut_at_the_limit(void **state)
