@@ -80,6 +80,22 @@ static struct checked_term *lower_items(struct lower *l, const struct rego_term 
                             t->list.count, t->at);
 }
 
+/* OPA makes an object in the order of its keys as terms: constants stand before what is computed, so of two
+ * equal keys the computed one wins, wherever it is written. */
+static bool constant_keys_first(struct arena *a, struct checked_term **at, size_t count)
+{
+    struct checked_term **was = arena_alloc_array(a, 2 * count, sizeof *was);
+    if (!was) return false;
+    memcpy(was, at, 2 * count * sizeof *at);
+    for (int computed = 0; computed < 2; computed++)
+        for (size_t i = 0; i < count; i++)
+            if ((was[2 * i] && was[2 * i]->kind != CHECKED_CONST) == computed) {
+                *at++ = was[2 * i];
+                *at++ = was[2 * i + 1];
+            }
+    return true;
+}
+
 static struct checked_term *lower_pairs(struct lower *l, const struct rego_term *source)
 {
     size_t count = source->object.count;
@@ -91,6 +107,7 @@ static struct checked_term *lower_pairs(struct lower *l, const struct rego_term 
         at[2 * i] = lower_simple(l, source->object.pairs[i].key);
         at[2 * i + 1] = lower_simple(l, source->object.pairs[i].value);
     }
+    if (!constant_keys_first(a, at, count)) return NULL;
     t->pairs.at = at;
     t->pairs.count = count;
     if (!all_constant(at, 2 * count)) return t;
