@@ -3,6 +3,7 @@
 
 #include "broker/base/clock.h"
 #include "broker/base/json.h"
+#include "broker/store/scrub.h"
 
 #include <stdio.h>
 
@@ -154,6 +155,16 @@ static void put_token(struct p11 *p, struct json_out *o)
     json_end_object(o);
 }
 
+static uint64_t findings_that_hurt(struct store *store)
+{
+    struct scrub_stats s;
+    uint64_t n = 0;
+    scrub_stats(store, &s);
+    for (unsigned f = 0; f < FAULT_COUNT; f++)
+        if (fault_hurts((enum fault) f)) n += s.found[f];
+    return n;
+}
+
 /* Never waits for the token: that is when it is asked for. */
 bool operator_status(struct call *c)
 {
@@ -181,6 +192,7 @@ bool operator_status(struct call *c)
     json_member_uint(&o, "resources", store.live);
     json_member_uint(&o, "deleted", store.deleted);
     json_member_uint(&o, "damaged", store.damaged);
+    json_member_uint(&o, "findings", findings_that_hurt(config->store));
     json_member_uint(&o, "foreign_objects", store.foreign);
     json_member_uint(&o, "torn_objects", store.torn);
     json_member_uint(&o, "sessions", guests.sessions);

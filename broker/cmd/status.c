@@ -43,6 +43,8 @@ static void print_status(struct json all)
                (long long) number(all, "audit_failures"));
     printf("policy     %s, version %lld\n", shown(all, "policy", a),
            (long long) number(all, "policy_version"));
+    if (number(all, "findings"))
+        printf("findings   %lld: `strongroom token verify` names them\n", (long long) number(all, "findings"));
     printf("resources  %lld, and %lld damaged\n", (long long) number(all, "resources"),
            (long long) number(all, "damaged"));
 }

@@ -254,6 +254,7 @@ class OneObject(unittest.TestCase):
         self.assertEqual(list(found), [("rolled-back", "strongroom:manifest")])
         self.vault.start()
         wait_until(lambda: metric(self.vault, "rolled-back") == 1, 60, "the host knowing better")
+        self.assertIn(b"findings   1: `strongroom token verify`", self.vault.command("status").stdout)
         self.vault.put("a/b/c", b"later")
         self.vault.restart()
         self.assertEqual(list(verify(self.vault)[0]), [("rolled-back", "strongroom:manifest")])
@@ -262,6 +263,7 @@ class OneObject(unittest.TestCase):
         self.assertIn(("verify-accept", "done"),
                       {(r["action"], r["decision"]) for r in self.vault.audit()})
         wait_until(lambda: metric(self.vault, "rolled-back") == 0, 60, "no more of it")
+        self.assertNotIn(b"findings", self.vault.command("status").stdout)
 
     def test_objects_under_names_that_are_not_theirs(self):
         self.vault.put("mine/b/c", b"value")

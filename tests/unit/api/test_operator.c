@@ -171,6 +171,7 @@ static void test_status__what_there_is(void **state)
     assert_int_equal(number_at("/resources"), 2); /* the policy is a name of the store too */
     assert_int_equal(number_at("/deleted"), 1);
     assert_int_equal(number_at("/damaged"), 0);
+    assert_int_equal(number_at("/findings"), 0);
     assert_int_equal(number_at("/sessions"), 2);
     assert_int_equal(number_at("/attested_sessions"), 1);
     assert_true(flag_at("/audit"));
