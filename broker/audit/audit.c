@@ -147,6 +147,64 @@ static bool sync_due_locked(const struct audit *a)
            (a->sync == AUDIT_SYNC_BATCH && clock_mono_ns() - a->synced_ns > CLOCK_SECOND_NS);
 }
 
+/* ---- rotation ----------------------------------------------------------------------------------- */
+
+/* The new file begins with a record that links to the last line of the old one: one chain. A file
+ * that has lines already goes on with its own, and says where we come from. */
+static err_t change_file_locked(struct audit *a, struct audit_file *fresh)
+{
+    struct audit_file old = a->file;
+    uint64_t seq = a->seq;
+    char reason[sizeof "after " + CHAIN_HEX];
+    snprintf(reason, sizeof reason, "after %s", old.last.hex);
+    struct audit_event event = {.action = "rotate", .decision = "done", .reason = reason};
+    a->file = *fresh;
+    if (chain_is_start(&fresh->last)) a->file.last = old.last;
+    struct err e = mend_locked(a);
+    if (err_ok(e)) e = append_locked(a, &event);
+    if (!err_ok(e)) {
+        *fresh = a->file;
+        a->file = old;
+        a->seq = seq;
+        return e;
+    }
+    if (a->sync != AUDIT_SYNC_NONE) fdatasync(old.fd); /* nobody waits for these any more */
+    *fresh = old;
+    return ERR_OK;
+}
+
+static err_t reopen_locked(struct audit *a)
+{
+    err_ignore(mend_locked(a)); /* where the old disk is full, the new file links to the piece */
+    struct audit_file fresh;
+    TRY(audit_file_open(a->path, &fresh));
+    struct err e = change_file_locked(a, &fresh);
+    audit_file_close(&fresh); /* the old one, or the one that took no record */
+    if (err_ok(e)) log_info("audit.rotated", LOG_S("file", a->path), LOG_S("head", a->file.last.hex));
+    return e;
+}
+
+struct err audit_reopen(struct audit *a, bool *ret_changed)
+{
+    *ret_changed = false;
+    if (a->off) return ERR_OK;
+    SCOPED_LOCK(&a->lock);
+    if (audit_file_same(&a->file, a->path)) return ERR_OK;
+    TRY(reopen_locked(a));
+    *ret_changed = true;
+    return ERR_OK;
+}
+
+/* A file that was removed, not renamed, takes records that nobody can read. */
+static err_t replace_removed_locked(struct audit *a)
+{
+    if (!audit_file_removed(&a->file)) return ERR_OK;
+    TRYC(reopen_locked(a), "the audit file %s was removed", a->path);
+    log_error("audit.removed", LOG_S("file", a->path), LOG_S("effect", "its records are lost; a new file is begun"));
+    return ERR_OK;
+}
+
+
 /* ---- strangers --------------------------------------------------------------------------------- */
 
 #define STRANGER_NS (CLOCK_SECOND_NS / AUDIT_STRANGERS_PER_SECOND)
@@ -178,6 +236,7 @@ static err_t write_record(struct audit *a, const struct audit_event *e)
 {
     SCOPED_LOCK(&a->lock);
     bool counted = e->stranger && !has_room_locked(a);
+    TRY(replace_removed_locked(a));
     TRY(mend_locked(a));
     if (counted) a->unrecorded++;
     if (clock_mono_ns() >= a->summary_ns) TRY(summarize_locked(a));
@@ -219,49 +278,6 @@ uint64_t audit_failures(const struct audit *a)
 uint64_t audit_unrecorded(const struct audit *a)
 {
     return a->unrecorded;
-}
-
-/* ---- rotation ----------------------------------------------------------------------------------- */
-
-/* The new file begins with a record that links to the last line of the old one: one chain. A file
- * that has lines already goes on with its own, and says where we come from. */
-static err_t change_file_locked(struct audit *a, struct audit_file *fresh)
-{
-    struct audit_file old = a->file;
-    uint64_t seq = a->seq;
-    char reason[sizeof "after " + CHAIN_HEX];
-    snprintf(reason, sizeof reason, "after %s", old.last.hex);
-    struct audit_event event = {.action = "rotate", .decision = "done", .reason = reason};
-    a->file = *fresh;
-    if (chain_is_start(&fresh->last)) a->file.last = old.last;
-    struct err e = mend_locked(a);
-    if (err_ok(e)) e = append_locked(a, &event);
-    if (!err_ok(e)) {
-        *fresh = a->file;
-        a->file = old;
-        a->seq = seq;
-        return e;
-    }
-    if (a->sync != AUDIT_SYNC_NONE) fdatasync(old.fd); /* nobody waits for these any more */
-    *fresh = old;
-    return ERR_OK;
-}
-
-struct err audit_reopen(struct audit *a, bool *ret_changed)
-{
-    *ret_changed = false;
-    if (a->off) return ERR_OK;
-    SCOPED_LOCK(&a->lock);
-    if (audit_file_same(&a->file, a->path)) return ERR_OK;
-    err_ignore(mend_locked(a)); /* where the old disk is full, the new file links to the piece */
-    struct audit_file fresh;
-    TRY(audit_file_open(a->path, &fresh));
-    struct err e = change_file_locked(a, &fresh);
-    audit_file_close(&fresh); /* the old one, or the one that took no record */
-    if (!err_ok(e)) return e;
-    log_info("audit.rotated", LOG_S("file", a->path), LOG_S("head", a->file.last.hex));
-    *ret_changed = true;
-    return ERR_OK;
 }
 
 /* ---- life -------------------------------------------------------------------------------------- */

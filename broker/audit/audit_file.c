@@ -91,6 +91,12 @@ bool audit_file_same(const struct audit_file *f, const char *path)
            held.st_ino == named.st_ino;
 }
 
+bool audit_file_removed(const struct audit_file *f)
+{
+    struct stat held;
+    return fstat(f->fd, &held) == 0 && held.st_nlink == 0;
+}
+
 /* A short write is a failure, never continued: with O_APPEND the rest could land behind somebody
  * else's line. */
 static err_t append_bytes(struct audit_file *f, const char *path, struct span bytes)

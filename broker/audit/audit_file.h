@@ -27,3 +27,5 @@ err_t audit_file_end_torn(struct audit_file *f, const char *path);
 
 /* Whether `path` names this file still. */
 bool audit_file_same(const struct audit_file *f, const char *path);
+/* Whether it has no name at all any more: what is written to it goes with the process. */
+bool audit_file_removed(const struct audit_file *f);

@@ -1,4 +1,4 @@
-/* A piece of a line that cannot be cut off again (chattr +a), and what becomes of the chain. */
+/* A piece of a line that cannot be cut off again (chattr +a), a file that is removed, and what becomes of the chain. */
 #include "broker/audit/audit.h"
 #include "broker/audit/chain.h"
 #include "broker/base/cleanup.h"
@@ -132,6 +132,21 @@ static void test_close__what_is_left_to_tell_is_a_line_of_its_own(void **state)
     assert_int_equal(report.records, AUDIT_STRANGERS_BURST + 4);
 }
 
+/* rm, or a cleaner of old files, where a rotation was meant: nobody could read what is written to it. */
+static void test_write__a_removed_file_is_begun_anew(void **state)
+{
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(mkdir(path, 0700), 0);
+    assert_fails_with(audit_write(audit, &event), ERR_USAGE, "was removed");
+    assert_int_equal(rmdir(path), 0);
+    assert_ok(audit_write(audit, &event));
+    assert_ok(audit_write(audit, &event));
+    struct chain_report report = verify();
+    assert_int_equal(report.problems, 0);
+    assert_int_equal(report.records, 3); /* rotate, twice attest */
+    assert_false(chain_is_start(&report.before));
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -139,6 +154,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_reopen__mends_the_old_file),
         TEST(test_reopen__links_to_a_piece_that_nothing_can_be_written_behind),
+        TEST(test_write__a_removed_file_is_begun_anew),
         TEST(test_close__what_is_left_to_tell_is_a_line_of_its_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
