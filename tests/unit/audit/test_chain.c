@@ -114,6 +114,23 @@ static void test_verify__a_line_taken_out(void **state)
     assert_int_equal(fx.report.problems, 2);
 }
 
+static void test_verify__a_record_without_what_ties_it(void **state)
+{
+    static const struct { const char *member, *told; } ROWS[] = {
+        {"\"prev\"", "5: the record has no link"}, {"\"run\"", "5: the record has no run or no seq"},
+        {"\"seq\"", "5: the record has no run or no seq"},
+    };
+    for (size_t i = 0; i < sizeof ROWS / sizeof *ROWS; i++) {
+        char *at = strstr(fx.lines[4], ROWS[i].member);
+        fx.report = (struct chain_report){0};
+        at[1] ^= 1; /* another member's name */
+        verify();
+        assert_non_null(strstr(fx.told, ROWS[i].told));
+        assert_int_equal(fx.report.problems, 1);
+        at[1] ^= 1;
+    }
+}
+
 static void test_verify__a_run_taken_out_from_its_start(void **state)
 {
     drop(3);
@@ -161,6 +178,11 @@ static void test_verify__a_line_that_is_no_record(void **state)
     verify();
     assert_non_null(strstr(fx.told, "4: the line before it is no record"));
     assert_int_equal(fx.report.torn, 1);
+    free(fx.lines[1]);
+    fx.lines[1] = strdup("nor this");
+    verify();
+    assert_non_null(strstr(fx.told, "3: the line before it is no record"));
+    assert_non_null(strstr(fx.told, "4: the line before it is no record"));
 }
 
 static void test_verify__a_torn_end(void **state)
@@ -216,6 +238,7 @@ int main(void)
         TEST(test_verify__a_sound_file),
         TEST(test_verify__a_changed_line_shows_at_the_next),
         TEST(test_verify__a_line_taken_out),
+        TEST(test_verify__a_record_without_what_ties_it),
         TEST(test_verify__a_run_taken_out_from_its_start),
         TEST(test_verify__the_head_tells_what_was_cut_off),
         TEST(test_verify__an_older_part_that_is_not_at_hand),
