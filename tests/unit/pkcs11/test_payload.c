@@ -98,6 +98,63 @@ static void test_suite_2__tag_first(void **state)
     buf_free(&b);
 }
 
+/* The token's functions, with lengths that are wrong by this. */
+static CK_FUNCTION_LIST *honest;
+static CK_ULONG encrypts_off, signs_off, decrypts_off;
+
+static CK_RV encrypt_wrong(CK_SESSION_HANDLE h, CK_BYTE *in, CK_ULONG n, CK_BYTE *out, CK_ULONG *len)
+{
+    CK_RV rv = honest->C_Encrypt(h, in, n, out, len);
+    *len += encrypts_off;
+    return rv;
+}
+
+static CK_RV sign_wrong(CK_SESSION_HANDLE h, CK_BYTE *in, CK_ULONG n, CK_BYTE *out, CK_ULONG *len)
+{
+    CK_RV rv = honest->C_Sign(h, in, n, out, len);
+    *len += signs_off;
+    return rv;
+}
+
+static CK_RV decrypt_wrong(CK_SESSION_HANDLE h, CK_BYTE *in, CK_ULONG n, CK_BYTE *out, CK_ULONG *len)
+{
+    CK_RV rv = honest->C_Decrypt(h, in, n, out, len);
+    *len += decrypts_off;
+    return rv;
+}
+
+/* What would not open is not sealed; what is said to be longer than its room is not read. */
+static void test_suites__lengths_that_a_module_gets_wrong(void **state)
+{
+    static const struct { uint8_t suite; CK_ULONG encrypts, signs, decrypts; } ROWS[] = {
+        {1, (CK_ULONG) -1, 0, 0}, {1, 1, 0, 0}, {1, 0, 0, (CK_ULONG) -1}, {1, 0, 0, 1}, {1, 0, 0, 1 << 20},
+        {2, (CK_ULONG) -16, 0, 0}, {2, 0, (CK_ULONG) -1, 0}, {2, 0, 0, 17}, {2, 0, 0, 1 << 20},
+    };
+    for (size_t i = 0; i < sizeof ROWS / sizeof *ROWS; i++) {
+        struct secret *s = NULL;
+        struct buf made = BUF_INIT;
+        struct envelope_meta meta = meta_of("a/b/c", 1);
+        seal_in(ROWS[i].suite, ENVELOPE_KW);
+        struct buf b = sealed("a/b/c", SPAN_LIT("the secret value"));
+        CK_FUNCTION_LIST lying = *(honest = token->fn);
+        encrypts_off = ROWS[i].encrypts;
+        signs_off = ROWS[i].signs;
+        decrypts_off = ROWS[i].decrypts;
+        lying.C_Encrypt = encrypt_wrong;
+        lying.C_Sign = sign_wrong;
+        lying.C_Decrypt = decrypt_wrong;
+        token->fn = &lying;
+        struct err sealing = p11_seal(token, &meta, SPAN_LIT("the secret value"), &made);
+        struct err opening = unsealed(&b, &s);
+        token->fn = honest;
+        if (err_ok(sealing) != !(ROWS[i].encrypts || ROWS[i].signs) || err_ok(opening) != !ROWS[i].decrypts)
+            fail_msg("row %zu", i);
+        secret_free(s);
+        buf_free(&made);
+        buf_free(&b);
+    }
+}
+
 /* A suite fixes how many keys there are: one with too many or too few is for nobody. */
 static void test_open__number_of_keys(void **state)
 {
@@ -264,6 +321,7 @@ int main(void)
         KEK(test_suites__every_change_is_refused),
         KEK(test_suite_2__another_key_beside_a_good_tag),
         KEK(test_suite_2__tag_first),
+        KEK(test_suites__lengths_that_a_module_gets_wrong),
         KEK(test_open__number_of_keys),
         cmocka_unit_test_setup_teardown(test_open__vectors_made_elsewhere, token_bare, token_gone),
         cmocka_unit_test_setup_teardown(test_nss__every_mechanism, token_bare, token_gone),
