@@ -30,6 +30,8 @@ static err_t collect(struct p11_session *s, size_t max, const char *what, struct
                                                          &got));
         if (rv != CKR_OK) FAIL_RV(rv, "C_FindObjects", "the token does not list its %s", what);
         if (!got) return ERR_OK;
+        if (got > FIND_BATCH)
+            FAIL(ERR_TOKEN_DOWN, "token %s lists %lu %s where %u were asked for", s->p->label, got, what, FIND_BATCH);
         ret->n += got;
         if (ret->n > max)
             FAIL(ERR_TOOLARGE, "token %s holds more than %zu %s", s->p->label, max, what);

@@ -329,6 +329,16 @@ static err_t visit_found(struct p11 *p, struct scan *s, CK_OBJECT_HANDLE *handle
     return s->how->visit(s->how->arg, &seen);
 }
 
+/* Ascending. A handle that a module lists twice is one object, not two copies of a version. */
+static void sort_out(struct handles *h)
+{
+    size_t n = 0;
+    if (h->n) qsort(h->at, h->n, sizeof *h->at, by_number);
+    for (size_t i = 0; i < h->n; i++)
+        if (n == 0 || h->at[i] != h->at[n - 1]) h->at[n++] = h->at[i];
+    h->n = n;
+}
+
 /* What the look before did not show. */
 static err_t look_over(struct p11 *p, struct scan *s)
 {
@@ -336,6 +346,7 @@ static err_t look_over(struct p11 *p, struct scan *s)
     uint64_t epoch = s->epoch;
     TRY(find_ours(p, NULL, &s->found, &s->epoch));
     if (before->n && s->epoch != epoch) FAIL(ERR_TOKEN_DOWN, "the token was opened again meanwhile");
+    sort_out(&s->found);
     s->outrun = false;
     s->missed |= s->found.n == 0;
     for (size_t i = 0; i < s->found.n; i++)

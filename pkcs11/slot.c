@@ -124,12 +124,13 @@ err_t slot_list(CK_FUNCTION_LIST *fn, CK_SLOT_ID **ret, CK_ULONG *ret_n)
         if (n > P11_SLOTS_MAX)
             FAIL(ERR_TOKEN_DOWN, "the module says that it has %lu tokens, which is over the limit of %u", n,
                  P11_SLOTS_MAX);
-        n++;
+        CK_ULONG room = ++n;
         _cleanup_free_ CK_SLOT_ID *slots = calloc(n, sizeof *slots);
         if (!slots) FAIL(ERR_INTERNAL, "out of memory");
         rv = fn->C_GetSlotList(CK_TRUE, slots, &n);
         if (rv == CKR_BUFFER_TOO_SMALL) continue;
         if (rv != CKR_OK) FAIL_P11(ERR_TOKEN_DOWN, rv, "C_GetSlotList", "cannot list the tokens");
+        if (n > room) FAIL(ERR_TOKEN_DOWN, "the module lists %lu tokens where %lu were asked for", n, room);
         *ret = TAKE_PTR(slots);
         *ret_n = n;
         return ERR_OK;

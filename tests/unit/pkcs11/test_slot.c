@@ -181,6 +181,21 @@ static void test_slot_info__token_that_is_gone(void **state)
     assert_fails(slot_token_info(module_fn(module), 4711, &raw), ERR_TOKEN_DOWN);
 }
 
+static CK_RV more_slots(CK_BBOOL present, CK_SLOT_ID *list, CK_ULONG *n)
+{
+    *n = list ? *n + 5 : 1;
+    return CKR_OK;
+}
+
+/* A count beyond what was asked for would be read behind the room for it. */
+static void test_slot_list__a_count_beyond_the_room(void **state)
+{
+    CK_FUNCTION_LIST lying = {.C_GetSlotList = more_slots};
+    CK_SLOT_ID *slots = NULL;
+    CK_ULONG n = 0;
+    assert_fails(slot_list(&lying, &slots, &n), ERR_TOKEN_DOWN);
+}
+
 #define CASE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 
 int main(void)
@@ -189,6 +204,7 @@ int main(void)
         cmocka_unit_test(test_uri_parse__refuses_what_names_no_token),
         cmocka_unit_test(test_uri_parse__gives_module_and_pin_source),
         cmocka_unit_test(test_uri_names),
+        cmocka_unit_test(test_slot_list__a_count_beyond_the_room),
         CASE(test_slot_find__by_label_and_by_serial),
         CASE(test_slot_find__none_lists_those_there_are),
         CASE(test_slot_find__no_token_at_all),
