@@ -140,6 +140,16 @@ struct err file_write_atomic(const char *path, struct span data, unsigned mode)
     return fsync_parent(path);
 }
 
+struct err file_write_output(const char *path, struct span data, unsigned mode)
+{
+    struct stat st;
+    if (lstat(path, &st) == 0 ? S_ISREG(st.st_mode) : errno == ENOENT)
+        return file_write_atomic(path, data, mode);
+    _cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, (mode_t) mode);
+    if (fd < 0) FAIL_ERRNO(ERR_USAGE, "cannot write %s", path);
+    return file_write_all(fd, data);
+}
+
 struct err file_make_dirs(const char *path, unsigned mode)
 {
     if (!path[0]) FAIL(ERR_USAGE, "a folder's name is empty");

@@ -18,6 +18,10 @@ err_t file_read_fd_secret(int fd, size_t max, struct secret **ret);
 /* Replaces a file at once (temporary file beside it, fsync, rename) with the given mode. */
 err_t file_write_atomic(const char *path, struct span data, unsigned mode);
 
+/* The same for a file that somebody named on the command line: what is there and no file of its own (a device, a
+ * pipe, a link such as /dev/stdout) is not replaced, but written to as it is. */
+err_t file_write_output(const char *path, struct span data, unsigned mode);
+
 /* Creates a directory and its missing parents with this mode; existing ones stay as they are. */
 err_t file_make_dirs(const char *path, unsigned mode);
 

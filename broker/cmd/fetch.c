@@ -4,11 +4,8 @@
 #include "broker/cmd/cmd.h"
 #include "broker/cmd/guest.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 struct fetch_options {
     const char *url, *cacert, *token_file, *key_file, *init_data, *output;
@@ -47,17 +44,11 @@ static err_t request_path(const char *uri, char *out, size_t size)
     return ERR_OK;
 }
 
-/* The value is nobody else's, whoever could read the file that was there before. What is no file of its own (a
- * device, a pipe, a link such as /dev/stdout) is written to as it is. */
+/* The value is nobody else's, whoever could read the file that was there before. */
 static err_t write_value(const char *output, struct span value)
 {
-    struct stat st;
     if (!output || strcmp(output, "-") == 0) return file_write_all(STDOUT_FILENO, value);
-    if (lstat(output, &st) == 0 ? S_ISREG(st.st_mode) : errno == ENOENT)
-        return file_write_atomic(output, value, 0600);
-    _cleanup_close_ int fd = open(output, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd < 0) FAIL_ERRNO(ERR_USAGE, "cannot write %s", output);
-    return file_write_all(fd, value);
+    return file_write_output(output, value, 0600);
 }
 
 static err_t fetch(const struct fetch_options *o, const char *const *uris, size_t count)

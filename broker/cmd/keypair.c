@@ -57,7 +57,7 @@ static err_t write_public(const char *file, struct json pair)
 {
     const char *pem = json_string(json_get(pair, "public_key"));
     if (!pem) FAIL(ERR_INTERNAL, "the answer has no public key");
-    TRYC(file_write_atomic(file, span_str(pem), 0644), "the key pair was made, but not its public key's "
+    TRYC(file_write_output(file, span_str(pem), 0644), "the key pair was made, but not its public key's "
          "file; strongroom token keypair list --label LABEL --public-out FILE writes it again");
     fprintf(stderr, "the public key is in %s\n", file);
     return ERR_OK;

@@ -96,6 +96,11 @@ class KeyPairs(unittest.TestCase):
             self.assertNotEqual(done.returncode, 0)
             self.assertIn("the key pair was made", done.stderr.decode())
             self.assertIn("y", vault.command("token", "keypair", "list").stdout.decode())
+            # A link, as /dev/stdout is one, is written through and stays.
+            os.symlink(vault.path("target"), vault.path("link"))
+            vault.command("token", "keypair", "list", "--label", "y", "--public-out", vault.path("link"))
+            self.assertTrue(os.path.islink(vault.path("link")))
+            self.assertIn("BEGIN PUBLIC KEY", vault.read("target"))
 
 
 class WrapKey(unittest.TestCase):

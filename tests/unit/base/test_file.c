@@ -410,6 +410,31 @@ static void test_file_write_atomic__failure_leaves_nothing(void **state)
     assert_int_equal(entries(), 1);
 }
 
+static void test_file_write_output__what_is_no_file_stays(void **state)
+{
+    char target[256];
+    snprintf(target, sizeof target, "%s", in("target"));
+    assert_int_equal(symlink(target, in("link")), 0);
+    assert_ok(file_write_output(in("link"), SPAN_LIT("one"), 0600));
+    assert_file("target", "one");
+    struct stat st;
+    assert_int_equal(lstat(in("link"), &st), 0);
+    assert_true(S_ISLNK(st.st_mode));
+    assert_int_equal(symlink("/dev/null", in("null")), 0);
+    assert_ok(file_write_output(in("null"), SPAN_LIT("two"), 0600));
+    assert_int_equal(mkfifo(in("pipe"), 0600), 0);
+    int fd = open(in("pipe"), O_RDWR | O_CLOEXEC);
+    assert_ok(file_write_output(in("pipe"), SPAN_LIT("three"), 0600));
+    char text[8] = {0};
+    assert_int_equal(read(fd, text, sizeof text), 5);
+    assert_string_equal(text, "three");
+    close(fd);
+    assert_ok(file_write_output(in("f"), SPAN_LIT("four"), 0640));
+    assert_file("f", "four");
+    assert_int_equal(mode_of("f"), 0640);
+    assert_fails_with(file_write_output(in("none/f"), SPAN_LIT("x"), 0600), ERR_USAGE, "none/f");
+}
+
 static void test_file_write_atomic__read_only_folder(void **state)
 {
     if (geteuid() == 0) skip(); /* root may write everywhere */
@@ -497,6 +522,7 @@ int main(void)
         IN_DIR(test_file_write_atomic__who_reads_keeps_the_old_file),
         IN_DIR(test_file_write_atomic__a_name_without_folder),
         IN_DIR(test_file_write_atomic__failure_leaves_nothing),
+        IN_DIR(test_file_write_output__what_is_no_file_stays),
         IN_DIR(test_file_write_atomic__read_only_folder),
         IN_DIR(test_file_make_dirs__makes_parents_and_leaves_what_exists),
         IN_DIR(test_file_make_dirs__a_file_in_the_way),
