@@ -35,6 +35,11 @@ static void test_max__at_and_beyond(void **state)
     assert_string_equal(buf_str(&b), ""); /* a failed buf gives no half text */
     buf_add_str(&b, "more");              /* and stays failed */
     assert_fails(buf_ok(&b), ERR_TOOLARGE);
+    assert_null(buf_extend(&b, 1));
+    buf_reset(&b);
+    assert_null(buf_extend(&b, 5)); /* nor is there room that the heap may have given beside it */
+    buf_reset(&b);
+    assert_null(buf_extend(&b, SIZE_MAX));
     buf_reset(&b);
     buf_add_str(&b, "ok");
     assert_span(buf_span(&b), "ok");
