@@ -103,6 +103,13 @@ static int io_ring(void)
     return syscall(SYS_io_uring_setup, 1, NULL) ? errno : 0;
 }
 
+/* With nothing that the kernel would accept: without a rule of ours it is another errno, or none. */
+static long call;
+static int raw_call(void)
+{
+    return syscall(call, -1L, 0L, 0L, 0L, 0L, 0L) < 0 ? errno : 0;
+}
+
 static int confined(int (*attempt)(void), bool network)
 {
     int status = 0;
@@ -132,8 +139,29 @@ static void test_confine__what_a_module_may_not(void **state)
     }
 }
 
+/* Processes by another way, signals to others by another way, and others' memory and descriptors. */
+static void test_confine__calls_whatever_their_arguments(void **state)
+{
+    static const struct { long call; int error; } ROWS[] = {
+        {SYS_clone3, ENOSYS}, {SYS_tgkill, EPERM}, {SYS_tkill, EPERM}, {SYS_rt_sigqueueinfo, EPERM},
+        {SYS_rt_tgsigqueueinfo, EPERM}, {SYS_pidfd_send_signal, EPERM}, {SYS_process_vm_readv, EPERM},
+        {SYS_process_vm_writev, EPERM}, {SYS_process_madvise, EPERM}, {SYS_pidfd_getfd, EPERM}, {SYS_kcmp, EPERM},
+        {SYS_execveat, EPERM}, {SYS_unshare, EPERM}, {SYS_setns, EPERM}, {SYS_io_uring_enter, EPERM},
+        {SYS_io_uring_register, EPERM}, {SYS_userfaultfd, EPERM}, {SYS_keyctl, EPERM}, {SYS_add_key, EPERM},
+        {SYS_request_key, EPERM}, {SYS_perf_event_open, EPERM},
+    };
+    for (size_t i = 0; i < sizeof ROWS / sizeof *ROWS; i++) {
+        call = ROWS[i].call;
+        int got = confined(raw_call, true);
+        if (got != ROWS[i].error) fail_msg("row %zu: %s", i, strerror(got));
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_confine__what_a_module_may_not)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_confine__what_a_module_may_not),
+        cmocka_unit_test(test_confine__calls_whatever_their_arguments),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
