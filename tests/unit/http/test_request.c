@@ -367,11 +367,15 @@ static void test_refusal__long_target(void **state)
 {
     static const struct {
         size_t length;
+        char of;
         int status;
-    } rows[] = {{HTTP_MAX_TARGET, 200}, {HTTP_MAX_TARGET + 1, 414}, {70000, 414}};
+    } rows[] = {
+        {HTTP_MAX_TARGET, 'y', 200}, {HTTP_MAX_TARGET + 1, 'y', 414}, {70000, 'y', 414},
+        {HTTP_MAX_TARGET, '&', 200}, /* arguments, of which MHD would keep a record each */
+    };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         int fd = client();
-        send_repeated(fd, "GET /nothing?", 'y', rows[i].length - strlen("/nothing?"),
+        send_repeated(fd, "GET /nothing?", rows[i].of, rows[i].length - strlen("/nothing?"),
                       " HTTP/1.1\r\n\r\n");
         struct reply r = read_reply(fd);
         assert_int_equal(r.status, rows[i].status);
