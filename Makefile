@@ -234,11 +234,13 @@ $(REGO_BESIDE): $(OUT)/tests/rego/beside.o $(call libs,builtins $(DEPS_builtins)
 bench-regorus: $(REGO_BESIDE) ## our policy engine beside the reference's, where a cargo is found
 	$(Q)tests/bench/beside.py "$(OUT)"
 
-check-differential: $(REGO_BESIDE) ## COUNT=10000 generated policies (SEED=1) through our engine and the reference's
+check-differential: $(REGO_BESIDE) ## COUNT=10000 generated policies (SEED=1) through our engine, one by definition, and the reference's
+	$(Q)tests/rego/differential/definition.py "$(OUT)" $(or $(COUNT),10000) $(or $(SEED),1)
 	$(Q)tests/rego/differential/run.py "$(OUT)" $(or $(COUNT),10000) $(or $(SEED),1) $(or $(ISOLATION),in-process)
 
 CASES ?= $(wildcard ../shared/rego-conformance)
-check-rego: $(REGO_RUN) ## Rego: own conformance cases and those of CASES=DIR (default ../shared/rego-conformance, when there)
+check-rego: $(REGO_RUN) $(REGO_BESIDE) ## Rego: own conformance cases and those of CASES=DIR (default ../shared/rego-conformance, when there)
+	$(Q)tests/rego/differential/definition.py "$(OUT)" 500
 	$(Q)tests/rego/check.sh "$(REGO_RUN)" $(if $(CASES),"$(CASES)")
 
 check-conformance: all ## the black-box KBS client suite, when ../shared/conformance is there (HTTPS=1: over TLS)
