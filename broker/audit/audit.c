@@ -204,7 +204,6 @@ static err_t replace_removed_locked(struct audit *a)
     return ERR_OK;
 }
 
-
 /* ---- strangers --------------------------------------------------------------------------------- */
 
 #define STRANGER_NS (CLOCK_SECOND_NS / AUDIT_STRANGERS_PER_SECOND)
