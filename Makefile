@@ -209,7 +209,7 @@ $(JOSE_DRIVER): $(OUT)/tests/interop/jose_driver.o $(call libs,jose base)
 # What takes too long for every change.
 .PHONY: kill linear soak
 kill: all $(FAULT_SO) ## kill -9 at every step of all that changes a token, then KILLS=1000 at random
-	$(Q)STRONGROOM_KILL_ALL=1 STRONGROOM_KILLS=$(or $(KILLS),1000) tests/integration/run "$(BUILD)" test_kill.py test_linear.py
+	$(Q)STRONGROOM_VARIANT=release STRONGROOM_KILL_ALL=1 STRONGROOM_KILLS=$(or $(KILLS),1000) tests/integration/run "$(BUILD)" test_kill.py test_linear.py
 
 linear: all ## readers and writers for SECONDS=60, and whether one order explains what they saw
 	$(Q)STRONGROOM_VARIANT=release STRONGROOM_LINEAR_SECONDS=$(or $(SECONDS),60) tests/integration/run "$(BUILD)" test_linear.py
