@@ -38,7 +38,7 @@ static int make_all(void **state)
     pki_make("ca", (struct pki_wish){.ca = true});
     pki_make("operator", (struct pki_wish){.issuer = "ca", .purpose = GNUTLS_KP_TLS_WWW_CLIENT});
     pki_make("plain", (struct pki_wish){.issuer = "ca"});
-    pki_make("middle", (struct pki_wish){.issuer = "ca", .ca = true});
+    pki_make("middle", (struct pki_wish){.issuer = "ca", .ca = true, .end = now + 1000});
     pki_make("below", (struct pki_wish){.issuer = "middle"});
     pki_make("website", (struct pki_wish){.issuer = "ca", .purpose = GNUTLS_KP_TLS_WWW_SERVER});
     pki_make("expired", (struct pki_wish){.issuer = "ca", .end = now - 60});
@@ -205,17 +205,19 @@ static void test_client_certificate__not_wanted(void **state)
     close(fd);
 }
 
-/* A long connection does not outlive its certificate, nor the CA that it was judged by. */
+/* A long connection does not outlive any certificate of its chain, nor the CA that it was judged by. */
 static void test_client_certificate__verdict_ends(void **state)
 {
     struct http_config config = tls_config();
     want_clients(&config.tls, "ca");
     start_with(&config);
-    int fd = client_with("soon-over"), other = client_with("operator");
+    int fd = client_with("soon-over"), chain = client_with("chain"), other = client_with("operator");
     assert_string_equal(ask(fd, GET("/who")).body, "wanted, good CN=soon-over");
+    assert_string_equal(ask(chain, GET("/who")).body, "wanted, good CN=below");
     assert_string_equal(ask(other, GET("/who")).body, "wanted, good CN=operator");
     clock_test_set(time(NULL) + 2000);
     assert_string_equal(ask(fd, GET("/who")).body, "wanted, bad CN=soon-over");
+    assert_string_equal(ask(chain, GET("/who")).body, "wanted, bad CN=below");
     assert_string_equal(ask(other, GET("/who")).body, "wanted, good CN=operator");
 
     want_clients(&config.tls, "otherca");
@@ -225,6 +227,7 @@ static void test_client_certificate__verdict_ends(void **state)
     assert_true(err_ok(http_server_reload_tls(server, &config.tls)));
     assert_string_equal(ask(other, GET("/who")).body, "not wanted, none");
     close(fd);
+    close(chain);
     close(other);
 }
 
