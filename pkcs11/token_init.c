@@ -1,5 +1,6 @@
 #include "pkcs11/p11_internal.h"
 #include "pkcs11/softhsm_backup.h"
+#include "pkcs11/softhsm_files.h"
 
 #include <string.h>
 
@@ -131,9 +132,7 @@ err_t p11_token_init(const char *module, const char *label, struct secret *so_pi
     TRY(check_label(label));
     TRY(module_load(module, &m));
     CK_FUNCTION_LIST *fn = module_fn(m);
-    CK_INFO about = {0};
-    bool softhsm = fn->C_GetInfo(&about) == CKR_OK &&
-                   memcmp(about.manufacturerID, "SoftHSM ", 8) == 0;
+    bool softhsm = softhsm_is(fn);
     if (softhsm) TRY(softhsm_list_dirs(&before));
     TRY(make_token(fn, label, so_pin, user_pin));
     /* SoftHSM derives the slot's number from the new serial: look it up by its label. */
