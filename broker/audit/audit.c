@@ -206,17 +206,6 @@ static err_t replace_removed_locked(struct audit *a)
 
 /* ---- strangers --------------------------------------------------------------------------------- */
 
-#define STRANGER_NS (CLOCK_SECOND_NS / AUDIT_STRANGERS_PER_SECOND)
-
-/* Each record takes its share of time, and a burst of them may take it in advance. */
-static bool has_room_locked(struct audit *a)
-{
-    uint64_t now = clock_mono_ns(), from = a->strangers_ns > now ? a->strangers_ns : now;
-    if (from - now > (AUDIT_STRANGERS_BURST - 1) * STRANGER_NS) return false;
-    a->strangers_ns = from + STRANGER_NS;
-    return true;
-}
-
 static err_t summarize_locked(struct audit *a)
 {
     char reason[96];
@@ -234,7 +223,8 @@ static err_t summarize_locked(struct audit *a)
 static err_t write_record(struct audit *a, const struct audit_event *e)
 {
     SCOPED_LOCK(&a->lock);
-    bool counted = e->stranger && !has_room_locked(a);
+    bool counted = e->stranger &&
+                   !clock_take_share(&a->strangers_ns, AUDIT_STRANGERS_PER_SECOND, AUDIT_STRANGERS_BURST);
     TRY(replace_removed_locked(a));
     TRY(mend_locked(a));
     if (counted) a->unrecorded++;

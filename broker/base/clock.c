@@ -51,6 +51,14 @@ uint64_t clock_mono_ns(void)
     return (uint64_t) t.tv_sec * CLOCK_SECOND_NS + (uint64_t) t.tv_nsec;
 }
 
+bool clock_take_share(uint64_t *used_ns, unsigned per_second, unsigned burst)
+{
+    uint64_t share = CLOCK_SECOND_NS / per_second, now = clock_mono_ns(), from = *used_ns > now ? *used_ns : now;
+    if (from - now > (burst - 1) * share) return false;
+    *used_ns = from + share;
+    return true;
+}
+
 static struct tm split(int64_t unix_seconds)
 {
     time_t t = (time_t) unix_seconds;

@@ -105,8 +105,6 @@ struct share {
     uint64_t left_out; /* lines since the last that was written */
 };
 
-#define LINE_NS (CLOCK_SECOND_NS / LOG_LINES_PER_SECOND)
-
 static pthread_mutex_t shares_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct share shares[LOG_EVENTS_MAX]; /* those after the last one there is room for have it together */
 static _Atomic uint64_t left_out_total;
@@ -119,18 +117,16 @@ static struct share *share_locked(const char *event)
     return &shares[i];
 }
 
-/* Each line takes its share of time, and a burst of them may take it in advance. False: it is counted only. */
+/* False: it is counted only. */
 static bool has_room(const char *event, uint64_t *ret_left_out)
 {
     SCOPED_LOCK(&shares_lock);
     struct share *s = share_locked(event);
-    uint64_t now = clock_mono_ns(), from = s->used_ns > now ? s->used_ns : now;
-    if (from - now > (LOG_LINES_BURST - 1) * LINE_NS) {
+    if (!clock_take_share(&s->used_ns, LOG_LINES_PER_SECOND, LOG_LINES_BURST)) {
         s->left_out++;
         left_out_total++;
         return false;
     }
-    s->used_ns = from + LINE_NS;
     *ret_left_out = s->left_out;
     s->left_out = 0;
     return true;

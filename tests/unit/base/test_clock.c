@@ -107,6 +107,23 @@ static void test_clock_now_ns__fits_the_others(void **state)
     assert_int_equal(clock_now(), 253402300799);
 }
 
+static void test_clock_take_share__burst_then_rate(void **state)
+{
+    uint64_t used = 0, second = CLOCK_SECOND_NS;
+    clock_test_mono(100 * second);
+    for (int i = 0; i < 4; i++) assert_true(clock_take_share(&used, 2, 4));
+    assert_false(clock_take_share(&used, 2, 4));
+    clock_test_mono(100 * second + second / 2 - 1);
+    assert_false(clock_take_share(&used, 2, 4));
+    clock_test_mono(100 * second + second / 2);
+    assert_true(clock_take_share(&used, 2, 4));
+    assert_false(clock_take_share(&used, 2, 4));
+    clock_test_mono(200 * second); /* what was not taken does not add up beyond the burst */
+    for (int i = 0; i < 4; i++) assert_true(clock_take_share(&used, 2, 4));
+    assert_false(clock_take_share(&used, 2, 4));
+    clock_test_mono(0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -117,6 +134,7 @@ int main(void)
         REAL(test_clock_now__is_the_time_of_day),
         REAL(test_clock_test_set__turns_the_clock_and_back),
         REAL(test_clock_mono_ns__goes_forward_in_nanoseconds),
+        REAL(test_clock_take_share__burst_then_rate),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
