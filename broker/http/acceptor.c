@@ -71,16 +71,13 @@ static bool is_probe(int fd)
     return false;
 }
 
-/* Takes the socket: MHD closes it, now or later. */
-static void hand_to_worker_take(struct http_server *s, int fd, struct conn *c)
+/* Takes the socket: the event loop closes it. */
+static void hand_take(struct http_server *s, int fd, struct conn *c)
 {
     static const int on = 1;
     s->accepted++;
     if (!c->local_admin) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    struct conn_carrier carrier = {.family = AF_UNSPEC, .conn = c};
-    if (MHD_add_connection(s->workers[c->worker], fd, (const struct sockaddr *) &carrier,
-                           sizeof carrier) != MHD_YES)
-        conn_remove(&s->conns, c);
+    loop_hand_take(&s->loops[c->loop], fd, c);
 }
 
 /* The same, or refuses it. */
@@ -91,7 +88,7 @@ static void admit_take(struct http_server *s, int fd, const struct sockaddr *add
     struct err e = conn_add(&s->conns, address, peer, probe, &c);
     if (err_ok(e)) {
         c->one_answer = probe; /* what comes behind it is not looked at here */
-        hand_to_worker_take(s, fd, c);
+        hand_take(s, fd, c);
         return;
     }
     log_debug_err(e, "http.busy", LOG_S("peer", peer));
@@ -106,7 +103,7 @@ static void accept_tcp(struct http_server *s, int fd, const struct sockaddr_stor
     listen_text(address, peer, sizeof peer);
     /* one more than there may be of them is a guest like others */
     if (!s->conns.limits.handshake_ns && is_probe(fd) && err_ok(conn_add(&s->conns, address, peer, true, &c)))
-        hand_to_worker_take(s, fd, c);
+        hand_take(s, fd, c);
     else admit_take(s, fd, address, peer, false);
 }
 

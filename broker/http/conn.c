@@ -13,12 +13,12 @@
 
 /* ---- table ---------------------------------------------------------------------------------- */
 
-struct err conn_table_init(struct conn_table *t, const struct conn_limits *limits, unsigned workers)
+struct err conn_table_init(struct conn_table *t, const struct conn_limits *limits, unsigned loops)
 {
-    *t = (struct conn_table){.limits = *limits, .workers = workers};
-    t->per_worker = calloc(workers, sizeof *t->per_worker);
-    t->loop_since = calloc(workers, sizeof *t->loop_since);
-    if (!t->per_worker || !t->loop_since) FAIL(ERR_INTERNAL, "out of memory");
+    *t = (struct conn_table){.limits = *limits, .loops = loops};
+    t->per_loop = calloc(loops, sizeof *t->per_loop);
+    t->loop_since = calloc(loops, sizeof *t->loop_since);
+    if (!t->per_loop || !t->loop_since) FAIL(ERR_INTERNAL, "out of memory");
     pthread_condattr_t attr;
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -44,7 +44,7 @@ void conn_table_done(struct conn_table *t)
         }
     pthread_cond_destroy(&t->emptier);
     pthread_mutex_destroy(&t->lock);
-    free(TAKE_PTR(t->per_worker));
+    free(TAKE_PTR(t->per_loop));
     free(TAKE_PTR(t->loop_since));
 }
 
@@ -118,15 +118,15 @@ static bool is_better(const struct conn_table *t, unsigned a, unsigned b)
 {
     uint64_t now = clock_mono_ns();
     bool a_stuck = is_stuck(t, a, now), b_stuck = is_stuck(t, b, now);
-    return a_stuck == b_stuck ? t->per_worker[a] < t->per_worker[b] : b_stuck;
+    return a_stuck == b_stuck ? t->per_loop[a] < t->per_loop[b] : b_stuck;
 }
 
 /* The last loop is theirs who must not wait behind guests. Where it is stuck, the others do, as long as
  * they speak the same. */
 static unsigned choose_loop(const struct conn_table *t, const struct conn *c)
 {
-    unsigned last = t->workers - 1, best = 0;
-    unsigned end = t->limits.apart ? last : t->workers;
+    unsigned last = t->loops - 1, best = 0;
+    unsigned end = t->limits.apart ? last : t->loops;
     bool only_last = t->limits.handshake_ns || !is_stuck(t, last, clock_mono_ns());
     if (t->limits.apart && (c->local_admin || c->probe) && only_last) return last;
     for (unsigned i = 1; i < end; i++)
@@ -141,9 +141,9 @@ static unsigned *counter_of(struct conn_table *t, const struct conn *c)
 
 static void insert_locked(struct conn_table *t, struct conn *c)
 {
-    c->worker = choose_loop(t, c);
-    t->per_worker[c->worker]++;
-    c->loop_since = &t->loop_since[c->worker];
+    c->loop = choose_loop(t, c);
+    t->per_loop[c->loop]++;
+    c->loop_since = &t->loop_since[c->loop];
     *counter_of(t, c) += 1;
     c->link = bucket_of(t, c->ip);
     c->next = *c->link;
@@ -181,7 +181,7 @@ void conn_remove(struct conn_table *t, struct conn *c)
         SCOPED_LOCK(&t->lock);
         *c->link = c->next;
         if (c->next) c->next->link = c->link;
-        t->per_worker[c->worker]--;
+        t->per_loop[c->loop]--;
         *counter_of(t, c) -= 1;
         pthread_cond_signal(&t->emptier);
     }

@@ -43,11 +43,14 @@ struct conn {
     bool probe;      /* came with a probe */
     bool one_answer; /* ends after it: of a socket for probes alone. Set before the event loop has it */
     bool secure;     /* speaks TLS, so nobody but its event loop can write to it */
-    unsigned worker; /* index of its event loop */
+    unsigned loop;   /* index of its event loop */
     _Atomic uint64_t *loop_since; /* conn_table.loop_since of that loop */
     uint8_t ip[16];  /* mapped for IPv4 */
 
     struct tls *tls; /* the event loop's: our reference, released after conn_closing; or NULL */
+
+    int handed_fd;             /* the socket, and */
+    struct conn *handed_next;  /* the next, while the acceptor hands it over; guarded by the event loop */
 
     struct conn *next, **link; /* guarded by the table */
 };
@@ -69,13 +72,13 @@ struct conn_table {
     pthread_cond_t emptier;      /* signalled when a connection goes */
     struct conn *buckets[CONN_BUCKETS]; /* by address */
     unsigned count, admins, probes;
-    unsigned *per_worker;        /* connections of each event loop */
+    unsigned *per_loop;          /* connections of each event loop */
     _Atomic uint64_t *loop_since; /* clock_mono_ns: since when each loop is in the handler; 0: it is not. The
                                    * loops' own, without the lock */
-    unsigned workers;
+    unsigned loops;
 };
 
-err_t conn_table_init(struct conn_table *t, const struct conn_limits *limits, unsigned workers);
+err_t conn_table_init(struct conn_table *t, const struct conn_limits *limits, unsigned loops);
 void conn_table_done(struct conn_table *t); /* frees what is left; closes no socket */
 unsigned conn_table_count(struct conn_table *t);
 

@@ -16,11 +16,24 @@ struct http_listener {
     char address[LISTEN_ADDRESS];
 };
 
+struct http_loop {
+    struct http_server *server;
+    struct MHD_Daemon *daemon;
+    int epoll_fd;             /* of the daemon, which closes it: readable when it has something to do */
+    int wake_fd;              /* an eventfd: a connection was handed over or resumed, or the end */
+    pthread_mutex_t lock;     /* guards the next three */
+    struct conn *handed, **handed_end; /* by the acceptor, for the thread to take over; by conn.handed_next */
+    bool stop;
+    pthread_t thread;
+    bool runs;                /* the thread */
+};
+
 struct http_server {
     const struct exchange_handler *handler;
     struct conn_table conns;
     size_t head_bytes;           /* of memory, for each connection */
-    struct MHD_Daemon **workers; /* conns.workers of them, one event loop each */
+    struct http_loop *loops;     /* conns.loops of them */
+    unsigned loop_count;         /* of those, that were begun to start */
     struct http_listener *listeners;
     size_t listener_count;
     int admin_fd;                /* -1: none */
@@ -47,7 +60,16 @@ void *acceptor_run(void *server);
 /* One look through the connections; answers late bodies. `sweep` says what for. */
 void acceptor_sweep(struct http_server *s, struct conn_sweep sweep);
 
-/* What MHD carries for us in place of the peer's address, from the acceptor to the event loop. */
+/* loop.c: on error too, loop_stop frees what there is. `secure`: its connections speak TLS. */
+err_t loop_start(struct http_server *s, bool secure, struct http_loop *l);
+/* Takes the socket, and gives it to the loop's thread with its entry. Of any thread. */
+void loop_hand_take(struct http_loop *l, int fd, struct conn *c);
+/* The loop goes on with a connection that was suspended; of any thread. The connection may be gone on return. */
+void loop_resume(struct http_loop *l, struct MHD_Connection *connection);
+/* No connection may be suspended: MHD aborts. */
+void loop_stop(struct http_loop *l);
+
+/* What MHD carries for us in place of the peer's address, to the callback that a connection began. */
 struct conn_carrier {
     sa_family_t family; /* AF_UNSPEC: MHD looks no further */
     struct conn *conn;

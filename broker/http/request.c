@@ -293,14 +293,20 @@ static struct guard_refusal inspect(struct txn *t, const char *url, const char *
     return guard_verdict(g, old);
 }
 
+static struct http_loop *loop_of(const struct txn *t)
+{
+    return &t->server->loops[t->conn->loop];
+}
+
 static void resume(struct exchange *x)
 {
     struct txn *t = (struct txn *) ((char *) x - offsetof(struct txn, x));
     struct MHD_Connection *connection = t->connection;
+    struct http_loop *loop = loop_of(t);
     /* After the exchange the txn is the event loop's again, unless the connection is suspended:
      * a suspended one waits for this resume and no other. */
     if (atomic_exchange(&t->phase, PHASE_RESUMED) == PHASE_SUSPENDED)
-        MHD_resume_connection(connection);
+        loop_resume(loop, connection);
 }
 
 /* Judged once a connection, and again when the CAs changed or the verdict has run out. */
@@ -425,7 +431,7 @@ static enum MHD_Result suspend(struct txn *t)
     MHD_suspend_connection(t->connection);
     enum phase expected = PHASE_SERVING;
     if (!atomic_compare_exchange_strong(&t->phase, &expected, PHASE_SUSPENDED))
-        MHD_resume_connection(t->connection);
+        loop_resume(loop_of(t), t->connection);
     return MHD_YES;
 }
 

@@ -8,49 +8,6 @@
 
 #define OTHER_FILES 256u /* open files beside connections: token, store, audit */
 
-/* ---- event loops ---------------------------------------------------------------------------- */
-
-static void log_mhd(void *cls, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
-static void log_mhd(void *cls, const char *fmt, va_list ap)
-{
-    if (!log_enabled(LOG_LEVEL_DEBUG)) return;
-    char text[240];
-    vsnprintf(text, sizeof text, fmt, ap);
-    log_debug("http.mhd", LOG_S("text", text));
-}
-
-/* Routing is on the raw path: "%2F" is not '/', "%2e%2e" is no parent (kbs-api.md 1.3). */
-static size_t leave_escaped(void *cls, struct MHD_Connection *connection, char *text)
-{
-    return strlen(text);
-}
-
-/* The pool holds the head. 128 KiB as a rule, because attestation tokens are large; and never as little as
- * 32 KiB: a larger one is a mapping of its own, gone when the connection closes, while that came from the heap,
- * and closed connections left plaintext in memory. The limit on connections is ours, so
- * MHD's own only must not be less; so are the deadlines, and MHD is given none: one that passed
- * before ours would end a connection without the 408. */
-static err_t start_worker(struct http_server *s, bool secure, struct MHD_Daemon **ret)
-{
-    /* MHD_OPTION_END where there is no TLS: what follows is not looked at */
-    enum MHD_OPTION certificate = secure ? MHD_OPTION_HTTPS_CERT_CALLBACK2 : MHD_OPTION_END;
-    unsigned flags = (secure ? MHD_USE_TLS : 0) | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC |
-                     MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
-    *ret = MHD_start_daemon(flags, 0, NULL, NULL, request_access, s,
-                            MHD_OPTION_EXTERNAL_LOGGER, log_mhd, NULL,
-                            MHD_OPTION_CONNECTION_MEMORY_LIMIT, s->head_bytes,
-                            MHD_OPTION_CONNECTION_LIMIT,
-                            s->conns.limits.max + s->conns.limits.max_admin + s->conns.limits.max_probe,
-                            MHD_OPTION_URI_LOG_CALLBACK, request_line, s,
-                            MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL,
-                            MHD_OPTION_NOTIFY_COMPLETED, request_completed, s,
-                            MHD_OPTION_NOTIFY_CONNECTION, request_notify_connection, s,
-                            certificate, tls_certificate,
-                            MHD_OPTION_END);
-    if (!*ret) FAIL(ERR_INTERNAL, "cannot start an HTTP event loop");
-    return ERR_OK;
-}
-
 /* ---- TLS ------------------------------------------------------------------------------------ */
 
 struct tls *server_tls(struct http_server *s)
@@ -138,7 +95,7 @@ static void free_server(struct http_server *s)
 {
     tls_unref(s->tls);
     pthread_mutex_destroy(&s->tls_lock);
-    free(s->workers);
+    free(s->loops);
     free(s->listeners);
     free(s->admin_path);
     free(s);
@@ -170,10 +127,12 @@ static err_t bind_all(struct http_server *s, const struct http_config *c)
 
 static err_t start_threads(struct http_server *s, const struct http_config *c)
 {
-    s->workers = calloc(s->conns.workers, sizeof(struct MHD_Daemon *));
-    if (!s->workers) FAIL(ERR_INTERNAL, "out of memory");
-    for (unsigned i = 0; i < s->conns.workers; i++)
-        TRY(start_worker(s, s->tls && i + 1 < s->conns.workers, &s->workers[i]));
+    s->loops = calloc(s->conns.loops, sizeof *s->loops);
+    if (!s->loops) FAIL(ERR_INTERNAL, "out of memory");
+    while (s->loop_count < s->conns.loops) {
+        struct http_loop *l = &s->loops[s->loop_count++]; /* from here on it is stopped with the server */
+        TRY(loop_start(s, s->tls && s->loop_count < s->conns.loops, l));
+    }
     int rc = pthread_create(&s->acceptor, NULL, acceptor_run, s);
     if (rc) FAIL(ERR_INTERNAL, "cannot start the acceptor: %s", strerror(rc));
     s->accepting = true;
@@ -269,8 +228,7 @@ bool http_server_stop(struct http_server *s, unsigned grace_ms)
                   LOG_S("why", "requests that do not end; their memory is left as it is"));
         return false;
     }
-    for (unsigned i = 0; s->workers && i < s->conns.workers; i++)
-        if (s->workers[i]) MHD_stop_daemon(s->workers[i]);
+    for (unsigned i = 0; i < s->loop_count; i++) loop_stop(&s->loops[i]);
     if (s->wake_fd >= 0) close(s->wake_fd);
     conn_table_done(&s->conns);
     free_server(s);

@@ -103,14 +103,14 @@ static void test_conn_add__spreads_evenly(void **state)
     unsigned per[2] = {0};
     for (unsigned i = 0; i < 4; i++) {
         assert_true(err_ok(add(i, &c[i])));
-        per[c[i]->worker]++;
+        per[c[i]->loop]++;
     }
     assert_int_equal(per[0], 2);
     assert_int_equal(per[1], 2);
-    unsigned free_one = c[2]->worker;
+    unsigned free_one = c[2]->loop;
     conn_remove(&table, c[2]);
     assert_true(err_ok(add(9, &c[2])));
-    assert_int_equal(c[2]->worker, free_one);
+    assert_int_equal(c[2]->loop, free_one);
 }
 
 /* Each state is left alone just before its deadline and cut just after. */
@@ -214,16 +214,16 @@ static void test_conn_add__passes_a_loop_that_is_stuck(void **state)
     uint64_t now = clock_mono_ns();
     atomic_store(&table.loop_since[0], now + 60 * S); /* busy, and not for long */
     for (unsigned i = 0; i < 2; i++) assert_true(err_ok(add(i + 1, &c[i])));
-    assert_int_equal(c[0]->worker, 0);
-    assert_int_equal(c[1]->worker, 1);
+    assert_int_equal(c[0]->loop, 0);
+    assert_int_equal(c[1]->loop, 1);
     conn_remove(&table, c[0]);
     atomic_store(&table.loop_since[0], now - HTTP_STUCK_MS * UINT64_C(1000000) - 1);
     assert_true(err_ok(add(3, &c[2])));
-    assert_int_equal(c[2]->worker, 1); /* though it has more */
+    assert_int_equal(c[2]->loop, 1); /* though it has more */
     conn_remove(&table, c[2]);
     atomic_store(&table.loop_since[1], 1); /* now both: it makes no difference */
     assert_true(err_ok(add(3, &c[2])));
-    assert_int_equal(c[2]->worker, 0);
+    assert_int_equal(c[2]->loop, 0);
     conn_remove(&table, c[1]);
     conn_remove(&table, c[2]);
 }
@@ -234,11 +234,11 @@ static void test_conn_add__admins_have_the_last_loop_of_a_tls_server(void **stat
     init_secure();
     for (unsigned i = 0; i < 4; i++) {
         assert_true(err_ok(add(i, &c)));
-        assert_int_equal(c->worker, i % 2);
+        assert_int_equal(c->loop, i % 2);
         assert_true(c->secure);
     }
     assert_true(err_ok(conn_add(&table, NULL, "unix", false, &c)));
-    assert_int_equal(c->worker, 2);
+    assert_int_equal(c->loop, 2);
     assert_false(c->secure);
     conn_opened(c, pair[0], txn);
     assert_int_equal(c->state, CONN_IDLE);
@@ -278,18 +278,18 @@ static void test_conn_add__the_last_loop_is_not_for_guests(void **state)
     assert_true(err_ok(conn_table_init(&table, &apart, 3)));
     for (unsigned i = 0; i < 4; i++) {
         assert_true(err_ok(add(i, &c)));
-        assert_int_equal(c->worker, i % 2);
+        assert_int_equal(c->loop, i % 2);
     }
     assert_true(err_ok(add_probe(&c)));
-    assert_int_equal(c->worker, 2);
+    assert_int_equal(c->loop, 2);
     assert_true(err_ok(conn_add(&table, NULL, "unix", false, &c)));
-    assert_int_equal(c->worker, 2);
+    assert_int_equal(c->loop, 2);
     /* it is stuck in the handler */
     atomic_store(&table.loop_since[2], 1);
     assert_true(err_ok(add_probe(&c)));
-    assert_int_equal(c->worker, 0);
+    assert_int_equal(c->loop, 0);
     assert_true(err_ok(conn_add(&table, NULL, "unix", false, &c)));
-    assert_int_equal(c->worker, 1);
+    assert_int_equal(c->loop, 1);
 }
 
 static void test_conn_sweep__a_probe_is_cut_early(void **state)

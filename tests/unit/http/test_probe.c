@@ -1,9 +1,6 @@
 /* Probes and the admin socket, while guests have all loops and all connections. */
-#include <pthread.h>
+#include "held.h"
 
-#include "peer.h"
-
-#define GET(target) "GET " target " HTTP/1.1\r\nHost: x\r\n\r\n"
 #define POST(target, length) \
     "POST " target " HTTP/1.1\r\nHost: x\r\nContent-Length: " length "\r\n\r\n"
 
@@ -24,38 +21,6 @@ static int remove_directory(void **state)
     return rmdir(directory);
 }
 
-static struct {
-    pthread_mutex_t lock;
-    pthread_cond_t change;
-    unsigned held; /* event loops that /hold keeps in the handler */
-    bool let_go;
-} hold = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, false};
-
-static bool holding_serve(void *ctx, struct exchange *x)
-{
-    if (span_starts(x->req.path, "/hold")) {
-        pthread_mutex_lock(&hold.lock);
-        hold.held++;
-        while (!hold.let_go) pthread_cond_wait(&hold.change, &hold.lock);
-        hold.held--;
-        pthread_mutex_unlock(&hold.lock);
-    }
-    return test_serve(ctx, x);
-}
-
-static unsigned loops_held(void)
-{
-    SCOPED_LOCK(&hold.lock);
-    return hold.held;
-}
-
-static void let_go(bool yes)
-{
-    SCOPED_LOCK(&hold.lock);
-    hold.let_go = yes;
-    pthread_cond_broadcast(&hold.change);
-}
-
 static void expect_probe(const char *request)
 {
     int fd = client();
@@ -69,12 +34,10 @@ static const char *const probes[] = {GET("/healthz"), GET("/readyz"), GET("/metr
 /* All loops of guests are busy, and there is no room for one more of them. */
 static void test_probe__is_answered_whatever_guests_do(void **state)
 {
-    static const struct exchange_handler holding = {
-        .head = test_head, .serve = holding_serve, .refuse = test_refuse};
     struct http_config config = small_config();
     config.threads = config.max_connections = 1;
     config.admin_socket = admin_path;
-    assert_true(err_ok(http_server_start(&config, &holding, &server)));
+    assert_true(err_ok(http_server_start(&config, &holding_handler, &server)));
     int guest = client();
     put_text(guest, GET("/hold"));
     AWAIT(loops_held() == 1);

@@ -1,0 +1,165 @@
+/* An event loop: one thread that runs one daemon of libmicrohttpd, whose connections the acceptor hands over.
+ * The thread is ours, and so is the wait: left to itself, MHD 0.9.75 takes events by 128 until it gets fewer, and
+ * after exactly so many it waits for the next one, with those in hand not served. Nor does MHD wake a thread of ours:
+ * who hands over or resumes a connection does. */
+#include "broker/http/internal.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+
+/* ---- libmicrohttpd -------------------------------------------------------------------------- */
+
+static void log_mhd(void *cls, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
+static void log_mhd(void *cls, const char *fmt, va_list ap)
+{
+    if (!log_enabled(LOG_LEVEL_DEBUG)) return;
+    char text[240];
+    vsnprintf(text, sizeof text, fmt, ap);
+    log_debug("http.mhd", LOG_S("text", text));
+}
+
+/* Routing is on the raw path: "%2F" is not '/', "%2e%2e" is no parent (kbs-api.md 1.3). */
+static size_t leave_escaped(void *cls, struct MHD_Connection *connection, char *text)
+{
+    return strlen(text);
+}
+
+/* The pool holds the head. 128 KiB as a rule, because attestation tokens are large; and never as little as
+ * 32 KiB: a larger one is a mapping of its own, gone when the connection closes, while that came from the heap,
+ * and closed connections left plaintext in memory. The limit on connections is ours, so
+ * MHD's own only must not be less; so are the deadlines, and MHD is given none: one that passed
+ * before ours would end a connection without the 408. */
+static err_t start_daemon(struct http_server *s, bool secure, struct MHD_Daemon **ret)
+{
+    /* MHD_OPTION_END where there is no TLS: what follows is not looked at */
+    enum MHD_OPTION certificate = secure ? MHD_OPTION_HTTPS_CERT_CALLBACK2 : MHD_OPTION_END;
+    unsigned flags = (secure ? MHD_USE_TLS : 0) | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_EPOLL |
+                     MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
+    *ret = MHD_start_daemon(flags, 0, NULL, NULL, request_access, s,
+                            MHD_OPTION_EXTERNAL_LOGGER, log_mhd, NULL,
+                            MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
+                            MHD_OPTION_CONNECTION_MEMORY_LIMIT, s->head_bytes,
+                            MHD_OPTION_CONNECTION_LIMIT,
+                            s->conns.limits.max + s->conns.limits.max_admin + s->conns.limits.max_probe,
+                            MHD_OPTION_URI_LOG_CALLBACK, request_line, s,
+                            MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL,
+                            MHD_OPTION_NOTIFY_COMPLETED, request_completed, s,
+                            MHD_OPTION_NOTIFY_CONNECTION, request_notify_connection, s,
+                            certificate, tls_certificate,
+                            MHD_OPTION_END);
+    if (!*ret) FAIL(ERR_INTERNAL, "cannot start an HTTP event loop");
+    return ERR_OK;
+}
+
+/* ---- the thread ----------------------------------------------------------------------------- */
+
+static void adopt(struct http_loop *l, struct conn *c)
+{
+    struct conn_carrier carrier = {.family = AF_UNSPEC, .conn = c};
+    if (MHD_add_connection(l->daemon, c->handed_fd, (const struct sockaddr *) &carrier, sizeof carrier) != MHD_YES)
+        conn_remove(&l->server->conns, c);
+}
+
+/* All that were handed over, in their order; false: the loop is to end. */
+static bool adopt_all(struct http_loop *l)
+{
+    struct conn *c;
+    bool stop;
+    {
+        SCOPED_LOCK(&l->lock);
+        c = TAKE_PTR(l->handed);
+        l->handed_end = &l->handed;
+        stop = l->stop;
+    }
+    while (c) {
+        struct conn *next = c->handed_next; /* before the connection is its own, and perhaps gone */
+        adopt(l, c);
+        c = next;
+    }
+    return !stop;
+}
+
+/* Until there is something to do. What MHD has read, and not served yet, is no event any more. */
+static void await(struct http_loop *l)
+{
+    MHD_UNSIGNED_LONG_LONG ms = 0;
+    struct pollfd fds[] = {{.fd = l->epoll_fd, .events = POLLIN}, {.fd = l->wake_fd, .events = POLLIN}};
+    eventfd_t times;
+    if (MHD_get_timeout(l->daemon, &ms) == MHD_YES) return; /* no connection has a time-out of MHD's */
+    if (poll(fds, 2, -1) > 0 && fds[1].revents) eventfd_read(l->wake_fd, &times);
+}
+
+static void *run(void *arg)
+{
+    struct http_loop *l = arg;
+    sigset_t pipe;
+    sigemptyset(&pipe);
+    sigaddset(&pipe, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &pipe, NULL);
+    while (adopt_all(l)) {
+        MHD_run(l->daemon);
+        await(l);
+    }
+    return NULL;
+}
+
+/* ---- start and stop ------------------------------------------------------------------------- */
+
+static err_t start_thread(struct http_loop *l)
+{
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(l->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    if (!info || info->epoll_fd < 0) FAIL(ERR_INTERNAL, "this libmicrohttpd was built without epoll");
+    l->epoll_fd = info->epoll_fd;
+    l->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (l->wake_fd < 0) FAIL_ERRNO(ERR_INTERNAL, "cannot make an eventfd");
+    int rc = pthread_create(&l->thread, NULL, run, l);
+    if (rc) FAIL(ERR_INTERNAL, "cannot start an HTTP event loop: %s", strerror(rc));
+    l->runs = true;
+    return ERR_OK;
+}
+
+struct err loop_start(struct http_server *s, bool secure, struct http_loop *l)
+{
+    *l = (struct http_loop){.server = s, .handed_end = &l->handed, .wake_fd = -1};
+    pthread_mutex_init(&l->lock, NULL);
+    TRY(start_daemon(s, secure, &l->daemon));
+    return start_thread(l);
+}
+
+void loop_hand_take(struct http_loop *l, int fd, struct conn *c)
+{
+    c->handed_fd = fd;
+    {
+        SCOPED_LOCK(&l->lock);
+        *l->handed_end = c;
+        l->handed_end = &c->handed_next;
+    }
+    eventfd_write(l->wake_fd, 1);
+}
+
+/* Under the lock, so that the loop is still there for the second step: whoever stops it takes the lock too. */
+void loop_resume(struct http_loop *l, struct MHD_Connection *connection)
+{
+    SCOPED_LOCK(&l->lock);
+    MHD_resume_connection(connection);
+    eventfd_write(l->wake_fd, 1);
+}
+
+void loop_stop(struct http_loop *l)
+{
+    if (l->runs) {
+        {
+            SCOPED_LOCK(&l->lock);
+            l->stop = true;
+        }
+        eventfd_write(l->wake_fd, 1);
+        pthread_join(l->thread, NULL);
+    }
+    if (l->daemon) MHD_stop_daemon(l->daemon);
+    if (l->wake_fd >= 0) close(l->wake_fd);
+    pthread_mutex_destroy(&l->lock);
+}
