@@ -119,13 +119,13 @@ static double rate_of(const struct generator_result *r)
 
 static double core_rate_of(const struct generator_result *r)
 {
-    return (double) r->load.good.count / r->core_seconds;
+    return (double) r->load.good.count / r->load.core_seconds;
 }
 
 /* Of its cores, how much it had. */
 static double share_of(const struct generator_result *r)
 {
-    return r->core_seconds / r->whole_seconds / bench.cores;
+    return r->load.core_seconds / r->load.whole_seconds / bench.cores;
 }
 
 static err_t measure_slow(unsigned ms)

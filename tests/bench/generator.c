@@ -12,7 +12,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -91,12 +90,13 @@ struct shared {
     char why[ERR_TEXT];
 };
 
-static void generate(const struct open_load *load, struct shared *s)
+static void generate(struct open_load load, struct shared *s)
 {
     static struct probe probe; /* of this process, which makes one run only */
-    probe.address = load->address;
+    probe.address = load.address;
+    load.server = getppid();
     ENSURE(pthread_create(&probe.thread, NULL, run_probe, &probe) == 0);
-    struct err e = open_load_run(load, &s->result.load);
+    struct err e = open_load_run(&load, &s->result.load);
     atomic_store(&probe.stop, true);
     pthread_join(probe.thread, NULL);
     s->result.health.failed = probe.failed;
@@ -112,7 +112,7 @@ static err_t run_apart(const struct open_load *load, struct shared *s)
     if (child == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         pin(first_core, (unsigned) sysconf(_SC_NPROCESSORS_ONLN));
-        generate(load, s);
+        generate(*load, s);
         _exit(0);
     }
     int status = 0;
@@ -122,24 +122,12 @@ static err_t run_apart(const struct open_load *load, struct shared *s)
     return ERR_OK;
 }
 
-static double core_seconds(void)
-{
-    struct rusage u = {0};
-    getrusage(RUSAGE_SELF, &u);
-    return (double) (u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
-           (double) (u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
-}
-
 struct err generator_run(const struct open_load *load, struct generator_result *ret)
 {
     struct shared *s = mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (s == MAP_FAILED) FAIL_ERRNO(ERR_INTERNAL, "mmap");
-    double before = core_seconds();
-    uint64_t begin = clock_mono_ns();
     struct err e = run_apart(load, s);
     *ret = s->result;
-    ret->core_seconds = core_seconds() - before;
-    ret->whole_seconds = (double) (clock_mono_ns() - begin) / (double) CLOCK_SECOND_NS;
     munmap(s, sizeof *s);
     return e;
 }

@@ -13,12 +13,11 @@ struct probe_result {
 struct generator_result {
     struct open_result load;
     struct probe_result health;
-    double core_seconds;  /* that this process took meanwhile: the broker's */
-    double whole_seconds; /* of the run, with what came after its end */
 };
 
 /* With `half`, puts this process on the lower half of the cores and the generator on the others, unless there is
  * one only; else they share them all. Says how many this process has. Before any thread is started. */
 unsigned generator_take_cores(bool half);
 
+/* `load->server` is this process, whatever it says. */
 err_t generator_run(const struct open_load *load, struct generator_result *ret);

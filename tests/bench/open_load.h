@@ -1,11 +1,14 @@
 /* A load generator that does not wait for answers: requests are due at a fixed rate, and what one takes is
  * counted from when it was due, also where every connection was busy then. So a server that stands still
- * for a moment is charged with all whom it kept waiting. One thread, many connections: kept ones, or a fresh
- * one for each request, which comes from one of many addresses of this machine and is closed after the answer. */
+ * for a moment is charged with all whom it kept waiting. One thread, many connections: kept ones, which had an
+ * answer before the run, or a fresh one for each request, which comes from one of many addresses of this machine
+ * and is closed after the answer. */
 #pragma once
 
 #include "broker/base/buf.h"
 #include "broker/base/cleanup.h"
+
+#include <sys/types.h>
 
 struct open_load {
     const char *address;
@@ -14,6 +17,7 @@ struct open_load {
     bool fresh;             /* a connection for each request */
     double rate;            /* requests a second; 0: each connection asks as soon as it has its answer */
     double seconds;
+    pid_t server;           /* the process whose core time counts */
 };
 
 struct latencies {
@@ -23,6 +27,8 @@ struct latencies {
 
 struct open_result {
     double seconds;
+    double whole_seconds;      /* with what came after the end */
+    double core_seconds;       /* the server's, of the whole */
     struct latencies good;     /* 200, from when they were due */
     struct latencies refused;  /* 503, from when they were sent, the connection included: how fast a refusal is */
     uint64_t late;             /* 200 that came after the end: not of the rate */
