@@ -21,7 +21,7 @@ struct audit {
     char run[2 * RUN_BYTES + 1];
     bool off; /* no file: nothing is written */
     _Atomic uint64_t failures, unrecorded;
-    _Atomic uint64_t lost; /* of failures: since a record was written */
+    _Atomic uint64_t lost; /* of failures: no record tells of them yet. Changed under the lock */
 
     pthread_mutex_t lock; /* over everything below, and over the order of lines in the file */
     struct audit_file file;
@@ -220,43 +220,57 @@ static err_t summarize_locked(struct audit *a)
     return ERR_OK;
 }
 
-static err_t write_record(struct audit *a, const struct audit_event *e)
+/* ---- writing ----------------------------------------------------------------------------------- */
+
+static err_t tell_of_lost_locked(struct audit *a)
 {
-    SCOPED_LOCK(&a->lock);
-    bool counted = e->stranger &&
+    char reason[96];
+    uint64_t lost = a->lost;
+    if (!lost) return ERR_OK;
+    snprintf(reason, sizeof reason, "records before this one that could not be written: %ju", (uintmax_t) lost);
+    const struct audit_event event = {.action = "audit-back", .decision = "done", .reason = reason};
+    TRY(append_locked(a, &event));
+    a->lost = 0;
+    log_info("audit.back", LOG_S("file", a->path), LOG_U("lost", lost));
+    return ERR_OK;
+}
+
+/* The event, behind all records that are owed; NULL: those alone. */
+static err_t write_all_locked(struct audit *a, const struct audit_event *e)
+{
+    bool counted = e && e->stranger &&
                    !clock_take_share(&a->strangers_ns, AUDIT_STRANGERS_PER_SECOND, AUDIT_STRANGERS_BURST);
     TRY(replace_removed_locked(a));
     TRY(mend_locked(a));
+    TRY(tell_of_lost_locked(a));
     if (counted) a->unrecorded++;
     if (clock_mono_ns() >= a->summary_ns) TRY(summarize_locked(a));
-    if (!counted) TRY(append_locked(a, e));
+    if (e && !counted) TRY(append_locked(a, e));
     return sync_due_locked(a) ? sync_locked(a) : ERR_OK;
+}
+
+static err_t write_locked(struct audit *a, const struct audit_event *e)
+{
+    uint64_t lost = a->lost;
+    struct err written = write_all_locked(a, e);
+    if (!err_ok(written)) a->lost = lost + (e ? 1 : 0); /* what tells of them may not be on the disk either */
+    return written;
 }
 
 struct err audit_write(struct audit *a, const struct audit_event *e)
 {
     if (a->off) return ERR_OK;
-    struct err written = write_record(a, e);
-    if (err_ok(written)) {
-        a->lost = 0;
-    } else {
-        a->failures++;
-        a->lost++;
-    }
+    SCOPED_LOCK(&a->lock);
+    struct err written = write_locked(a, e);
+    if (!err_ok(written)) a->failures++;
     return written;
 }
 
 bool audit_works(struct audit *a)
 {
-    uint64_t lost = a->lost;
-    if (!lost) return true;
-    char reason[96];
-    snprintf(reason, sizeof reason, "records before this one that could not be written: %ju", (uintmax_t) lost);
-    const struct audit_event event = {.action = "audit-back", .decision = "done", .reason = reason};
-    if (!err_ok(write_record(a, &event))) return false;
-    a->lost = 0;
-    log_info("audit.back", LOG_S("file", a->path), LOG_U("lost", lost));
-    return true;
+    if (!a->lost) return true;
+    SCOPED_LOCK(&a->lock);
+    return err_ok(write_locked(a, NULL));
 }
 
 uint64_t audit_failures(const struct audit *a)
@@ -312,7 +326,9 @@ void audit_close(struct audit *a)
 {
     if (!a) return;
     if (a->file.fd >= 0) {
-        if (err_ok(mend_locked(a))) err_ignore(summarize_locked(a)); /* nobody else has it any more */
+        struct err e = mend_locked(a); /* nobody else has it any more */
+        if (err_ok(e)) e = tell_of_lost_locked(a);
+        if (err_ok(e)) err_ignore(summarize_locked(a));
         if (a->sync != AUDIT_SYNC_NONE) fdatasync(a->file.fd); /* nobody is left to tell */
         if (a->seq) log_info("audit.closed", LOG_S("file", a->path), LOG_S("head", a->file.last.hex));
         audit_file_close(&a->file);

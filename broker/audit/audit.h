@@ -45,8 +45,9 @@ err_t audit_write(struct audit *a, const struct audit_event *e);
  * use. Thread-safe. */
 err_t audit_reopen(struct audit *a, bool *ret_changed);
 
-/* False from a record that could not be written until one is: what needs a record is refused meanwhile. Then it
- * tries to write one (action "audit-back"), which says how many are missing. Thread-safe. */
+/* False from a record that could not be written until one can be: what needs a record is refused meanwhile. Tries to
+ * write the one (action "audit-back") that says how many are missing, which otherwise comes before the next record.
+ * Thread-safe. */
 bool audit_works(struct audit *a);
 uint64_t audit_failures(const struct audit *a);
 uint64_t audit_unrecorded(const struct audit *a); /* strangers that were counted only, since the start */

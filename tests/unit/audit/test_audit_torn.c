@@ -87,6 +87,20 @@ static struct chain_report verify(void)
     return report;
 }
 
+static void test_write__a_piece_that_stays_gets_a_record_of_its_own(void **state)
+{
+    rlim_t full = leave_a_piece();
+    limit_files(full + 1); /* the line end fits, its record does not */
+    struct err e = audit_write(audit, &event);
+    limit_files(RLIM_INFINITY);
+    assert_int_equal(e.code, ERR_INTERNAL);
+    assert_ok(audit_write(audit, &event));
+    struct chain_report report = verify();
+    assert_int_equal(report.problems, 0);
+    assert_int_equal(report.torn, 1);
+    assert_int_equal(report.records, 4); /* start, torn, audit-back, attest */
+}
+
 /* Else what a full disk did looks like what a forger did. */
 static void test_reopen__mends_the_old_file(void **state)
 {
@@ -99,7 +113,7 @@ static void test_reopen__mends_the_old_file(void **state)
     struct chain_report report = verify();
     assert_int_equal(report.problems, 0);
     assert_int_equal(report.torn, 1);
-    assert_int_equal(report.records, 4); /* start, torn, rotate, attest */
+    assert_int_equal(report.records, 5); /* start, torn, rotate, audit-back, attest */
 }
 
 static void test_reopen__links_to_a_piece_that_nothing_can_be_written_behind(void **state)
@@ -128,8 +142,8 @@ static void test_close__what_is_left_to_tell_is_a_line_of_its_own(void **state)
     struct chain_report report = verify();
     assert_int_equal(report.problems, 0);
     assert_int_equal(report.torn, 1);
-    /* start, the strangers with a record, two summaries, torn */
-    assert_int_equal(report.records, AUDIT_STRANGERS_BURST + 4);
+    /* start, the strangers with a record, two summaries, torn, audit-back */
+    assert_int_equal(report.records, AUDIT_STRANGERS_BURST + 5);
 }
 
 /* rm, or a cleaner of old files, where a rotation was meant: nobody could read what is written to it. */
@@ -143,8 +157,31 @@ static void test_write__a_removed_file_is_begun_anew(void **state)
     assert_ok(audit_write(audit, &event));
     struct chain_report report = verify();
     assert_int_equal(report.problems, 0);
-    assert_int_equal(report.records, 3); /* rotate, twice attest */
+    assert_int_equal(report.records, 4); /* rotate, audit-back, twice attest */
     assert_false(chain_is_start(&report.before));
+}
+
+static bool works_with_room_for(rlim_t size)
+{
+    limit_files(size);
+    bool works = audit_works(audit);
+    limit_files(RLIM_INFINITY);
+    return works;
+}
+
+/* Whoever asks whether it works finds out, and has it told; what nobody could tell is told later, once. */
+static void test_works__tells_of_what_is_missing(void **state)
+{
+    assert_true(audit_works(audit));
+    rlim_t full = leave_a_piece();
+    assert_false(works_with_room_for(full));
+    assert_true(works_with_room_for(RLIM_INFINITY));
+    assert_true(audit_works(audit));
+    assert_int_equal(audit_failures(audit), 1);
+    assert_ok(audit_write(audit, &event));
+    struct chain_report report = verify();
+    assert_int_equal(report.problems, 0);
+    assert_int_equal(report.records, 4); /* start, torn, audit-back, attest */
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -152,9 +189,11 @@ static void test_write__a_removed_file_is_begun_anew(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(test_write__a_piece_that_stays_gets_a_record_of_its_own),
         TEST(test_reopen__mends_the_old_file),
         TEST(test_reopen__links_to_a_piece_that_nothing_can_be_written_behind),
         TEST(test_write__a_removed_file_is_begun_anew),
+        TEST(test_works__tells_of_what_is_missing),
         TEST(test_close__what_is_left_to_tell_is_a_line_of_its_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
