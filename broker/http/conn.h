@@ -49,8 +49,8 @@ struct conn {
 
     struct tls *tls; /* the event loop's: our reference, released after conn_closing; or NULL */
 
-    int handed_fd;             /* the socket, and */
-    struct conn *handed_next;  /* the next, while the acceptor hands it over; guarded by the event loop */
+    int handed_fd;           /* the socket, while the acceptor hands it over */
+    struct conn *loop_next;  /* the event loop's: in its list of those, or of requests that wait for their turn */
 
     struct conn *next, **link; /* guarded by the table */
 };

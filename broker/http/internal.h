@@ -16,14 +16,19 @@ struct http_listener {
     char address[LISTEN_ADDRESS];
 };
 
+struct conn_list { /* by conn.loop_next */
+    struct conn *first, **end;
+};
+
 struct http_loop {
     struct http_server *server;
     struct MHD_Daemon *daemon;
     int epoll_fd;             /* of the daemon, which closes it: readable when it has something to do */
     int wake_fd;              /* an eventfd: a connection was handed over or resumed, or the end */
-    pthread_mutex_t lock;     /* guards the next three */
-    struct conn *handed, **handed_end; /* by the acceptor, for the thread to take over; by conn.handed_next */
+    pthread_mutex_t lock;     /* guards the next two */
+    struct conn_list handed;  /* by the acceptor, for the thread to take over */
     bool stop;
+    struct conn_list waiting; /* the thread's: whose requests are read and not served yet */
     pthread_t thread;
     bool runs;                /* the thread */
 };
@@ -66,6 +71,8 @@ err_t loop_start(struct http_server *s, bool secure, struct http_loop *l);
 void loop_hand_take(struct http_loop *l, int fd, struct conn *c);
 /* The loop goes on with a connection that was suspended; of any thread. The connection may be gone on return. */
 void loop_resume(struct http_loop *l, struct MHD_Connection *connection);
+/* The request of a connection that is suspended waits for its turn; of the loop's thread. */
+void loop_queue(struct http_loop *l, struct conn *c);
 /* No connection may be suspended: MHD aborts. */
 void loop_stop(struct http_loop *l);
 
@@ -84,6 +91,8 @@ enum MHD_Result request_access(void *cls, struct MHD_Connection *connection, con
                                size_t *data_len, void **context);
 void request_completed(void *cls, struct MHD_Connection *connection, void **context,
                        enum MHD_RequestTerminationCode code);
+/* Has the request of a suspended connection served, now or later, which resumes it; of its loop's thread. */
+void request_serve(struct conn *c);
 /* Answers a body that came too late, on `fd`, and frees the txn. */
 void request_late_take(struct http_server *s, struct txn *txn, int fd);
 

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
+
 /* ---- libmicrohttpd -------------------------------------------------------------------------- */
 
 static void log_mhd(void *cls, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
@@ -57,6 +58,28 @@ static err_t start_daemon(struct http_server *s, bool secure, struct MHD_Daemon 
 
 /* ---- the thread ----------------------------------------------------------------------------- */
 
+static void list_init(struct conn_list *l)
+{
+    l->first = NULL;
+    l->end = &l->first;
+}
+
+static void list_add(struct conn_list *l, struct conn *c)
+{
+    c->loop_next = NULL;
+    *l->end = c;
+    l->end = &c->loop_next;
+}
+
+static struct conn *list_take(struct conn_list *l)
+{
+    struct conn *c = l->first;
+    if (!c) return NULL;
+    l->first = c->loop_next;
+    if (!l->first) l->end = &l->first;
+    return c;
+}
+
 static void adopt(struct http_loop *l, struct conn *c)
 {
     struct conn_carrier carrier = {.family = AF_UNSPEC, .conn = c};
@@ -64,23 +87,33 @@ static void adopt(struct http_loop *l, struct conn *c)
         conn_remove(&l->server->conns, c);
 }
 
+static struct conn *take_handed(struct http_loop *l, bool *ret_stop)
+{
+    SCOPED_LOCK(&l->lock);
+    *ret_stop = l->stop;
+    return list_take(&l->handed);
+}
+
 /* All that were handed over, in their order; false: the loop is to end. */
 static bool adopt_all(struct http_loop *l)
 {
     struct conn *c;
     bool stop;
-    {
-        SCOPED_LOCK(&l->lock);
-        c = TAKE_PTR(l->handed);
-        l->handed_end = &l->handed;
-        stop = l->stop;
-    }
-    while (c) {
-        struct conn *next = c->handed_next; /* before the connection is its own, and perhaps gone */
-        adopt(l, c);
-        c = next;
-    }
+    while ((c = take_handed(l, &stop))) adopt(l, c);
     return !stop;
+}
+
+/* What came together is read first and then served in a row: code and tables of the cryptography stay in the
+ * caches, which the way through the kernel and MHD empties. False: nobody was waiting. */
+static bool serve_some(struct http_loop *l)
+{
+    struct conn *c;
+    unsigned n = 0;
+    while (n < HTTP_TURN && (c = list_take(&l->waiting))) {
+        request_serve(c);
+        n++;
+    }
+    return n > 0;
 }
 
 /* Until there is something to do. What MHD has read, and not served yet, is no event any more. */
@@ -102,7 +135,7 @@ static void *run(void *arg)
     pthread_sigmask(SIG_BLOCK, &pipe, NULL);
     while (adopt_all(l)) {
         MHD_run(l->daemon);
-        await(l);
+        if (!serve_some(l)) await(l);
     }
     return NULL;
 }
@@ -124,7 +157,9 @@ static err_t start_thread(struct http_loop *l)
 
 struct err loop_start(struct http_server *s, bool secure, struct http_loop *l)
 {
-    *l = (struct http_loop){.server = s, .handed_end = &l->handed, .wake_fd = -1};
+    *l = (struct http_loop){.server = s, .wake_fd = -1};
+    list_init(&l->handed);
+    list_init(&l->waiting);
     pthread_mutex_init(&l->lock, NULL);
     TRY(start_daemon(s, secure, &l->daemon));
     return start_thread(l);
@@ -135,10 +170,14 @@ void loop_hand_take(struct http_loop *l, int fd, struct conn *c)
     c->handed_fd = fd;
     {
         SCOPED_LOCK(&l->lock);
-        *l->handed_end = c;
-        l->handed_end = &c->handed_next;
+        list_add(&l->handed, c);
     }
     eventfd_write(l->wake_fd, 1);
+}
+
+void loop_queue(struct http_loop *l, struct conn *c)
+{
+    list_add(&l->waiting, c);
 }
 
 /* Under the lock, so that the loop is still there for the second step: whoever stops it takes the lock too. */

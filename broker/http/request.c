@@ -422,17 +422,28 @@ static enum MHD_Result on_piece(struct txn *t, const char *data, size_t len)
     return MHD_YES;
 }
 
-/* From here to the CAS the other side may resume at any moment; whoever comes second acts. */
-static enum MHD_Result suspend(struct txn *t)
+/* The line is the event loop's, and the request is served when all are read that came with it. */
+static enum MHD_Result wait_in_line(struct txn *t)
 {
-    if (atomic_load(&t->phase) == PHASE_RESUMED) return answer(t);
     t->pending_since = clock_mono_ns();
     t->step = STEP_PENDING;
     MHD_suspend_connection(t->connection);
-    enum phase expected = PHASE_SERVING;
-    if (!atomic_compare_exchange_strong(&t->phase, &expected, PHASE_SUSPENDED))
-        loop_resume(loop_of(t), t->connection);
+    loop_queue(loop_of(t), t->conn);
     return MHD_YES;
+}
+
+void request_serve(struct conn *c)
+{
+    struct txn *t = c->txn; /* nobody takes it from one that is BUSY */
+    const struct exchange_handler *h = t->server->handler;
+    atomic_store(&t->phase, PHASE_SERVING);
+    atomic_store_explicit(c->loop_since, clock_mono_ns(), memory_order_relaxed);
+    bool complete = h->serve(h->ctx, &t->x);
+    atomic_store_explicit(c->loop_since, 0, memory_order_relaxed);
+    /* until the CAS the other side may resume at any moment; whoever comes second acts */
+    enum phase expected = PHASE_SERVING;
+    if (complete || !atomic_compare_exchange_strong(&t->phase, &expected, PHASE_SUSPENDED))
+        MHD_resume_connection(t->connection);
 }
 
 static enum MHD_Result on_body_end(struct txn *t)
@@ -443,13 +454,7 @@ static enum MHD_Result on_body_end(struct txn *t)
         t->x.req.body = secret_buf_steal(&t->body);
         if (!t->x.req.body) return refuse(t, 503);
     }
-    const struct exchange_handler *h = t->server->handler;
-    _Atomic uint64_t *loop_since = t->conn->loop_since;
-    atomic_store(&t->phase, PHASE_SERVING);
-    atomic_store_explicit(loop_since, clock_mono_ns(), memory_order_relaxed);
-    bool complete = h->serve(h->ctx, &t->x);
-    atomic_store_explicit(loop_since, 0, memory_order_relaxed);
-    return complete ? answer(t) : suspend(t);
+    return wait_in_line(t);
 }
 
 static enum MHD_Result on_resumed(struct txn *t)

@@ -10,18 +10,18 @@
 static struct {
     pthread_mutex_t lock;
     pthread_cond_t change;
-    unsigned held; /* event loops that /hold keeps in the handler */
-    bool let_go;
-} hold = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, false};
+    unsigned held;        /* event loops that /hold keeps in the handler */
+    unsigned came, freed; /* of /hold: all, and those that were let go */
+} hold = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, 0, 0};
 
 static inline bool holding_serve(void *ctx, struct exchange *x)
 {
     if (span_starts(x->req.path, "/hold")) {
-        pthread_mutex_lock(&hold.lock);
+        SCOPED_LOCK(&hold.lock);
+        unsigned mine = hold.came++;
         hold.held++;
-        while (!hold.let_go) pthread_cond_wait(&hold.change, &hold.lock);
+        while (mine >= hold.freed) pthread_cond_wait(&hold.change, &hold.lock);
         hold.held--;
-        pthread_mutex_unlock(&hold.lock);
     }
     return test_serve(ctx, x);
 }
@@ -35,9 +35,10 @@ static inline unsigned loops_held(void)
     return hold.held;
 }
 
-static inline void let_go(bool yes)
+/* The one that has waited longest. */
+static inline void let_go(void)
 {
     SCOPED_LOCK(&hold.lock);
-    hold.let_go = yes;
+    hold.freed++;
     pthread_cond_broadcast(&hold.change);
 }

@@ -4,32 +4,47 @@
 /* libmicrohttpd takes so many events from the kernel at a time. */
 #define EVENTS_AT_ONCE 128u
 
-/* Guests whose requests come while the only loop is busy, all at once for it. Nothing comes after them that would
- * wake it again. */
-static void expect_served(unsigned guests)
+#define GUESTS_MAX (2 * EVENTS_AT_ONCE)
+
+static int holder, guest[GUESTS_MAX];
+
+/* So many guests of a server with one loop, which is busy. */
+static void hold_loop(unsigned guests)
 {
     struct http_config config = small_config();
     config.threads = 1;
     assert_true(err_ok(http_server_start(&config, &holding_handler, &server)));
-    int holder = client(), *fd = calloc(guests, sizeof *fd);
-    assert_non_null(fd);
+    serves = 0;
+    holder = client();
     for (unsigned i = 0; i < guests; i++) {
-        fd[i] = client();
-        assert_int_equal(ask(fd[i], GET("/x")).status, 200);
+        guest[i] = client();
+        assert_int_equal(ask(guest[i], GET("/x")).status, 200);
     }
     put_text(holder, GET("/hold"));
     AWAIT(loops_held() == 1);
-    for (unsigned i = 0; i < guests; i++) put_text(fd[i], GET("/x"));
-    let_go(true);
-    assert_int_equal(read_reply(holder).status, 200);
-    let_go(false);
-    for (unsigned i = 0; i < guests; i++) {
-        assert_int_equal(read_reply(fd[i]).status, 200);
-        close(fd[i]);
-    }
+}
+
+static void expect_answers(unsigned from, unsigned to)
+{
+    for (unsigned i = from; i < to; i++) assert_int_equal(read_reply(guest[i]).status, 200);
+}
+
+static void leave(unsigned guests)
+{
+    for (unsigned i = 0; i < guests; i++) close(guest[i]);
     close(holder);
-    free(fd);
     stop_server(NULL);
+}
+
+/* All requests come at once for the loop, and nothing comes after them that would wake it again. */
+static void expect_served(unsigned guests)
+{
+    hold_loop(guests);
+    for (unsigned i = 0; i < guests; i++) put_text(guest[i], GET("/x"));
+    let_go();
+    assert_int_equal(read_reply(holder).status, 200);
+    expect_answers(0, guests);
+    leave(guests);
 }
 
 static void test_loop__serves_however_many_come_at_once(void **state)
@@ -38,10 +53,27 @@ static void test_loop__serves_however_many_come_at_once(void **state)
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) expect_served(numbers[i]);
 }
 
+/* Those of one turn have their answers before anybody of the next is served. */
+static void test_loop__serves_in_turns(void **state)
+{
+    unsigned guests = HTTP_TURN + 2;
+    hold_loop(guests);
+    for (unsigned i = 0; i < guests; i++) put_text(guest[i], i == HTTP_TURN ? GET("/hold") : GET("/x"));
+    let_go();
+    assert_int_equal(read_reply(holder).status, 200);
+    AWAIT(loops_held() == 1);
+    expect_answers(0, HTTP_TURN);
+    assert_int_equal(serves, guests + 1 + HTTP_TURN);
+    let_go();
+    expect_answers(HTTP_TURN, guests);
+    leave(guests);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_loop__serves_however_many_come_at_once),
+        cmocka_unit_test(test_loop__serves_in_turns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
