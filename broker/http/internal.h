@@ -29,6 +29,7 @@ struct http_loop {
     struct conn_list handed;  /* by the acceptor, for the thread to take over */
     bool stop;
     struct conn_list waiting; /* the thread's: whose requests are read and not served yet */
+    unsigned waiting_count;
     pthread_t thread;
     bool runs;                /* the thread */
 };

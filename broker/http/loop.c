@@ -11,6 +11,8 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
+#define TURN_SHARE 8u /* of the line: such a part of it is a turn, where that is more than HTTP_TURN */
+
 
 /* ---- libmicrohttpd -------------------------------------------------------------------------- */
 
@@ -87,32 +89,42 @@ static void adopt(struct http_loop *l, struct conn *c)
         conn_remove(&l->server->conns, c);
 }
 
-static struct conn *take_handed(struct http_loop *l, bool *ret_stop)
+static struct conn *take_handed(struct http_loop *l, bool *ret_others)
 {
     SCOPED_LOCK(&l->lock);
-    *ret_stop = l->stop;
-    return list_take(&l->handed);
+    struct conn *c = list_take(&l->handed);
+    *ret_others = l->handed.first != NULL;
+    return c;
 }
 
-/* All that were handed over, in their order; false: the loop is to end. */
-static bool adopt_all(struct http_loop *l)
+/* A turn's worth of those that were handed over: others wait where they cost nothing yet. False: there are none. */
+static bool adopt_some(struct http_loop *l)
 {
     struct conn *c;
-    bool stop;
-    while ((c = take_handed(l, &stop))) adopt(l, c);
-    return !stop;
+    bool others = false;
+    for (unsigned n = 0; n < HTTP_TURN && (c = take_handed(l, &others)); n++) adopt(l, c);
+    return others;
+}
+
+static bool is_stopped(struct http_loop *l)
+{
+    SCOPED_LOCK(&l->lock);
+    return l->stop;
 }
 
 /* What came together is read first and then served in a row: code and tables of the cryptography stay in the
- * caches, which the way through the kernel and MHD empties. False: nobody was waiting. */
+ * caches, which the way through the kernel and MHD empties. Of a long line a share, since MHD looks through all
+ * that wait to find whom to answer. False: nobody was waiting. */
 static bool serve_some(struct http_loop *l)
 {
+    unsigned share = l->waiting_count / TURN_SHARE, turn = share > HTTP_TURN ? share : HTTP_TURN;
     struct conn *c;
     unsigned n = 0;
-    while (n < HTTP_TURN && (c = list_take(&l->waiting))) {
+    while (n < turn && (c = list_take(&l->waiting))) {
         request_serve(c);
         n++;
     }
+    l->waiting_count -= n;
     return n > 0;
 }
 
@@ -133,9 +145,11 @@ static void *run(void *arg)
     sigemptyset(&pipe);
     sigaddset(&pipe, SIGPIPE);
     pthread_sigmask(SIG_BLOCK, &pipe, NULL);
-    while (adopt_all(l)) {
+    while (!is_stopped(l)) {
+        bool others = adopt_some(l);
         MHD_run(l->daemon);
-        if (!serve_some(l)) await(l);
+        bool served = serve_some(l);
+        if (!others && !served) await(l);
     }
     return NULL;
 }
@@ -178,6 +192,7 @@ void loop_hand_take(struct http_loop *l, int fd, struct conn *c)
 void loop_queue(struct http_loop *l, struct conn *c)
 {
     list_add(&l->waiting, c);
+    l->waiting_count++;
 }
 
 /* Under the lock, so that the loop is still there for the second step: whoever stops it takes the lock too. */

@@ -53,6 +53,23 @@ static void test_loop__serves_however_many_come_at_once(void **state)
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) expect_served(numbers[i]);
 }
 
+/* More than it takes over at a time; and those before the last say nothing (the system hands them over after
+ * HTTP_SILENT_SECONDS), so nothing but their number has the loop go on. */
+static void test_loop__takes_over_however_many_connect_at_once(void **state)
+{
+    unsigned guests = 8 * HTTP_TURN;
+    hold_loop(0);
+    for (unsigned i = 0; i + 1 < guests; i++) guest[i] = client();
+    AWAIT(stats().open == guests);
+    guest[guests - 1] = client();
+    put_text(guest[guests - 1], GET("/x"));
+    AWAIT(stats().open == guests + 1);
+    let_go();
+    assert_int_equal(read_reply(holder).status, 200);
+    expect_answers(guests - 1, guests);
+    leave(guests);
+}
+
 /* Those of one turn have their answers before anybody of the next is served. */
 static void test_loop__serves_in_turns(void **state)
 {
@@ -73,6 +90,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_loop__serves_however_many_come_at_once),
+        cmocka_unit_test(test_loop__takes_over_however_many_connect_at_once),
         cmocka_unit_test(test_loop__serves_in_turns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
