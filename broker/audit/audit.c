@@ -224,10 +224,10 @@ static err_t summarize_locked(struct audit *a)
 
 static err_t tell_of_lost_locked(struct audit *a)
 {
-    char reason[96];
+    char reason[48];
     uint64_t lost = a->lost;
     if (!lost) return ERR_OK;
-    snprintf(reason, sizeof reason, "records before this one that could not be written: %ju", (uintmax_t) lost);
+    snprintf(reason, sizeof reason, "records missing: %ju", (uintmax_t) lost);
     const struct audit_event event = {.action = "audit-back", .decision = "done", .reason = reason};
     TRY(append_locked(a, &event));
     a->lost = 0;

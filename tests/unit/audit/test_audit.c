@@ -445,8 +445,8 @@ static struct err write_with_room_for(size_t bytes)
 /* The record of that line says that the file can be written again, after so many that it missed. */
 static void expect_back(size_t at, unsigned lost)
 {
-    char reason[96];
-    snprintf(reason, sizeof reason, "records before this one that could not be written: %u", lost);
+    char reason[48];
+    snprintf(reason, sizeof reason, "records missing: %u", lost);
     assert_string_equal(json_string(json_get(record(at), "action")), "audit-back");
     assert_string_equal(json_string(json_get(record(at), "reason")), reason);
     assert_int_equal(number(record(at), "seq"), at + 1);
