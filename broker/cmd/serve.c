@@ -4,19 +4,38 @@
 #include "broker/cmd/broker.h"
 #include "broker/cmd/cmd.h"
 #include "broker/cmd/daemon.h"
+#include "broker/config/config_diff.h"
 #include "broker/http/server.h"
 
 #include <stdio.h>
 
-/* What can change without a restart are the log level, the side of TLS, and what lies where keys are
- * read from, which the daemon sees to. Everything else is read at start, and the operator is told so.
+struct serving {
+    const char *file;
+    const struct config *config; /* as of the start */
+};
+
+static void warn_of_the_rest(const struct serving *serving, const struct config *fresh)
+{
+    _cleanup_buf_ struct buf keys = BUF_INIT;
+    config_restart_keys(serving->config, fresh, &keys);
+    if (keys.len)
+        log_warn("reload.restart-needed", LOG_S("keys", buf_str(&keys)),
+                 LOG_S("effect", "their values of the start stay in force until a restart"));
+}
+
+/* What can change without a restart are the keys that the table marks (CONFIG_RELOADED), and what lies where keys
+ * are read from, which the daemon sees to. Everything else is read at start, and the operator is told what waits.
  * What does not load changes nothing. */
-static err_t load_again(const char *file, struct http_server *server)
+static err_t load_again(const struct serving *serving, struct http_server *server)
 {
     _cleanup_(config_freep) struct config *fresh = NULL;
-    TRY(config_load(file, &fresh));
+    TRY(config_load(serving->file, &fresh));
     TRY(http_server_reload_tls(server, &fresh->http_tls));
     log_set_level(fresh->log_level);
+    log_info("reload.done", LOG_S("applied", "process.log_level http_server.certificate "
+                                             "private_key admin_client_ca tls_*"),
+             LOG_S("keys", "are read again"));
+    warn_of_the_rest(serving, fresh);
     return ERR_OK;
 }
 
@@ -26,11 +45,6 @@ static void reload(void *arg, struct http_server *server)
     if (!err_ok(e))
         log_err(e, "reload.refused",
                 LOG_S("effect", "the old configuration stays"));
-    else
-        log_info("reload.done", LOG_S("applied", "process.log_level http_server.certificate "
-                                                 "private_key admin_client_ca tls_*"),
-                 LOG_S("keys", "are read again"),
-                 LOG_S("other_changes", "need a restart"));
 }
 
 /* All that can be told without the token, which is asked nothing: its PIN has few tries. */
@@ -68,6 +82,7 @@ struct err cmd_serve(const struct command *self, int argc, char **argv)
     TRY(config_load(config_file, &config));
     if (only_check) return check(config_file, config);
     log_set_level(config->log_level);
-    struct daemon_hooks hooks = {.reload = reload, .arg = (void *) (uintptr_t) config_file};
+    struct serving serving = {.file = config_file, .config = config};
+    struct daemon_hooks hooks = {.reload = reload, .arg = &serving};
     return daemon_run(config, "strongroom serve", &hooks);
 }

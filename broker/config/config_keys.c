@@ -94,29 +94,29 @@ static const struct config_key keys[] = {
      .check = config_check_socket, .fallback = "[]",
      .doc = "More addresses, which answer GET of /healthz, /readyz and /metrics alone, always in plain HTTP. With "
             "HTTPS, probes and scrapers ask there, where they do not wait behind guests."},
-    {"http_server.certificate", CONFIG_PATH, CONFIG_MAY_BE_NULL, FIELD(http_tls.certificate),
+    {"http_server.certificate", CONFIG_PATH, CONFIG_MAY_BE_NULL | CONFIG_RELOADED, FIELD(http_tls.certificate),
      .check = config_check_path, .fallback = "null",
      .doc = "PEM chain of the server, its own certificate first. Read again on SIGHUP."},
-    {"http_server.private_key", CONFIG_PATH, CONFIG_MAY_BE_NULL, FIELD(http_tls.private_key),
+    {"http_server.private_key", CONFIG_PATH, CONFIG_MAY_BE_NULL | CONFIG_RELOADED, FIELD(http_tls.private_key),
      .check = config_check_path, .fallback = "null",
      .doc = "PEM key of that certificate, without passphrase, readable by its owner only."},
     {"http_server.insecure_http", CONFIG_TRUTH, FIELD(http_insecure), .fallback = "false",
      .doc = "Plain HTTP is meant, as behind a TLS terminator: no warning when an address is not "
             "on loopback."},
-    {"http_server.admin_client_ca", CONFIG_PATHS, LIST(http_tls.client_cas, http_tls.client_ca_count),
+    {"http_server.admin_client_ca", CONFIG_PATHS, CONFIG_RELOADED, LIST(http_tls.client_cas, http_tls.client_ca_count),
      .check = config_check_path, .fallback = "[]",
      .doc = "PEM certificates of CAs. With any, operators over the network need a client "
             "certificate of theirs, beside their token. Read again on SIGHUP."},
-    {"http_server.tls_profile", CONFIG_CHOICE, FIELD(http_tls.profile), .choices = profiles,
+    {"http_server.tls_profile", CONFIG_CHOICE, CONFIG_RELOADED, FIELD(http_tls.profile), .choices = profiles,
      .fallback = "intermediate",
      .doc = "Ciphers. intermediate: forward secrecy and AEAD only. old: CBC and RSA key exchange "
             "as well. modern: TLS 1.3 only. custom: what tls_priority says. TLS 1.2 is the least "
             "in each."},
-    {"http_server.tls_priority", CONFIG_TEXT, CONFIG_MAY_BE_NULL, FIELD(http_tls.priority),
+    {"http_server.tls_priority", CONFIG_TEXT, CONFIG_MAY_BE_NULL | CONFIG_RELOADED, FIELD(http_tls.priority),
      .fallback = "null", .doc = "Priority string of GnuTLS, for tls_profile: custom."},
-    {"http_server.tls_min_version", CONFIG_CHOICE, FIELD(http_tls.min_version),
+    {"http_server.tls_min_version", CONFIG_CHOICE, CONFIG_RELOADED, FIELD(http_tls.min_version),
      .choices = versions, .fallback = "\"1.2\"", .doc = "The oldest version that is spoken."},
-    {"http_server.tls_max_version", CONFIG_CHOICE, FIELD(http_tls.max_version),
+    {"http_server.tls_max_version", CONFIG_CHOICE, CONFIG_RELOADED, FIELD(http_tls.max_version),
      .choices = versions, .fallback = "\"1.3\"", .doc = "The newest one."},
     {"http_server.tls_handshake_timeout", CONFIG_NUMBER, FIELD(http_handshake_seconds), .min = 1,
      SECONDS, .fallback = "10", .doc = "From the connection to the end of the TLS handshake."},
@@ -349,7 +349,7 @@ static const struct config_key keys[] = {
     {"process.memory_lock", CONFIG_CHOICE, FIELD(memory_best_effort), .choices = locks,
      .fallback = "required",
      .doc = "required: no start when the memory cannot be locked. best-effort: a warning."},
-    {"process.log_level", CONFIG_CHOICE, FIELD(log_level), .choices = levels, .fallback = "info",
+    {"process.log_level", CONFIG_CHOICE, CONFIG_RELOADED, FIELD(log_level), .choices = levels, .fallback = "info",
      .doc = "The least that is logged."},
 };
 

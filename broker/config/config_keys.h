@@ -21,6 +21,7 @@ enum config_type {
 #define CONFIG_MAY_BE_EMPTY 1u /* "" is a text like any other */
 #define CONFIG_MAY_BE_NULL 2u  /* null: the field is NULL */
 #define CONFIG_REQUIRED 4u     /* in records */
+#define CONFIG_RELOADED 8u     /* SIGHUP applies a new value; all others wait for a restart */
 
 struct config_choice {
     const char *name; /* NULL ends the list */

@@ -35,6 +35,7 @@ static void print_takes(struct buf *out, size_t depth, const char *lead,
     _cleanup_buf_ struct buf takes = BUF_INIT;
     buf_add_byte(&takes, '(');
     config_describe(key, &takes);
+    if (key->flags & CONFIG_RELOADED) buf_add_str(&takes, "; SIGHUP applies it");
     buf_add_byte(&takes, ')');
     config_print_comment(out, depth, lead, buf_str(&takes));
 }

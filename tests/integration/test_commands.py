@@ -618,6 +618,15 @@ class Daemon(Commands):
             vault.configure(process={"log_level": "info"})
             self.assertIn("process.log_level", self.hup(vault, "reload.done"))
 
+    def test_reload_names_what_waits_for_a_restart(self):
+        with Vault() as vault:
+            vault.start()
+            vault.configure(process={"log_level": "debug"}, storage={"keep_versions": 3}, policy={"keep_versions": 2})
+            line = self.hup(vault, "reload.restart-needed")
+            self.assertTrue(line.startswith("warn "), line)
+            self.assertIn('keys="storage.keep_versions policy.keep_versions"', line)
+            self.assertIn("reload.done", vault.read("log"))
+
     def test_a_command_while_a_broker_without_admin_socket_holds_the_token(self):
         with Vault() as vault:
             vault.configure(http_server={"admin_socket": ""})
