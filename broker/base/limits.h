@@ -57,6 +57,7 @@
 #define HTTP_HANDSHAKE_SECONDS 10u   /* from the connection to the end of the TLS handshake */
 #define HTTP_STUCK_MS 100u           /* an event loop in the handler for so long gets no new connections */
 #define HTTP_TURN 16u                /* requests that an event loop serves in a row, before it sends their answers */
+#define HTTP_TURN_BYTES (1u << 20)   /* of answers, after which a turn ends earlier */
 #define HTTP_STOP_SECONDS 15u        /* for pending jobs at stop, beyond the grace; > P11_JOB_SECONDS */
 #define STOP_SECONDS 28u             /* a stop in all; what starts and stops this program gives it longer */
 

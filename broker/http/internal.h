@@ -92,8 +92,9 @@ enum MHD_Result request_access(void *cls, struct MHD_Connection *connection, con
                                size_t *data_len, void **context);
 void request_completed(void *cls, struct MHD_Connection *connection, void **context,
                        enum MHD_RequestTerminationCode code);
-/* Has the request of a suspended connection served, now or later, which resumes it; of its loop's thread. */
-void request_serve(struct conn *c);
+/* Has the request of a suspended connection served, now or later, which resumes it; of its loop's thread. The bytes
+ * of the answer, 0: later. */
+size_t request_serve(struct conn *c);
 /* Answers a body that came too late, on `fd`, and frees the txn. */
 void request_late_take(struct http_server *s, struct txn *txn, int fd);
 

@@ -114,14 +114,15 @@ static bool is_stopped(struct http_loop *l)
 
 /* What came together is read first and then served in a row: code and tables of the cryptography stay in the
  * caches, which the way through the kernel and MHD empties. Of a long line a share, since MHD looks through all
- * that wait to find whom to answer. False: nobody was waiting. */
+ * that wait to find whom to answer; of long answers fewer. False: nobody was waiting. */
 static bool serve_some(struct http_loop *l)
 {
     unsigned share = l->waiting_count / TURN_SHARE, turn = share > HTTP_TURN ? share : HTTP_TURN;
     struct conn *c;
     unsigned n = 0;
-    while (n < turn && (c = list_take(&l->waiting))) {
-        request_serve(c);
+    size_t bytes = 0;
+    while (n < turn && bytes < HTTP_TURN_BYTES && (c = list_take(&l->waiting))) {
+        bytes += request_serve(c);
         n++;
     }
     l->waiting_count -= n;

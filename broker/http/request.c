@@ -432,18 +432,25 @@ static enum MHD_Result wait_in_line(struct txn *t)
     return MHD_YES;
 }
 
-void request_serve(struct conn *c)
+static size_t response_bytes(const struct response *r)
+{
+    return r->secret_body ? secret_span(r->secret_body).len : r->body.len;
+}
+
+size_t request_serve(struct conn *c)
 {
     struct txn *t = c->txn; /* nobody takes it from one that is BUSY */
     const struct exchange_handler *h = t->server->handler;
     atomic_store(&t->phase, PHASE_SERVING);
     atomic_store_explicit(c->loop_since, clock_mono_ns(), memory_order_relaxed);
     bool complete = h->serve(h->ctx, &t->x);
+    size_t bytes = complete ? response_bytes(&t->x.resp) : 0;
     atomic_store_explicit(c->loop_since, 0, memory_order_relaxed);
     /* until the CAS the other side may resume at any moment; whoever comes second acts */
     enum phase expected = PHASE_SERVING;
     if (complete || !atomic_compare_exchange_strong(&t->phase, &expected, PHASE_SUSPENDED))
         MHD_resume_connection(t->connection);
+    return bytes;
 }
 
 static enum MHD_Result on_body_end(struct txn *t)

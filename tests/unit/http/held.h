@@ -1,4 +1,4 @@
-/* A handler that keeps an event loop for as long as the test wants: `GET /hold`. */
+/* A handler that keeps an event loop for as long as the test wants: `GET /hold`; or gives long answers: `GET /long`. */
 #pragma once
 
 #include <pthread.h>
@@ -22,6 +22,10 @@ static inline bool holding_serve(void *ctx, struct exchange *x)
         hold.held++;
         while (mine >= hold.freed) pthread_cond_wait(&hold.change, &hold.lock);
         hold.held--;
+    } else if (span_starts(x->req.path, "/long")) {
+        fill_text(&x->resp, 200, "");
+        if (buf_extend(&x->resp.body, HTTP_TURN_BYTES / 2)) memset(x->resp.body.data, 'x', x->resp.body.len);
+        return true;
     }
     return test_serve(ctx, x);
 }

@@ -86,12 +86,30 @@ static void test_loop__serves_in_turns(void **state)
     leave(guests);
 }
 
+/* Long answers end a turn, since all of them are in memory until it ends. */
+static void test_loop__ends_a_turn_early(void **state)
+{
+    char byte;
+    hold_loop(4);
+    for (unsigned i = 0; i < 3; i++) put_text(guest[i], GET("/long"));
+    put_text(guest[3], GET("/hold"));
+    let_go();
+    assert_int_equal(read_reply(holder).status, 200);
+    AWAIT(loops_held() == 1);
+    for (unsigned i = 0; i < 2; i++) assert_int_equal(get_some(guest[i], &byte, 1), 1);
+    assert_int_equal(recv(guest[2], &byte, 1, MSG_DONTWAIT), -1);
+    let_go();
+    expect_answers(3, 4);
+    leave(4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_loop__serves_however_many_come_at_once),
         cmocka_unit_test(test_loop__takes_over_however_many_connect_at_once),
         cmocka_unit_test(test_loop__serves_in_turns),
+        cmocka_unit_test(test_loop__ends_a_turn_early),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
