@@ -1,6 +1,8 @@
 /* The table and its deadlines, on socket pairs, with a time of the test's own. */
 #include "peer.h"
 
+#include <sys/resource.h>
+
 #include "broker/http/conn.h"
 
 #define S CLOCK_SECOND_NS
@@ -107,10 +109,23 @@ static void test_conn_add__spreads_evenly(void **state)
     }
     assert_int_equal(per[0], 2);
     assert_int_equal(per[1], 2);
-    unsigned free_one = c[2]->loop;
-    conn_remove(&table, c[2]);
-    assert_true(err_ok(add(9, &c[2])));
-    assert_int_equal(c[2]->loop, free_one);
+    for (unsigned i = 4; i-- > 0;) { /* where one has left there is room, whichever loop it is */
+        unsigned free_one = c[i]->loop;
+        conn_remove(&table, c[i]);
+        assert_true(err_ok(add(9 + i, &c[i])));
+        assert_int_equal(c[i]->loop, free_one);
+    }
+}
+
+static void test_conn_add__any_number_of_one_address(void **state)
+{
+    struct conn_limits open = limits;
+    struct conn *c = NULL;
+    open.max_per_ip = 0;
+    conn_table_done(&table);
+    assert_true(err_ok(conn_table_init(&table, &open, 2)));
+    for (unsigned i = 0; i < limits.max; i++) assert_true(err_ok(add(1, &c)));
+    assert_int_equal(add(1, &c).code, ERR_LIMIT);
 }
 
 /* Each state is left alone just before its deadline and cut just after. */
@@ -374,6 +389,25 @@ static void test_conn_sweep__late_bodies_beyond_the_batch(void **state)
     assert_ptr_equal(close_of(c), txn);
 }
 
+/* In a process that has no descriptor left, which this one gives back. */
+static void test_conn_sweep__late_body_without_a_descriptor(void **state)
+{
+    struct rlimit before, none = {0};
+    uint64_t now = 0;
+    struct conn *c = add_open(&now);
+    conn_begin(c, now);
+    conn_enter(c);
+    conn_leave(c, CONN_BODY);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none.rlim_max = before.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    struct conn_sweep s = sweep_at(now + 100 * S);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(s.late_count, 0);
+    assert_true(ended());
+    assert_ptr_equal(close_of(c), txn);
+}
+
 static void test_conn_sweep__idle_only(void **state)
 {
     uint64_t now = 0;
@@ -434,6 +468,7 @@ int main(void)
         TEST(test_conn_add__limits),
         TEST(test_conn_add__ipv6_counts_by_address),
         TEST(test_conn_add__spreads_evenly),
+        TEST(test_conn_add__any_number_of_one_address),
         TEST(test_conn_sweep__deadlines),
         TEST(test_conn_sweep__tls),
         TEST(test_conn_closing__in_a_handshake),
@@ -446,6 +481,7 @@ int main(void)
         TEST(test_conn_sweep__a_probe_is_forgiven_too),
         TEST(test_conn_sweep__busy_is_never_cut_and_forgiven),
         TEST(test_conn_sweep__late_bodies_beyond_the_batch),
+        TEST(test_conn_sweep__late_body_without_a_descriptor),
         TEST(test_conn_sweep__idle_only),
         TEST(test_conn_sweep__never_touches_a_closed_socket),
         TEST(test_conn_sweep__hang_up_is_seen_twice),
