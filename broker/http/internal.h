@@ -81,6 +81,7 @@ void loop_stop(struct http_loop *l);
 struct conn_carrier {
     sa_family_t family; /* AF_UNSPEC: MHD looks no further */
     struct conn *conn;
+    bool *began; /* set then: from there on its end is told too, and the callback of that removes the entry */
 };
 
 /* request.c: libmicrohttpd's callbacks; `cls` is the server. */

@@ -84,8 +84,10 @@ static struct conn *list_take(struct conn_list *l)
 
 static void adopt(struct http_loop *l, struct conn *c)
 {
-    struct conn_carrier carrier = {.family = AF_UNSPEC, .conn = c};
-    if (MHD_add_connection(l->daemon, c->handed_fd, (const struct sockaddr *) &carrier, sizeof carrier) != MHD_YES)
+    bool began = false;
+    struct conn_carrier carrier = {.family = AF_UNSPEC, .conn = c, .began = &began};
+    if (MHD_add_connection(l->daemon, c->handed_fd, (const struct sockaddr *) &carrier, sizeof carrier) != MHD_YES &&
+        !began)
         conn_remove(&l->server->conns, c);
 }
 

@@ -104,6 +104,7 @@ static void opened(struct http_server *s, struct MHD_Connection *connection, voi
     memcpy(&carrier,
            MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr,
            sizeof carrier);
+    *carrier.began = true;
     int fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
     *context = carrier.conn;
     if (carrier.conn->secure) {
