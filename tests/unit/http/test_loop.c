@@ -1,6 +1,9 @@
 /* Event loops: what comes while one is busy is served when it is not. */
 #include "held.h"
 
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+
 /* libmicrohttpd takes so many events from the kernel at a time. */
 #define EVENTS_AT_ONCE 128u
 
@@ -20,6 +23,8 @@ static void hold_loop(unsigned guests)
         guest[i] = client();
         assert_int_equal(ask(guest[i], GET("/x")).status, 200);
     }
+    /* whoever was answered last is looked at first: none of the guests */
+    assert_int_equal(ask(holder, GET("/x")).status, 200);
     put_text(holder, GET("/hold"));
     AWAIT(loops_held() == 1);
 }
@@ -34,6 +39,20 @@ static void leave(unsigned guests)
     for (unsigned i = 0; i < guests; i++) close(guest[i]);
     close(holder);
     stop_server(NULL);
+}
+
+static unsigned on_the_way(int fd)
+{
+    int bytes = 0;
+    assert_int_equal(ioctl(fd, SIOCOUTQ, &bytes), 0);
+    return (unsigned) bytes;
+}
+
+/* Returns when the request lies at the server: what is sent next comes behind it. */
+static void put_in_order(int fd, const char *request)
+{
+    put_text(fd, request);
+    AWAIT(on_the_way(fd) == 0);
 }
 
 /* All requests come at once for the loop, and nothing comes after them that would wake it again. */
@@ -75,12 +94,12 @@ static void test_loop__serves_in_turns(void **state)
 {
     unsigned guests = HTTP_TURN + 2;
     hold_loop(guests);
-    for (unsigned i = 0; i < guests; i++) put_text(guest[i], i == HTTP_TURN ? GET("/hold") : GET("/x"));
+    for (unsigned i = 0; i < guests; i++) put_in_order(guest[i], i == HTTP_TURN ? GET("/hold") : GET("/x"));
     let_go();
     assert_int_equal(read_reply(holder).status, 200);
     AWAIT(loops_held() == 1);
     expect_answers(0, HTTP_TURN);
-    assert_int_equal(serves, guests + 1 + HTTP_TURN);
+    assert_int_equal(serves, guests + 2 + HTTP_TURN);
     let_go();
     expect_answers(HTTP_TURN, guests);
     leave(guests);
@@ -91,8 +110,8 @@ static void test_loop__ends_a_turn_early(void **state)
 {
     char byte;
     hold_loop(4);
-    for (unsigned i = 0; i < 3; i++) put_text(guest[i], GET("/long"));
-    put_text(guest[3], GET("/hold"));
+    for (unsigned i = 0; i < 3; i++) put_in_order(guest[i], GET("/long"));
+    put_in_order(guest[3], GET("/hold"));
     let_go();
     assert_int_equal(read_reply(holder).status, 200);
     AWAIT(loops_held() == 1);
