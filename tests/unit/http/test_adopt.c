@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 
 static atomic_bool full;
+static atomic_uint watched; /* times that a connection began to be */
 
 /* In the place of the system's, for libmicrohttpd too. */
 int epoll_ctl(int set, int op, int fd, struct epoll_event *event)
@@ -13,7 +14,9 @@ int epoll_ctl(int set, int op, int fd, struct epoll_event *event)
         errno = ENOSPC;
         return -1;
     }
-    return (int) syscall(SYS_epoll_ctl, set, op, fd, event);
+    int rc = (int) syscall(SYS_epoll_ctl, set, op, fd, event);
+    if (op == EPOLL_CTL_ADD) watched++;
+    return rc;
 }
 
 static void test_adopt__without_room_ends_that_connection_alone(void **state)
@@ -23,6 +26,7 @@ static void test_adopt__without_room_ends_that_connection_alone(void **state)
     int before = client(), leaving = client();
     assert_int_equal(ask(before, get).status, 200);
     assert_int_equal(ask(leaving, get).status, 200);
+    AWAIT(watched == 4); /* each from its beginning, and again after its request */
     full = true;
     int refused = client();
     put_text(refused, get);
