@@ -207,6 +207,12 @@ void conn_ready(struct conn *c, uint64_t now)
     c->since = now;
 }
 
+bool conn_shakes(struct conn *c)
+{
+    SCOPED_LOCK(&c->lock);
+    return c->state == CONN_HANDSHAKE;
+}
+
 struct txn *conn_begin(struct conn *c, uint64_t now)
 {
     SCOPED_LOCK(&c->lock);

@@ -97,6 +97,7 @@ void conn_remove(struct conn_table *t, struct conn *c);
  * callback ends the connection and touches nothing. */
 void conn_opened(struct conn *c, int fd, struct txn *txn);
 void conn_ready(struct conn *c, uint64_t now);          /* the TLS handshake is over: IDLE */
+bool conn_shakes(struct conn *c);                       /* before that */
 struct txn *conn_begin(struct conn *c, uint64_t now);   /* a request line came: HEAD */
 struct txn *conn_enter(struct conn *c);                 /* BUSY, until conn_leave */
 void conn_leave(struct conn *c, enum conn_state state); /* CONN_BODY or CONN_SENDING */

@@ -28,6 +28,8 @@ struct http_loop {
     pthread_mutex_t lock;     /* guards the next two */
     struct conn_list handed;  /* by the acceptor, for the thread to take over */
     bool stop;
+    int shaking_fd;           /* an epoll: of connections that loop_await_bytes suspended */
+    unsigned shaking_count;   /* the thread's: of these */
     struct conn_list waiting; /* the thread's: whose requests are read and not served yet */
     unsigned waiting_count;
     pthread_t thread;
@@ -74,6 +76,8 @@ void loop_hand_take(struct http_loop *l, int fd, struct conn *c);
 void loop_resume(struct http_loop *l, struct MHD_Connection *connection);
 /* The request of a connection that is suspended waits for its turn; of the loop's thread. */
 void loop_queue(struct http_loop *l, struct conn *c);
+/* Suspends the connection of this socket until there is something to read; of the loop's thread. */
+void loop_await_bytes(struct http_loop *l, struct MHD_Connection *connection, int fd);
 /* No connection may be suspended: MHD aborts. */
 void loop_stop(struct http_loop *l);
 

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 
 #define TURN_SHARE 8u /* of the line: such a part of it is a turn, where that is more than HTTP_TURN */
@@ -108,6 +109,20 @@ static bool adopt_some(struct http_loop *l)
     return others;
 }
 
+/* Those for whom there is something to read, a turn's worth: each step of a handshake takes its time. */
+static void resume_some(struct http_loop *l)
+{
+    struct epoll_event events[HTTP_TURN];
+    int n = l->shaking_count ? epoll_wait(l->shaking_fd, events, HTTP_TURN, 0) : 0;
+    for (int i = 0; i < n; i++) {
+        struct MHD_Connection *connection = events[i].data.ptr;
+        int fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+        epoll_ctl(l->shaking_fd, EPOLL_CTL_DEL, fd, NULL);
+        l->shaking_count--;
+        MHD_resume_connection(connection);
+    }
+}
+
 static bool is_stopped(struct http_loop *l)
 {
     SCOPED_LOCK(&l->lock);
@@ -135,10 +150,11 @@ static bool serve_some(struct http_loop *l)
 static void await(struct http_loop *l)
 {
     MHD_UNSIGNED_LONG_LONG ms = 0;
-    struct pollfd fds[] = {{.fd = l->epoll_fd, .events = POLLIN}, {.fd = l->wake_fd, .events = POLLIN}};
+    struct pollfd fds[] = {{.fd = l->epoll_fd, .events = POLLIN}, {.fd = l->wake_fd, .events = POLLIN},
+                           {.fd = l->shaking_fd, .events = POLLIN}};
     eventfd_t times;
     if (MHD_get_timeout(l->daemon, &ms) == MHD_YES) return; /* no connection has a time-out of MHD's */
-    if (poll(fds, 2, -1) > 0 && fds[1].revents) eventfd_read(l->wake_fd, &times);
+    if (poll(fds, sizeof fds / sizeof *fds, -1) > 0 && fds[1].revents) eventfd_read(l->wake_fd, &times);
 }
 
 static void *run(void *arg)
@@ -150,6 +166,7 @@ static void *run(void *arg)
     pthread_sigmask(SIG_BLOCK, &pipe, NULL);
     while (!is_stopped(l)) {
         bool others = adopt_some(l);
+        resume_some(l);
         MHD_run(l->daemon);
         bool served = serve_some(l);
         if (!others && !served) await(l);
@@ -166,6 +183,8 @@ static err_t start_thread(struct http_loop *l)
     l->epoll_fd = info->epoll_fd;
     l->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (l->wake_fd < 0) FAIL_ERRNO(ERR_INTERNAL, "cannot make an eventfd");
+    l->shaking_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (l->shaking_fd < 0) FAIL_ERRNO(ERR_INTERNAL, "cannot make an epoll");
     int rc = pthread_create(&l->thread, NULL, run, l);
     if (rc) FAIL(ERR_INTERNAL, "cannot start an HTTP event loop: %s", strerror(rc));
     l->runs = true;
@@ -174,7 +193,7 @@ static err_t start_thread(struct http_loop *l)
 
 struct err loop_start(struct http_server *s, bool secure, struct http_loop *l)
 {
-    *l = (struct http_loop){.server = s, .wake_fd = -1};
+    *l = (struct http_loop){.server = s, .wake_fd = -1, .shaking_fd = -1};
     list_init(&l->handed);
     list_init(&l->waiting);
     pthread_mutex_init(&l->lock, NULL);
@@ -198,6 +217,14 @@ void loop_queue(struct http_loop *l, struct conn *c)
     l->waiting_count++;
 }
 
+void loop_await_bytes(struct http_loop *l, struct MHD_Connection *connection, int fd)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
+    if (epoll_ctl(l->shaking_fd, EPOLL_CTL_ADD, fd, &event)) return; /* no room: it is looked at each turn */
+    l->shaking_count++;
+    MHD_suspend_connection(connection);
+}
+
 /* Under the lock, so that the loop is still there for the second step: whoever stops it takes the lock too. */
 void loop_resume(struct http_loop *l, struct MHD_Connection *connection)
 {
@@ -218,5 +245,6 @@ void loop_stop(struct http_loop *l)
     }
     if (l->daemon) MHD_stop_daemon(l->daemon);
     if (l->wake_fd >= 0) close(l->wake_fd);
+    if (l->shaking_fd >= 0) close(l->shaking_fd);
     pthread_mutex_destroy(&l->lock);
 }

@@ -4,6 +4,7 @@
 #include "broker/http/internal.h"
 #include "broker/http/quirk.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -90,12 +91,44 @@ static struct conn *conn_of(struct MHD_Connection *connection)
     return MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
 }
 
+static struct http_loop *loop_of(const struct txn *t)
+{
+    return &t->server->loops[t->conn->loop];
+}
+
+static int fd_of(struct MHD_Connection *connection)
+{
+    return MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+}
+
 /* NULL for a plain connection. */
 static gnutls_session_t session_of(struct MHD_Connection *connection)
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
     return info ? info->tls_session : NULL;
+}
+
+/* GnuTLS reads with this. In the midst of a handshake libmicrohttpd takes a connection for readable whatever the system
+ * says, and would look at it turn after turn: it is suspended until there is something. */
+static ssize_t pull(gnutls_transport_ptr_t txn, void *data, size_t len)
+{
+    struct txn *t = txn;
+    int fd = fd_of(t->connection);
+    ssize_t n = recv(fd, data, len, 0);
+    if (n < 0 && errno == EAGAIN && conn_shakes(t->conn)) {
+        loop_await_bytes(loop_of(t), t->connection, fd);
+        errno = EAGAIN;
+    }
+    return n;
+}
+
+static bool begin_tls(struct txn *t)
+{
+    gnutls_session_t session = session_of(t->connection);
+    gnutls_transport_set_ptr2(session, t, (gnutls_transport_ptr_t) (intptr_t) fd_of(t->connection));
+    gnutls_transport_set_pull_function(session, pull);
+    return tls_begin(session, t->conn);
 }
 
 static void opened(struct http_server *s, struct MHD_Connection *connection, void **context)
@@ -105,14 +138,15 @@ static void opened(struct http_server *s, struct MHD_Connection *connection, voi
            MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr,
            sizeof carrier);
     *carrier.began = true;
-    int fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+    int fd = fd_of(connection);
+    struct txn *t = txn_new(s, carrier.conn, connection);
     *context = carrier.conn;
     if (carrier.conn->secure) {
         carrier.conn->tls = server_tls(s);
         /* a session that could not be prepared has no certificate to give, and fails */
-        if (!tls_begin(session_of(connection), carrier.conn)) shutdown(fd, SHUT_RDWR);
+        if (!t || !begin_tls(t)) shutdown(fd, SHUT_RDWR);
     }
-    conn_opened(carrier.conn, fd, txn_new(s, carrier.conn, connection));
+    conn_opened(carrier.conn, fd, t);
 }
 
 void request_notify_connection(void *cls, struct MHD_Connection *connection, void **context,
@@ -294,11 +328,6 @@ static struct guard_refusal inspect(struct txn *t, const char *url, const char *
     return guard_verdict(g, old);
 }
 
-static struct http_loop *loop_of(const struct txn *t)
-{
-    return &t->server->loops[t->conn->loop];
-}
-
 static void resume(struct exchange *x)
 {
     struct txn *t = (struct txn *) ((char *) x - offsetof(struct txn, x));
@@ -385,7 +414,7 @@ static enum MHD_Result on_head(struct txn *t, const char *url, const char *metho
 static enum MHD_Result read_past(struct txn *t)
 {
     if (t->got - t->limit <= HTTP_DRAIN_MAX) return MHD_YES;
-    int fd = MHD_get_connection_info(t->connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+    int fd = fd_of(t->connection);
     ask_refusal(t, t->refusal);
     t->status = t->x.resp.status;
     answer_raw(fd, session_of(t->connection), &t->x.resp);

@@ -1,0 +1,90 @@
+/* An event loop rests while it waits for its guests, whatever they have said so far. */
+#include "tls_peer.h"
+
+#include <sys/epoll.h>
+#include <sys/syscall.h>
+
+#define LOOK_MS 200
+#define TURNS_MAX 100 /* while we look; a loop that does not rest makes thousands */
+
+static atomic_uint turns;
+
+/* In the place of the system's: libmicrohttpd calls it once a turn. */
+int epoll_wait(int set, struct epoll_event *events, int max, int ms)
+{
+    turns++;
+    return (int) syscall(SYS_epoll_wait, set, events, max, ms);
+}
+
+static void expect_rest(void)
+{
+    bool rests = false;
+    for (int i = 0; i < 20 && !rests; i++) { /* what was said has to arrive first */
+        turns = 0;
+        poll(NULL, 0, LOOK_MS);
+        rests = turns <= TURNS_MAX;
+    }
+    if (!rests) fail_msg("%u turns in %d ms", turns, LOOK_MS);
+}
+
+static void expect_rest_after(int fd, const char *text, size_t len)
+{
+    put(fd, text, len);
+    expect_rest();
+    close(fd);
+    AWAIT(stats().open == 0);
+}
+
+static void test_rest__in_mid_request(void **state)
+{
+    static const char *const begun[] = {
+        "", "GET /x", "GET /x HTTP/1.1\r\nHost: x\r\n", "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nab",
+        "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5",
+        "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX:"};
+    for (size_t i = 0; i < sizeof begun / sizeof *begun; i++)
+        expect_rest_after(client(), begun[i], strlen(begun[i]));
+}
+
+static void test_rest__between_requests_and_in_pending_ones(void **state)
+{
+    int fd = client();
+    assert_int_equal(ask(fd, "GET /x HTTP/1.1\r\nHost: x\r\n\r\n").status, 200);
+    expect_rest();
+    put_text(fd, "GET /pend HTTP/1.1\r\nHost: x\r\n\r\n");
+    struct exchange *x = await_pending();
+    expect_rest();
+    fill_text(&x->resp, 200, "late");
+    x->resume(x);
+    assert_int_equal(read_reply(fd).status, 200);
+    close(fd);
+    AWAIT(stats().open == 0);
+}
+
+/* After the first bytes of a ClientHello. */
+static void test_rest__in_mid_handshake(void **state)
+{
+    static const char hello[] = "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 and so on";
+    expect_rest_after(dial(http_server_address(server, 0)), hello, sizeof hello);
+}
+
+static int start_tls(void **state)
+{
+    tls_on(state);
+    return start_small(state);
+}
+
+static int stop_tls(void **state)
+{
+    stop_server(state);
+    return tls_off(state);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_rest__in_mid_request, start_small, stop_server),
+        cmocka_unit_test_setup_teardown(test_rest__between_requests_and_in_pending_ones, start_small, stop_server),
+        cmocka_unit_test_setup_teardown(test_rest__in_mid_handshake, start_tls, stop_tls),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
