@@ -269,6 +269,11 @@ static void test_manifest__an_older_copy_is_seen(void **state)
     kill_and_restart();
     assert_int_equal(compare(), 1);
     assert_found(FAULT_ROLLED_BACK, "a/b/c", 2);
+    fx_put("x/y/z", "one"); /* later manifests do not take the older one for the newest */
+    sync_now();
+    kill_and_restart();
+    assert_int_equal(compare(), 1);
+    assert_found(FAULT_ROLLED_BACK, "a/b/c", 2);
     assert_value("a/b/c", "one"); /* the highest that is there decides */
     assert_int_equal(fx_put("a/b/c", "healed"), 3);
     assert_int_equal(compare(), 0);
@@ -466,6 +471,31 @@ static void test_manifest__due_after_a_change(void **state)
     assert_true(manifest_due(fx.store));
 }
 
+static void test_manifest__failed_ones_are_tried_less_and_less_often(void **state)
+{
+    static const unsigned seconds[] = {MANIFEST_RETRY_SECONDS, 2 * MANIFEST_RETRY_SECONDS, 4 * MANIFEST_RETRY_SECONDS};
+    struct manifest_state *m = &fx.store->manifest;
+    fx_put("a/b/c", "one");
+    fx.store->config.writable = false; /* which fails as well as any other cause */
+    for (size_t i = 0; i < sizeof seconds / sizeof *seconds; i++) {
+        uint64_t begun = clock_mono_ns();
+        manifest_flush(fx.store);
+        assert_true(m->next >= begun + seconds[i] * CLOCK_SECOND_NS);
+        assert_true(m->next <= clock_mono_ns() + seconds[i] * CLOCK_SECOND_NS);
+    }
+    m->retry = MANIFEST_RETRY_MAX_SECONDS - 1;
+    manifest_flush(fx.store);
+    assert_true(m->next <= clock_mono_ns() + MANIFEST_RETRY_MAX_SECONDS * CLOCK_SECOND_NS);
+    fx.store->config.writable = true;
+    manifest_flush(fx.store);
+    assert_int_equal(m->version, 1);
+    fx_put("a/b/c", "two");
+    fx.store->config.writable = false;
+    manifest_flush(fx.store); /* the first failure again */
+    assert_true(m->next <= clock_mono_ns() + MANIFEST_RETRY_SECONDS * CLOCK_SECOND_NS);
+    fx.store->config.writable = true;
+}
+
 /* Last: it makes a KEK and removes the first. */
 static void test_manifest__moves_to_the_active_key(void **state)
 {
@@ -477,6 +507,9 @@ static void test_manifest__moves_to_the_active_key(void **state)
     assert_ok(store_rewrap(fx.store, 8, &done));
     assert_int_equal(done.moved, 1);
     assert_ok(store_drop_key(fx.store, kek.generation - 1));
+    uint64_t version = fx.store->manifest.version;
+    for (int i = 0; i < 2; i++) sync_now();
+    assert_int_equal(fx.store->manifest.version, version); /* it is moved once */
     kill_and_restart();
     assert_int_equal(fx.store->manifest.generation, kek.generation);
     assert_int_equal(compare(), 0);
@@ -508,6 +541,7 @@ int main(void)
         TEST(test_manifest__a_reader_compares_and_writes_nothing),
         TEST(test_manifest__one_that_could_not_be_read_is_not_written_over),
         TEST(test_manifest__due_after_a_change),
+        TEST(test_manifest__failed_ones_are_tried_less_and_less_often),
         TEST(test_manifest__moves_to_the_active_key),
     };
     return cmocka_run_group_tests(tests, setup_token, teardown);
