@@ -356,7 +356,6 @@ struct err manifest_accept_locked(struct store *s, size_t *ret_forgotten)
     struct err e = write_body(s, &body);
     if (!err_ok(e)) m->note = before;
     TRYC(e, "writing the manifest");
-    m->unread = false;
     note_synced(s);
     return ERR_OK;
 }
