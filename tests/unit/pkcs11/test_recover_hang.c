@@ -36,6 +36,8 @@ static void look_hangs(const char *rules)
     assert_ok(works());
     keeper_stop();
     watch_stop();
+    assert_int_equal(kept.entered[P11_UP], 1);
+    assert_int_equal(status().taken[P11_STEP_RESTART], 0); /* nothing was wrong with it but that */
 }
 
 static void test_keeper__its_own_call_hangs(void **state)
