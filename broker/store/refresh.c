@@ -34,40 +34,27 @@ static bool is_current(struct store *s)
     return true;
 }
 
-static bool holds_objects(struct store *s)
-{
-    SCOPED_LOCK(&s->lock);
-    return s->catalog && s->catalog->objects > 0;
-}
-
 static err_t scan_token_locked(struct store *s, enum reading reading, struct catalog **ret)
 {
-    _cleanup_catalog_ struct catalog *fresh = NULL;
     uint64_t opening = p11_opening(s->config.token);
-    struct err loaded = load_catalog_locked(s, reading, &fresh);
+    struct err loaded = load_catalog_locked(s, reading, ret);
     /* It went away in mid-scan, and is back. */
     if (loaded.code == ERR_TOKEN_DOWN && p11_opening(s->config.token) != opening)
-        loaded = load_catalog_locked(s, READ_ALL, &fresh);
-    TRY(loaded);
-    /* When its directory vanishes SoftHSM finds nothing and says CKR_OK (tokens.md 2.2); without a
-     * canary that opens, "nothing" is not believed. */
-    if (fresh->objects == 0 && holds_objects(s))
-        TRYC(p11_check(s->config.token), "token '%s' shows none of its objects any more",
-             p11_label(s->config.token));
-    *ret = TAKE_PTR(fresh);
-    return ERR_OK;
+        loaded = load_catalog_locked(s, READ_ALL, ret);
+    return loaded;
 }
 
-/* Without a login a token shows no private object and says CKR_OK. So that something is gone is believed only
- * if the canary opens after the scan, in the opening in which it began: a login lost meanwhile is either lost
- * still, or came back with another opening. */
+/* Without a login a token shows no private object and says CKR_OK, and SoftHSM no object at all when its directory
+ * vanishes (tokens.md 2.2). So that something is gone is believed only if the canary opens after the scan, in the
+ * opening in which it began: a login lost meanwhile is either lost still, or came back with another opening. */
 static err_t check_loss(struct store *s, const struct catalog *fresh, uint64_t opening)
 {
     {
         SCOPED_LOCK(&s->lock);
         if (!s->catalog || fresh->objects >= s->catalog->objects) return ERR_OK;
     }
-    if (p11_has_kek(s->config.token)) TRY(p11_check(s->config.token));
+    if (p11_has_kek(s->config.token))
+        TRYC(p11_check(s->config.token), "token '%s' shows fewer objects than before", p11_label(s->config.token));
     if (p11_opening(s->config.token) == opening) return ERR_OK;
     FAIL(ERR_TOKEN_DOWN, "token '%s' was opened again while its objects were read",
          p11_label(s->config.token));
