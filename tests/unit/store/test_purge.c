@@ -24,8 +24,12 @@ static void test_store_purge__a_deleted_name_goes_whole(void **state)
     fx_put("other/b/c", "stays");
     fx_delete("a/b/c");
     assert_int_equal(fx_objects("a/b/c"), 3);
+    char before[P11_EPOCH_TEXT], after[P11_EPOCH_TEXT];
+    assert_ok(p11_epoch_read(fx.token, before));
     assert_ok(purge("a/b/c"));
     assert_int_equal(gone, 3);
+    assert_ok(p11_epoch_read(fx.token, after));
+    assert_string_not_equal(before, after); /* other brokers are told */
     assert_int_equal(fx_objects("a/b/c"), 0);
     assert_fails(fx_try_get(fx.store, "a/b/c"), ERR_NOTFOUND);
     assert_fails(purge("a/b/c"), ERR_NOTFOUND);

@@ -163,6 +163,28 @@ static void test_store_put__old_version_cannot_be_destroyed(void **state)
     assert_int_equal(fx_objects("a/b/c"), 1);
 }
 
+/* Oldest first: what is left of the name is as gone as before. */
+static void test_store_purge__cut_short(void **state)
+{
+    struct store_config config = fx_config();
+    size_t gone = 0;
+    config.keep_versions = 5;
+    fx_open_store(config);
+    fx_put("a/b/c", "one");
+    fx_put("a/b/c", "two");
+    fx_delete("a/b/c");
+    faults("C_DestroyObject " DEVICE_ERROR " after=1");
+    struct err e = store_purge(fx.store, ENVELOPE_RESOURCE, "a/b/c", &gone);
+    assert_fails_with(e, ERR_TOKEN_DOWN, "1 of 3 versions of resource a/b/c are gone; purge it again");
+    faults("");
+    assert_fails(fx_try_get(fx.store, "a/b/c"), ERR_NOTFOUND);
+    fx_restart(config);
+    assert_int_equal(fx_objects("a/b/c"), 2);
+    assert_fails(fx_try_get(fx.store, "a/b/c"), ERR_NOTFOUND);
+    assert_ok(store_purge(fx.store, ENVELOPE_RESOURCE, "a/b/c", &gone));
+    assert_int_equal(gone, 2);
+}
+
 static void test_store_get__rescan_fails(void **state)
 {
     struct store_config config = fx_config();
@@ -280,6 +302,7 @@ int main(void)
         TEST(test_store_put__unacknowledged_version_stays_behind),
         TEST(test_manifest__an_unacknowledged_one_keeps_its_number),
         TEST(test_store_put__old_version_cannot_be_destroyed),
+        TEST(test_store_purge__cut_short),
         TEST(test_store_get__rescan_fails),
         TEST(test_store__failures_of_the_token_are_its_own),
         TEST(test_store_get__does_not_wait_for_a_writer),
