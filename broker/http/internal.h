@@ -30,6 +30,7 @@ struct http_loop {
     bool stop;
     int shaking_fd;           /* an epoll: of connections that loop_await_bytes suspended */
     unsigned shaking_count;   /* the thread's: of these */
+    unsigned eager_turns;     /* the thread's: since there was news, after which MHD wanted to go on */
     struct conn_list waiting; /* the thread's: whose requests are read and not served yet */
     unsigned waiting_count;
     pthread_t thread;

@@ -12,6 +12,8 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
+#define EAGER_TURNS 256u /* so often MHD may want to go on with nothing new: then the loop rests after each turn */
+#define REST_MS 4
 #define TURN_SHARE 8u /* of the line: such a part of it is a turn, where that is more than HTTP_TURN */
 
 
@@ -146,15 +148,20 @@ static bool serve_some(struct http_loop *l)
     return n > 0;
 }
 
-/* Until there is something to do. What MHD has read, and not served yet, is no event any more. */
+/* Until there is something to do. What MHD has read, and not served yet, is no event any more; so it may want to go on
+ * at once. Where the extension of a chunk is longer than its memory it wants that turn after turn, and does nothing until
+ * the body is late; a large answer over TLS, which goes by a record a turn, is sent before that counts. */
 static void await(struct http_loop *l)
 {
     MHD_UNSIGNED_LONG_LONG ms = 0;
     struct pollfd fds[] = {{.fd = l->epoll_fd, .events = POLLIN}, {.fd = l->wake_fd, .events = POLLIN},
                            {.fd = l->shaking_fd, .events = POLLIN}};
     eventfd_t times;
-    if (MHD_get_timeout(l->daemon, &ms) == MHD_YES) return; /* no connection has a time-out of MHD's */
-    if (poll(fds, sizeof fds / sizeof *fds, -1) > 0 && fds[1].revents) eventfd_read(l->wake_fd, &times);
+    bool eager = MHD_get_timeout(l->daemon, &ms) == MHD_YES; /* no connection has a time-out of MHD's */
+    if (eager && l->eager_turns++ < EAGER_TURNS) return;
+    int n = poll(fds, sizeof fds / sizeof *fds, eager ? REST_MS : -1);
+    if (n || !eager) l->eager_turns = 0;
+    if (n > 0 && fds[1].revents) eventfd_read(l->wake_fd, &times);
 }
 
 static void *run(void *arg)
@@ -169,7 +176,8 @@ static void *run(void *arg)
         resume_some(l);
         MHD_run(l->daemon);
         bool served = serve_some(l);
-        if (!others && !served) await(l);
+        if (others || served) l->eager_turns = 0;
+        else await(l);
     }
     return NULL;
 }

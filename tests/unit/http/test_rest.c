@@ -45,6 +45,18 @@ static void test_rest__in_mid_request(void **state)
         expect_rest_after(client(), begun[i], strlen(begun[i]));
 }
 
+/* libmicrohttpd has no room for it, and reads no further. */
+static void test_rest__in_a_chunk_extension_without_end(void **state)
+{
+    int fd = client(), other = client();
+    send_repeated(fd, "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5;", 'x', 2 * HTTP_HEAD_BYTES, "");
+    expect_rest();
+    assert_int_equal(ask(other, "GET /x HTTP/1.1\r\nHost: x\r\n\r\n").status, 200);
+    expect_rest();
+    close(other);
+    close(fd);
+}
+
 static void test_rest__between_requests_and_in_pending_ones(void **state)
 {
     int fd = client();
@@ -83,6 +95,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_rest__in_mid_request, start_small, stop_server),
+        cmocka_unit_test_setup_teardown(test_rest__in_a_chunk_extension_without_end, start_small, stop_server),
         cmocka_unit_test_setup_teardown(test_rest__between_requests_and_in_pending_ones, start_small, stop_server),
         cmocka_unit_test_setup_teardown(test_rest__in_mid_handshake, start_tls, stop_tls),
     };
