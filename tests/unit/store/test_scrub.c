@@ -76,6 +76,7 @@ static void test_scrub__opens_every_object(void **state)
     assert_true(stats().finished > 0);
     assert_int_equal(pass(), 0);
     assert_int_equal(stats().checked, 304);
+    assert_int_equal(stats().objects, 152);
     assert_int_equal(secret_used(), used); /* what came out is gone */
 }
 
@@ -137,14 +138,22 @@ static void test_scrub__what_is_no_version(void **state)
     assert_int_equal(stats().found[FAULT_FOREIGN], 1);
 }
 
-static void test_scrub__what_the_manifest_misses(void **state)
+static void take_away(const char *label)
 {
     struct p11_object o[2];
     size_t n = 0;
+    assert_ok(p11_object_find(fx.token, label, o, 2, &n));
+    assert_int_equal(n, 1);
+    buf_reset(&bytes);
+    assert_ok(p11_object_read(fx.token, o[0], &bytes));
+    assert_ok(p11_object_destroy(fx.token, o[0]));
+}
+
+static void test_scrub__what_the_manifest_misses(void **state)
+{
     fx_put("a/b/c", "one");
     manifest_flush(fx.store);
-    assert_ok(p11_object_find(fx.token, "a/b/c", o, 2, &n));
-    assert_ok(p11_object_destroy(fx.token, o[0]));
+    take_away("a/b/c");
     assert_int_equal(pass(), 1);
     assert_found(FAULT_MISSING, "a/b/c", 1);
     assert_int_equal(told, 1);
@@ -155,6 +164,46 @@ static void test_scrub__what_the_manifest_misses(void **state)
 }
 
 static unsigned rests;
+
+static bool put_back(struct store *s, uint64_t ns)
+{
+    fx_place("a/b/c", buf_span(&bytes));
+    return true;
+}
+
+/* Another broker's write that a scan fell into: it is looked at twice before anybody is told. */
+static void test_scrub__what_is_missed_for_a_moment_only(void **state)
+{
+    const struct scrub_walk walk = {.s = fx.store, .rest = put_back};
+    fx_put("a/b/c", "one");
+    manifest_flush(fx.store);
+    take_away("a/b/c");
+    fx.store->doubt = true;
+    assert_ok(scrub_compare(&walk));
+    assert_int_equal(stats().found[FAULT_MISSING], 0);
+    assert_int_equal(told, 0);
+}
+
+static bool take_all(struct store *s, uint64_t ns)
+{
+    if (rests++ > 0) return true;
+    take_away("a/b/c");
+    take_away("x/y/z");
+    return true;
+}
+
+/* What goes while a pass is under way, without a word of who took it, is missed at once. */
+static void test_scrub__what_goes_during_a_pass(void **state)
+{
+    const struct scrub_walk walk = {.s = fx.store, .rest = take_all};
+    fx_put("a/b/c", "one");
+    fx_put("x/y/z", "one");
+    manifest_flush(fx.store);
+    rests = 0;
+    assert_ok(scrub_pass(&walk));
+    assert_ok(scrub_compare(&walk));
+    assert_int_equal(stats().found[FAULT_MISSING], 2);
+}
 
 static bool recover_once(struct store *s, uint64_t ns)
 {
@@ -263,6 +312,8 @@ int main(void)
         TEST(test_scrub__the_cache_hides_nothing),
         TEST(test_scrub__what_is_no_version),
         TEST(test_scrub__what_the_manifest_misses),
+        TEST(test_scrub__what_is_missed_for_a_moment_only),
+        TEST(test_scrub__what_goes_during_a_pass),
         TEST(test_scrub__a_token_that_is_opened_again_hides_nothing),
         TEST(test_scrub__what_was_not_opened_is_not_sound),
         TEST(test_scrub__more_are_missing_than_are_named),
