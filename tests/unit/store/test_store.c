@@ -185,6 +185,24 @@ static void test_store_purge__cut_short(void **state)
     assert_int_equal(gone, 2);
 }
 
+/* What could not be made under the new key is told, and moved by the next turn. */
+static void test_store_rewrap__create_fails(void **state)
+{
+    struct store_rewrapped done;
+    struct p11_kek_info kek;
+    fx_put("a/b/c", "one");
+    fx_put("d/e/f", "one");
+    assert_ok(p11_kek_create(fx.token, true, &kek));
+    faults("C_CreateObject " DEVICE_ERROR " count=1");
+    struct err e = store_rewrap(fx.store, 8, &done);
+    faults("");
+    assert_fails_with(e, ERR_TOKEN_DOWN, "moving resource");
+    assert_ok(store_rewrap(fx.store, 8, &done));
+    assert_int_equal(done.left, 0);
+    assert_value("a/b/c", "one");
+    assert_value("d/e/f", "one");
+}
+
 static void test_store_get__rescan_fails(void **state)
 {
     struct store_config config = fx_config();
@@ -303,6 +321,7 @@ int main(void)
         TEST(test_manifest__an_unacknowledged_one_keeps_its_number),
         TEST(test_store_put__old_version_cannot_be_destroyed),
         TEST(test_store_purge__cut_short),
+        TEST(test_store_rewrap__create_fails),
         TEST(test_store_get__rescan_fails),
         TEST(test_store__failures_of_the_token_are_its_own),
         TEST(test_store_get__does_not_wait_for_a_writer),
