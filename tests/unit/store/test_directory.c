@@ -101,6 +101,18 @@ static void test_objects__live(void **state)
     buf_free(&bytes);
 }
 
+/* What cannot be read back is not acknowledged, and not found later. */
+static void test_create__reads_back(void **state)
+{
+    struct buf large = {.max = ENVELOPE_MAX + 2};
+    uint64_t handle = 0;
+    memset(buf_extend(&large, ENVELOPE_MAX + 2), 'x', ENVELOPE_MAX + 2);
+    struct err e = b->create(b->arg, "a/b/c", buf_span(&large), &handle);
+    buf_free(&large);
+    assert_fails_with(e, ERR_DAMAGED, "reading back");
+    assert_int_equal(scan_count(), 0);
+}
+
 /* A long label is cut into folders: the rest may look like anything. */
 static void test_objects__whatever_a_long_label_is_cut_into(void **state)
 {
@@ -195,6 +207,12 @@ static void test_begin__refuses(void **state)
     assert_fails_with(open_as(true), ERR_USAGE, "chmod 700");
     shut();
     assert_int_equal(chmod(where, 0700), 0);
+    if (geteuid() == 0) {
+        assert_int_equal(chown(where, 4711, 0), 0);
+        assert_fails_with(open_as(true), ERR_USAGE, "belongs to user 4711");
+        shut();
+        assert_int_equal(chown(where, 0, 0), 0);
+    }
     put_file(where, DIRECTORY_MARK, "Strongroom envelopes 2\n");
     assert_fails_with(open_as(true), ERR_USAGE, "newer Strongroom");
     shut();
@@ -342,6 +360,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         D(test_objects__live),
+        D(test_create__reads_back),
         D(test_objects__whatever_a_long_label_is_cut_into),
         D(test_scan__empty_folders),
         D(test_scan__foreign_and_unreadable_files),

@@ -469,6 +469,13 @@ static void test_manifest__due_after_a_change(void **state)
     assert_false(manifest_due(fx.store)); /* not so soon after the last */
     fx.store->manifest.next = 0;
     assert_true(manifest_due(fx.store));
+    fx_delete("a/b/c");
+    manifest_flush(fx.store);
+    fx.store->manifest.next = 0;
+    assert_false(manifest_due(fx.store));
+    size_t gone = 0;
+    assert_ok(store_purge(fx.store, ENVELOPE_RESOURCE, "a/b/c", &gone));
+    assert_true(manifest_due(fx.store));
 }
 
 static void test_manifest__failed_ones_are_tried_less_and_less_often(void **state)

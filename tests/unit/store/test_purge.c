@@ -37,6 +37,21 @@ static void test_store_purge__a_deleted_name_goes_whole(void **state)
     assert_int_equal(fx_put("a/b/c", "anew"), 1);
 }
 
+/* What somebody else took meanwhile is in nobody's way. */
+static void test_store_purge__what_is_gone_already(void **state)
+{
+    struct p11_object o[4];
+    size_t n = 0;
+    fx_put("a/b/c", "one");
+    fx_put("a/b/c", "two");
+    fx_delete("a/b/c");
+    assert_ok(p11_object_find(fx.token, "a/b/c", o, 4, &n));
+    assert_int_equal(n, 3);
+    assert_ok(p11_object_destroy(fx.token, o[1]));
+    assert_ok(purge("a/b/c"));
+    assert_int_equal(fx_objects("a/b/c"), 0);
+}
+
 static void test_store_purge__not_what_is_in_use(void **state)
 {
     fx_put("a/b/c", "one");
@@ -76,6 +91,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_store_purge__a_deleted_name_goes_whole, setup),
+        cmocka_unit_test_setup(test_store_purge__what_is_gone_already, setup),
         cmocka_unit_test_setup(test_store_purge__not_what_is_in_use, setup),
         cmocka_unit_test_setup(test_store_purge__from_the_moment_it_expired, setup),
         cmocka_unit_test_setup(test_store_purge__a_reader_does_not, setup),
