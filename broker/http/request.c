@@ -38,6 +38,11 @@ struct txn {
     int status;                        /* answered with, for the log */
 };
 
+/* Seconds that never pass. MHD looks at a connection that has a time-out of its own before it reads from any: so a
+ * resumed one is answered first. It would be read from otherwise, and closed without its answer where the peer has
+ * ended its sending side. */
+#define OWN_TIMEOUT 86400u
+
 #define TARGET_KEEP 4096u /* bytes of target buffer that stay with a connection */
 
 /* ---- life ----------------------------------------------------------------------------------- */
@@ -458,6 +463,7 @@ static enum MHD_Result wait_in_line(struct txn *t)
     t->pending_since = clock_mono_ns();
     t->step = STEP_PENDING;
     MHD_suspend_connection(t->connection);
+    MHD_set_connection_option(t->connection, MHD_CONNECTION_OPTION_TIMEOUT, OWN_TIMEOUT);
     loop_queue(loop_of(t), t->conn);
     return MHD_YES;
 }
@@ -496,6 +502,7 @@ static enum MHD_Result on_body_end(struct txn *t)
 
 static enum MHD_Result on_resumed(struct txn *t)
 {
+    MHD_set_connection_option(t->connection, MHD_CONNECTION_OPTION_TIMEOUT, 0u);
     conn_forgive(t->conn, clock_mono_ns() - t->pending_since);
     return answer(t);
 }

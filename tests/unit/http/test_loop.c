@@ -122,12 +122,29 @@ static void test_loop__ends_a_turn_early(void **state)
     leave(4);
 }
 
+/* A peer that sends no more may still wait for the answer to what it sent. */
+static void test_loop__answers_who_ended_the_sending_side(void **state)
+{
+    unsigned guests = 4;
+    hold_loop(guests);
+    for (unsigned i = 0; i < guests; i++) {
+        put_text(guest[i], GET("/x"));
+        shutdown(guest[i], SHUT_WR);
+    }
+    let_go();
+    assert_int_equal(read_reply(holder).status, 200);
+    expect_answers(0, guests);
+    for (unsigned i = 0; i < guests; i++) expect_end(guest[i]);
+    leave(guests);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_loop__serves_however_many_come_at_once),
         cmocka_unit_test(test_loop__takes_over_however_many_connect_at_once),
         cmocka_unit_test(test_loop__serves_in_turns),
+        cmocka_unit_test(test_loop__answers_who_ended_the_sending_side),
         cmocka_unit_test(test_loop__ends_a_turn_early),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
