@@ -167,6 +167,24 @@ static void test_manifest__a_name_anew_after_a_purge(void **state)
     assert_value("a/b/c", "anew");
 }
 
+/* That it was purged once is over. */
+static void test_manifest__a_name_anew_is_missed_like_others(void **state)
+{
+    fx_put("a/b/c", "one");
+    fx_delete("a/b/c");
+    sync_now();
+    purge("a/b/c");
+    fx_put("a/b/c", "anew");
+    sync_now();
+    take_away("a/b/c", NULL);
+    {
+        SCOPED_LOCK(&fx.store->work);
+        assert_ok(rescan_locked(fx.store));
+    }
+    assert_int_equal(compare(), 1);
+    assert_found(FAULT_MISSING, "a/b/c", 1);
+}
+
 /* Killed between purge and manifest: nobody knows any more that it was a purge, so numbers go on. */
 static void test_manifest__a_name_anew_after_a_purge_and_a_kill(void **state)
 {
@@ -238,6 +256,21 @@ static void test_manifest__torn_ones_are_passed_over(void **state)
     assert_int_equal(fx.store->manifest.version, 1);
 }
 
+/* Sealed by us, and yet it is none: of a newer program, say. */
+static void test_manifest__one_that_opens_to_something_else(void **state)
+{
+    struct envelope_meta meta = {.kind = ENVELOPE_MANIFEST, .version = 2, .created = clock_now(),
+                                 .name = SPAN_LIT("manifest")};
+    fx_put("a/b/c", "one");
+    sync_now();
+    buf_reset(&bytes);
+    assert_ok(p11_seal(fx.token, &meta, SPAN_LIT("\x07 of the future"), &bytes));
+    fx_place(LABEL_MANIFEST, buf_span(&bytes));
+    kill_and_restart();
+    assert_int_equal(compare(), 1);
+    assert_found(FAULT_MISSING, LABEL_MANIFEST, 1);
+}
+
 /* ---- what somebody did ------------------------------------------------------------------- */
 
 static void test_manifest__a_removed_name_is_missing_until_it_is_put(void **state)
@@ -251,6 +284,7 @@ static void test_manifest__a_removed_name_is_missing_until_it_is_put(void **stat
     assert_int_equal(compare(), 1);
     assert_found(FAULT_MISSING, "a/b/c", 2);
     fx_put("x/y/z", "two"); /* later manifests do not forget it */
+    fx_put("a/a/new", "one"); /* though a new name stands before it */
     sync_now();
     kill_and_restart();
     assert_int_equal(compare(), 1);
@@ -453,6 +487,7 @@ static void test_manifest__one_that_could_not_be_read_is_not_written_over(void *
         assert_fails_with(manifest_accept_locked(fx.store, &forgotten), ERR_TOKEN_DOWN, "could not be read yet");
     }
     assert_int_equal(softhsm_fault(&fx.hsm, ""), 0);
+    assert_int_equal(compare(), 1); /* the next look reads it */
     kill_and_restart();
     assert_int_equal(compare(), 1);
     assert_found(FAULT_MISSING, "a/b/c", 1);
@@ -531,11 +566,13 @@ int main(void)
         TEST(test_manifest__kills_look_like_nothing),
         TEST(test_manifest__a_purge_and_a_kill),
         TEST(test_manifest__a_name_anew_after_a_purge),
+        TEST(test_manifest__a_name_anew_is_missed_like_others),
         TEST(test_manifest__a_name_anew_after_a_purge_and_a_kill),
         TEST(test_manifest__a_purge_and_a_kill_give_no_number_twice),
         TEST(test_manifest__what_expired_is_not_missed),
         TEST(test_manifest__a_kill_between_object_and_note),
         TEST(test_manifest__torn_ones_are_passed_over),
+        TEST(test_manifest__one_that_opens_to_something_else),
         TEST(test_manifest__a_removed_name_is_missing_until_it_is_put),
         TEST(test_manifest__an_older_copy_is_seen),
         TEST(test_manifest__a_deleted_value_that_comes_back),
