@@ -111,6 +111,29 @@ static void test_manifest_check__what_it_cannot_hold(void **state)
     }
 }
 
+/* A name of full length, and a next one that shares all of it and goes on. */
+static void test_manifest_check__no_name_outgrows_its_room(void **state)
+{
+    char name[NAME_MAX_BYTES + 1];
+    struct manifest_writer w;
+    memset(name, 'x', sizeof name - 1);
+    name[NAME_MAX_BYTES] = '\0';
+    name[1] = name[3] = '/';
+    struct manifest_record r = record(ENVELOPE_RESOURCE, name, 1);
+    manifest_open(&w, &body);
+    assert_true(manifest_put(&w, &r));
+    assert_ok(manifest_close(&w));
+    assert_ok(manifest_check(buf_span(&body)));
+    body.data[4] = 2; /* the number of records */
+    buf_add_u8(&body, ENVELOPE_RESOURCE);
+    buf_add_u8(&body, NAME_MAX_BYTES);
+    buf_add_u8(&body, NAME_MAX_BYTES);
+    buf_add(&body, name, NAME_MAX_BYTES);
+    buf_add_u8(&body, 0);
+    buf_add_u64(&body, 1);
+    assert_fails(manifest_check(buf_span(&body)), ERR_DAMAGED);
+}
+
 static void test_manifest_check__each_name_once_in_order(void **state)
 {
     struct manifest_writer w;
@@ -166,6 +189,7 @@ int main(void)
         TEST(test_manifest_find__by_kind_and_name),
         TEST(test_manifest_check__every_cut_is_refused),
         TEST(test_manifest_check__what_it_cannot_hold),
+        TEST(test_manifest_check__no_name_outgrows_its_room),
         TEST(test_manifest_check__each_name_once_in_order),
         TEST(test_manifest_put__ends_at_the_limit),
     };
