@@ -367,6 +367,25 @@ static void test_refresh__nothing_at_all_is_not_believed(void **state)
     assert_value("a/b/c", "acknowledged");
 }
 
+/* Nobody knows then whether an envelope is foreign, and the next scan asks again. */
+static void test_refresh__keys_that_cannot_be_looked_for(void **state)
+{
+    struct p11_kek_info kek;
+    struct p11_config config = {.module = softhsm_fault_module(), .token_uri = fx.hsm.uri,
+                                .pin_source = fx.hsm.pin_file, .state_dir = fx.hsm.state};
+    if (!config.module) skip();
+    assert_ok(p11_open(&config, &elsewhere));
+    assert_ok(p11_kek_create(elsewhere, true, &kek));
+    place_sealed_by(elsewhere, "a/b/c", 1, 0);
+    p11_close(TAKE_PTR(elsewhere));
+    fx.store->next_scan = 0;
+    faults("C_FindObjectsInit rv=0x30 after=1"); /* after the scan's own */
+    assert_fails_with(store_refresh(fx.store), ERR_TOKEN_DOWN, "looking for a key");
+    faults("");
+    assert_ok(store_refresh(fx.store));
+    assert_value("a/b/c", "new");
+}
+
 /* A write is acknowledged when it is stored; that others were not told of it is made good. */
 static void test_refresh__a_failed_announcement_is_repeated(void **state)
 {
@@ -502,6 +521,7 @@ int main(void)
         TEST(test_refresh__failed_write_makes_the_next_one_look),
         FAULTS(test_refresh__what_a_lost_login_hides_is_not_gone),
         FAULTS(test_refresh__nothing_at_all_is_not_believed),
+        FAULTS(test_refresh__keys_that_cannot_be_looked_for),
         TEST(test_refresh__misses_share_one_scan),
         TEST(test_refresh__writers_of_one_store),
         /* last: they add keys */
