@@ -156,6 +156,9 @@ static void test_recover__tells_what_the_token_says(void **state)
     assert_ok(p11_recover(token));
     p11_last_info(token, &info);
     assert_false(info.pin_locked);
+    keeper_start();
+    softhsm_fault(&hsm, "tokeninfo set=0x10000"); /* CKF_USER_PIN_COUNT_LOW, which a look sees */
+    for (p11_hurry(token); !info.pin_count_low; sched_yield()) p11_last_info(token, &info);
 }
 
 /* ---- kept ------------------------------------------------------------------------------- */
@@ -306,6 +309,12 @@ static void test_keeper__without_a_key(void **state)
     drop_all();
     p11_hurry(token);
     while (kept.came_back == 0) sched_yield();
+    CK_SESSION_HANDLE h = CK_INVALID_HANDLE; /* the login goes, and no session with it */
+    assert_ok(session_get(token, &h));
+    assert_int_equal(token->fn->C_Logout(h), CKR_OK);
+    session_put(token, h, CKR_OK);
+    p11_hurry(token);
+    while (kept.came_back == 1) sched_yield();
     await_state(P11_UP);
     struct p11_kek_info kek;
     assert_ok(p11_kek_create(token, false, &kek));
