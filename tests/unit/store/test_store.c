@@ -203,6 +203,18 @@ static void test_store_rewrap__create_fails(void **state)
     assert_value("d/e/f", "one");
 }
 
+/* Whoever was told "damaged" might put it again. */
+static void test_store_get__a_token_that_fails_is_no_damage(void **state)
+{
+    fx_put("a/b/c", "value");
+    faults("C_UnwrapKey " DEVICE_ERROR "\nC_Decrypt " DEVICE_ERROR);
+    struct err e = fx_try_get(fx.store, "a/b/c");
+    faults("");
+    assert_fails(e, ERR_TOKEN_DOWN);
+    assert_int_equal(fx_stats().damaged, 0);
+    assert_value("a/b/c", "value");
+}
+
 static void test_store_get__rescan_fails(void **state)
 {
     struct store_config config = fx_config();
@@ -322,6 +334,7 @@ int main(void)
         TEST(test_store_put__old_version_cannot_be_destroyed),
         TEST(test_store_purge__cut_short),
         TEST(test_store_rewrap__create_fails),
+        TEST(test_store_get__a_token_that_fails_is_no_damage),
         TEST(test_store_get__rescan_fails),
         TEST(test_store__failures_of_the_token_are_its_own),
         TEST(test_store_get__does_not_wait_for_a_writer),
