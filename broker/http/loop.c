@@ -16,7 +16,6 @@
 #define REST_MS 4
 #define TURN_SHARE 8u /* of the line: such a part of it is a turn, where that is more than HTTP_TURN */
 
-
 /* ---- libmicrohttpd -------------------------------------------------------------------------- */
 
 static void log_mhd(void *cls, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
