@@ -36,13 +36,12 @@ void acceptor_sweep(struct http_server *s, struct conn_sweep sweep)
 
 /* ---- accepting ------------------------------------------------------------------------------ */
 
-/* Takes the socket. What came is read past, since closing over unread bytes is a reset, which may reach the
- * client before the answer. */
+/* Takes the socket. What came is thrown away first, since closing over unread bytes is a reset and no answer. The
+ * answer goes with the end of the stream: one packet, and packets are most of what it costs to refuse a crowd. */
 static void answer_take(int fd, const char *text)
 {
-    char past[4096];
-    ssize_t n = recv(fd, past, sizeof past, MSG_DONTWAIT);
-    n = send(fd, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL);
+    ssize_t n = recv(fd, NULL, HTTP_HEAD_MAX, MSG_DONTWAIT | MSG_TRUNC);
+    n = send(fd, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE);
     (void) n; /* the connection ends either way */
     close(fd);
 }

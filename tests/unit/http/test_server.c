@@ -130,6 +130,27 @@ static void test_limit__connections(void **state)
     assert_int_equal(stats().accepted, 5);
 }
 
+/* However long its head is. */
+static void test_limit__connections_long_head(void **state)
+{
+    struct http_config config = small_config();
+    config.max_connections = 1;
+    start_with(&config);
+    _cleanup_buf_ struct buf head = BUF_INIT;
+    buf_add_str(&head, "GET /x HTTP/1.1\r\nHost: x\r\nX-Long: ");
+    memset(buf_extend(&head, 40 << 10), 'x', 40 << 10);
+    buf_add_str(&head, "\r\n\r\n");
+    int fd = client();
+    assert_int_equal(ask(fd, GET("/x")).status, 200);
+    for (int i = 0; i < 20; i++) {
+        int over = client();
+        put(over, head.data, head.len);
+        assert_int_equal(read_reply(over).status, 503);
+        close(over);
+    }
+    close(fd);
+}
+
 static void test_limit__connections_per_ip(void **state)
 {
     struct http_config config = small_config();
@@ -440,6 +461,7 @@ int main(void)
         TEST(test_start__errors_leave_nothing),
         TEST(test_limit__head),
         TEST(test_limit__connections),
+        TEST(test_limit__connections_long_head),
         TEST(test_limit__connections_per_ip),
         TEST(test_deadline__dripping_head),
         TEST(test_deadline__dripping_body),
