@@ -14,9 +14,11 @@ struct serving {
     const struct config *config; /* as of the start */
 };
 
-static void warn_of_the_rest(const struct serving *serving, const struct config *fresh)
+static void tell(const struct serving *serving, const struct config *fresh)
 {
-    _cleanup_buf_ struct buf keys = BUF_INIT;
+    _cleanup_buf_ struct buf applied = BUF_INIT, keys = BUF_INIT;
+    config_reloaded_keys(&applied);
+    log_info("reload.done", LOG_S("applied", buf_str(&applied)), LOG_S("keys", "are read again"));
     config_restart_keys(serving->config, fresh, &keys);
     if (keys.len)
         log_warn("reload.restart-needed", LOG_S("keys", buf_str(&keys)),
@@ -32,10 +34,7 @@ static err_t load_again(const struct serving *serving, struct http_server *serve
     TRY(config_load(serving->file, &fresh));
     TRY(http_server_reload_tls(server, &fresh->http_tls));
     log_set_level(fresh->log_level);
-    log_info("reload.done", LOG_S("applied", "process.log_level http_server.certificate "
-                                             "private_key admin_client_ca tls_*"),
-             LOG_S("keys", "are read again"));
-    warn_of_the_rest(serving, fresh);
+    tell(serving, fresh);
     return ERR_OK;
 }
 

@@ -63,12 +63,22 @@ static bool same_value(const struct config_key *key, const void *a, const void *
     return memcmp(field(a, key->offset), field(b, key->offset), key->size) == 0;
 }
 
+static void add_path(const struct config_key *key, struct buf *ret)
+{
+    if (ret->len) buf_add_byte(ret, ' ');
+    buf_add_str(ret, key->path);
+}
+
+void config_reloaded_keys(struct buf *ret)
+{
+    for (size_t i = 0; i < config_keys.count; i++)
+        if (config_keys.keys[i].flags & CONFIG_RELOADED) add_path(&config_keys.keys[i], ret);
+}
+
 void config_restart_keys(const struct config *running, const struct config *fresh, struct buf *ret)
 {
     for (size_t i = 0; i < config_keys.count; i++) {
         const struct config_key *key = &config_keys.keys[i];
-        if (key->flags & CONFIG_RELOADED || same_value(key, running, fresh)) continue;
-        if (ret->len) buf_add_byte(ret, ' ');
-        buf_add_str(ret, key->path);
+        if (!(key->flags & CONFIG_RELOADED) && !same_value(key, running, fresh)) add_path(key, ret);
     }
 }

@@ -156,7 +156,7 @@ static void await(struct http_loop *l)
     struct pollfd fds[] = {{.fd = l->epoll_fd, .events = POLLIN}, {.fd = l->wake_fd, .events = POLLIN},
                            {.fd = l->shaking_fd, .events = POLLIN}};
     eventfd_t times;
-    bool eager = MHD_get_timeout(l->daemon, &ms) == MHD_YES; /* no connection has a time-out of MHD's */
+    bool eager = MHD_get_timeout(l->daemon, &ms) == MHD_YES && ms == 0; /* else a time-out that is never to pass */
     if (eager && l->eager_turns++ < EAGER_TURNS) return;
     int n = poll(fds, sizeof fds / sizeof *fds, eager ? REST_MS : -1);
     if (n || !eager) l->eager_turns = 0;

@@ -76,6 +76,12 @@ static void test_restart__records(void **state)
 
 static void test_restart__what_a_reload_applies(void **state)
 {
+    _cleanup_buf_ struct buf keys = BUF_INIT;
+    config_reloaded_keys(&keys);
+    assert_string_equal(buf_str(&keys),
+                        "http_server.certificate http_server.private_key http_server.admin_client_ca "
+                        "http_server.tls_profile http_server.tls_priority http_server.tls_min_version "
+                        "http_server.tls_max_version process.log_level");
     expect("", "process: {log_level: debug}\n", "");
     expect("http_server: {certificate: /c, private_key: /k}\n",
            "http_server: {certificate: /d, private_key: /l, tls_profile: modern, admin_client_ca: [/ca]}\n", "");
