@@ -149,7 +149,8 @@ static bool serve_some(struct http_loop *l)
 
 /* Until there is something to do. What MHD has read, and not served yet, is no event any more; so it may want to go on
  * at once. Where the extension of a chunk is longer than its memory it wants that turn after turn, and does nothing until
- * the body is late; a large answer over TLS, which goes by a record a turn, is sent before that counts. */
+ * the body is late. Over TLS it goes by a record a turn: a large answer is sent before that counts, and a large body
+ * makes itself known by loop_progress, however much of it lies in the socket. */
 static void await(struct http_loop *l)
 {
     MHD_UNSIGNED_LONG_LONG ms = 0;
@@ -222,6 +223,11 @@ void loop_queue(struct http_loop *l, struct conn *c)
 {
     list_add(&l->waiting, c);
     l->waiting_count++;
+}
+
+void loop_progress(struct http_loop *l)
+{
+    l->eager_turns = 0;
 }
 
 void loop_await_bytes(struct http_loop *l, struct MHD_Connection *connection, int fd)

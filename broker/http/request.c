@@ -449,6 +449,7 @@ static bool keep_piece(struct txn *t, const char *data, size_t len)
 static enum MHD_Result on_piece(struct txn *t, const char *data, size_t len)
 {
     t->got += len;
+    loop_progress(loop_of(t));
     if (!t->refusal && t->got > t->limit) t->refusal = 413;
     if (!t->refusal && t->keep && !keep_piece(t, data, len)) t->refusal = 503;
     if (t->refusal) drop_body(t);

@@ -1,4 +1,5 @@
 /* An event loop rests while it waits for its guests, whatever they have said so far. */
+#include "held.h"
 #include "tls_peer.h"
 
 #include <sys/epoll.h>
@@ -7,13 +8,26 @@
 #define LOOK_MS 200
 #define TURNS_MAX 100 /* while we look; a loop that does not rest makes thousands */
 
+#define RECORDS 600u
+
 static atomic_uint turns;
+static atomic_uint idle_waits; /* for a time that passed without news */
+static __thread bool is_loop;
 
 /* In the place of the system's: libmicrohttpd calls it once a turn. */
 int epoll_wait(int set, struct epoll_event *events, int max, int ms)
 {
     turns++;
+    is_loop = true;
     return (int) syscall(SYS_epoll_wait, set, events, max, ms);
+}
+
+/* Likewise: an event loop waits with it. */
+int poll(struct pollfd *fds, nfds_t count, int ms)
+{
+    int n = (int) syscall(SYS_poll, fds, count, ms);
+    if (is_loop && n == 0) idle_waits++;
+    return n;
 }
 
 static void expect_rest(void)
@@ -79,10 +93,47 @@ static void test_rest__in_mid_handshake(void **state)
     expect_rest_after(dial(http_server_address(server, 0)), hello, sizeof hello);
 }
 
+static void put_record(struct pump *p, const char *text)
+{
+    assert_int_equal(gnutls_record_send(p->session, text, strlen(text)), strlen(text));
+}
+
+/* All of them are there at once, and each is read in a turn of its own: no event tells of the next. */
+static void test_rest__not_in_a_body_of_many_records(void **state)
+{
+    static const struct tls_dial any = {0};
+    struct pump *p = tls_shake(http_server_address(server, 0), &any);
+    ENSURE(p);
+    int holder = client();
+    put_text(holder, GET("/hold"));
+    AWAIT(loops_held() == 1);
+    char head[100], reply[64];
+    snprintf(head, sizeof head, "POST /huge HTTP/1.1\r\nHost: x\r\nContent-Length: %u\r\n\r\n", RECORDS * 8);
+    put_record(p, head);
+    for (unsigned i = 0; i < RECORDS; i++) put_record(p, "8 bytes.");
+    idle_waits = 0;
+    let_go();
+    assert_true(gnutls_record_recv(p->session, reply, sizeof reply) > 12);
+    assert_memory_equal(reply, "HTTP/1.1 200", 12);
+    assert_int_equal(idle_waits, 0);
+    assert_int_equal(read_reply(holder).status, 200);
+    close(holder);
+    pump_free(p);
+}
+
 static int start_tls(void **state)
 {
     tls_on(state);
     return start_small(state);
+}
+
+static int start_one_loop(void **state)
+{
+    tls_on(state);
+    struct http_config config = small_config();
+    config.threads = 1;
+    assert_true(err_ok(http_server_start(&config, &holding_handler, &server)));
+    return 0;
 }
 
 static int stop_tls(void **state)
@@ -98,6 +149,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_rest__in_a_chunk_extension_without_end, start_small, stop_server),
         cmocka_unit_test_setup_teardown(test_rest__between_requests_and_in_pending_ones, start_small, stop_server),
         cmocka_unit_test_setup_teardown(test_rest__in_mid_handshake, start_tls, stop_tls),
+        cmocka_unit_test_setup_teardown(test_rest__not_in_a_body_of_many_records, start_one_loop, stop_tls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
