@@ -89,7 +89,9 @@ static err_t module_new_locked(const struct p11_helper *helper, const char *path
         TRY(module_functions(path, &m->fn));
     }
     TRY(softhsm_check_objects(path));
+    watch_begin(WATCH_LONG);
     CK_RV rv = module_initialize(m->fn, m->init_args);
+    watch_end();
     if (rv != CKR_OK && rv != CKR_CRYPTOKI_ALREADY_INITIALIZED)
         FAIL_P11(ERR_TOKEN_DOWN, rv, "C_Initialize",
                  "module %s does not start; check its own configuration and rights%s", path,

@@ -106,7 +106,7 @@ void watch_begin(enum watch_kind kind)
 {
     struct watch_thread *t = watch_self();
     uint64_t now = clock_mono_ns();
-    t->kind = kind;
+    atomic_store_explicit(&t->kind, kind, memory_order_relaxed);
     atomic_store_explicit(&t->since, now, memory_order_relaxed);
     /* Either we see that the watcher sleeps, or it sees this call before it does. */
     atomic_store(&t->until, now + patience_ns(t, kind));
@@ -151,7 +151,7 @@ uint64_t watch_end(void)
 static const char *kind_text(enum watch_kind kind)
 {
     static const char *const text[] = {[WATCH_CRYPTO] = "cryptography", [WATCH_OBJECT] = "objects",
-                                       [WATCH_WAIT] = "waiting for another", [WATCH_LONG] = "long"};
+                                       [WATCH_WAIT] = "waiting for another", [WATCH_LONG] = "login, key pair or start"};
     return text[kind];
 }
 
@@ -397,6 +397,19 @@ bool watch_loop_stuck(uint64_t now)
 unsigned watch_lost(void)
 {
     return atomic_load(&w.lost);
+}
+
+uint64_t watch_longest(const char **ret_what)
+{
+    uint64_t now = clock_mono_ns(), longest = 0;
+    unsigned end = atomic_load(&slots_end);
+    for (unsigned i = 0; i < end; i++) {
+        uint64_t since = atomic_load(&slots[i].since);
+        if (!atomic_load(&slots[i].until) || since >= now || now - since <= longest) continue;
+        longest = now - since;
+        *ret_what = kind_text(slots[i].kind);
+    }
+    return longest;
 }
 
 bool watch_await_calls(unsigned ms)

@@ -37,7 +37,7 @@ struct watch_thread {
     _Atomic bool here;      /* runs a job where the request is: an event loop */
     _Atomic pid_t tid;      /* as the kernel counts */
     _Atomic bool vital;     /* no other thread can do its work: the token's keeper */
-    enum watch_kind kind;
+    _Atomic enum watch_kind kind;
     bool patient;           /* cryptography has as long as object calls */
     bool crypto_only;       /* job.c: runs a job that must not wait for objects */
     bool must_move;         /* .. and cannot go on here, */
@@ -94,6 +94,9 @@ struct watch_stats {
 };
 void watch_stats(struct watch_stats *ret);
 unsigned watch_lost(void);
+/* For how long the longest of the calls that are under way is, in nanoseconds, and which kind of call, a static text;
+ * 0: none is. Needs no watcher. */
+uint64_t watch_longest(const char **ret_what);
 /* Waits until no call is late. False: some still are after so long. */
 bool watch_await_calls(unsigned ms);
 

@@ -1,6 +1,7 @@
 #include "broker/cmd/daemon.h"
 
 #include "broker/api/metrics.h"
+#include "broker/base/clock.h"
 #include "broker/base/limits.h"
 #include "broker/base/log.h"
 #include "broker/cmd/broker.h"
@@ -143,6 +144,17 @@ static void start_is_over(void)
     end_at_once(NULL);
 }
 
+/* Nothing gives up a call of a start: somebody may be at the token's key pad. */
+static void start_takes_long(void)
+{
+    const char *what = NULL;
+    uint64_t ms = watch_longest(&what) / (CLOCK_SECOND_NS / 1000);
+    if (ms < START_TELL_SECONDS * 1000) log_info("starting", LOG_S("effect", "not ready yet"));
+    else
+        log_warn("starting", LOG_S("call", what), LOG_U("ms", ms),
+                 LOG_S("why", "the PKCS#11 module does not return from this call"));
+}
+
 static void limit_stop(struct broker *b)
 {
     struct err e = stop_limit_start(STOP_SECONDS * 1000, stop_is_over, b->audit);
@@ -233,7 +245,9 @@ struct err daemon_run(const struct config *config, const char *who,
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
     struct broker b = {0};
-    TRY(early_stop_listen(STOP_SECONDS * 1000, start_is_over));
+    static const struct early_stop early = {STOP_SECONDS * 1000, start_is_over, START_TELL_SECONDS * 1000,
+                                            start_takes_long};
+    TRY(early_stop_listen(&early));
     struct err e = broker_open(config, who, false, &b);
     bool stops = early_stop_end();
     TRY(e);

@@ -14,8 +14,7 @@
 static struct {
     pthread_t thread;
     int signals, end; /* a signalfd, an eventfd */
-    int ms;
-    void (*over)(void);
+    struct early_stop how;
     bool heard; /* the thread's until it was joined */
 } early;
 
@@ -32,12 +31,12 @@ static void *listen_for_stop(void *arg)
 {
     struct pollfd fds[] = {{.fd = early.end, .events = POLLIN}, {.fd = early.signals, .events = POLLIN}};
     struct signalfd_siginfo which = {0};
-    await(fds, 2, -1);
+    while (!await(fds, 2, (int) early.how.tell_ms)) early.how.tell();
     if (fds[0].revents || read(early.signals, &which, sizeof which) != sizeof which) return NULL;
     early.heard = true;
     log_info("stopping", LOG_S("signal", which.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT"),
-             LOG_S("when", "while it starts"));
-    if (!await(fds, 1, early.ms)) early.over();
+             LOG_S("when", "while it starts"), LOG_U("within_ms", early.how.stop_ms));
+    if (!await(fds, 1, (int) early.how.stop_ms)) early.how.over();
     return NULL;
 }
 
@@ -47,15 +46,14 @@ static void close_both(void)
     if (early.end >= 0) close(early.end);
 }
 
-struct err early_stop_listen(unsigned ms, void (*over)(void))
+struct err early_stop_listen(const struct early_stop *how)
 {
     sigset_t stops;
     sigemptyset(&stops);
     sigaddset(&stops, SIGTERM);
     sigaddset(&stops, SIGINT);
     early.heard = false;
-    early.ms = (int) ms;
-    early.over = over;
+    early.how = *how;
     early.signals = signalfd(-1, &stops, SFD_CLOEXEC);
     early.end = eventfd(0, EFD_CLOEXEC);
     bool ready = early.signals >= 0 && early.end >= 0;

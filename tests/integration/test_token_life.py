@@ -1,6 +1,7 @@
 """The token goes away and comes back; slow tokens; jobs on workers of their own."""
 
 import os
+import re
 import threading
 import unittest
 
@@ -142,17 +143,22 @@ class Workers(unittest.TestCase):
                 self.assertIn("stop.unfinished", vault.read("log"))
                 self.assertEqual([r["decision"] for r in vault.audit() if r["action"] == "stop"], ["error"])
 
-    def test_stopping_ends_a_start_that_hangs(self):
-        with Vault() as vault:
-            vault.with_faults()
-            vault.faults(f"log {vault.path('calls')}", "C_Login hang")
-            vault.start(wait=False)
-            wait_until(lambda: called(vault, "C_Login"), 60, "C_Login")
-            with self.assertRaisesRegex(AssertionError, "ended with 6:"):
-                vault.stop()
-            self.assertIn("stop.unfinished", vault.read("log"))
-            vault.faults()
-            vault.start()
+    def test_a_start_that_hangs_says_so_and_can_be_stopped(self):
+        with Vault() as logs_in, Vault() as starts, Vault() as lists:
+            hangs = {logs_in: ("C_Login", "login"), starts: ("C_Initialize", "start"), lists: ("C_FindObjects", "objects")}
+            for vault, (call, _) in hangs.items():
+                vault.with_faults().faults(f"{call} hang")
+                vault.start(wait=False)
+            for vault, (call, word) in hangs.items():
+                said = f'warn starting call=.*{word}.* why="the PKCS#11 module does not return from this call"'
+                wait_until(lambda: re.search(said, vault.read("log")), 60, call)
+                vault.process.terminate()
+            for vault, (call, _) in hangs.items():
+                with self.subTest(call), self.assertRaisesRegex(AssertionError, "ended with 6:"):
+                    vault.stop()
+                self.assertIn("stop.unfinished", vault.read("log"))
+            logs_in.faults()
+            logs_in.start()
 
     def test_stopping_waits_for_what_is_under_way(self):
         with Vault() as vault:

@@ -10,7 +10,7 @@
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
-static int overs; /* under lock */
+static int overs, tells; /* under lock */
 
 static void over(void)
 {
@@ -20,11 +20,25 @@ static void over(void)
     pthread_mutex_unlock(&lock);
 }
 
+static void tell(void)
+{
+    pthread_mutex_lock(&lock);
+    tells++;
+    pthread_cond_broadcast(&changed);
+    pthread_mutex_unlock(&lock);
+}
+
+static err_t start_listening(unsigned stop_ms, unsigned tell_ms)
+{
+    const struct early_stop how = {stop_ms, over, tell_ms, tell};
+    return early_stop_listen(&how);
+}
+
 static int setup(void **state)
 {
     sigset_t all;
     (void) state;
-    overs = 0;
+    overs = tells = 0;
     sigemptyset(&all);
     sigaddset(&all, SIGTERM);
     sigaddset(&all, SIGINT);
@@ -34,9 +48,9 @@ static int setup(void **state)
 
 static void test_early_stop__none_was_asked_for(void **state)
 {
-    assert_ok(early_stop_listen(NEVER_MS, over));
+    assert_ok(start_listening(NEVER_MS, NEVER_MS));
     assert_false(early_stop_end());
-    assert_int_equal(overs, 0);
+    assert_int_equal(overs + tells, 0);
 }
 
 static void test_early_stop__a_start_that_ends(void **state)
@@ -44,7 +58,7 @@ static void test_early_stop__a_start_that_ends(void **state)
     static const int stops[] = {SIGTERM, SIGINT};
     for (size_t i = 0; i < 2; i++) {
         sigset_t pending;
-        assert_ok(early_stop_listen(NEVER_MS, over));
+        assert_ok(start_listening(NEVER_MS, NEVER_MS));
         assert_int_equal(kill(getpid(), stops[i]), 0);
         do sigpending(&pending);
         while (sigismember(&pending, stops[i]));
@@ -55,7 +69,7 @@ static void test_early_stop__a_start_that_ends(void **state)
 
 static void test_early_stop__a_start_that_does_not_end(void **state)
 {
-    assert_ok(early_stop_listen(1, over));
+    assert_ok(start_listening(1, NEVER_MS));
     assert_int_equal(kill(getpid(), SIGTERM), 0);
     pthread_mutex_lock(&lock);
     while (!overs) pthread_cond_wait(&changed, &lock);
@@ -63,11 +77,25 @@ static void test_early_stop__a_start_that_does_not_end(void **state)
     assert_true(early_stop_end());
 }
 
+static void test_early_stop__a_start_that_takes_long(void **state)
+{
+    assert_ok(start_listening(NEVER_MS, 1));
+    pthread_mutex_lock(&lock);
+    while (tells < 3) pthread_cond_wait(&changed, &lock);
+    pthread_mutex_unlock(&lock);
+    assert_int_equal(kill(getpid(), SIGTERM), 0); /* it is heard still */
+    sigset_t pending;
+    do sigpending(&pending);
+    while (sigismember(&pending, SIGTERM));
+    assert_true(early_stop_end());
+    assert_int_equal(overs, 0);
+}
+
 static void test_early_stop__others_are_left(void **state)
 {
     sigset_t hup;
     int got = 0;
-    assert_ok(early_stop_listen(NEVER_MS, over));
+    assert_ok(start_listening(NEVER_MS, NEVER_MS));
     assert_int_equal(kill(getpid(), SIGHUP), 0);
     assert_false(early_stop_end());
     sigemptyset(&hup);
@@ -82,6 +110,7 @@ int main(void)
         cmocka_unit_test_setup(test_early_stop__none_was_asked_for, setup),
         cmocka_unit_test_setup(test_early_stop__a_start_that_ends, setup),
         cmocka_unit_test_setup(test_early_stop__a_start_that_does_not_end, setup),
+        cmocka_unit_test_setup(test_early_stop__a_start_that_takes_long, setup),
         cmocka_unit_test_setup(test_early_stop__others_are_left, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

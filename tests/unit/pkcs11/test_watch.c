@@ -106,6 +106,29 @@ static void test_watch__a_late_call_is_told_once_and_comes_back(void **state)
     assert_int_equal(after.written_off - before.written_off, 1);
 }
 
+static uint64_t await_call(const char **ret_what)
+{
+    uint64_t ns = 0;
+    while (!(ns = watch_longest(ret_what))) sched_yield();
+    return ns;
+}
+
+static void test_watch_longest__is_the_first_that_began(void **state)
+{
+    struct caller first = {.kind = WATCH_LONG}, second = {.kind = WATCH_OBJECT};
+    const char *what = "none";
+    assert_int_equal(watch_longest(&what), 0);
+    assert_string_equal(what, "none");
+    begin(&first);
+    uint64_t before = await_call(&what);
+    begin(&second);
+    assert_true(watch_longest(&what) > before);
+    assert_string_equal(what, "login, key pair or start");
+    end(&first);
+    end(&second);
+    assert_int_equal(watch_longest(&what), 0);
+}
+
 /* A call that works, or would had it a core: the machine is busy, not the token. */
 struct busy {
     uint64_t ns;
@@ -419,6 +442,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_watch_end__counts_what_it_took),
         cmocka_unit_test_teardown(test_watch__a_late_call_is_told_once_and_comes_back, teardown),
+        cmocka_unit_test_teardown(test_watch_longest__is_the_first_that_began, teardown),
         cmocka_unit_test_teardown(test_watch__a_busy_thread_has_longer, teardown),
         cmocka_unit_test_teardown(test_watch__kinds_have_deadlines_of_their_own, teardown),
         cmocka_unit_test_teardown(test_watch__longer_calls_are_late_too, teardown),
