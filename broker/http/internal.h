@@ -79,7 +79,8 @@ void loop_resume(struct http_loop *l, struct MHD_Connection *connection);
 void loop_queue(struct http_loop *l, struct conn *c);
 /* Suspends the connection of this socket until there is something to read; of the loop's thread. */
 void loop_await_bytes(struct http_loop *l, struct MHD_Connection *connection, int fd);
-/* Bytes of a body came, so the loop does not rest although no event told of them; of the loop's thread. */
+/* A request went on, or bytes came or went, so the loop does not rest although no event told of it; of the loop's
+ * thread. */
 void loop_progress(struct http_loop *l);
 /* No connection may be suspended: MHD aborts. */
 void loop_stop(struct http_loop *l);

@@ -149,8 +149,8 @@ static bool serve_some(struct http_loop *l)
 
 /* Until there is something to do. What MHD has read, and not served yet, is no event any more; so it may want to go on
  * at once. Where the extension of a chunk is longer than its memory it wants that turn after turn, and does nothing until
- * the body is late. Over TLS it goes by a record a turn: a large answer is sent before that counts, and a large body
- * makes itself known by loop_progress, however much of it lies in the socket. */
+ * the body is late. But over TLS it goes by a record a turn, and of requests that it has in hand it answers one in two:
+ * where that is how far it came, loop_progress says so. */
 static void await(struct http_loop *l)
 {
     MHD_UNSIGNED_LONG_LONG ms = 0;

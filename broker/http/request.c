@@ -121,6 +121,7 @@ static ssize_t pull(gnutls_transport_ptr_t txn, void *data, size_t len)
     struct txn *t = txn;
     int fd = fd_of(t->connection);
     ssize_t n = recv(fd, data, len, 0);
+    if (n > 0) loop_progress(loop_of(t));
     if (n < 0 && errno == EAGAIN && conn_shakes(t->conn)) {
         loop_await_bytes(loop_of(t), t->connection, fd);
         errno = EAGAIN;
@@ -128,11 +129,22 @@ static ssize_t pull(gnutls_transport_ptr_t txn, void *data, size_t len)
     return n;
 }
 
+/* And sends with this. */
+static ssize_t push(gnutls_transport_ptr_t txn, const giovec_t *parts, int count)
+{
+    struct txn *t = txn;
+    struct msghdr message = {.msg_iov = (struct iovec *) (uintptr_t) parts, .msg_iovlen = (size_t) count};
+    ssize_t n = sendmsg(fd_of(t->connection), &message, MSG_NOSIGNAL);
+    if (n > 0) loop_progress(loop_of(t));
+    return n;
+}
+
 static bool begin_tls(struct txn *t)
 {
     gnutls_session_t session = session_of(t->connection);
-    gnutls_transport_set_ptr2(session, t, (gnutls_transport_ptr_t) (intptr_t) fd_of(t->connection));
+    gnutls_transport_set_ptr(session, t);
     gnutls_transport_set_pull_function(session, pull);
+    gnutls_transport_set_vec_push_function(session, push);
     return tls_begin(session, t->conn);
 }
 
@@ -449,7 +461,6 @@ static bool keep_piece(struct txn *t, const char *data, size_t len)
 static enum MHD_Result on_piece(struct txn *t, const char *data, size_t len)
 {
     t->got += len;
-    loop_progress(loop_of(t));
     if (!t->refusal && t->got > t->limit) t->refusal = 413;
     if (!t->refusal && t->keep && !keep_piece(t, data, len)) t->refusal = 503;
     if (t->refusal) drop_body(t);
@@ -514,6 +525,7 @@ enum MHD_Result request_access(void *cls, struct MHD_Connection *connection, con
 {
     struct txn *t = conn_enter(conn_of(connection));
     if (!t) return MHD_NO;
+    loop_progress(loop_of(t));
     size_t len = *data_len;
     *data_len = 0;
     switch (t->step) {

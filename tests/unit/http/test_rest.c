@@ -98,8 +98,17 @@ static void put_record(struct pump *p, const char *text)
     assert_int_equal(gnutls_record_send(p->session, text, strlen(text)), strlen(text));
 }
 
+static size_t get_record(struct pump *p, char *out, size_t len)
+{
+    ssize_t n;
+    do n = gnutls_record_recv(p->session, out, len);
+    while (n == GNUTLS_E_AGAIN || n == GNUTLS_E_INTERRUPTED);
+    assert_true(n > 0);
+    return (size_t) n;
+}
+
 /* All of them are there at once, and each is read in a turn of its own: no event tells of the next. */
-static void test_rest__not_in_a_body_of_many_records(void **state)
+static void expect_no_rest(const char *begin, const char *record, const char *end)
 {
     static const struct tls_dial any = {0};
     struct pump *p = tls_shake(http_server_address(server, 0), &any);
@@ -107,18 +116,64 @@ static void test_rest__not_in_a_body_of_many_records(void **state)
     int holder = client();
     put_text(holder, GET("/hold"));
     AWAIT(loops_held() == 1);
-    char head[100], reply[64];
-    snprintf(head, sizeof head, "POST /huge HTTP/1.1\r\nHost: x\r\nContent-Length: %u\r\n\r\n", RECORDS * 8);
-    put_record(p, head);
-    for (unsigned i = 0; i < RECORDS; i++) put_record(p, "8 bytes.");
+    char reply[64];
+    put_record(p, begin);
+    for (unsigned i = 0; i < RECORDS; i++) put_record(p, record);
+    if (*end) put_record(p, end);
     idle_waits = 0;
     let_go();
-    assert_true(gnutls_record_recv(p->session, reply, sizeof reply) > 12);
+    assert_true(get_record(p, reply, sizeof reply) > 12);
     assert_memory_equal(reply, "HTTP/1.1 200", 12);
     assert_int_equal(idle_waits, 0);
     assert_int_equal(read_reply(holder).status, 200);
     close(holder);
     pump_free(p);
+}
+
+static void test_rest__not_in_a_body_of_many_records(void **state)
+{
+    char head[100];
+    snprintf(head, sizeof head, "POST /huge HTTP/1.1\r\nHost: x\r\nContent-Length: %u\r\n\r\n", RECORDS * 8);
+    expect_no_rest(head, "8 bytes.", "");
+}
+
+static void test_rest__not_in_a_head_of_many_records(void **state)
+{
+    expect_no_rest("GET /x HTTP/1.1\r\nHost: x\r\nX: ", "y", "\r\n\r\n");
+}
+
+static void test_rest__not_in_a_trailer_of_many_records(void **state)
+{
+    expect_no_rest("POST /huge HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: ", "y", "\r\n\r\n");
+}
+
+/* A record a turn, as long as the socket takes them. */
+static void test_rest__not_in_an_answer_of_many_records(void **state)
+{
+    static const struct tls_dial small = {.record_max = 512};
+    struct pump *p = tls_shake(http_server_address(server, 0), &small);
+    ENSURE(p);
+    char block[512];
+    size_t got = 0;
+    idle_waits = 0;
+    put_record(p, GET("/long"));
+    while (got < HTTP_TURN_BYTES / 2) got += get_record(p, block, sizeof block);
+    assert_int_equal(idle_waits, 0);
+    pump_free(p);
+}
+
+/* What a head decides is answered with no turn of its own. */
+static void test_rest__not_before_the_last_of_many_refusals(void **state)
+{
+    static const char one[] = GET("/deny");
+    char all[RECORDS * (sizeof one - 1)];
+    for (unsigned i = 0; i < RECORDS; i++) memcpy(all + i * (sizeof one - 1), one, sizeof one - 1);
+    int fd = client();
+    idle_waits = 0;
+    put(fd, all, sizeof all);
+    for (unsigned i = 0; i < RECORDS; i++) assert_int_equal(read_reply(fd).status, 403);
+    assert_int_equal(idle_waits, 0);
+    close(fd);
 }
 
 static int start_tls(void **state)
@@ -149,7 +204,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_rest__in_a_chunk_extension_without_end, start_small, stop_server),
         cmocka_unit_test_setup_teardown(test_rest__between_requests_and_in_pending_ones, start_small, stop_server),
         cmocka_unit_test_setup_teardown(test_rest__in_mid_handshake, start_tls, stop_tls),
+        cmocka_unit_test_setup_teardown(test_rest__not_before_the_last_of_many_refusals, start_small, stop_server),
         cmocka_unit_test_setup_teardown(test_rest__not_in_a_body_of_many_records, start_one_loop, stop_tls),
+        cmocka_unit_test_setup_teardown(test_rest__not_in_a_head_of_many_records, start_one_loop, stop_tls),
+        cmocka_unit_test_setup_teardown(test_rest__not_in_a_trailer_of_many_records, start_one_loop, stop_tls),
+        cmocka_unit_test_setup_teardown(test_rest__not_in_an_answer_of_many_records, start_one_loop, stop_tls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

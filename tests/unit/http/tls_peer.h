@@ -10,6 +10,7 @@
 struct tls_dial {
     const char *pair;     /* client certificate, "NAME" of pki_make; NULL: none */
     const char *priority; /* NULL: "NORMAL" */
+    size_t record_max;    /* bytes of a record that the server may send, 512 at least; 0: as many as there may be */
 };
 
 struct pump {
@@ -86,6 +87,7 @@ static inline struct pump *tls_shake(const char *address, const struct tls_dial 
     gnutls_credentials_set(p->session, GNUTLS_CRD_CERTIFICATE, p->credentials);
     gnutls_transport_set_int(p->session, p->tcp);
     gnutls_handshake_set_timeout(p->session, PATIENCE_MS);
+    if (o->record_max) ENSURE(gnutls_record_set_max_recv_size(p->session, o->record_max) == 0);
     int rc;
     do rc = gnutls_handshake(p->session);
     while (rc < 0 && !gnutls_error_is_fatal(rc));
