@@ -101,6 +101,9 @@ enum MHD_Result request_access(void *cls, struct MHD_Connection *connection, con
                                size_t *data_len, void **context);
 void request_completed(void *cls, struct MHD_Connection *connection, void **context,
                        enum MHD_RequestTerminationCode code);
+/* The client changed its key: what came behind that is read too, though GnuTLS says that there is nothing and no event
+ * will tell of it. In the midst of reading. */
+void request_read_on(struct txn *t);
 /* Has the request of a suspended connection served, now or later, which resumes it; of its loop's thread. The bytes
  * of the answer, 0: later. */
 size_t request_serve(struct conn *c);

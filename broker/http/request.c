@@ -129,6 +129,11 @@ static ssize_t pull(gnutls_transport_ptr_t txn, void *data, size_t len)
     return n;
 }
 
+void request_read_on(struct txn *t)
+{
+    loop_await_bytes(loop_of(t), t->connection, fd_of(t->connection));
+}
+
 /* And sends with this. */
 static ssize_t push(gnutls_transport_ptr_t txn, const giovec_t *parts, int count)
 {

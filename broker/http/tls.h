@@ -26,7 +26,8 @@ bool tls_wants_clients(const struct tls *t); /* there are CAs for clients' certi
 
 /* Gives the session the versions and ciphers of the connection's snapshot (c->tls), asks for a
  * client's certificate where the snapshot wants one, and calls conn_ready when the handshake is
- * over. False: GnuTLS does not want to. */
+ * over, request_read_on when the client changed its key: its transport is a struct txn. False:
+ * GnuTLS does not want to. */
 bool tls_begin(gnutls_session_t session, struct conn *c);
 
 /* The chain and key of the session's snapshot. */

@@ -1,3 +1,4 @@
+#include "broker/http/internal.h"
 #include "broker/http/tls_internal.h"
 
 #include "broker/base/clock.h"
@@ -21,6 +22,8 @@ static int on_message(gnutls_session_t session, unsigned type, unsigned when, un
     if (type == GNUTLS_HANDSHAKE_CERTIFICATE_VERIFY && when == GNUTLS_HOOK_PRE) return before_signature(session);
     if (type == GNUTLS_HANDSHAKE_FINISHED && when == GNUTLS_HOOK_POST)
         conn_ready(gnutls_session_get_ptr(session), clock_mono_ns());
+    if (type == GNUTLS_HANDSHAKE_KEY_UPDATE && when == GNUTLS_HOOK_POST)
+        request_read_on(gnutls_transport_get_ptr(session));
     return 0;
 }
 

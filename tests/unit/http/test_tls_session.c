@@ -1,6 +1,8 @@
 /* The server over TLS: versions, clients' certificates, reload, deadlines and limits. */
 #include "tls_peer.h"
 
+#include <netinet/tcp.h>
+
 #define GET(target) "GET " target " HTTP/1.1\r\nHost: x\r\n\r\n"
 #define POST(target, length) \
     "POST " target " HTTP/1.1\r\nHost: x\r\nContent-Length: " length "\r\n\r\n"
@@ -148,6 +150,27 @@ static void test_renegotiation_is_refused(void **state)
     AWAIT(stats().open == 0); /* and the connection is over */
     pump_free(p);
     assert_int_equal(heads, 0);
+}
+
+/* A client may change its key at any time. What it sends behind that comes with it, and no event tells of it again. */
+static void test_key_update__what_comes_with_it_is_read(void **state)
+{
+    static const char *const parts[][2] = {
+        {"", GET("/x")}, {"GET /x HTTP/1.1\r\n", "Host: x\r\n\r\n"}, {POST("/echo", "4") "ab", "cd"}};
+    static const int off = 0, on = 1;
+    struct http_config config = tls_config();
+    start_with(&config);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        struct pump *p = tls_shake(http_server_address(server, 0), &(struct tls_dial){.priority = ONLY_1_3});
+        ENSURE(p);
+        assert_int_equal(setsockopt(p->tcp, IPPROTO_TCP, TCP_CORK, &on, sizeof on), 0);
+        if (*parts[i][0]) put_record(p, parts[i][0]);
+        assert_int_equal(gnutls_session_key_update(p->session, i % 2 ? GNUTLS_KU_PEER : 0), 0);
+        put_record(p, parts[i][1]);
+        assert_int_equal(setsockopt(p->tcp, IPPROTO_TCP, TCP_CORK, &off, sizeof off), 0);
+        expect_record(p, "HTTP/1.1 200");
+        pump_free(p);
+    }
 }
 
 static void test_admin_socket_stays_plain(void **state)
@@ -525,6 +548,7 @@ int main(void)
         TEST(test_versions),
         TEST(test_plain_text_is_refused),
         TEST(test_renegotiation_is_refused),
+        TEST(test_key_update__what_comes_with_it_is_read),
         TEST(test_admin_socket_stays_plain),
         TEST(test_client_certificate__judged),
         TEST(test_client_certificate__not_wanted),

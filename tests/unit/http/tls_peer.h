@@ -96,6 +96,31 @@ static inline struct pump *tls_shake(const char *address, const struct tls_dial 
     return NULL;
 }
 
+static inline void put_record(struct pump *p, const char *text)
+{
+    assert_int_equal(gnutls_record_send(p->session, text, strlen(text)), strlen(text));
+}
+
+static inline size_t get_record(struct pump *p, char *out, size_t len)
+{
+    struct pollfd fd = {.fd = p->tcp, .events = POLLIN};
+    ssize_t n;
+    do {
+        if (!gnutls_record_check_pending(p->session) && poll(&fd, 1, PATIENCE_MS) != 1)
+            fail_msg("no record and no end within %d ms", PATIENCE_MS);
+        n = gnutls_record_recv(p->session, out, len);
+    } while (n == GNUTLS_E_AGAIN || n == GNUTLS_E_INTERRUPTED);
+    assert_true(n > 0);
+    return (size_t) n;
+}
+
+static inline void expect_record(struct pump *p, const char *begin)
+{
+    char block[64];
+    assert_true(get_record(p, block, sizeof block) >= strlen(begin));
+    assert_memory_equal(block, begin, strlen(begin));
+}
+
 /* A descriptor that speaks for a TLS connection. */
 static inline int dial_tls(const char *address, const struct tls_dial *o)
 {
