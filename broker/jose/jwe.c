@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-#define FRAMING 96 /* bytes of names and punctuation in the JSON text, rounded up */
+#define FRAMING 112 /* bytes of names, punctuation, IV and tag in the JSON text, rounded up */
 
 /* The members of the flattened serialisation (RFC 7516 7.2.2); nothing of it is secret. */
 struct sealed {
