@@ -21,6 +21,7 @@ static void test_discovery_parse__good(void **state)
     static const struct { const char *issuer, *document, *uri; } rows[] = {
         {ISSUER, DOCUMENT(ISSUER, "https://keys.example/jwks?v=1"), "https://keys.example/jwks?v=1"},
         {ISSUER "/", DOCUMENT(ISSUER "/", "https://keys.example/"), "https://keys.example/"},
+        {ISSUER, DOCUMENT(ISSUER, "HTTPS://keys.example/"), "HTTPS://keys.example/"},
         {"http://127.0.0.1:1", DOCUMENT("http://127.0.0.1:1", "http://127.0.0.1:1/k"),
          "http://127.0.0.1:1/k"},
     };
@@ -43,6 +44,7 @@ static void test_discovery_parse__refused(void **state)
         {DOCUMENT(ISSUER "/", "https://a"), "to the last character"},
         {DOCUMENT(ISSUER ":443", "https://a"), "to the last character"},
         {DOCUMENT("https://IDP.example", "https://a"), "to the last character"},
+        {DOCUMENT("https://idp.exampl", "https://a"), "to the last character"},
         {DOCUMENT(ISSUER, "http://keys.example/"), "no https URL"},
         {DOCUMENT(ISSUER, "http://127.0.0.1/"), "no https URL"}, /* no say over our own host */
         {DOCUMENT(ISSUER, "file:///etc/passwd"), "no https URL"},
@@ -56,6 +58,16 @@ static void test_discovery_parse__refused(void **state)
             fail_msg("%s: %s", rows[i].document, err_text(e));
         assert_null(uri);
     }
+}
+
+/* However the configured issuer writes its scheme. */
+static void test_discovery_parse__scheme_in_capitals(void **state)
+{
+    static const char issuer[] = "HTTPS://idp.example";
+    char *uri = NULL;
+    assert_fails_with(discovery_parse(SPAN_LIT(DOCUMENT("HTTPS://idp.example", "http://127.0.0.1/")), issuer, &uri),
+                      ERR_USAGE, "no https URL");
+    assert_null(uri);
 }
 
 static void test_discovery_parse__limit(void **state)
@@ -81,6 +93,8 @@ static void test_cache_max_age__table(void **state)
         {"s-maxage=5, no-store", false, 0}, {"", false, 0}, {",,,", false, 0},
         {"max-age=", false, 0}, {"max-age=-1", false, 0}, {"max-age=1x", false, 0},
         {"max-age", false, 0}, {"xmax-age=1", false, 0}, {"max-age=x, max-age=9", true, 9},
+        {"max-age=\"", false, 0}, {"max-age=\"\"", false, 0}, {"max-age=\"56", false, 0},
+        {"max-age=56\"", false, 0}, {"max-age=1:", false, 0}, {"no-cache, ", false, 0},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         uint64_t seconds = 0;
@@ -88,7 +102,7 @@ static void test_cache_max_age__table(void **state)
         if (found != rows[i].found || seconds != rows[i].seconds) fail_msg("%s", rows[i].value);
     }
     uint64_t seconds = 0;
-    assert_true(cache_max_age(SPAN_LIT("max-age=99999999999999999999999999999"), &seconds));
+    assert_true(cache_max_age(SPAN_LIT("max-age=18446744073709551617"), &seconds)); /* 2^64 + 1 */
     assert_true(seconds > KEY_REFRESH_MAX_SECONDS);
 }
 
@@ -98,6 +112,7 @@ int main(void)
         cmocka_unit_test(test_discovery_url__slash),
         cmocka_unit_test(test_discovery_parse__good),
         cmocka_unit_test(test_discovery_parse__refused),
+        cmocka_unit_test(test_discovery_parse__scheme_in_capitals),
         cmocka_unit_test(test_discovery_parse__limit),
         cmocka_unit_test(test_cache_max_age__table),
     };

@@ -3,6 +3,8 @@
 #include "tests/lib/key_server.h"
 #include "tests/unit/jose/jose_test.h"
 
+#include <unistd.h>
+
 #define ED "\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\""
 #define SET "{\"keys\":[{" ED ",\"kid\":\"a\",\"alg\":\"EdDSA\"}]}"
 #define DISCOVERY "/.well-known/openid-configuration"
@@ -56,7 +58,9 @@ static void test_key_fetch__set(void **state)
     fetches("/jwks", false, 0);
     key_server_page(&server, "/jwks", "200 OK", "cache-control: public, max-age=77\r\n", SET);
     fetches("/jwks", true, 77);
-    assert_int_equal(atomic_load(&server.requests), 2);
+    key_server_page(&server, "/jwks", "200 OK", "Cache-Control: max-age=77\r\nCache-Control: public\r\n", SET);
+    fetches("/jwks", true, 77);
+    assert_int_equal(atomic_load(&server.requests), 3);
 }
 
 static void serve_discovery(const char *issuer, const char *jwks_uri)
@@ -75,6 +79,8 @@ static void test_key_fetch__issuer(void **state)
     fetches("", true, 900); /* of the keys, not of the document */
     key_server_page(&server, "/", "200 OK", "", "<html>welcome</html>");
     fetches("", true, 900);
+    key_server_page(&server, "/keys", "200 OK", "", SET);
+    fetches("", false, 0);
     key_server_page(&server, "/keys", "200 OK", "", "{\"keys\":7}");
     fails("", KEY_FORM_SET, ERR_USAGE, "its jwks_uri");
 }
@@ -110,6 +116,19 @@ static void test_key_fetch__not_a_set(void **state)
     }
 }
 
+/* The same from a file. */
+static struct err fetch_file(struct span text, struct fetched_keys *ret)
+{
+    char file[512];
+    snprintf(file, sizeof file, "%s/strongroom-fetch-XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
+    int fd = mkstemp(file);
+    assert_int_equal(write(fd, text.data, text.len), text.len);
+    close(fd);
+    struct err e = key_fetch(NULL, file, KEY_FORM_SET, ret);
+    unlink(file);
+    return e;
+}
+
 static void test_key_fetch__limits(void **state)
 {
     struct buf text = BUF_INIT;
@@ -130,13 +149,15 @@ static void test_key_fetch__limits(void **state)
         jwk_set_unref(f.set);
     }
     for (size_t len = KEY_SOURCE_MAX; len <= KEY_SOURCE_MAX + 1; len++) {
-        struct fetched_keys f = {0};
+        struct fetched_keys f = {0}, from_file = {0};
         buf_reset(&text);
         buf_addf(&text, "{\"keys\":[]%*s}", (int) (len - strlen("{\"keys\":[]}")), "");
         key_server_page(&server, "/jwks", "200 OK", "", buf_str(&text));
         if (len > KEY_SOURCE_MAX) fails("/jwks", KEY_FORM_SET, ERR_TOOLARGE, "larger than");
         else assert_ok(fetch("/jwks", KEY_FORM_SET, &f));
+        assert_int_equal(fetch_file(buf_span(&text), &from_file).code, len > KEY_SOURCE_MAX ? ERR_TOOLARGE : ERR_NONE);
         jwk_set_unref(f.set);
+        jwk_set_unref(from_file.set);
     }
     buf_free(&text);
 }
@@ -182,6 +203,7 @@ static void test_key_fetch__files(void **state)
     assert_fails_with(key_fetch(NULL, "/dev/null", KEY_FORM_PEM, &f), ERR_USAGE, "/dev/null");
     assert_true(key_place_is_url("HTTPS://a"));
     assert_true(key_place_is_url("http://a"));
+    assert_true(key_place_is_url("HTTP://a"));
     assert_false(key_place_is_url("/https://a"));
 }
 
