@@ -1,6 +1,7 @@
 /* A second store on the same token stands for another broker. */
 #include "tests/unit/store/fixture.h"
 
+#include <poll.h>
 #include <pthread.h>
 
 static struct store *other;
@@ -355,6 +356,53 @@ static void test_refresh__what_a_lost_login_hides_is_not_gone(void **state)
     assert_value("seen/by/all", "public");
 }
 
+static void *scan_all(void *arg)
+{
+    SCOPED_LOCK(&fx.store->work);
+    *(struct err *) arg = rescan_locked(fx.store);
+    return NULL;
+}
+
+/* A scan under these rules, and the token is opened again when it has read the first of its objects. */
+static struct err scan_across_a_recovery(const char *rules)
+{
+    pthread_t scan;
+    struct err e = ERR_OK;
+    softhsm_fault_clear_log(&fx.hsm);
+    faults(rules);
+    pthread_mutex_lock(&fx.store->lock); /* the scan wants it for what it has read */
+    assert_int_equal(pthread_create(&scan, NULL, scan_all, &e), 0);
+    uint64_t deadline = clock_mono_ns() + PATIENCE_NS;
+    int reads = 0;
+    while ((reads = softhsm_fault_count(&fx.hsm, "C_GetAttributeValue")) < 2 && clock_mono_ns() < deadline)
+        poll(NULL, 0, 5); /* the epoch object comes before */
+    struct err recovered = p11_recover(fx.token);
+    pthread_mutex_unlock(&fx.store->lock);
+    pthread_join(scan, NULL);
+    assert_true(reads >= 2);
+    assert_ok(recovered);
+    return e;
+}
+
+/* By the time that this is asked the login is back. */
+static void test_refresh__what_a_login_lost_for_a_while_hid_is_not_gone(void **state)
+{
+    if (!softhsm_fault_module()) skip();
+    put_public_and_private();
+    assert_fails(scan_across_a_recovery("C_FindObjectsInit forget count=1"), ERR_TOKEN_DOWN);
+    assert_ok(store_refresh(fx.store));
+    assert_value("a/b/c", "acknowledged");
+}
+
+static void test_refresh__a_scan_across_a_recovery_begins_anew(void **state)
+{
+    if (!softhsm_fault_module()) skip();
+    fx_put("a/b/c", "one");
+    fx_put("x/y/z", "two");
+    assert_ok(scan_across_a_recovery(""));
+    assert_value("x/y/z", "two");
+}
+
 /* All are private: the scan is as that of an empty token. */
 static void test_refresh__nothing_at_all_is_not_believed(void **state)
 {
@@ -522,6 +570,8 @@ int main(void)
         TEST(test_refresh__what_is_not_read_for_long_serves_nothing),
         TEST(test_refresh__failed_write_makes_the_next_one_look),
         FAULTS(test_refresh__what_a_lost_login_hides_is_not_gone),
+        FAULTS(test_refresh__what_a_login_lost_for_a_while_hid_is_not_gone),
+        FAULTS(test_refresh__a_scan_across_a_recovery_begins_anew),
         FAULTS(test_refresh__nothing_at_all_is_not_believed),
         FAULTS(test_refresh__keys_that_cannot_be_looked_for),
         TEST(test_refresh__misses_share_one_scan),

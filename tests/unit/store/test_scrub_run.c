@@ -49,7 +49,7 @@ static void test_scrub_run__passes_by_itself(void **state)
 
 static void test_scrub_run__writes_the_manifest_after_a_write(void **state)
 {
-    start(0, 0);
+    start(0, 1);
     fx_put("a/b/c", "one");
     WAIT_FOR(stats().manifest_version == 1 && !stats().manifest_behind);
     fx_put("a/b/c", "two");
@@ -68,22 +68,98 @@ static void test_scrub_run__a_pass_that_is_asked_for(void **state)
     assert_int_equal(before, 0);
     WAIT_FOR(stats().passes > before);
     assert_int_equal(stats().objects, 1);
+    assert_ok(scrub_now(fx.store, &before)); /* once more, at once */
+    assert_int_equal(before, 1);
+    WAIT_FOR(stats().passes > before);
     stop();
+}
+
+static void test_scrub_run__without_the_thread_a_pass_is_over_at_once(void **state)
+{
+    for (uint64_t n = 0; n < 2; n++) {
+        uint64_t before = 9;
+        assert_ok(scrub_now(fx.store, &before));
+        assert_int_equal(before, n);
+        assert_int_equal(stats().passes, n + 1);
+    }
+}
+
+static void destroy_unseen(const char *name)
+{
+    struct p11_object o[2];
+    size_t n = 0;
+    assert_ok(p11_object_find(fx.token, name, o, 2, &n));
+    assert_ok(p11_object_destroy(fx.token, o[0]));
+}
+
+/* With its end it is known what the token has lost. */
+static void test_scrub_run__a_pass_that_is_asked_for_compares(void **state)
+{
+    uint64_t before = 0;
+    fx_put("a/b/c", "one");
+    start(0, 0);
+    WAIT_FOR(stats().manifest_version == 1);
+    destroy_unseen("a/b/c");
+    assert_ok(scrub_now(fx.store, &before));
+    WAIT_FOR(stats().passes > before);
+    assert_int_equal(stats().found[FAULT_MISSING], 1);
+    stop();
+}
+
+static void test_scrub_run__waits_before_its_first_pass(void **state)
+{
+    fx_put("a/b/c", "one");
+    start(SCRUB_RATE_MAX, 0);
+    WAIT_FOR(stats().manifest_version == 1);
+    assert_int_equal(stats().checked, 0);
+    stop();
+}
+
+#define MANY 60u /* objects; at one a second a pass takes longer than we wait for anything */
+
+static void start_slowly(void)
+{
+    char name[16];
+    for (unsigned i = 0; i < MANY; i++) {
+        snprintf(name, sizeof name, "a/b/%u", i);
+        fx_put(name, name);
+    }
+    start(1, 1);
+    WAIT_FOR(stats().looked_at >= 1);
 }
 
 static void test_scrub_run__asking_ends_a_slow_pass(void **state)
 {
     uint64_t before = 0;
-    char name[16];
-    for (unsigned i = 0; i < 20; i++) {
-        snprintf(name, sizeof name, "a/b/%u", i);
-        fx_put(name, name);
-    }
-    start(1, 1);
-    WAIT_FOR(stats().looked_at >= 1); /* of its own pass, which takes 20 s and more */
+    start_slowly();
     assert_ok(scrub_now(fx.store, &before));
     WAIT_FOR(stats().passes > before);
-    assert_int_equal(stats().objects, 20);
+    assert_int_equal(stats().objects, MANY);
+    stop();
+}
+
+static void test_scrub_run__a_slow_pass_keeps_nothing_waiting(void **state)
+{
+    start_slowly();
+    fx_put("a/b/c", "one");
+    WAIT_FOR(!stats().manifest_behind);
+    assert_true(stats().running);
+    stop();
+    assert_true(stats().looked_at < MANY);
+    assert_int_equal(stats().passes, 0);
+}
+
+/* A token that does not answer holds up whoever stops the thread no longer than he likes. */
+static void test_scrub_run__stopping_waits_for_a_while_only(void **state)
+{
+    uint64_t before = 0;
+    start(0, 0);
+    {
+        SCOPED_LOCK(&fx.store->work);
+        assert_ok(scrub_now(fx.store, &before));
+        WAIT_FOR(stats().running);
+        assert_false(scrub_stop(fx.store, 0));
+    }
     stop();
 }
 
@@ -127,13 +203,10 @@ static void test_scrub_run__a_pass_that_began_before_is_not_the_one(void **state
 
 static void test_scrub_run__sees_a_removal_without_a_pass(void **state)
 {
-    struct p11_object o[2];
-    size_t n = 0;
     fx_put("a/b/c", "one");
     start(0, 0);
     WAIT_FOR(stats().manifest_version == 1);
-    assert_ok(p11_object_find(fx.token, "a/b/c", o, 2, &n));
-    assert_ok(p11_object_destroy(fx.token, o[0]));
+    destroy_unseen("a/b/c");
     {
         SCOPED_LOCK(&fx.store->work);
         assert_ok(rescan_locked(fx.store));
@@ -159,14 +232,11 @@ static void *compare_on(void *arg)
 static void test_scrub_run__two_compare_at_once(void **state)
 {
     pthread_t other;
-    struct p11_object o[2];
-    size_t n = 0;
     const struct scrub_walk walk = {.s = fx.store};
     atomic_store(&wrong, 0);
     fx_put("a/b/c", "one");
     manifest_flush(fx.store);
-    assert_ok(p11_object_find(fx.token, "a/b/c", o, 2, &n));
-    assert_ok(p11_object_destroy(fx.token, o[0]));
+    destroy_unseen("a/b/c");
     {
         SCOPED_LOCK(&fx.store->work);
         assert_ok(rescan_locked(fx.store));
@@ -219,7 +289,12 @@ int main(void)
         TEST(test_scrub_run__passes_by_itself),
         TEST(test_scrub_run__writes_the_manifest_after_a_write),
         TEST(test_scrub_run__a_pass_that_is_asked_for),
+        TEST(test_scrub_run__without_the_thread_a_pass_is_over_at_once),
+        TEST(test_scrub_run__a_pass_that_is_asked_for_compares),
+        TEST(test_scrub_run__waits_before_its_first_pass),
         TEST(test_scrub_run__asking_ends_a_slow_pass),
+        TEST(test_scrub_run__a_slow_pass_keeps_nothing_waiting),
+        TEST(test_scrub_run__stopping_waits_for_a_while_only),
         TEST(test_scrub_run__a_pass_that_began_before_is_not_the_one),
         TEST(test_scrub_run__sees_a_removal_without_a_pass),
         TEST(test_scrub_run__two_compare_at_once),
