@@ -29,7 +29,13 @@ static void expect_probe(const char *request)
     close(fd);
 }
 
-static const char *const probes[] = {GET("/healthz"), GET("/readyz"), GET("/metrics"), GET("/metrics?x=1")};
+static const char *const probes[] = {
+    GET("/healthz"), GET("/readyz"), GET("/metrics"), GET("/metrics?x=1"),
+    /* a scraper's head */
+    "GET /metrics HTTP/1.1\r\nHost: broker.strongroom.svc.cluster.local:8080\r\nUser-Agent: Prometheus/2.45.0\r\n"
+    "Accept: application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
+    "text/plain;version=0.0.4;q=0.5,*/*;q=0.1\r\nAccept-Encoding: gzip\r\n"
+    "X-Prometheus-Scrape-Timeout-Seconds: 10\r\n\r\n"};
 
 /* All loops of guests are busy, and there is no room for one more of them. */
 static void test_probe__is_answered_whatever_guests_do(void **state)
@@ -124,6 +130,17 @@ static void test_probe__silent_connections_are_counted(void **state)
     close(begun);
 }
 
+static void test_probe__one_too_many_is_a_guest(void **state)
+{
+    int fd[HTTP_PROBE_CONNECTIONS + 1];
+    start_small(NULL);
+    for (size_t i = 0; i <= HTTP_PROBE_CONNECTIONS; i++) {
+        fd[i] = client();
+        assert_int_equal(ask(fd[i], GET("/healthz")).status, 200);
+    }
+    for (size_t i = 0; i <= HTTP_PROBE_CONNECTIONS; i++) close(fd[i]);
+}
+
 #define TEST(t) cmocka_unit_test_teardown(t, stop_server)
 
 int main(void)
@@ -133,6 +150,7 @@ int main(void)
         TEST(test_probe__is_nothing_else),
         TEST(test_probe__on_a_socket_of_its_own),
         TEST(test_probe__silent_connections_are_counted),
+        TEST(test_probe__one_too_many_is_a_guest),
     };
     return cmocka_run_group_tests(tests, make_directory, remove_directory);
 }
