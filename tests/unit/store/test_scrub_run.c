@@ -149,11 +149,96 @@ static void test_scrub_run__a_slow_pass_keeps_nothing_waiting(void **state)
     assert_int_equal(stats().passes, 0);
 }
 
+/* ---- a token that is down ---------------------------------------------------------------- */
+
+static void move_tokens(bool away)
+{
+    char other[400];
+    snprintf(other, sizeof other, "%s.away", fx.hsm.tokens);
+    assert_int_equal(rename(away ? fx.hsm.tokens : other, away ? other : fx.hsm.tokens), 0);
+}
+
+static err_t came_back(void *arg)
+{
+    return ERR_OK;
+}
+
+static void changed(void *arg, const struct p11_status *now)
+{
+}
+
+/* A round of the token's keeper, which ends with this state. */
+static void tend_token(enum p11_state state)
+{
+    static const struct p11_keeper keeper = {.came_back = came_back, .changed = changed};
+    struct p11_status status;
+    p11_tend(fx.token, &keeper);
+    p11_status(fx.token, &status);
+    assert_int_equal(status.state, state);
+}
+
+static void take_down(void)
+{
+    move_tokens(true);
+    tend_token(P11_WAITING);
+}
+
+static void bring_back(void)
+{
+    move_tokens(false);
+    tend_token(P11_UP);
+}
+
+/* It begins no pass, and tries no manifest: the one that failed would be tried again much later. */
+static void test_scrub_run__waits_for_a_token_that_is_down(void **state)
+{
+    uint64_t begun = clock_mono_ns();
+    fx_put("a/b/c", "one");
+    take_down();
+    start(SCRUB_RATE_MAX, 1);
+    WAIT_FOR(clock_mono_ns() >= begun + 3 * CLOCK_SECOND_NS); /* a second until the first pass, and some looks */
+    assert_int_equal(stats().passes, 0);
+    assert_int_equal(stats().failed, ERR_NONE);
+    {
+        SCOPED_LOCK(&fx.store->work);
+        assert_int_equal(fx.store->manifest.retry, 0);
+    }
+    bring_back();
+    WAIT_FOR(stats().passes >= 1 && !stats().manifest_behind);
+    stop();
+    assert_int_equal(stats().failed, ERR_NONE);
+}
+
+/* The pass under way ends, and does not count. */
+static void test_scrub_run__a_token_that_goes_down_ends_the_pass(void **state)
+{
+    start_slowly();
+    {
+        SCOPED_LOCK(&fx.store->scrub.gate); /* it rests until the token is down */
+        take_down();
+    }
+    WAIT_FOR(!stats().running);
+    stop();
+    bring_back();
+    assert_int_equal(stats().failed, ERR_BUSY); /* told to end; no object failed */
+    assert_int_equal(stats().passes, 0);
+}
+
+/* ---- stopping ---------------------------------------------------------------------------- */
+
+/* The thread has nothing to tend, so it begins the pass that is asked for next. */
+static bool settled(void)
+{
+    SCOPED_LOCK(&fx.store->lock);
+    return fx.store->manifest.synced == fx.store->changes && fx.store->scrub.compared == fx.store->changes;
+}
+
 /* A token that does not answer holds up whoever stops the thread no longer than he likes. */
 static void test_scrub_run__stopping_waits_for_a_while_only(void **state)
 {
     uint64_t before = 0;
     start(0, 0);
+    WAIT_FOR(settled());
     {
         SCOPED_LOCK(&fx.store->work);
         assert_ok(scrub_now(fx.store, &before));
@@ -294,6 +379,8 @@ int main(void)
         TEST(test_scrub_run__waits_before_its_first_pass),
         TEST(test_scrub_run__asking_ends_a_slow_pass),
         TEST(test_scrub_run__a_slow_pass_keeps_nothing_waiting),
+        TEST(test_scrub_run__waits_for_a_token_that_is_down),
+        TEST(test_scrub_run__a_token_that_goes_down_ends_the_pass),
         TEST(test_scrub_run__stopping_waits_for_a_while_only),
         TEST(test_scrub_run__a_pass_that_began_before_is_not_the_one),
         TEST(test_scrub_run__sees_a_removal_without_a_pass),
