@@ -100,6 +100,15 @@ static err_t check_shown(struct p11_session *s, const struct p11_kek *kek)
              s->p->label, kek->info.label);
 }
 
+/* Longer than any label of ours, by its length: a token that fails at this moment may say "too small" of any. */
+static bool label_is_long(struct p11_session *s, CK_OBJECT_HANDLE handle)
+{
+    CK_ATTRIBUTE size = {CKA_LABEL, NULL, 0};
+    CK_RV rv = session_rv(s, s->p->fn->C_GetAttributeValue(s->h, handle, &size, 1));
+    return rv == CKR_OK && size.ulValueLen != CK_UNAVAILABLE_INFORMATION &&
+           size.ulValueLen >= sizeof (struct p11_kek_info){0}.label;
+}
+
 static err_t add_kek(struct p11_session *s, CK_OBJECT_HANDLE handle, struct kek_table *t)
 {
     struct p11_kek kek = {.handle = handle, .epoch = s->p->epoch};
@@ -117,7 +126,7 @@ static err_t add_kek(struct p11_session *s, CK_OBJECT_HANDLE handle, struct kek_
     if (!skip && rv != CKR_OK)
         FAIL_RV(rv, "C_GetAttributeValue", "token %s does not show the label of a key",
                 s->p->label);
-    t->hides |= skip;
+    if (skip && !label_is_long(s, handle)) t->hides = true;
     if (skip) return ERR_OK;
     kek.generation = kek.info.generation = kek_generation(kek.info.label);
     if (!kek.generation || strlen(kek.info.label) != len) return ERR_OK;

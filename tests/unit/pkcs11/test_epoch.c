@@ -1,4 +1,4 @@
-#include "tests/unit/pkcs11/token.h"
+#include "tests/unit/pkcs11/keeper.h"
 
 #include <sys/wait.h>
 #include <unistd.h>
@@ -64,11 +64,12 @@ static void test_epoch__survives_reopening(void **state)
 
 static void test_epoch__several_greatest_wins_and_touch_clears(void **state)
 {
-    char a[P11_EPOCH_TEXT];
+    char a[P11_EPOCH_TEXT], label[P11_EPOCH_TEXT + 1] = PREFIX;
     make_epoch(PREFIX "5");
     make_epoch(PREFIX "9");
     make_epoch(PREFIX "7");
-    make_epoch(PREFIX "0123456789012345678901234567890123456789012345678"); /* too long */
+    memset(label + strlen(PREFIX), '9', sizeof label - 1 - strlen(PREFIX)); /* too long by its NUL */
+    make_epoch(label);
     assert_ok(p11_epoch_read(token, a));
     assert_string_equal(a, PREFIX "9");
     token_reopen();
@@ -91,6 +92,38 @@ static void test_epoch__handle_that_went_away(void **state)
     assert_int_equal(epochs_on_token(), 1);
 }
 
+static void relabel(const char *from, const char *to)
+{
+    struct p11_session s = {0};
+    struct p11_object o;
+    size_t n = 0;
+    CK_ATTRIBUTE label = {CKA_LABEL, (void *) to, strlen(to)};
+    assert_ok(p11_object_find(token, from, &o, 1, &n));
+    assert_int_equal(n, 1);
+    assert_ok(session_take(token, &s));
+    assert_int_equal(token->fn->C_SetAttributeValue(s.h, o.handle, &label, 1), CKR_OK);
+    session_drop(&s);
+}
+
+/* As on tokens that give a handle twice: what the handle shows is no epoch, and is left alone. */
+static void test_epoch__handle_of_another_object(void **state)
+{
+    char a[P11_EPOCH_TEXT];
+    struct p11_object o;
+    size_t n = 0;
+    assert_ok(p11_epoch_touch(token, a));
+    relabel(a, "a/b/c");
+    assert_fails(p11_epoch_read(token, a), ERR_NOTFOUND);
+    assert_ok(p11_epoch_touch(token, a));
+    relabel(a, "x/y/z");
+    assert_ok(p11_epoch_touch(token, a));
+    assert_int_equal(epochs_on_token(), 1);
+    assert_ok(p11_object_find(token, "a/b/c", &o, 1, &n));
+    assert_int_equal(n, 1);
+    assert_ok(p11_object_find(token, "x/y/z", &o, 1, &n));
+    assert_int_equal(n, 1);
+}
+
 /* It says so (FUNCTION_NOT_SUPPORTED), or says that it did: readers look at the label, not at our success. */
 static void test_epoch__token_that_does_not_relabel(void **state)
 {
@@ -105,6 +138,19 @@ static void test_epoch__token_that_does_not_relabel(void **state)
         assert_ok(p11_epoch_read(token, a));
         assert_string_equal(a, b);
     }
+}
+
+/* Nobody would hear of the change: who touched must know. */
+static void test_epoch__token_that_takes_none(void **state)
+{
+    char a[P11_EPOCH_TEXT], b[P11_EPOCH_TEXT];
+    token_through_faults("");
+    assert_ok(p11_epoch_touch(token, a));
+    softhsm_fault(&hsm, "C_SetAttributeValue rv=0x54\nC_CreateObject rv=0x31");
+    assert_fails_with(p11_epoch_touch(token, b), ERR_FULL, "takes no epoch object");
+    softhsm_fault(&hsm, "");
+    assert_ok(p11_epoch_read(token, b));
+    assert_string_equal(a, b);
 }
 
 static void test_epoch__read_is_one_call_and_touch_finds_nothing(void **state)
@@ -132,6 +178,23 @@ static void test_epoch__token_down(void **state)
     assert_fails(p11_epoch_touch(token, a), ERR_TOKEN_DOWN);
     softhsm_fault(&hsm, "");
     assert_ok(p11_epoch_read(token, a));
+}
+
+/* Nobody notices: each waits for the login and is repeated. */
+static void test_epoch__lost_login(void **state)
+{
+    char a[P11_EPOCH_TEXT], b[P11_EPOCH_TEXT];
+    token_through_faults("");
+    assert_ok(p11_epoch_touch(token, a));
+    keeper_start();
+    softhsm_fault(&hsm, "C_GetAttributeValue drop_all count=1");
+    assert_ok(p11_epoch_read(token, b));
+    assert_string_equal(a, b);
+    softhsm_fault(&hsm, "C_GetAttributeValue drop_all count=1");
+    assert_ok(p11_epoch_touch(token, a));
+    softhsm_fault(&hsm, "");
+    assert_int_equal(epochs_on_token(), 1);
+    assert_int_equal(kept.came_back, 2);
 }
 
 /* ---- another process -------------------------------------------------------------------- */
@@ -168,7 +231,7 @@ static void test_epoch__change_by_another_process_is_seen(void **state)
     close(go[1]);
 }
 
-#define KEK(test) cmocka_unit_test_setup_teardown(test, token_with_kek, token_gone)
+#define KEK(test) cmocka_unit_test_setup_teardown(test, token_with_kek, end)
 
 int main(void)
 {
@@ -177,9 +240,12 @@ int main(void)
         KEK(test_epoch__survives_reopening),
         KEK(test_epoch__several_greatest_wins_and_touch_clears),
         KEK(test_epoch__handle_that_went_away),
+        KEK(test_epoch__handle_of_another_object),
         KEK(test_epoch__token_that_does_not_relabel),
+        KEK(test_epoch__token_that_takes_none),
         KEK(test_epoch__read_is_one_call_and_touch_finds_nothing),
         KEK(test_epoch__token_down),
+        KEK(test_epoch__lost_login),
         KEK(test_epoch__change_by_another_process_is_seen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -133,6 +133,7 @@ static void test_kek_create__sees_what_another_made_meanwhile(void **state)
     struct p11_kek_info k;
     assert_int_equal(make_key("strongroom-kek-7", 0, 0, 32, 16), CKR_OK);
     assert_fails_with(p11_kek_create(token, false, &k), ERR_CONFLICT, "strongroom-kek-7");
+    assert_int_equal(p11_active_generation(token), 7); /* it is ours by now */
     assert_ok(p11_kek_create(token, true, &k));
     assert_int_equal(k.generation, 8);
 }
@@ -145,6 +146,25 @@ static void test_kek_create__token_refuses(void **state)
     softhsm_fault(&hsm, "");
     assert_false(p11_has_kek(token));
     assert_ok(p11_kek_create(token, false, &k));
+}
+
+/* Made otherwise than asked, or fit for nothing: none is left to stand in the way of the next. */
+static void test_kek_create__what_cannot_be_used_is_removed(void **state)
+{
+    static const struct { const char *rule, *says; enum err_class code; } CASES[] = {
+        {"C_GetAttributeValue flip=0x103", "CKA_SENSITIVE", ERR_USAGE},
+        {"C_GetAttributeValue flip=0x102", "CKA_ID", ERR_USAGE},
+        {"C_UnwrapKey rv=0x30", "CKR_DEVICE_ERROR", ERR_TOKEN_DOWN},
+    };
+    struct p11_kek_info k;
+    token_through_faults("");
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        softhsm_fault(&hsm, CASES[i].rule);
+        assert_fails_with(p11_kek_create(token, false, &k), CASES[i].code, CASES[i].says);
+    }
+    softhsm_fault(&hsm, "");
+    assert_ok(p11_kek_create(token, false, &k));
+    assert_int_equal(k.generation, 1);
 }
 
 static void test_kek__survives_reopening(void **state)
@@ -181,6 +201,19 @@ static void test_keys_load__one_attribute_off(void **state)
         if (all[i].sound || all[i].active || all[i].canary_ok) fail_msg("case %zu", i - 1);
         assert_int_equal(canaries(all[i].generation), 0);
     }
+}
+
+/* An attribute that is not shown makes a key unsound, unless the token shows it at the next try, or shows
+ * nothing any more. */
+static void test_keys_load__a_bad_moment_condemns_no_key(void **state)
+{
+    token_through_faults("");
+    softhsm_fault(&hsm, "C_GetAttributeValue rv=0x12 after=1 count=1");
+    assert_ok(p11_kek_reload(token));
+    assert_true(only_kek().sound);
+    softhsm_fault(&hsm, "C_GetAttributeValue rv=0x12 after=1");
+    assert_fails_with(p11_kek_reload(token), ERR_TOKEN_DOWN, "does not show strongroom-kek-1 any more");
+    assert_true(only_kek().sound);
 }
 
 static void test_keys_load__wrong_size_or_id(void **state)
@@ -246,6 +279,123 @@ static void test_kek_changes__whoever_makes_or_removes_one(void **state)
     assert_true(made > before);
     assert_ok(p11_kek_destroy(token, kek.generation - 1));
     assert_true(p11_kek_changes(token) > made);
+}
+
+/* ---- keys that are gone, and keys that are not shown ------------------------------------ */
+
+static size_t known_keks(void)
+{
+    struct p11_kek_info all[KEK_MAX];
+    size_t n = 0;
+    assert_ok(p11_kek_list(token, all, KEK_MAX, &n));
+    return n;
+}
+
+/* SoftHSM then finds nothing, and says CKR_OK. */
+static void test_kek_reload__tokens_directory_vanished(void **state)
+{
+    char away[400];
+    snprintf(away, sizeof away, "%s.away", hsm.tokens);
+    assert_int_equal(rename(hsm.tokens, away), 0);
+    struct err e = p11_kek_reload(token);
+    assert_int_equal(rename(away, hsm.tokens), 0);
+    assert_fails_with(e, ERR_TOKEN_DOWN, "does not show strongroom-kek-1 any more");
+    assert_true(only_kek().active); /* its envelopes are none of foreigners */
+    assert_ok(p11_recover(token));
+    assert_ok(p11_kek_reload(token));
+}
+
+/* The label of one of two keys is not shown, by whichever code. */
+static void test_kek_reload__a_hidden_label_is_no_removal(void **state)
+{
+    static const char *const RULES[] = {"C_GetAttributeValue rv=0x12 count=2",  /* ATTRIBUTE_TYPE_INVALID */
+                                        "C_GetAttributeValue rv=0x82 count=2",  /* OBJECT_HANDLE_INVALID */
+                                        "C_GetAttributeValue rv=0x150 count=2", /* BUFFER_TOO_SMALL */
+                                        "C_GetAttributeValue rv=0x30 count=1"}; /* DEVICE_ERROR */
+    struct p11_kek_info second;
+    token_through_faults("");
+    assert_ok(p11_kek_create(token, true, &second));
+    for (size_t i = 0; i < sizeof RULES / sizeof *RULES; i++) {
+        softhsm_fault(&hsm, RULES[i]);
+        assert_fails(p11_kek_reload(token), ERR_TOKEN_DOWN);
+        assert_int_equal(known_keks(), 2);
+        assert_int_equal(p11_active_generation(token), 2);
+    }
+    softhsm_fault(&hsm, "C_GetAttributeValue rv=0x12 count=1"); /* asked once more, it does */
+    assert_ok(p11_kek_reload(token));
+    assert_int_equal(known_keks(), 2);
+}
+
+/* Of somebody else's, while all of ours are there. SoftHSM lists keys in the order in which they were made. */
+static void test_kek_reload__a_hidden_label_of_another_key(void **state)
+{
+    struct p11_kek_info kek;
+    token_through_faults("");
+    assert_int_equal(make_key("vault-key", 0, 0, 32, 16), CKR_OK);
+    assert_ok(p11_kek_create(token, false, &kek));
+    softhsm_fault(&hsm, "C_GetAttributeValue rv=0x12 count=2");
+    assert_ok(p11_kek_reload(token));
+    assert_true(only_kek().active);
+}
+
+static void test_kek_destroy__token_refuses(void **state)
+{
+    static const char *const RULES[] = {"C_FindObjectsInit rv=0x30 count=1", "C_DestroyObject rv=0x30", NULL};
+    struct p11_kek_info second;
+    char rule[64];
+    token_through_faults("");
+    assert_ok(p11_kek_create(token, true, &second));
+    softhsm_fault_clear_log(&hsm);
+    assert_ok(p11_kek_reload(token));
+    int looks = softhsm_fault_count(&hsm, "C_DestroyObject"); /* of content keys that were tried */
+    snprintf(rule, sizeof rule, "C_DestroyObject rv=0x30 after=%d count=1", looks + 1); /* its canary goes, and it stays */
+    for (size_t i = 0; i < sizeof RULES / sizeof *RULES; i++) {
+        softhsm_fault(&hsm, RULES[i] ? RULES[i] : rule);
+        assert_fails(p11_kek_destroy(token, 1), ERR_TOKEN_DOWN);
+        assert_int_equal(known_keks(), 2);
+    }
+    softhsm_fault(&hsm, "");
+    assert_ok(p11_kek_destroy(token, 1));
+    assert_int_equal(only_kek().generation, 2);
+    assert_int_equal(canaries(1), 0);
+}
+
+static void make_long_labelled(void)
+{
+    char label[301] = "";
+    memset(label, 'x', sizeof label - 1);
+    assert_int_equal(make_key(label, 0, 0, 32, 16), CKR_OK);
+}
+
+/* Somebody else's label, longer than any of ours, hides nothing: what is removed beside it is gone. */
+static void test_kek_destroy__beside_a_long_label(void **state)
+{
+    struct p11_kek_info second;
+    make_long_labelled();
+    assert_ok(p11_kek_create(token, true, &second));
+    assert_ok(p11_kek_destroy(token, 1));
+    assert_int_equal(only_kek().generation, 2);
+}
+
+/* As another broker removes it. */
+static void destroy_key(uint32_t generation)
+{
+    struct p11_session s = {0};
+    assert_ok(session_take(token, &s));
+    for (size_t i = 0; i < token->kek_count; i++)
+        if (token->keks[i].generation == generation)
+            assert_int_equal(token->fn->C_DestroyObject(s.h, token->keks[i].handle), CKR_OK);
+    session_drop(&s);
+}
+
+static void test_recover__after_a_removal_beside_a_long_label(void **state)
+{
+    struct p11_kek_info second;
+    make_long_labelled();
+    assert_ok(p11_kek_create(token, true, &second));
+    destroy_key(1);
+    assert_ok(p11_recover(token));
+    assert_int_equal(only_kek().generation, 2);
 }
 
 /* ---- canaries --------------------------------------------------------------------------- */
@@ -411,8 +561,10 @@ int main(void)
         BARE(test_kek_create__next_on_a_bare_token_is_the_first),
         BARE(test_kek_create__sees_what_another_made_meanwhile),
         BARE(test_kek_create__token_refuses),
+        BARE(test_kek_create__what_cannot_be_used_is_removed),
         KEK(test_kek__survives_reopening),
         KEK(test_keys_load__one_attribute_off),
+        KEK(test_keys_load__a_bad_moment_condemns_no_key),
         KEK(test_keys_load__wrong_size_or_id),
         BARE(test_keys_load__only_an_unsound_one),
         BARE(test_keys_load__other_labels_are_not_ours),
@@ -420,6 +572,12 @@ int main(void)
         KEK(test_kek_reload__sees_a_new_generation),
         KEK(test_kek_changes__whoever_makes_or_removes_one),
         KEK(test_kek_reload__waiting_for_another_is_watched),
+        KEK(test_kek_reload__tokens_directory_vanished),
+        KEK(test_kek_reload__a_hidden_label_is_no_removal),
+        BARE(test_kek_reload__a_hidden_label_of_another_key),
+        KEK(test_kek_destroy__token_refuses),
+        KEK(test_kek_destroy__beside_a_long_label),
+        KEK(test_recover__after_a_removal_beside_a_long_label),
         KEK(test_canary__missing_is_written),
         KEK(test_canary__torn_is_replaced),
         KEK(test_canary__that_does_not_open),

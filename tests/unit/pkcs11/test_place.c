@@ -5,7 +5,7 @@
 /* What lies beside the token: remembers what it was asked, and holds one object. The real one is tested in
  * tests/unit/store/test_directory.c, and with a store and a token in the stories. */
 static struct {
-    bool used, begun;
+    bool used, begun, full;
     char label[P11_LABEL_MAX], epoch[P11_EPOCH_TEXT];
     struct buf value;
     bool there;
@@ -25,6 +25,7 @@ static err_t it_begin(void *arg)
 
 static err_t it_create(void *arg, const char *label, struct span value, uint64_t *ret)
 {
+    if (beside_it.full) FAIL(ERR_FULL, "no room");
     snprintf(beside_it.label, sizeof beside_it.label, "%s", label);
     buf_reset(&beside_it.value);
     buf_add_span(&beside_it.value, value);
@@ -71,6 +72,7 @@ static err_t it_epoch_read(void *arg, char ret[P11_EPOCH_TEXT])
 
 static err_t it_epoch_write(void *arg, const char *epoch)
 {
+    if (beside_it.full) FAIL(ERR_FULL, "no room");
     snprintf(beside_it.epoch, sizeof beside_it.epoch, "%s", epoch);
     return ERR_OK;
 }
@@ -169,6 +171,20 @@ static void test_choose__a_token_without_data_objects(void **state)
     assert_false(any);
 }
 
+/* A token that is full, or takes no more: where its envelopes are is where they are looked for. */
+static void test_choose__a_token_that_takes_no_more(void **state)
+{
+    token_through_faults("objects no_data rv=0x31");
+    assert_ok(open_at(softhsm_fault_module(), P11_PLACE_TOKEN));
+    assert_string_equal(p11_place_text(token), "token");
+    softhsm_fault(&hsm, "");
+    put_on_token();
+    softhsm_fault(&hsm, "objects no_data rv=0x31");
+    assert_ok(open_at(softhsm_fault_module(), P11_PLACE_AUTO));
+    assert_string_equal(p11_place_text(token), "token");
+    assert_false(beside_it.begun);
+}
+
 /* A token that fails just then does not become one without data objects. */
 static void test_choose__a_bad_moment_decides_nothing(void **state)
 {
@@ -209,12 +225,49 @@ static void test_objects__go_where_they_belong(void **state)
     assert_ok(p11_epoch_touch(token, epoch));
     assert_ok(p11_epoch_read(token, again));
     assert_string_equal(epoch, again);
+    assert_ok(p11_epoch_touch(token, again));
+    assert_string_not_equal(epoch, again);
+    beside_it.full = true;
+    assert_fails(p11_epoch_touch(token, epoch), ERR_FULL);
+    assert_fails(p11_object_destroy(token, (struct p11_object){o.handle, 1}), ERR_NOTFOUND);
     assert_fails(p11_object_read(token, (struct p11_object){o.handle, 1}, &bytes), ERR_NOTFOUND);
     assert_ok(p11_object_destroy(token, o));
     assert_fails(p11_object_destroy(token, o), ERR_NOTFOUND);
     assert_ok(token_epoch_find(token, &any));
     assert_false(any);
     buf_free(&bytes);
+}
+
+static err_t knows_none(void *arg, struct p11_object object, bool *ret)
+{
+    *ret = false;
+    return ERR_OK;
+}
+
+/* Several at once, and a scan again. */
+static void test_objects__together_beside(void **state)
+{
+    struct p11_draft drafts[] = {{.label = "a/b/c", .value = SPAN_LIT("one")},
+                                 {.label = "a/b/c", .value = SPAN_LIT("two")}};
+    struct p11_draft *last = malloc(sizeof *last); /* nothing lies behind it */
+    struct buf bytes = BUF_INIT;
+    int seen = 0;
+    const struct p11_rescan again = {knows_none, count_it, &seen};
+    *last = drafts[1];
+    assert_ok(open_at(hsm.module, P11_PLACE_BESIDE));
+    beside_it.full = true;
+    p11_objects_create(token, drafts, 2);
+    for (size_t i = 0; i < 2; i++) assert_fails(err_load(&drafts[i].outcome), ERR_FULL);
+    beside_it.full = false;
+    p11_objects_create(token, drafts, 1);
+    p11_objects_create(token, last, 1);
+    assert_ok(err_load(&last->outcome));
+    assert_ok(p11_object_read(token, last->object, &bytes));
+    assert_span(buf_span(&bytes), "two");
+    assert_ok(p11_object_rescan(token, &again));
+    assert_int_equal(seen, 1);
+    buf_free(&bytes);
+    free(last);
 }
 
 static void test_objects__limits(void **state)
@@ -229,6 +282,7 @@ static void test_objects__limits(void **state)
         assert_fails(p11_object_create(token, label, SPAN_LIT("x"), &o), ERR_TOOLARGE);
         assert_fails(p11_object_create(token, "a", span_of(big, sizeof big), &o), ERR_TOOLARGE);
     }
+    assert_ok(p11_object_create(token, label + 1, span_of(big, sizeof big - 1), &o));
 }
 
 /* The canary, too, lies beside a token that keeps none. */
@@ -251,8 +305,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         PLACE(test_choose__table),
         PLACE(test_choose__a_token_without_data_objects),
+        PLACE(test_choose__a_token_that_takes_no_more),
         PLACE(test_choose__a_bad_moment_decides_nothing),
         PLACE(test_objects__go_where_they_belong),
+        PLACE(test_objects__together_beside),
         PLACE(test_objects__limits),
         PLACE(test_canary__beside),
     };
