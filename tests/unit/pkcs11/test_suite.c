@@ -282,6 +282,27 @@ static void test_negotiate__stays_with_what_it_found(void **state)
     lies_end();
 }
 
+static CK_RV decrypt_init(CK_SESSION_HANDLE s, CK_MECHANISM *m, CK_OBJECT_HANDLE k)
+{
+    return is_refused(m) ? CKR_MECHANISM_INVALID : honest->C_DecryptInit(s, m, k);
+}
+
+/* A weaker suite would be found, but what was sealed could not be opened beside it. */
+static void test_negotiate__stays_when_the_canary_does_not_open(void **state)
+{
+    const struct suite_way *way = token->way;
+    CK_FUNCTION_LIST *fn = lies_begin();
+    fn->C_EncryptInit = encrypt_init;
+    fn->C_DecryptInit = decrypt_init;
+    memset(refused, 0, sizeof refused);
+    refused[0] = CKM_AES_GCM;
+    struct err e = p11_kek_reload(token);
+    lies_end();
+    assert_fails_with(e, ERR_USAGE, "no longer does what the canary");
+    assert_ptr_equal(token->way, way);
+    assert_ok(p11_kek_reload(token));
+}
+
 static void test_negotiate__nothing_passes(void **state)
 {
     CK_FUNCTION_LIST *fn = lies_begin();
@@ -308,6 +329,7 @@ int main(void)
         KEK(test_negotiate__weaker_tokens),
         KEK(test_negotiate__readable_keys),
         KEK(test_negotiate__stays_with_what_it_found),
+        KEK(test_negotiate__stays_when_the_canary_does_not_open),
         KEK(test_negotiate__nothing_passes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
