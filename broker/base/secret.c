@@ -75,8 +75,8 @@ static err_t map_arena(size_t budget, bool best_effort)
     }
     arena.taken = calloc(budget / GRANULE / 64 + 1, sizeof *arena.taken);
     if (!arena.taken) FAIL(ERR_INTERNAL, "out of memory");
-    arena.memory = memory;
     arena.granules = budget / GRANULE;
+    __atomic_store_n(&arena.memory, memory, __ATOMIC_RELEASE); /* ensure_arena looks without the lock */
     return ERR_OK;
 }
 
