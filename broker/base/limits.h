@@ -59,7 +59,7 @@
 #define HTTP_TURN 16u                /* requests that an event loop serves in a row, before it sends their answers */
 #define HTTP_TURN_BYTES (1u << 20)   /* of answers, after which a turn ends earlier */
 #define HTTP_STOP_SECONDS 15u        /* for pending jobs at stop, beyond the grace; > P11_JOB_SECONDS */
-#define START_TELL_SECONDS 10u        /* a start that takes so long says what for, again and again */
+#define START_TELL_SECONDS 10u       /* a start that takes so long says what for, again and again */
 #define STOP_SECONDS 28u             /* a stop in all; what starts and stops this program gives it longer */
 
 /* Services that we ask (base/outbound.h) */

@@ -1,4 +1,5 @@
 /* Whom the acceptor lets in, and what becomes of others; what lies behind it is in test_server.c and test_probe.c. */
+#include "admin_path.h"
 #include "tls_peer.h"
 
 #include <dirent.h>
@@ -10,7 +11,6 @@
 #define LOOK_MS 200
 #define TRIES_MAX 100 /* while we look; an acceptor that does not wait makes thousands */
 
-static char directory[64], admin_path[128];
 static atomic_uint peer_uid;
 static atomic_int accept_error, accept_flags;
 static atomic_uint accepts;
@@ -38,20 +38,6 @@ int accept4(int fd, struct sockaddr *from, socklen_t *len, int flags)
 }
 
 /* ---- tests ----------------------------------------------------------------------------------- */
-
-static int make_directory(void **state)
-{
-    snprintf(directory, sizeof directory, "%s/strongroom-acceptor-XXXXXX",
-             getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
-    if (!mkdtemp(directory)) return -1;
-    snprintf(admin_path, sizeof admin_path, "%s/admin.sock", directory);
-    return 0;
-}
-
-static int remove_directory(void **state)
-{
-    return rmdir(directory);
-}
 
 static void test_admin__is_for_root_and_our_user(void **state)
 {

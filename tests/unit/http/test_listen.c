@@ -1,26 +1,8 @@
-#include "peer.h"
+#include "admin_path.h"
 
 #include <sys/stat.h>
 
 #include "broker/http/listen.h"
-
-static char directory[64];
-static char path[128];
-
-static int make_directory(void **state)
-{
-    snprintf(directory, sizeof directory, "%s/strongroom-listen-XXXXXX",
-             getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
-    if (!mkdtemp(directory)) return -1;
-    snprintf(path, sizeof path, "%s/admin.sock", directory);
-    return 0;
-}
-
-static int remove_directory(void **state)
-{
-    unlink(path);
-    return rmdir(directory);
-}
 
 static void expect_err(struct err e, enum err_class code, const char *text)
 {
@@ -88,57 +70,57 @@ static void test_listen_unix__mode_and_removal(void **state)
 {
     int fd = -1;
     mode_t before = umask(0);
-    struct err e = listen_unix(path, &fd);
+    struct err e = listen_unix(admin_path, &fd);
     umask(before);
     assert_true(err_ok(e));
     struct stat st;
-    assert_int_equal(lstat(path, &st), 0);
+    assert_int_equal(lstat(admin_path, &st), 0);
     assert_true(S_ISSOCK(st.st_mode));
     assert_int_equal(st.st_mode & 07777, 0600);
-    listen_unix_close(path, fd);
-    assert_int_equal(lstat(path, &st), -1);
+    listen_unix_close(admin_path, fd);
+    assert_int_equal(lstat(admin_path, &st), -1);
 }
 
 static void test_listen_unix__live_is_a_conflict(void **state)
 {
     int fd = -1, second = -1;
-    assert_true(err_ok(listen_unix(path, &fd)));
-    expect_err(listen_unix(path, &second), ERR_CONFLICT, "address in use: ");
+    assert_true(err_ok(listen_unix(admin_path, &fd)));
+    expect_err(listen_unix(admin_path, &second), ERR_CONFLICT, "address in use: ");
     struct stat st;
-    assert_int_equal(lstat(path, &st), 0);
-    listen_unix_close(path, fd);
+    assert_int_equal(lstat(admin_path, &st), 0);
+    listen_unix_close(admin_path, fd);
 }
 
 static void test_listen_unix__stale_is_replaced(void **state)
 {
     int fd = -1;
-    assert_true(err_ok(listen_unix(path, &fd)));
+    assert_true(err_ok(listen_unix(admin_path, &fd)));
     close(fd); /* as when a process dies: the file stays */
-    assert_true(err_ok(listen_unix(path, &fd)));
-    int c = dial_unix(path);
+    assert_true(err_ok(listen_unix(admin_path, &fd)));
+    int c = dial_unix(admin_path);
     close(c);
-    listen_unix_close(path, fd);
+    listen_unix_close(admin_path, fd);
 }
 
 static void test_listen_unix__closing_leaves_the_successor(void **state)
 {
     int fd = -1, successor = -1;
-    assert_true(err_ok(listen_unix(path, &fd)));
-    unlink(path);
-    assert_true(err_ok(listen_unix(path, &successor)));
-    listen_unix_close(path, fd);
+    assert_true(err_ok(listen_unix(admin_path, &fd)));
+    unlink(admin_path);
+    assert_true(err_ok(listen_unix(admin_path, &successor)));
+    listen_unix_close(admin_path, fd);
     struct stat st;
-    assert_int_equal(lstat(path, &st), 0);
-    listen_unix_close(path, successor);
+    assert_int_equal(lstat(admin_path, &st), 0);
+    listen_unix_close(admin_path, successor);
 }
 
 static void test_listen_unix__other_file(void **state)
 {
-    int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600), second = -1;
+    int fd = open(admin_path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600), second = -1;
     assert_true(fd >= 0);
     close(fd);
-    expect_err(listen_unix(path, &second), ERR_CONFLICT, "is not a socket");
-    unlink(path);
+    expect_err(listen_unix(admin_path, &second), ERR_CONFLICT, "is not a socket");
+    unlink(admin_path);
 }
 
 static void test_listen_unix__path_length(void **state)

@@ -1,25 +1,9 @@
 /* Probes and the admin socket, while guests have all loops and all connections. */
+#include "admin_path.h"
 #include "held.h"
 
 #define POST(target, length) \
     "POST " target " HTTP/1.1\r\nHost: x\r\nContent-Length: " length "\r\n\r\n"
-
-static char directory[64], admin_path[128];
-
-static int make_directory(void **state)
-{
-    snprintf(directory, sizeof directory, "%s/strongroom-probe-XXXXXX",
-             getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
-    if (!mkdtemp(directory)) return -1;
-    snprintf(admin_path, sizeof admin_path, "%s/admin.sock", directory);
-    return 0;
-}
-
-static int remove_directory(void **state)
-{
-    unlink(admin_path);
-    return rmdir(directory);
-}
 
 static void expect_probe(const char *request)
 {

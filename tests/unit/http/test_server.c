@@ -1,30 +1,13 @@
 /* The server as a server: limits, deadlines, the admin socket, start and stop. */
 #include <pthread.h>
 
-#include "peer.h"
+#include "admin_path.h"
 
 #include <sys/stat.h>
 
 #define GET(target) "GET " target " HTTP/1.1\r\nHost: x\r\n\r\n"
 #define POST(target, length) \
     "POST " target " HTTP/1.1\r\nHost: x\r\nContent-Length: " length "\r\n\r\n"
-
-static char directory[64], admin_path[128];
-
-static int make_directory(void **state)
-{
-    snprintf(directory, sizeof directory, "%s/strongroom-http-XXXXXX",
-             getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
-    if (!mkdtemp(directory)) return -1;
-    snprintf(admin_path, sizeof admin_path, "%s/admin.sock", directory);
-    return 0;
-}
-
-static int remove_directory(void **state)
-{
-    unlink(admin_path);
-    return rmdir(directory);
-}
 
 /* ---- start ---------------------------------------------------------------------------------- */
 
